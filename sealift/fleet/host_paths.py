@@ -1,0 +1,11 @@
+"""Where things stand on a host. Everything of sealift's is below one folder, on one file system."""
+
+from __future__ import annotations
+
+ROOT = "/var/lib/sealift"
+BLOBS = f"{ROOT}/blobs/sha256"  # the host store; named as in an OCI image layout, so `docker load` reads it
+PARTIAL = f"{ROOT}/partial"  # blobs on their way in, by the same names
+REPOSITORIES = f"{ROOT}/repositories"  # one apt repository per bundle, of links into the host store
+MODELS = f"{ROOT}/models"  # Ollama's store, of hard links into the host store; read-only for Ollama
+GENERATIONS = f"{ROOT}/generations"
+CURRENT = f"{ROOT}/current"  # the link that activates a generation

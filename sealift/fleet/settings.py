@@ -1,0 +1,116 @@
+"""What an inventory says about a host, parsed once into frozen types.
+
+Group data stays plain Python (see `inventories/`); everything that reads a setting reads it from here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, StringConstraints, ValidationError
+
+from sealift.release.types import Frozen
+
+Duration = Annotated[str, StringConstraints(pattern=r"^(-1|[0-9]+(ms|s|m|h))$")]
+
+
+class OllamaSettings(Frozen):
+    """Ollama's settings, without the `OLLAMA_` prefix; it has no configuration file, only environment.
+
+    Source: `envconfig/config.go` of github.com/ollama/ollama. A name that is not here is refused: Ollama itself
+    ignores what it does not know.
+    """
+
+    keep_alive: Duration = "24h"
+    load_timeout: Duration = "5m"
+    num_parallel: int = Field(default=1, ge=1, le=64)
+    max_loaded_models: int = Field(default=1, ge=1, le=64)
+    max_queue: int = Field(default=512, ge=1)
+    context_length: int = Field(default=4096, ge=256)
+    flash_attention: bool = False
+    kv_cache_type: Literal["f16", "q8_0", "q4_0"] = "f16"
+    origins: tuple[str, ...] = ()
+    memory_limit_mib: int = Field(default=8192, ge=512, description="of the container")
+    cpus: float = Field(default=0, ge=0, description="of the container; 0 is no limit")
+
+
+class GatewaySettings(Frozen):
+    """The Envoy gateway: where it listens and with which certificate."""
+
+    port: int = Field(default=8443, ge=1, le=65535)
+    certificate: Path = Field(description="PEM, on the control node; {host} stands for the host's name")
+    key: Path = Field(description="PEM, mode 0600, on the control node; {host} stands for the host's name")
+    ca: Path = Field(description="PEM of the CA that clients trust")
+    max_request_mib: int = Field(default=16, ge=1, le=1024)
+    idle_timeout_s: int = Field(default=300, ge=1, description="a stream without a byte for so long is closed")
+
+
+class DockerSettings(Frozen):
+    """daemon.json, as far as sites differ."""
+
+    log_max_size: Annotated[str, StringConstraints(pattern=r"^[0-9]+[kmg]$")] = "10m"
+    log_max_file: int = Field(default=3, ge=1)
+    address_pool: str = "172.30.0.0/16"
+
+
+class GpuSettings(Frozen):
+    """How a host of the group `gpu` gets its CDI specification."""
+
+    stand_in: bool = Field(default=False, description="a device that is no GPU, for labs without one")
+
+
+class MinimumSettings(Frozen):
+    """What preflight demands of a host before anything is changed."""
+
+    disk_free_mib: int = Field(default=2048, ge=0, description="left over after the release has been shipped")
+    memory_mib: int = Field(default=1024, ge=0)
+    clock_skew_s: int = Field(default=300, ge=1)
+
+
+class SiteSettings(Frozen):
+    """All of a host's settings. Keys of pyinfra's own (`ssh_*`, `_sudo`) are left out by `parse`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    release: Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+(:[A-Za-z0-9.+~_-]+|@sha256:[0-9a-f]{64})$")]
+    depot: Path
+    secrets: Path = Field(description="age file with the API keys")
+    identity: Path = Field(description="age identity that opens it, mode 0600")
+    ssh_config_file: Path
+    ollama: OllamaSettings = OllamaSettings()
+    gateway: GatewaySettings
+    docker: DockerSettings = DockerSettings()
+    gpu: GpuSettings = GpuSettings()
+    minimum: MinimumSettings = MinimumSettings()
+
+
+class SettingsError(Exception):
+    """Every mistake in a host's data, one per line."""
+
+
+def parse(host: str, data: dict[str, Any]) -> SiteSettings:
+    """Parse a host's inventory data.
+
+    + host: its name, for messages and for `{host}` in paths
+    + data: as `pyinfra INVENTORY debug-inventory --json` has it
+
+    Raises SettingsError with a line per mistake: `host: key.key: what is wrong`.
+    """
+    own = {key: data[key] for key in data if _is_ours(key)}
+    try:
+        settings = SiteSettings.model_validate(own)
+    except ValidationError as error:
+        lines = (f"{host}: {'.'.join(map(str, e['loc']))}: {e['msg']}. See docs/inventory.md." for e in error.errors())
+        raise SettingsError("\n".join(lines)) from None
+    gateway = settings.gateway.model_copy(
+        update={
+            "certificate": Path(str(settings.gateway.certificate).replace("{host}", host)),
+            "key": Path(str(settings.gateway.key).replace("{host}", host)),
+        }
+    )
+    return settings.model_copy(update={"gateway": gateway})
+
+
+def _is_ours(key: str) -> bool:
+    return key == "ssh_config_file" or not key.startswith(("ssh_", "_", "lab_"))

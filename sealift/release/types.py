@@ -1,0 +1,163 @@
+"""What a release file says and what its lock pins, as frozen types.
+
+The release file is written by people (`releases/NAME.yaml`); the lock is written by `sealift lock` and
+names everything in it by SHA-256. Both are parsed once, here, and passed on as data.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$")]
+Version = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+~_-]{0,62}$")]
+# A path below the sources folder: relative, no way up. The resolvers check links as well.
+SourcePath = Annotated[str, StringConstraints(pattern=r"^(?!.*(?:^|/)\.\.?(?:/|$))[A-Za-z0-9][A-Za-z0-9._+~/-]*$")]
+# Debian policy 5.6.7.
+PackageName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]+$")]
+# HOST/PATH:TAG in full, so that no engine completes it with a default registry.
+ImageName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9.-]+(?::[0-9]+)?(?:/[a-z0-9._-]+)+:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$")
+]
+# Ollama's MODEL:TAG of the library namespace.
+ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*:[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
+
+class Frozen(BaseModel):
+    """Base of all data here: immutable, and a key that nobody defined is a mistake."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AptSource(Frozen):
+    """An apt repository. Without `path` it is Debian, at the mirror that the build machine's apt has."""
+
+    path: SourcePath | None = None  # a repository below the sources folder
+    key: SourcePath | None = None  # its signing key, ASCII armored; needed with `path`
+    suites: tuple[str, ...] = ()  # default: SUITE, SUITE-updates and SUITE-security; "./" for a flat repository
+    components: tuple[str, ...] = ("main",)
+
+
+class Packages(Frozen):
+    """OS packages: where they come from, what a minimal host has, what every host and each group gets."""
+
+    sources: dict[Name, AptSource]
+    base: tuple[PackageName, ...] = ()  # on a minimal host already: its closure is not carried
+    all: tuple[PackageName, ...]
+    gpu: tuple[PackageName, ...] = ()
+
+
+class Image(Frozen):
+    """A container image, out of a `docker save` tarball below the sources folder."""
+
+    name: ImageName
+    archive: SourcePath
+
+
+class Model(Frozen):
+    """A model, out of a tarball of an Ollama store (`blobs/` and `manifests/`) below the sources folder."""
+
+    archive: SourcePath
+
+
+class Role(Frozen):
+    """What applications ask for; which model answers is the release's business."""
+
+    model: ModelName
+    context: int = Field(default=4096, ge=256, description="tokens")
+    parallel: int = Field(default=1, ge=1, le=64, description="requests answered at once")
+
+
+class Release(Frozen):
+    """A release file: what a fleet runs."""
+
+    name: Name
+    version: Version
+    suite: Literal["trixie"]
+    architecture: Literal["amd64"] = "amd64"
+    packages: Packages
+    images: dict[Literal["ollama", "gateway"], Image]
+    models: dict[ModelName, Model]
+    roles: dict[Name, Role]
+
+
+class Blob(Frozen):
+    """Content named by its SHA-256, with its size in bytes."""
+
+    digest: Digest
+    size: int = Field(ge=0)
+
+    @property
+    def hex(self) -> str:
+        """The digest without `sha256:`, as blobs are named in files."""
+        return self.digest.removeprefix("sha256:")
+
+
+class LockedPackage(Frozen):
+    """A .deb: its identity, where it lies in its repository, and the control fields that apt resolves with."""
+
+    name: PackageName
+    version: str
+    architecture: str
+    source: Name
+    path: str = Field(description="relative to its repository: no mirror is named in a lock")
+    blob: Blob
+    groups: tuple[Literal["all", "gpu"], ...]
+    control: dict[str, str] = Field(description="Depends, Provides, Conflicts, ... as in the Packages index")
+
+
+class LockedImage(Frozen):
+    """An image: the ID is the config's digest, as Docker's classic store has it."""
+
+    name: ImageName
+    archive: SourcePath
+    config: Blob
+    layers: tuple[Blob, ...] = Field(description="uncompressed tar, so each digest is its diff ID too")
+
+    @property
+    def image_id(self) -> str:
+        """The image ID on Docker's classic store."""
+        return self.config.digest
+
+
+class ModelLayer(Blob):
+    """A layer of an Ollama model: weights, template, parameters, licence."""
+
+    media_type: str
+
+
+class LockedModel(Frozen):
+    """A model: Ollama's manifest, normalised to JSON without local paths, and the blobs it names."""
+
+    archive: SourcePath
+    manifest: Blob
+    config: ModelLayer
+    layers: tuple[ModelLayer, ...]
+    kv_bytes_per_token: int = Field(ge=0, description="bytes of KV cache for one token of context, at f16")
+    context_length: int = Field(ge=1, description="the longest context the model was trained for, in tokens")
+
+    @property
+    def blobs(self) -> tuple[Blob, ...]:
+        """Config and layers: what lies in an Ollama store's `blobs/`."""
+        return (self.config, *self.layers)
+
+    @property
+    def weights(self) -> int:
+        """Bytes of the weights, which Ollama maps into memory."""
+        return sum(layer.size for layer in self.layers if layer.media_type == "application/vnd.ollama.image.model")
+
+
+class Lock(Frozen):
+    """A release with everything pinned to digests. Self-contained: the release file is in it."""
+
+    release: Release
+    packages: tuple[LockedPackage, ...]
+    images: dict[str, LockedImage]
+    models: dict[ModelName, LockedModel]
+
+    def packages_for(self, groups: frozenset[str]) -> tuple[LockedPackage, ...]:
+        """The packages of a host in these inventory groups."""
+        wanted = {"all"} | (groups & {"gpu"})
+        return tuple(package for package in self.packages if wanted & set(package.groups))

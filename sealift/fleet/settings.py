@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints, ValidationError
 
+from sealift.errors import SealiftError
 from sealift.release.types import Frozen
 
 Duration = Annotated[str, StringConstraints(pattern=r"^(-1|[0-9]+(ms|s|m|h))$")]
@@ -43,7 +44,9 @@ class GatewaySettings(Frozen):
     key: Path = Field(description="PEM, mode 0600, on the control node; {host} stands for the host's name")
     ca: Path = Field(description="PEM of the CA that clients trust")
     max_request_mib: int = Field(default=16, ge=1, le=1024)
-    idle_timeout_s: int = Field(default=300, ge=1, description="a stream without a byte for so long is closed")
+    idle_timeout_s: int = Field(
+        default=300, ge=1, description="a stream without a byte for so long is closed"
+    )
 
 
 class DockerSettings(Frozen):
@@ -73,7 +76,9 @@ class SiteSettings(Frozen):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    release: Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+(:[A-Za-z0-9.+~_-]+|@sha256:[0-9a-f]{64})$")]
+    release: Annotated[
+        str, StringConstraints(pattern=r"^[a-z0-9.-]+(:[A-Za-z0-9.+~_-]+|@sha256:[0-9a-f]{64})$")
+    ]
     depot: Path
     secrets: Path = Field(description="age file with the API keys")
     identity: Path = Field(description="age identity that opens it, mode 0600")
@@ -85,7 +90,7 @@ class SiteSettings(Frozen):
     minimum: MinimumSettings = MinimumSettings()
 
 
-class SettingsError(Exception):
+class SettingsError(SealiftError):
     """Every mistake in a host's data, one per line."""
 
 
@@ -101,7 +106,10 @@ def parse(host: str, data: dict[str, Any]) -> SiteSettings:
     try:
         settings = SiteSettings.model_validate(own)
     except ValidationError as error:
-        lines = (f"{host}: {'.'.join(map(str, e['loc']))}: {e['msg']}. See docs/inventory.md." for e in error.errors())
+        lines = (
+            f"{host}: {'.'.join(map(str, e['loc']))}: {e['msg']}. See docs/inventory.md."
+            for e in error.errors()
+        )
         raise SettingsError("\n".join(lines)) from None
     gateway = settings.gateway.model_copy(
         update={

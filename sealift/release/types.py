@@ -14,12 +14,17 @@ Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$")]
 Version = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+~_-]{0,62}$")]
 # A path below the sources folder: relative, no way up. The resolvers check links as well.
-SourcePath = Annotated[str, StringConstraints(pattern=r"^(?!.*(?:^|/)\.\.?(?:/|$))[A-Za-z0-9][A-Za-z0-9._+~/-]*$")]
+SourcePath = Annotated[
+    str, StringConstraints(pattern=r"^(?!.*(?:^|/)\.\.?(?:/|$))[A-Za-z0-9][A-Za-z0-9._+~/-]*$")
+]
 # Debian policy 5.6.7.
 PackageName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]+$")]
 # HOST/PATH:TAG in full, so that no engine completes it with a default registry.
 ImageName = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9.-]+(?::[0-9]+)?(?:/[a-z0-9._-]+)+:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$")
+    str,
+    StringConstraints(
+        pattern=r"^[a-z0-9.-]+(?::[0-9]+)?(?:/[a-z0-9._-]+)+:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$"
+    ),
 ]
 # Ollama's MODEL:TAG of the library namespace.
 ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*:[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -36,7 +41,9 @@ class AptSource(Frozen):
 
     path: SourcePath | None = None  # a repository below the sources folder
     key: SourcePath | None = None  # its signing key, ASCII armored; needed with `path`
-    suites: tuple[str, ...] = ()  # default: SUITE, SUITE-updates and SUITE-security; "./" for a flat repository
+    suites: tuple[
+        str, ...
+    ] = ()  # default: SUITE, SUITE-updates and SUITE-security; "./" for a flat repository
     components: tuple[str, ...] = ("main",)
 
 
@@ -146,7 +153,9 @@ class LockedModel(Frozen):
     @property
     def weights(self) -> int:
         """Bytes of the weights, which Ollama maps into memory."""
-        return sum(layer.size for layer in self.layers if layer.media_type == "application/vnd.ollama.image.model")
+        return sum(
+            layer.size for layer in self.layers if layer.media_type == "application/vnd.ollama.image.model"
+        )
 
 
 class Lock(Frozen):

@@ -19,8 +19,8 @@ Duration = Annotated[str, StringConstraints(pattern=r"^(-1|[0-9]+(ms|s|m|h))$")]
 class OllamaSettings(Frozen):
     """Ollama's settings, without the `OLLAMA_` prefix; it has no configuration file, only environment.
 
-    Source: `envconfig/config.go` of github.com/ollama/ollama. A name that is not here is refused: Ollama itself
-    ignores what it does not know.
+    Source: `envconfig/config.go` of github.com/ollama/ollama. A name that is not here is refused: Ollama
+    itself ignores what it does not know.
     """
 
     keep_alive: Duration = "24h"

@@ -103,7 +103,7 @@ class Blob(Frozen):
 
 
 class LockedPackage(Frozen):
-    """A .deb: its identity, where it lies in its repository, and the control fields that apt resolves with."""
+    """A .deb: identity, place in its repository, and the control fields that apt resolves with."""
 
     name: PackageName
     version: str

@@ -1,0 +1,22 @@
+import pytest
+
+from sealift.errors import SealiftError
+from sealift.release.apt_mirror import Mirrors, parse_index_targets
+
+TARGETS = """\
+http://mirror.example/debian/ bookworm Debian
+http://mirror.example/debian bookworm-updates Debian
+http://mirror.example/debian-security bookworm-security Debian-Security
+http://vendor.example/linux stable Docker CE
+"""
+
+
+def test_each_label_gives_its_first_address_with_one_slash_at_the_end() -> None:
+    assert parse_index_targets(TARGETS) == Mirrors(
+        main="http://mirror.example/debian/", security="http://mirror.example/debian-security/"
+    )
+
+
+def test_a_missing_label_is_named_with_its_remedy() -> None:
+    with pytest.raises(SealiftError, match=r"no index labelled Debian-Security.*apt-get update"):
+        parse_index_targets(TARGETS.splitlines()[0])

@@ -1,7 +1,7 @@
 """Which Debian mirror this machine's own apt is set up with.
 
-Locks and release files name no mirror; whoever needs packages asks here, so a site's choice of mirror or proxy
-is made once, in apt's configuration.
+Locks and release files name no mirror; whoever needs packages asks here, so a site's choice of mirror or
+proxy is made once, in apt's configuration.
 """
 
 from __future__ import annotations

@@ -1,0 +1,52 @@
+# make demo   three closed hosts, a real release, a prompt answered by Gemma on each (root; first time ~10 min)
+# make check  style, types and unit tests: under a minute, for everyday work
+# make test   everything: check, then the whole way end to end on a lab of its own (root)
+# make clean  takes the demo's lab down and removes what was built in this checkout
+
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+
+# What the control node and the lab need from Debian. g++ builds Ollama for the demo release.
+DEBIAN_PACKAGES := ca-certificates debian-archive-keyring g++ iproute2 mmdebstrap netcat-openbsd \
+                   openssh-client python3-venv skopeo systemd-container util-linux xz-utils zstd
+
+.PHONY: demo check test debian-packages requirements clean
+.DELETE_ON_ERROR:
+
+demo: debian-packages .venv/installed
+	@PATH="$(CURDIR)/$(BIN):$$PATH" demo/run.sh
+
+check: .venv/installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest tests/unit
+
+test: debian-packages check
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest tests/lab
+
+debian-packages:
+	@missing=$$(for p in $(DEBIAN_PACKAGES); do \
+	    dpkg-query -W -f='$${db:Status-Status}' $$p 2>/dev/null | grep -qx installed || echo $$p; done); \
+	if [ -n "$$missing" ]; then \
+	    echo "Installing Debian packages:" $$missing; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
+	fi
+
+.venv/installed: requirements-dev.txt pyproject.toml
+	@echo "Installing pinned Python packages into .venv"
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --require-hashes -r requirements-dev.txt
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --no-index -e .
+	@touch $@
+
+# After a change of dependencies in pyproject.toml. The files name no download host.
+requirements: .venv/installed
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --generate-hashes --python-version 3.11 --no-emit-index-url -q -o requirements.txt
+	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --python-version 3.11 --no-emit-index-url -q -o requirements-dev.txt
+
+clean:
+	[ ! -e .lab ] || $(BIN)/sealift lab down
+	rm -rf build

@@ -1,0 +1,40 @@
+"""The `sealift` command: parses, shows progress, prints. What it does lives in the other packages."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+import typer
+from rich.console import Console
+
+from sealift.cli import fleet, lab, release, verify
+from sealift.errors import SealiftError
+
+app = typer.Typer(
+    name="sealift",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="""Carry a sealed release of LLM infrastructure across an air gap and roll it out over closed hosts.
+
+    Where there is internet: lock a release file, build a bundle, sign it. In the closed network: import it
+    into the depot, apply it to a fleet, verify the fleet. `make demo` does all of it once on this machine.
+    """,
+)
+release.register(app)
+fleet.register(app)
+verify.register(app)
+app.add_typer(lab.app, name="lab")
+
+
+def main() -> None:
+    """Entry point: an error that a user can mend is one message and exit code 1, never a traceback."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        app()
+    except SealiftError as error:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(str(error), style="red", markup=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("interrupted: run the same command again, it goes on where it stopped")
+        sys.exit(130)

@@ -1,0 +1,60 @@
+"""Who may import whom. The rules keep the core free of pyinfra and of the terminal."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+# folder -> top-level modules (or sealift packages) that must not be imported in it
+FORBIDDEN = {
+    "sealift/release": ("pyinfra", "rich", "typer", "sealift.cli", "sealift.operations", "sealift.facts"),
+    "sealift/bundle": ("pyinfra", "rich", "typer", "sealift.cli", "sealift.operations", "sealift.facts"),
+    "sealift/depot": ("pyinfra", "rich", "typer", "sealift.cli", "sealift.operations", "sealift.facts"),
+    "sealift/ship": ("pyinfra", "rich", "typer", "sealift.cli", "sealift.operations", "sealift.facts"),
+    "sealift/fleet": ("pyinfra", "rich", "typer", "sealift.cli", "sealift.operations", "sealift.facts"),
+    "sealift/evidence": ("pyinfra", "rich", "typer", "sealift.cli", "sealift.operations", "sealift.facts"),
+    "sealift/lab": ("pyinfra", "rich", "typer", "sealift.cli", "sealift.operations", "sealift.facts"),
+    "sealift/operations": ("rich", "typer", "sealift.cli"),
+    "sealift/facts": ("rich", "typer", "sealift.cli"),
+    "tasks": ("rich", "typer", "sealift.cli"),
+    # a wrong operation must not vouch for itself
+    "tests/hosts": ("pyinfra", "pyinfra_cli", "sealift.cli", "sealift.operations", "sealift.facts", "tasks"),
+}
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _violations(folder: Path, forbidden: tuple[str, ...]) -> list[str]:
+    return sorted(
+        f"{path.relative_to(folder)} imports {module}"
+        for path in folder.rglob("*.py")
+        for module in set(_imports(path))
+        if any(module == name or module.startswith(f"{name}.") for name in forbidden)
+    )
+
+
+@pytest.mark.parametrize("folder", FORBIDDEN)
+def test_folder_imports_only_what_it_may(folder: str) -> None:
+    assert list((ROOT / folder).rglob("*.py"))
+    assert _violations(ROOT / folder, FORBIDDEN[folder]) == []
+
+
+def test_a_forbidden_import_is_found(tmp_path: Path) -> None:
+    (tmp_path / "core.py").write_text("from pyinfra import host\nimport rich.table\n")
+    assert _violations(tmp_path, ("pyinfra", "rich")) == [
+        "core.py imports pyinfra",
+        "core.py imports pyinfra.host",
+        "core.py imports rich.table",
+    ]

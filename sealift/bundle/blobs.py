@@ -1,0 +1,179 @@
+"""A folder of blobs named by their SHA-256, as in an OCI image layout, and how content gets into it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from sealift.errors import SealiftError
+from sealift.files import sync_folder
+from sealift.release.types import Blob
+
+CHUNK = 1 << 20  # bytes read at once: memory stays flat however large a blob is
+
+
+@dataclass(frozen=True)
+class Content:
+    """Where bytes lie: a range of a file, in bytes."""
+
+    path: Path
+    offset: int
+    size: int
+
+    @classmethod
+    def of_file(cls, path: Path) -> Content:
+        """A whole file.
+
+        Raises SealiftError where it is missing, or is a link or device.
+        """
+        try:
+            status = path.lstat()
+        except OSError as error:
+            raise SealiftError(f"{path}: cannot be read: {error.strerror}. Copy it again.") from None
+        if not stat.S_ISREG(status.st_mode):
+            raise SealiftError(f"{path}: is a link or a device, expected a file. Copy it again.")
+        return cls(path, 0, status.st_size)
+
+    def chunks(self) -> Iterator[bytes]:
+        """The bytes, CHUNK at a time.
+
+        Raises SealiftError where the file ends early or cannot be read.
+        """
+        try:
+            with os.fdopen(os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW), "rb", buffering=0) as file:
+                file.seek(self.offset)
+                yield from self._chunks(file)
+        except OSError as error:
+            raise SealiftError(f"{self.path}: cannot be read: {error.strerror}. Copy it again.") from None
+
+    def _chunks(self, file: BinaryIO) -> Iterator[bytes]:
+        left = self.size
+        while left:
+            chunk = file.read(min(CHUNK, left))
+            if not chunk:
+                raise SealiftError(f"{self.path}: ends {left} bytes early. Copy it again.")
+            left -= len(chunk)
+            yield chunk
+
+
+def digest_of(content: bytes) -> Blob:
+    """Name of and size of bytes in memory."""
+    return Blob(digest=f"sha256:{hashlib.sha256(content).hexdigest()}", size=len(content))
+
+
+def hash_content(content: Content, note: Callable[[int], None]) -> Blob:
+    """Hash a range of a file.
+
+    + note: told the bytes of each chunk
+    """
+    digest = hashlib.sha256()
+    for chunk in content.chunks():
+        digest.update(chunk)
+        note(len(chunk))
+    return Blob(digest=f"sha256:{digest.hexdigest()}", size=content.size)
+
+
+class BlobStore:
+    """Blobs below `ROOT/blobs/sha256`. One that is there with its size is whole: names are given last."""
+
+    def __init__(self, root: Path) -> None:
+        """Open a store; nothing is made before something is put.
+
+        + root: folder of an OCI image layout, a depot or a cache
+        """
+        self.folder = root / "blobs" / "sha256"
+        self.partial = root / "partial"
+
+    def path(self, blob: Blob) -> Path:
+        """Where a blob lies, or would lie."""
+        return self.folder / blob.hex
+
+    def has(self, blob: Blob) -> bool:
+        """Whether a blob is there with its size."""
+        try:
+            status = self.path(blob).lstat()
+        except FileNotFoundError:
+            return False
+        return stat.S_ISREG(status.st_mode) and status.st_size == blob.size
+
+    def put(self, blob: Blob, content: Content, where: str, note: Callable[[int], None]) -> None:
+        """Copy content in, hashing it on the way.
+
+        + blob: what it must be
+        + where: what it belongs to, for messages
+        + note: told the bytes of each chunk
+
+        Raises SealiftError naming blob and place where size or hash differ; nothing is kept then.
+        """
+        if content.size != blob.size:
+            raise SealiftError(
+                f"{where}: {blob.digest} has {content.size} bytes, expected {blob.size}. Copy it again."
+            )
+        with self._arriving(blob) as file:
+            digest = hashlib.sha256()
+            for chunk in content.chunks():
+                digest.update(chunk)
+                file.write(chunk)
+                note(len(chunk))
+            if digest.hexdigest() != blob.hex:
+                raise SealiftError(
+                    f"{where}: {blob.digest} is damaged, its content is sha256:{digest.hexdigest()}. "
+                    "Copy it again."
+                )
+
+    def put_bytes(self, content: bytes) -> Blob:
+        """Put small content in, and say its name."""
+        blob = digest_of(content)
+        if not self.has(blob):
+            with self._arriving(blob) as file:
+                file.write(content)
+        return blob
+
+    def link(self, blob: Blob, source: Path) -> bool:
+        """Give a whole blob of another store of ours a second name here; False where that cannot be."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path(blob).unlink(missing_ok=True)
+            self.path(blob).hardlink_to(source)
+        except OSError:  # another file system, or one without hard links
+            return False
+        return True
+
+    def keep_only(self, blobs: frozenset[str]) -> None:
+        """Remove every other blob and what interrupted runs left.
+
+        + blobs: hexadecimal digests
+        """
+        for path in self.folder.iterdir():
+            if path.name not in blobs:
+                path.unlink()
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Remove what interrupted runs left, and make the names of whole blobs last."""
+        if self.partial.is_dir():
+            shutil.rmtree(self.partial)
+        if self.folder.is_dir():
+            sync_folder(self.folder)
+
+    @contextmanager
+    def _arriving(self, blob: Blob) -> Iterator[BinaryIO]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.partial.mkdir(parents=True, exist_ok=True)
+        partial = self.partial / f"{blob.hex}.{os.getpid()}"
+        try:
+            with partial.open("wb") as file:
+                yield file
+                file.flush()
+                os.fchmod(file.fileno(), 0o444)
+                os.fsync(file.fileno())
+            partial.replace(self.path(blob))
+        finally:
+            partial.unlink(missing_ok=True)

@@ -1,0 +1,166 @@
+"""Reading an OCI image layout that somebody else wrote: bounded, and believed only digest by digest.
+
+Source of the format: https://github.com/opencontainers/image-spec, image-layout.md and manifest.md of 1.1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sealift.bundle.blobs import BlobStore, digest_of
+from sealift.errors import SealiftError
+from sealift.files import parse_json, read_limited
+from sealift.release.types import Blob, Digest
+
+INDEX = "index.json"
+SIGNATURE = "index.json.sig"
+INDEX_LIMIT = 4 << 20  # bytes
+MANIFEST_LIMIT = 16 << 20  # bytes; a package takes about 300 of them
+SIGNATURE_LIMIT = 64 << 10  # bytes
+REF_NAME = "org.opencontainers.image.ref.name"
+TITLE = "org.opencontainers.image.title"
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
+OCI_EMPTY = "application/vnd.oci.empty.v1+json"
+OLLAMA_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+PACKAGES_TYPE = "application/vnd.sealift.packages.v1"
+RELEASE_TYPE = "application/vnd.sealift.release.v1"
+LOCK_TYPE = "application/vnd.sealift.lock.v1+json"
+DEB_TYPE = "application/vnd.debian.binary-package"
+PACKAGES_REF = "packages"
+RELEASE_REF = "release"
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class Descriptor(BaseModel):
+    """Points at a blob."""
+
+    model_config = ConfigDict(frozen=True)
+
+    media_type: str = Field(alias="mediaType", max_length=255)
+    digest: Digest
+    size: int = Field(ge=0, lt=1 << 53)
+    annotations: dict[str, str] = {}
+
+    @property
+    def blob(self) -> Blob:
+        """What it points at."""
+        return Blob(digest=self.digest, size=self.size)
+
+
+class Index(BaseModel):
+    """`index.json`."""
+
+    manifests: tuple[Descriptor, ...]
+
+
+class Manifest(BaseModel):
+    """An image's, a model's or an artifact's manifest."""
+
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing of a bundle: its reference name, its manifest and what that names."""
+
+    ref: str
+    descriptor: Descriptor
+    manifest: Manifest
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A whole bundle as its index describes it."""
+
+    digest: str
+    entries: tuple[Entry, ...]
+
+    def entry(self, ref: str) -> Entry:
+        """The thing of this name.
+
+        Raises SealiftError where there is none.
+        """
+        for entry in self.entries:
+            if entry.ref == ref:
+                return entry
+        raise SealiftError(f"bundle: has no entry named {ref}. Was it made by `sealift build`?")
+
+    def blobs(self) -> dict[str, tuple[Blob, str]]:
+        """Every blob by digest, with what it belongs to.
+
+        Raises SealiftError where a blob is given two sizes.
+        """
+        found: dict[str, tuple[Blob, str]] = {}
+        for entry in self.entries:
+            for descriptor in (entry.descriptor, entry.manifest.config, *entry.manifest.layers):
+                title = descriptor.annotations.get(TITLE)
+                owner = f"{entry.ref}: {title}" if title else entry.ref
+                known, _ = found.setdefault(descriptor.digest, (descriptor.blob, owner))
+                if known.size != descriptor.size:
+                    raise SealiftError(
+                        f"{owner}: {descriptor.digest} is said to have {known.size} bytes "
+                        f"and {descriptor.size}. Build the bundle again."
+                    )
+        return found
+
+
+def read_index(bundle: Path) -> bytes:
+    """`index.json` of a bundle, as it is.
+
+    Raises SealiftError where it is missing or too big.
+    """
+    return read_limited(bundle / INDEX, INDEX_LIMIT)
+
+
+def read_layout(index: bytes, store: BlobStore) -> Layout:
+    """Follow an index through its manifests, each checked against its digest.
+
+    + index: `index.json`, verified already if it matters
+    + store: where the manifests lie; their configs and layers are not read
+
+    Raises SealiftError naming what is missing, damaged or not as OCI describes it.
+    """
+    parsed = _parse(Index, index, INDEX)
+    entries = []
+    for descriptor in parsed.manifests:
+        ref = descriptor.annotations.get(REF_NAME, descriptor.digest)
+        content = read_small(store, descriptor.blob, ref, MANIFEST_LIMIT)
+        entries.append(Entry(ref, descriptor, _parse(Manifest, content, ref)))
+    return Layout(digest_of(index).digest, tuple(entries))
+
+
+def read_small(store: BlobStore, blob: Blob, where: str, limit: int) -> bytes:
+    """A small blob's content, checked against its digest.
+
+    + where: what it belongs to, for messages
+    + limit: bytes it may have
+
+    Raises SealiftError naming blob and place where it is missing, too big or altered.
+    """
+    if blob.size > limit:
+        raise SealiftError(f"{where}: {blob.digest} has {blob.size} bytes, expected {limit} at most.")
+    try:
+        content = read_limited(store.path(blob), limit)
+    except SealiftError as error:
+        raise SealiftError(f"{where}: {blob.digest} is missing. Copy the bundle again. ({error})") from None
+    if digest_of(content) != blob:
+        raise SealiftError(f"{where}: {blob.digest} is damaged. Copy the bundle again.")
+    return content
+
+
+def _parse(kind: type[_Model], content: bytes, where: str) -> _Model:
+    try:
+        return kind.model_validate(parse_json(content, where))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise SealiftError(f"{where}: {place}: {first['msg']}, expected OCI's form.") from None

@@ -1,0 +1,28 @@
+"""What a host needs in its store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sealift.release.types import Blob, Lock
+
+
+def needed_blobs(lock: Lock, groups: frozenset[str]) -> tuple[Blob, ...]:
+    """The blobs a host needs, each once, in an order that depends on nothing but the lock.
+
+    Packages come first, then images, then models: the order in which they are put to use. A model's manifest
+    is not among them: it is small text, made from the lock (`sealift.release.ollama_archive.model_manifest`).
+
+    + groups: the inventory groups of the host
+    """
+    return tuple({blob.digest: blob for blob in _blobs(lock, groups)}.values())
+
+
+def _blobs(lock: Lock, groups: frozenset[str]) -> Iterator[Blob]:
+    for package in lock.packages_for(groups):
+        yield package.blob
+    for _, image in sorted(lock.images.items()):
+        yield from (image.config, *image.layers)
+    for _, model in sorted(lock.models.items()):
+        # plain blobs: what a layer is for does not matter to a store
+        yield from (Blob(digest=blob.digest, size=blob.size) for blob in model.blobs)

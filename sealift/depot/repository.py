@@ -1,0 +1,100 @@
+"""A release's packages as a signed flat apt repository: its index, and the site's signature on it.
+
+Source of the formats: https://wiki.debian.org/DebianRepository/Format. The .debs themselves stay blobs; a
+host links them under `pool/` by the names that the index gives.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pysequoia
+
+from sealift.files import write_atomically
+from sealift.release.types import Lock, LockedPackage
+
+# Fields of the index that are ours to say: where the file lies here, and what it must be.
+_OURS = ("Package", "Version", "Architecture", "Filename", "Size", "SHA256")
+
+
+@dataclass(frozen=True)
+class SignedRepository:
+    """The three small files of a repository, beside `pool/`."""
+
+    key: bytes  # ASCII armored certificate, for signed-by=
+    inrelease: bytes
+    packages: bytes
+
+
+def pool_path(package: LockedPackage) -> str:
+    """Where a package lies in the repository; apt writes a version's colon as %3a in file names."""
+    version = package.version.replace(":", "%3a")
+    return f"pool/{package.name}_{version}_{package.architecture}.deb"
+
+
+def packages_index(lock: Lock) -> bytes:
+    """The `Packages` file over all packages of a release, in the lock's order."""
+    return "".join(f"{stanza}\n" for stanza in map(_stanza, lock.packages)).encode()
+
+
+def release_file(packages: bytes, origin: str, date: datetime) -> bytes:
+    """The `Release` file that vouches for a `Packages` file.
+
+    + origin: whose release it is
+    + date: must not lie ahead of a host's clock
+    """
+    stamp = date.astimezone(UTC).strftime("%a, %d %b %Y %H:%M:%S UTC")
+    digest = hashlib.sha256(packages).hexdigest()
+    return (
+        f"Origin: sealift\nLabel: {origin}\nSuite: sealift\nCodename: sealift\nDate: {stamp}\n"
+        f"Architectures: amd64\nSHA256:\n {digest} {len(packages)} Packages\n"
+    ).encode()
+
+
+def site_key(path: Path) -> pysequoia.Tsk:
+    """The site's own OpenPGP key, made at first use.
+
+    It does not expire: closed sites run for years, and a key that lapses would stop every `apt-get`. It never
+    leaves the depot, and is replaced by removing the file and importing the bundles again.
+
+    + path: a file only its owner can read
+    """
+    if path.exists():
+        return pysequoia.Tsk.from_bytes(path.read_bytes())
+    # version 4 keys: gpgv of Debian 12 knows no newer ones
+    key = pysequoia.Tsk.generate("sealift depot <depot@sealift.invalid>", profile=pysequoia.Profile.RFC4880)
+    write_atomically(path, bytes(key), mode=0o600)
+    return key
+
+
+def sign(lock: Lock, key: pysequoia.Tsk, date: datetime) -> SignedRepository:
+    """Make a release's repository.
+
+    + key: the site's, from `site_key`
+    + date: of the Release file
+    """
+    packages = packages_index(lock)
+    release = release_file(packages, f"{lock.release.name} {lock.release.version}", date)
+    return SignedRepository(
+        key=str(key.extract_certificate()).encode(),
+        inrelease=pysequoia.sign(key.signer(), release, mode=pysequoia.SignatureMode.CLEAR),
+        packages=packages,
+    )
+
+
+def _stanza(package: LockedPackage) -> str:
+    return "".join(f"{field}: {value}\n" for field, value in _fields(package))
+
+
+def _fields(package: LockedPackage) -> Iterator[tuple[str, str]]:
+    yield "Package", package.name
+    yield "Version", package.version
+    yield "Architecture", package.architecture
+    yield from ((key, package.control[key]) for key in sorted(package.control) if key not in _OURS)
+    yield "Filename", pool_path(package)
+    yield "Size", str(package.blob.size)
+    yield "SHA256", package.blob.hex

@@ -1,0 +1,134 @@
+"""The site's store on the control node: imported bundles and their blobs.
+
+blobs/sha256/HEX                content, read-only
+bundles/HEX/index.json, .sig    what was imported, as it was signed
+bundles/HEX/repository/         its packages as an apt repository, signed by the site's key
+releases/NAME/VERSION           the bundle's digest, written last
+apt-key.pgp                     the site's OpenPGP key, mode 0600
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sealift.bundle.blobs import BlobStore
+from sealift.bundle.layout import INDEX, INDEX_LIMIT, RELEASE_REF, Layout, read_layout, read_small
+from sealift.depot import repository
+from sealift.depot.repository import SignedRepository
+from sealift.errors import SealiftError
+from sealift.files import read_limited, write_atomically
+from sealift.release.lockfile import LOCK_LIMIT, parse_lock
+from sealift.release.types import Lock
+
+_REFERENCE = re.compile(
+    r"([a-z0-9][a-z0-9.-]{0,62})(?::([A-Za-z0-9][A-Za-z0-9.+~_-]{0,62})|@(sha256:[0-9a-f]{64}))"
+)
+_REPOSITORY_FILES = ("key.asc", "InRelease", "Packages")
+
+
+@dataclass(frozen=True)
+class StoredRelease:
+    """A release in the depot: the digest of its bundle and its lock."""
+
+    digest: str
+    lock: Lock
+
+
+class Depot:
+    """A site's store. Reading needs no lock: names are given to whole things only."""
+
+    def __init__(self, path: Path) -> None:
+        """Open a depot.
+
+        + path: its folder; made by the first import
+        """
+        self.path = path
+        self.store = BlobStore(path)
+
+    def resolve(self, reference: str) -> StoredRelease:
+        """Find a release.
+
+        + reference: `NAME:VERSION` or `NAME@sha256:HEX`, the digest being the bundle's
+
+        Raises SealiftError naming what the depot has where it is not there.
+        """
+        match = _REFERENCE.fullmatch(reference)
+        if match is None:
+            raise SealiftError(f"{reference}: is no release, expected NAME:VERSION or NAME@sha256:DIGEST.")
+        name, version, digest = match.groups()
+        if version is not None:
+            digest = self.releases().get(f"{name}:{version}")
+        if digest is None or not (self.bundle(digest) / INDEX).is_file():
+            known = ", ".join(self.releases()) or "nothing"
+            raise SealiftError(
+                f"{reference}: not in the depot {self.path}, which has {known}. Run sealift import BUNDLE."
+            )
+        stored = self.load(digest)
+        if stored.lock.release.name != name:
+            raise SealiftError(
+                f"{reference}: this digest is of {stored.lock.release.name}. Correct the name."
+            )
+        return stored
+
+    def releases(self) -> dict[str, str]:
+        """Every release as `NAME:VERSION`, sorted, with its bundle's digest."""
+        return {
+            f"{path.parent.name}:{path.name}": path.read_text().strip()
+            for path in sorted((self.path / "releases").glob("[a-z0-9]*/[A-Za-z0-9]*"))
+        }
+
+    def blob_path(self, digest: str) -> Path:
+        """Where the blob of this digest lies.
+
+        Raises SealiftError where the depot has none.
+        """
+        path = self.store.folder / digest.removeprefix("sha256:")
+        if not path.is_file():
+            raise SealiftError(f"{digest}: not in the depot {self.path}. Import the bundle again.")
+        return path
+
+    def bundle(self, digest: str) -> Path:
+        """The folder of an imported bundle's own files."""
+        return self.path / "bundles" / digest.removeprefix("sha256:")
+
+    def load(self, digest: str) -> StoredRelease:
+        """Read an imported bundle's lock.
+
+        + digest: the bundle's
+
+        Raises SealiftError where the depot was damaged.
+        """
+        index = read_limited(self.bundle(digest) / INDEX, INDEX_LIMIT)
+        if f"sha256:{hashlib.sha256(index).hexdigest()}" != digest:
+            raise SealiftError(f"{self.bundle(digest) / INDEX}: was altered. Import the bundle again.")
+        return StoredRelease(digest, read_lock(read_layout(index, self.store), self.store))
+
+
+def read_lock(layout: Layout, store: BlobStore) -> Lock:
+    """The lock that a bundle carries.
+
+    + store: where its blobs lie
+
+    Raises SealiftError where it is missing, damaged or not a lock.
+    """
+    blob = layout.entry(RELEASE_REF).manifest.config.blob
+    return parse_lock(read_small(store, blob, "release: lock", LOCK_LIMIT), "release: lock")
+
+
+def sign_repository(depot: Depot, stored: StoredRelease) -> SignedRepository:
+    """A release's packages as a signed apt repository: made once, at import, and the same ever after.
+
+    + depot: whose key signs
+    + stored: a release in it
+    """
+    folder = depot.bundle(stored.digest) / "repository"
+    if not all((folder / name).is_file() for name in _REPOSITORY_FILES):
+        key = repository.site_key(depot.path / "apt-key.pgp")
+        made = repository.sign(stored.lock, key, datetime.now(UTC))
+        for name, content in zip(_REPOSITORY_FILES, (made.key, made.inrelease, made.packages), strict=True):
+            write_atomically(folder / name, content)
+    return SignedRepository(*((folder / name).read_bytes() for name in _REPOSITORY_FILES))

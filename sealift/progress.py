@@ -1,0 +1,34 @@
+"""How long steps tell whoever watches how far they are, without knowing about terminals."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, bytes done and bytes in all."""
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """Report to nobody."""
+
+
+class Meter:
+    """Adds up what several threads do on one task, and reports it from one at a time."""
+
+    def __init__(self, what: str, total: int, report: Progress) -> None:
+        """Start at nothing done.
+
+        + what: the task, for people
+        + total: bytes in all
+        + report: who is told
+        """
+        self._what, self._total, self._report = what, total, report
+        self._done = 0
+        self._guard = threading.Lock()
+
+    def add(self, count: int) -> None:
+        """Another `count` bytes are done."""
+        with self._guard:
+            self._done += count
+            self._report(self._what, self._done, self._total)

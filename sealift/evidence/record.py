@@ -1,0 +1,47 @@
+"""Puts evidence on disk as JSON, JUnit XML and a page, in a folder of its own."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from sealift.evidence import junit, page
+from sealift.evidence.types import Evidence
+from sealift.files import canonical_json, sync_folder, write_atomically
+
+
+def write(evidence: Evidence, out: Path) -> Path:
+    """Write evidence to a new folder below `out` and point the link `latest` at it.
+
+    + evidence: what was found
+    + out: folder; made where it is missing
+
+    Returns the new folder: INVENTORY-TIME-BUNDLE. It is there with all its files or not at all.
+    """
+    moment = evidence.verified_at.strftime("%Y%m%dT%H%M%SZ")
+    digest = evidence.bundle.removeprefix("sha256:")[:12]
+    folder = out / f"{evidence.inventory}-{moment}-{digest}"
+    out.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=out))
+    try:
+        write_atomically(
+            partial / "evidence.json", canonical_json(evidence.model_dump(mode="json"), indent=1)
+        )
+        write_atomically(partial / "evidence.xml", junit.render(evidence))
+        write_atomically(partial / "evidence.html", page.render(evidence))
+        partial.chmod(0o755)
+        partial.rename(folder)
+    except BaseException:
+        shutil.rmtree(partial)
+        raise
+    _point(out / "latest", folder.name)
+    return folder
+
+
+def _point(link: Path, target: str) -> None:
+    new = link.with_name(f".{link.name}.{target}")
+    new.unlink(missing_ok=True)
+    new.symlink_to(target)
+    new.rename(link)
+    sync_folder(link.parent)

@@ -1,0 +1,118 @@
+"""Runs the acceptance tests: a pytest process per host, each with that host's expectations and no others.
+
+A process per host keeps a host that hangs from holding up the rest, and its secrets to itself.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from sealift.evidence import expectations as expected
+from sealift.evidence import junit
+from sealift.evidence.expectations import Expectations
+from sealift.evidence.types import ClaimResult
+from sealift.progress import Progress
+
+ROOT = Path(__file__).parents[2]
+TESTS = ROOT / "tests" / "hosts"
+AT_ONCE = 16  # hosts
+LIMIT_S = 1200  # for all claims of a host, a slow model's answers among them
+PERCENT = re.compile(r"\[ *(\d+)%\]$")
+
+
+def verify_hosts(
+    hosts: Sequence[Expectations], enter: Sequence[str], report: Progress
+) -> tuple[ClaimResult, ...]:
+    """Check every claim on every host, up to 16 hosts at once.
+
+    + hosts: what to expect of each
+    + enter: command and arguments that start a process where the hosts can be reached; empty for here
+    + report: told (host, per cent done, 100)
+
+    A host whose tests did not come to an end has one more claim, failed, that says so.
+    """
+    guard = threading.Lock()
+
+    def tell(what: str, done: int, total: int) -> None:
+        with guard:
+            report(what, done, total)
+
+    with (
+        tempfile.TemporaryDirectory(prefix="sealift-verify-") as folder,  # made with mode 0700
+        ThreadPoolExecutor(AT_ONCE) as pool,
+    ):
+        jobs = [pool.submit(_verify, host, Path(folder), enter, tell) for host in hosts]
+        return tuple(result for job in jobs for result in job.result())
+
+
+def _verify(
+    host: Expectations, folder: Path, enter: Sequence[str], report: Progress
+) -> tuple[ClaimResult, ...]:
+    facts, results = folder / f"{host.host}.json", folder / f"{host.host}.xml"
+    expected.write(host, facts)
+    command = [*enter, *_pytest(facts, results)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        stop = threading.Timer(LIMIT_S, process.terminate)
+        stop.start()
+        try:
+            said = _follow(process, host.host, report)
+        finally:
+            stop.cancel()
+    claims = junit.parse(results.read_bytes(), host.host) if results.exists() else ()
+    if process.returncode not in (0, 1) or not claims:
+        claims += (_did_not_finish(host.host, process.returncode, said),)
+    return tuple(_without(host.api_key.get_secret_value(), claim) for claim in claims)
+
+
+def _pytest(facts: Path, results: Path) -> list[str]:
+    options = (
+        f"-v --tb=short --show-capture=no --junitxml={results} -o junit_family=xunit2 -p no:cacheprovider"
+    )
+    return [
+        *(sys.executable, "-m", "pytest", str(TESTS), f"--rootdir={ROOT}", f"--expectations={facts}"),
+        *options.split(),
+    ]
+
+
+def _follow(process: subprocess.Popen[bytes], host: str, report: Progress) -> list[str]:
+    said: list[str] = []
+    assert process.stdout is not None  # noqa: S101 - stdout=PIPE above
+    for raw in process.stdout:
+        line = raw.decode(errors="replace").rstrip()
+        said.append(line)
+        if found := PERCENT.search(line):
+            report(host, int(found[1]), 100)
+    return said
+
+
+def _did_not_finish(host: str, code: int, said: list[str]) -> ClaimResult:
+    return ClaimResult(
+        host=host,
+        area="acceptance",
+        name="came_to_an_end",
+        sentence="The acceptance tests come to an end.",
+        outcome="failed",
+        seconds=0,
+        detail="\n".join([f"pytest ended with {code}; it said last:", *said[-12:]]),
+    )
+
+
+def _without(secret: str, claim: ClaimResult) -> ClaimResult:
+    """The claim with `secret` blotted out, should a host have echoed it."""
+    return claim.model_copy(
+        update={
+            "detail": claim.detail.replace(secret, "[key]"),
+            "observed": {name: value.replace(secret, "[key]") for name, value in claim.observed.items()},
+        }
+    )

@@ -1,0 +1,59 @@
+"""What was found out about a fleet: one outcome per host and claim, tied to the bundle it was found with."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from sealift.release.types import Digest, Frozen
+
+
+class ClaimResult(Frozen):
+    """One claim about one host, and whether it held."""
+
+    host: str
+    area: str = Field(description="the file of tests/hosts that claims it, without `test_` and `.py`")
+    name: str = Field(description="the test, with its parameter in brackets")
+    sentence: str = Field(description="the claim in words: the test's docstring")
+    outcome: Literal["passed", "failed"]
+    seconds: float = Field(ge=0)
+    detail: str = Field(default="", description="why it failed, in its first lines")
+    observed: dict[str, str] = Field(default={}, description="what was seen, e.g. the model's answer")
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What the claims of different hosts are matched by."""
+        return (self.area, self.name)
+
+
+class VerifiedHost(Frozen):
+    """A host that claims were checked on."""
+
+    name: str
+    address: str
+    groups: tuple[str, ...]
+
+
+class Evidence(Frozen):
+    """The result of one verification. `evidence.json` is this, as canonical JSON."""
+
+    format: Literal[1] = 1
+    inventory: str
+    release: str
+    version: str
+    bundle: Digest
+    verified_at: datetime = Field(description="UTC")
+    verified_on: str = Field(description="host name of the control node")
+    hosts: tuple[VerifiedHost, ...]
+    claims: tuple[ClaimResult, ...]
+
+    @property
+    def failed(self) -> tuple[ClaimResult, ...]:
+        """The claims that did not hold, in their order."""
+        return tuple(claim for claim in self.claims if claim.outcome == "failed")
+
+    def of(self, host: str) -> tuple[ClaimResult, ...]:
+        """The claims of one host."""
+        return tuple(claim for claim in self.claims if claim.host == host)

@@ -1,0 +1,39 @@
+"""What dpkg says about a host's packages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pyinfra.api import FactBase
+
+# deb-triggers(5), dpkg-query(1): the second letter of an abbreviated status is the package's state.
+# n: not installed, c: only its configuration is left, i: installed.
+_SETTLED = frozenset("nci")
+
+
+@dataclass(frozen=True)
+class DpkgState:
+    """Installed packages by name, to version, and whether dpkg was stopped in the middle of its work."""
+
+    versions: dict[str, str] = field(default_factory=dict)
+    interrupted: bool = False
+
+
+class InstalledPackages(FactBase[DpkgState]):
+    """The packages that are wholly installed, and whether dpkg was interrupted."""
+
+    default = DpkgState
+
+    def command(self) -> str:
+        """List dpkg's database; the journal in `updates` is left behind only by a dpkg that was killed."""
+        return (
+            "dpkg-query --show --showformat='${db:Status-Abbrev}\\t${Package}\\t${Version}\\n'; "
+            "find /var/lib/dpkg/updates -type f -name '[0-9]*' -printf 'journal\\n'"
+        )
+
+    def process(self, output: list[str]) -> DpkgState:
+        """Read `STATUS<tab>PACKAGE<tab>VERSION` lines, then one line for each file of the journal."""
+        rows = [line.split("\t") for line in output if line != "journal"]
+        versions = {package: version for status, package, version in rows if status.rstrip() in ("ii", "hi")}
+        unsettled = any(status[1] not in _SETTLED or status[2:].strip() for status, _, _ in rows)
+        return DpkgState(versions, interrupted=unsettled or "journal" in output)

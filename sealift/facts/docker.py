@@ -1,0 +1,65 @@
+"""What a host's Docker daemon does."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pyinfra.api import FactBase
+
+DAEMON_JSON = "/etc/docker/daemon.json"
+
+
+@dataclass(frozen=True)
+class DockerState:
+    """Whether dockerd is enabled and runs, since when, and when its configuration was last changed.
+
+    Both times are seconds since the epoch, to the microsecond.
+    """
+
+    enabled: bool = False
+    active: bool = False
+    started: float = 0.0
+    configured: float = 0.0
+
+    @property
+    def runs_its_configuration(self) -> bool:
+        """Whether the dockerd that runs has read the configuration as it is now."""
+        return self.active and self.configured < self.started
+
+
+class Docker(FactBase[DockerState]):
+    """The Docker daemon's state; as if stopped where Docker is not installed."""
+
+    default = DockerState
+
+    def command(self) -> str:
+        """Ask systemd and the file system.
+
+        The change time of the inode is asked for, not of the content: a file moved into place, or put back
+        with its old date, counts as changed.
+        """
+        return (
+            "systemctl show docker.service --timestamp=us+utc"
+            " --property=UnitFileState,ActiveState,ExecMainStartTimestamp; "
+            f"if [ -e {DAEMON_JSON} ]; then stat -c 'Configured=%.6Z' {DAEMON_JSON}; fi"
+        )
+
+    def process(self, output: list[str]) -> DockerState:
+        """Read `KEY=VALUE` lines."""
+        values = dict(line.split("=", 1) for line in output)
+        return DockerState(
+            enabled=values.get("UnitFileState") == "enabled",
+            active=values.get("ActiveState") == "active",
+            started=_seconds(values.get("ExecMainStartTimestamp", "")),
+            configured=float(values.get("Configured", 0)),
+        )
+
+
+def _seconds(timestamp: str) -> float:
+    """A time as `systemctl --timestamp=us+utc` writes it: `Sat 2026-11-21 12:28:11.123456 UTC`."""
+    match = re.search(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}) UTC", timestamp)
+    if match is None:
+        return 0.0
+    return datetime.strptime(match[1], "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=UTC).timestamp()

@@ -1,0 +1,49 @@
+"""OS packages out of the site's own signed repository, and out of nothing else."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Generator, Mapping
+
+from pyinfra import host
+from pyinfra.api import operation
+
+from sealift.facts.apt import InstalledPackages
+
+# What apt-get reads in place of the host's own sources, which stay as they are. Another list of sources
+# would make it delete the package lists of the host's own: hence List-Cleanup.
+_ONLY_FROM = (
+    "-o Dir::Etc::SourceList={source} -o Dir::Etc::SourceParts=/dev/null -o APT::Get::List-Cleanup=0"
+    " -o DPkg::Lock::Timeout=120"
+)
+# A configuration file that an administrator has changed stays; sealift writes its own files afterwards.
+_INSTALL = (
+    "install --yes --no-install-recommends --no-remove --allow-downgrades --fix-broken"
+    " -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold"
+)
+
+
+@operation()
+def packages_installed(source: str, versions: Mapping[str, str]) -> Generator[str, None, None]:
+    """Have these packages at exactly these versions, whichever of them the host has now.
+
+    A dpkg that was killed in its work is repaired first. No package is removed: apt fails instead.
+
+    + source: the only file of apt sources that is read, in deb822 form, on the host
+    + versions: package to version
+    """
+    have = host.get_fact(InstalledPackages)
+    wrong = {package for package, version in versions.items() if have.versions.get(package) != version}
+    if not wrong and not have.interrupted:
+        return
+    environment = "export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8"
+    apt_get = f"apt-get {_ONLY_FROM.format(source=shlex.quote(source))}"
+    if have.interrupted:
+        # What waits for a package that was never unpacked is left to apt-get, which knows the order.
+        yield (
+            f"{environment}; if ! dpkg --force-confdef --force-confold --configure -a;"
+            " then echo 'some packages wait for others: apt-get goes on with them'; fi"
+        )
+    yield f"{environment}; {apt_get} --error-on=any update"
+    pins = " ".join(shlex.quote(f"{package}={version}") for package, version in sorted(versions.items()))
+    yield f"{environment}; {apt_get} {_INSTALL} {pins}"

@@ -1,0 +1,54 @@
+"""The Docker daemon and its configuration."""
+
+from __future__ import annotations
+
+import hashlib
+
+from pyinfra import host
+from pyinfra.api import operation
+from pyinfra.api.exceptions import OperationError
+
+from sealift.facts.docker import DAEMON_JSON, Docker
+from sealift.facts.nvidia import MergedDaemonJson
+from sealift.facts.text import TextFile
+from sealift.operations.text import Commands, put_text
+
+
+@operation()
+def daemon_configured(base: str, nvidia: bool) -> Commands:
+    """Have daemon.json hold this, judged by dockerd itself before it takes its place.
+
+    + base: the text, JSON
+    + nvidia: whether what `nvidia-ctk runtime configure` adds to it belongs in it too
+    """
+    content = _with_nvidia_runtime(base) if nvidia else base
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    if host.get_fact(TextFile, path=DAEMON_JSON) != (digest, "644"):
+        yield from put_text(DAEMON_JSON, content, check="dockerd --validate --config-file={file}")
+
+
+def _with_nvidia_runtime(base: str) -> str:
+    merged = host.get_fact(MergedDaemonJson, base=base)
+    if merged is not None:
+        return merged
+    if host.state.is_executing:
+        raise OperationError(
+            f"{host.name}: nvidia-ctk cannot configure Docker, expected nvidia-container-toolkit-base to be"
+            " installed. Name it in the release file below packages.gpu."
+        )
+    return base  # while preparing: the package may only be about to be installed
+
+
+@operation()
+def daemon_running() -> Commands:
+    """Have Docker start at boot, and a dockerd that runs with its configuration as it is now.
+
+    The daemon that runs is asked, not whether this run changed the file: a restart that failed, or never
+    came about because a run was killed, is made up for by the next run.
+    """
+    docker = host.get_fact(Docker)
+    if not docker.enabled:
+        yield "systemctl enable docker.service"
+    if not docker.runs_its_configuration:
+        # Without reset-failed, systemd refuses to start a service that has failed too often.
+        yield "systemctl reset-failed docker.service && systemctl restart docker.service"

@@ -1,0 +1,105 @@
+"""The labs of the end-to-end tests. Each has a state folder of its own and is taken down at the end."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.lab.commands import CHECKOUT, Commands, Ran
+
+SOURCES = CHECKOUT / "build/ingredients"
+
+
+@dataclass(frozen=True)
+class Site:
+    """A site where the demo release was prepared, carried, applied and verified."""
+
+    lab: Path
+    work: Path
+    bundle_digest: str
+    steps: dict[str, Ran] = field(default_factory=dict)
+    sources: Path = SOURCES
+
+    @property
+    def lock(self) -> Path:
+        """The lock of the demo release."""
+        return self.work / "demo.lock"
+
+    @property
+    def bundle(self) -> Path:
+        """The bundle, as it would be carried."""
+        return self.work / "bundle"
+
+    @property
+    def depot(self) -> Path:
+        """The site's content store."""
+        return self.lab / "depot"
+
+    @property
+    def release_key(self) -> Path:
+        """The key that signs bundles."""
+        return self.lab / "release_key"
+
+    @property
+    def allowed_signers(self) -> Path:
+        """Whose signatures the site trusts."""
+        return self.lab / "allowed_signers"
+
+    @property
+    def evidence(self) -> Path:
+        """The evidence of the last verification."""
+        return self.work / "evidence/latest"
+
+
+def lab_of(state: Path, hosts: int) -> Iterator[Commands]:
+    """A lab that is up, and leaves nothing behind."""
+    commands = Commands(state)
+    try:
+        commands.ok("sealift", "lab", "up", "--hosts", str(hosts))
+        yield commands
+    finally:
+        commands.ok("sealift", "lab", "down")
+
+
+@pytest.fixture(scope="session")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
+    """The commands against the main lab: three hosts, the last one with a stand-in GPU."""
+    yield from lab_of(tmp_path_factory.mktemp("main") / "lab", hosts=3)
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
+    """The commands against a second lab of two bare hosts, beside the main one."""
+    yield from lab_of(tmp_path_factory.mktemp("fresh") / "lab", hosts=2)
+
+
+@pytest.fixture(scope="session")
+def sources() -> Path:
+    """The ingredients of the demo release, made or out of the cache."""
+    Commands(CHECKOUT / ".lab").ok("python", "-m", "demo.ingredients", SOURCES)
+    return SOURCES
+
+
+@pytest.fixture(scope="session")
+def site(commands: Commands, sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """The whole way once: lock, build, import, apply, verify."""
+    lab, work = commands.lab, tmp_path_factory.mktemp("site")
+    site = Site(lab, work, bundle_digest="")
+    steps = {
+        "lock": ("releases/demo.yaml", "--sources", sources, "--out", site.lock),
+        "build": (site.lock, "--sources", sources, "--out", site.bundle, "--key", site.release_key),
+        "import": (site.bundle, "--depot", site.depot, "--allowed-signers", site.allowed_signers),
+        "apply": ("lab",),
+        "verify": ("lab", "--out", site.work / "evidence"),
+    }
+    ran = {step: commands.ok("sealift", step, *arguments) for step, arguments in steps.items()}
+    return Site(lab, work, bundle_digest=digest_of(site.bundle), steps=ran)
+
+
+def digest_of(bundle: Path) -> str:
+    """The digest of a bundle: the SHA-256 of its index."""
+    return f"sha256:{hashlib.sha256((bundle / 'index.json').read_bytes()).hexdigest()}"

@@ -1,0 +1,88 @@
+"""A host that cannot take the release is named at preflight, and no host is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab.commands import CHECKOUT, Commands, Ran
+from tests.lab.conftest import Site
+
+
+@pytest.fixture
+def bare(site: Site, fresh: Commands) -> Iterator[Commands]:
+    """Two bare hosts and a depot with the release; whatever happens, they stay bare."""
+    if not (fresh.lab / "depot").exists():
+        fresh.ok(
+            *("sealift", "import", site.bundle, "--depot", fresh.lab / "depot"),
+            *("--allowed-signers", site.allowed_signers),
+        )
+    yield fresh
+    for host in ("h1", "h2"):
+        assert fresh.on(host, "command -v docker || ls -A /var/lib/sealift").strip() == ""
+
+
+def inventory_with(folder: Path, **data: object) -> Path:
+    """The lab's inventory with other settings."""
+    inventory = folder / "lab.py"
+    lab = CHECKOUT / "inventories/lab"
+    inventory.write_text((lab / "lab.py").read_text())
+    group_data = folder / "group_data"
+    group_data.mkdir()
+    for path in (lab / "group_data").glob("*.py"):
+        (group_data / path.name).write_text(path.read_text())
+    with (group_data / "all.py").open("a") as file:
+        file.writelines(f"{key} = {value!r}\n" for key, value in data.items())
+    return inventory
+
+
+def both_ways(commands: Commands, inventory: Path | str) -> tuple[Ran, Ran]:
+    """`sealift apply` and pyinfra alone must both refuse."""
+    return (
+        commands.refused("sealift", "apply", inventory),
+        commands.refused("pyinfra", inventory, "deploy.py", "-y"),
+    )
+
+
+def test_a_host_that_is_too_small_is_named(bare: Commands, tmp_path: Path) -> None:
+    inventory = inventory_with(tmp_path, minimum={"memory_mib": 10_000_000, "disk_free_mib": 10_000_000})
+    for refused in both_ways(bare, inventory):
+        for host in ("h1", "h2"):
+            assert f"{host}: " in refused.said
+        assert "memory" in refused.said and "disk" in refused.said
+
+
+def test_a_model_that_does_not_fit_is_refused(bare: Commands, tmp_path: Path) -> None:
+    inventory = inventory_with(tmp_path, ollama={"memory_limit_mib": 512, "context_length": 2048})
+    for refused in both_ways(bare, inventory):
+        assert "gemma3:270m" in refused.said
+
+
+def test_a_port_that_is_taken_is_named_with_its_owner(bare: Commands) -> None:
+    bare.on("h2", "systemd-run -q --unit=squatter --socket-property=ListenStream=8443 true")
+    try:
+        for refused in both_ways(bare, "inventories/lab/lab.py"):
+            assert "h2: " in refused.said and "8443" in refused.said
+            assert "h1: port" not in refused.said
+    finally:
+        bare.on("h2", "systemctl stop squatter.socket")
+
+
+def test_a_host_that_does_not_answer_is_named(bare: Commands) -> None:
+    bare.on("h2", "systemd-run -q --on-active=1 systemctl stop ssh.socket ssh.service")
+    commands = ("sealift", "preflight", "inventories/lab/lab.py")
+    try:
+        bare.run("sleep", "3")
+        assert "h2: " in bare.refused(*commands).said
+        assert "h2" in bare.refused("sealift", "apply", "lab").said
+    finally:
+        bare.ok("sealift", "lab", "down", "--keep")
+        bare.ok("sealift", "lab", "up", "--hosts", "2")
+
+
+def test_an_unknown_setting_of_ollama_is_refused(bare: Commands, tmp_path: Path) -> None:
+    inventory = inventory_with(tmp_path, ollama={"new_engine": True})
+    refused = bare.refused("sealift", "apply", inventory)
+    assert "ollama.new_engine" in refused.said

@@ -14,7 +14,7 @@ DRIFT: dict[str, tuple[str, str, str]] = {
     "stopped container": (
         "docker stop $(docker ps -q --filter label=com.docker.compose.project=sealift-ollama)",
         "Run Ollama",
-        "docker ps --filter label=com.docker.compose.project=sealift-ollama --filter health=healthy | grep Up",
+        "docker ps --filter name=sealift-ollama --filter health=healthy | grep Up",
     ),
     "deleted model blob": (
         f"rm {MODEL_BLOB}",

@@ -7,8 +7,6 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from tests.lab.commands import Commands
 from tests.lab.conftest import Site
 

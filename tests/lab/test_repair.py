@@ -7,12 +7,13 @@ import pytest
 from tests.lab.commands import Commands
 from tests.lab.conftest import Site
 
+OLLAMA = "label=com.docker.compose.project=sealift-ollama"
 MODEL_BLOB = "$(find /var/lib/sealift/models/blobs -type f -size +100M | head -n 1)"
 
 # what is done to h2, the one operation that must change something, how the effect is seen afterwards
 DRIFT: dict[str, tuple[str, str, str]] = {
     "stopped container": (
-        "docker stop $(docker ps -q --filter label=com.docker.compose.project=sealift-ollama)",
+        f"docker stop $(docker ps -q --filter {OLLAMA})",
         "Run Ollama",
         "docker ps --filter name=sealift-ollama --filter health=healthy | grep Up",
     ),

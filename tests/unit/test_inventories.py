@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from sealift.fleet.settings import SettingsError, SiteSettings, parse
+
+PROJECT = Path(__file__).parents[2]
+
+
+def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Every setting with its default as docs/inventory.md writes it."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from settings_of(field.annotation, f"{prefix}{name}.")
+        elif field.default is PydanticUndefined:
+            yield f"{prefix}{name}", "required"
+        else:
+            yield f"{prefix}{name}", "none" if field.default == () else f"`{field.default}`"
+
+
+@cache
+def inventory(site: str) -> list[dict[str, Any]]:
+    """The hosts of an inventory, as pyinfra itself reads it."""
+    pyinfra = Path(sys.executable).parent / "pyinfra"
+    command = [str(pyinfra), f"inventories/{site}/{site}.py", "debug-inventory", "--json"]
+    shown = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    hosts: list[dict[str, Any]] = json.loads(shown.stdout)
+    return hosts
+
+
+def test_every_setting_is_explained_with_its_default() -> None:
+    page = (PROJECT / "docs" / "inventory.md").read_text()
+    rows = re.findall(r"^\| `([a-z_.]+)` \| ([^|]+) \| [^|]+ \|$", page, re.MULTILINE)
+    assert dict(rows) == dict(settings_of(SiteSettings))
+    assert len(rows) == len(dict(rows))
+
+
+@pytest.mark.parametrize("site", ["staging", "prod"])
+def test_example_inventories_are_valid(site: str) -> None:
+    hosts = inventory(site)
+    assert {name for host in hosts for name in host["groups"]} == {"llm", "gpu", site}
+    for host in hosts:
+        parsed = parse(host["name"], host["data"])
+        assert parsed.gateway.key.name == f"{host['name']}.key"
+        assert parsed.ollama.num_parallel == (4 if "gpu" in host["groups"] else 2)
+        assert host["data"]["ssh_strict_host_key_checking"] == "yes"
+
+
+@pytest.mark.parametrize("site", ["staging", "prod"])
+def test_every_host_of_the_example_inventories_has_an_address(site: str) -> None:
+    config = (PROJECT / "inventories" / site / "ssh_config").read_text()
+    assert {host["name"] for host in inventory(site)} == set(re.findall(r"^Host ([^*\n]+)$", config, re.M))
+
+
+def test_staging_and_production_differ_in_names_alone() -> None:
+    for name in ("all.py", "gpu.py"):
+        staging, production = (
+            (PROJECT / "inventories" / site / "group_data" / name).read_text() for site in ("staging", "prod")
+        )
+        assert staging.replace("staging", "prod") == production
+
+
+def test_all_mistakes_of_a_host_are_listed() -> None:
+    data = inventory("staging")[0]["data"] | {
+        "release": "../assistant",
+        "ollama": {"num_paralel": 2, "cpus": -1},
+        "colour": "red",
+    }
+    with pytest.raises(SettingsError) as error:
+        parse("llm1", data)
+    lines = str(error.value).splitlines()
+    assert [line.split(":")[1].strip() for line in lines] == [
+        "release",
+        "ollama.cpus",
+        "ollama.num_paralel",
+        "colour",
+    ]

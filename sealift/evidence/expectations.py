@@ -38,6 +38,7 @@ class Expectations(Frozen):
     address: str = Field(description="IP address or DNS name that clients reach it by")
     groups: tuple[str, ...]
     ssh_config: Path
+    release: str = Field(description="NAME:VERSION")
     bundle: Digest
     packages: dict[str, str] = Field(description="name: version")
     images: dict[str, tuple[str, Digest]] = Field(description="service: (name, image ID)")
@@ -75,6 +76,7 @@ def expect(
         address=address,
         groups=groups,
         ssh_config=settings.ssh_config_file,
+        release=f"{lock.release.name}:{lock.release.version}",
         bundle=bundle,
         packages={package.name: package.version for package in lock.packages_for(frozenset(groups))},
         images={service: (image.name, image.image_id) for service, image in lock.images.items()},

@@ -53,7 +53,7 @@ def _claim(case: ElementTree.Element, host: str) -> ClaimResult:
         host=host,
         area=module.rpartition(".")[2].removeprefix("test_"),
         name=name,
-        sentence=sentence,
+        claim=sentence,
         outcome="passed" if trouble is None else "failed",
         seconds=float(case.get("time", "0")),
         detail="" if trouble is None else _detail(trouble),
@@ -74,7 +74,7 @@ def render(evidence: Evidence) -> bytes:
     """Write evidence as JUnit XML, one suite per host, for tools that read no other format."""
     failed = len(evidence.failed)
     root = ElementTree.Element(
-        "testsuites", name=evidence.inventory, tests=str(len(evidence.claims)), failures=str(failed)
+        "testsuites", name=evidence.inventory, tests=str(len(evidence.results)), failures=str(failed)
     )
     for host in evidence.hosts:
         claims = evidence.of(host.name)
@@ -105,7 +105,7 @@ def _case(suite: ElementTree.Element, claim: ClaimResult) -> None:
         name=claim.name,
         time=f"{claim.seconds:.3f}",
     )
-    _properties(case, {SENTENCE: claim.sentence, **claim.observed})
+    _properties(case, {SENTENCE: claim.claim, **claim.observed})
     if claim.outcome == "failed":
         first = claim.detail.partition("\n")[0]
         failure = ElementTree.SubElement(case, "failure", message=UNPRINTABLE.sub("?", first))

@@ -36,17 +36,17 @@ def render(evidence: Evidence) -> bytes:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     template = environment.from_string(TEMPLATE.read_text())
-    answers = [claim for claim in evidence.claims if ANSWER in claim.observed]
+    answers = [claim for claim in evidence.results if ANSWER in claim.observed]
     return template.render(evidence=evidence, areas=tuple(_areas(evidence)), answers=answers).encode()
 
 
 def _areas(evidence: Evidence) -> Iterator[Area]:
-    results = {(claim.host, *claim.key): claim for claim in evidence.claims}
-    claims = {claim.key: claim for claim in evidence.claims}
+    results = {(claim.host, *claim.key): claim for claim in evidence.results}
+    claims = {claim.key: claim for claim in evidence.results}
     for area, keys in groupby(sorted(claims), key=lambda key: key[0]):
         rows = (
             Row(
-                sentence=claims[key].sentence,
+                sentence=claims[key].claim,
                 name=key[1],
                 results=tuple(results.get((host.name, *key)) for host in evidence.hosts),
             )

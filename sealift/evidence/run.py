@@ -59,7 +59,7 @@ def _verify(
     facts, results = folder / f"{host.host}.json", folder / f"{host.host}.xml"
     expected.write(host, facts)
     command = [*enter, *_pytest(facts, results)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
     with subprocess.Popen(
         command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as process:
@@ -101,7 +101,7 @@ def _did_not_finish(host: str, code: int, said: list[str]) -> ClaimResult:
         host=host,
         area="acceptance",
         name="came_to_an_end",
-        sentence="The acceptance tests come to an end.",
+        claim="The acceptance tests come to an end.",
         outcome="failed",
         seconds=0,
         detail="\n".join([f"pytest ended with {code}; it said last:", *said[-12:]]),

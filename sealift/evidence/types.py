@@ -16,7 +16,7 @@ class ClaimResult(Frozen):
     host: str
     area: str = Field(description="the file of tests/hosts that claims it, without `test_` and `.py`")
     name: str = Field(description="the test, with its parameter in brackets")
-    sentence: str = Field(description="the claim in words: the test's docstring")
+    claim: str = Field(description="the claim in words: the test's docstring")
     outcome: Literal["passed", "failed"]
     seconds: float = Field(ge=0)
     detail: str = Field(default="", description="why it failed, in its first lines")
@@ -47,13 +47,13 @@ class Evidence(Frozen):
     verified_at: datetime = Field(description="UTC")
     verified_on: str = Field(description="host name of the control node")
     hosts: tuple[VerifiedHost, ...]
-    claims: tuple[ClaimResult, ...]
+    results: tuple[ClaimResult, ...]
 
     @property
     def failed(self) -> tuple[ClaimResult, ...]:
         """The claims that did not hold, in their order."""
-        return tuple(claim for claim in self.claims if claim.outcome == "failed")
+        return tuple(claim for claim in self.results if claim.outcome == "failed")
 
     def of(self, host: str) -> tuple[ClaimResult, ...]:
         """The claims of one host."""
-        return tuple(claim for claim in self.claims if claim.host == host)
+        return tuple(claim for claim in self.results if claim.host == host)

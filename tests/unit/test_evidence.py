@@ -45,7 +45,7 @@ def _evidence(*claims: ClaimResult) -> Evidence:
             VerifiedHost(name=name, address=f"10.9.0.{n}", groups=("all",))
             for n, name in enumerate(("h1", "h2"))
         ),
-        claims=claims,
+        results=claims,
     )
 
 
@@ -54,7 +54,7 @@ def _claim(host: str, outcome: str = "passed", **more: object) -> ClaimResult:
         "host": host,
         "area": "docker",
         "name": "test_docker_runs",
-        "sentence": "Docker runs.",
+        "claim": "Docker runs.",
         "seconds": 1,
     }
     return ClaimResult.model_validate({**values, "outcome": outcome, **more})
@@ -66,7 +66,7 @@ def test_report_of_pytest_becomes_claims() -> None:
         host="h1",
         area="gateway",
         name="test_a_role_answers[chat]",
-        sentence="A role answers (chat).",
+        claim="A role answers (chat).",
         outcome="passed",
         seconds=2.5,
         observed={"answer": "Paris <b>"},

@@ -1,0 +1,63 @@
+"""A client of a host's gateway, as an application in the closed network would be."""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+from typing import Any
+
+import requests
+
+from sealift.evidence.expectations import Expectations
+
+CONNECT_S = 5
+ANSWER_S = 240  # a cold model on a slow processor
+
+
+class Gateway:
+    """Requests with the site's CA; with the key of the expectations, another one, or none."""
+
+    def __init__(self, expected: Expectations) -> None:
+        self.address, self.port = expected.address, expected.gateway.port
+        self.url = f"https://{self.address}:{self.port}"
+        self._ca = str(expected.gateway.ca)
+        self._key = expected.api_key.get_secret_value()
+
+    @property
+    def right_key(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._key}"}
+
+    @property
+    def right_key_in_its_own_header(self) -> dict[str, str]:
+        return {"x-api-key": self._key}
+
+    @property
+    def wrong_key(self) -> dict[str, str]:
+        last = "a" if self._key[-1] != "a" else "b"
+        return {"Authorization": f"Bearer {self._key[:-1]}{last}"}
+
+    def send(
+        self, method: str, path: str, headers: dict[str, str], *, body: Any = None, stream: bool = False
+    ) -> requests.Response:
+        """One request on a connection of its own, without this machine's proxies and CAs."""
+        with requests.Session() as session:
+            session.trust_env = False
+            return session.request(
+                method,
+                self.url + path,
+                json=body,
+                headers=headers,
+                verify=self._ca,
+                stream=stream,
+                timeout=(CONNECT_S, ANSWER_S),
+            )
+
+    def status_of(self, method: str, path: str, headers: dict[str, str]) -> int:
+        """The status of a request whose path is sent exactly as it is written."""
+        context = ssl.create_default_context(cafile=self._ca)
+        connection = http.client.HTTPSConnection(self.address, self.port, timeout=CONNECT_S, context=context)
+        try:
+            connection.request(method, path, body="{}" if method == "POST" else None, headers=headers)
+            return connection.getresponse().status
+        finally:
+            connection.close()

@@ -1,0 +1,65 @@
+"""The models answer, through the gateway, as applications ask them: by role."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from tests.hosts.gateway_client import Gateway
+from tests.hosts.properties import RecordProperty
+
+PROMPT = "What is the capital of France? Answer in one sentence."
+MESSAGES = [{"role": "user", "content": PROMPT}]
+# The same answer each time, and an end to it.
+OPTIONS = {"temperature": 0, "seed": 1, "num_predict": 64}
+SECOND = 10**9  # Ollama counts nanoseconds
+
+
+def test_answers(gateway: Gateway, role: str, record_property: RecordProperty) -> None:
+    """The role answers a question sensibly."""
+    body = {"model": role, "messages": MESSAGES, "options": OPTIONS, "stream": False}
+    response = gateway.send("POST", "/api/chat", gateway.right_key, body=body)
+    assert response.status_code == 200, response.text[:300]
+    said = response.json()
+    answer = said["message"]["content"].strip()
+    record_property("prompt", PROMPT)
+    record_property("answer", answer)
+    record_property("tokens/s", f"{said['eval_count'] * SECOND / said['eval_duration']:.1f}")
+    record_property("answered in", f"{said['total_duration'] / SECOND:.1f} s")
+    record_property("of which loading", f"{said['load_duration'] / SECOND:.1f} s")
+    assert "Paris" in answer
+
+
+def test_streams(gateway: Gateway, role: str, record_property: RecordProperty) -> None:
+    """The role's answer arrives word by word while it is made, not all at its end."""
+    body = {"model": role, "messages": MESSAGES, "options": OPTIONS, "stream": True}
+    started = time.monotonic()
+    arrived: list[tuple[float, dict[str, object]]] = []
+    with gateway.send("POST", "/api/chat", gateway.right_key, body=body, stream=True) as response:
+        assert response.status_code == 200
+        for line in response.iter_lines(chunk_size=None):
+            arrived.append((time.monotonic() - started, json.loads(line)))
+    (first, _), (last, end) = arrived[0], arrived[-1]
+    record_property("chunks", len(arrived))
+    record_property("first after", f"{first:.2f} s")
+    record_property("last after", f"{last:.2f} s")
+    assert len(arrived) > 2
+    assert end["done"] is True
+    made_in = float(str(end["eval_duration"])) / SECOND
+    assert last - first > made_in / 2, "the chunks came together: something between holds them back"
+
+
+def test_answers_openai_clients(gateway: Gateway, role: str, record_property: RecordProperty) -> None:
+    """The role answers clients of the OpenAI API."""
+    body = {"model": role, "messages": MESSAGES, "temperature": 0, "seed": 1, "max_tokens": 64}
+    response = gateway.send("POST", "/v1/chat/completions", gateway.right_key, body=body)
+    assert response.status_code == 200, response.text[:300]
+    answer = response.json()["choices"][0]["message"]["content"].strip()
+    record_property("said", answer)
+    assert "Paris" in answer
+
+
+def test_refuses_a_model_that_is_not_in_the_release(gateway: Gateway) -> None:
+    """A model that the release does not have is refused with 404."""
+    body = {"model": "no-such-model", "messages": MESSAGES, "stream": False}
+    assert gateway.send("POST", "/api/chat", gateway.right_key, body=body).status_code == 404

@@ -1,0 +1,49 @@
+"""What the Docker daemon does, whatever its configuration file says."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from testinfra.host import Host
+
+from sealift.evidence.expectations import Expectations
+from tests.hosts.containers import Container
+
+
+@pytest.fixture(scope="session")
+def info(host: Host) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(host.check_output("docker info --format '{{json .}}'"))
+    return found
+
+
+def test_docker_runs_and_starts_at_boot(host: Host) -> None:
+    """Docker runs, and starts when the host does."""
+    assert host.service("docker").is_running
+    assert host.service("docker").is_enabled
+
+
+def test_docker_is_the_locks(info: dict[str, Any], expected: Expectations) -> None:
+    """The Docker daemon that runs is the one that is installed."""
+    assert expected.packages["docker.io"].startswith(info["ServerVersion"].partition("+")[0])
+
+
+def test_containers_survive_a_restart_of_docker(info: dict[str, Any]) -> None:
+    """Containers go on while Docker itself is restarted."""
+    assert info["LiveRestoreEnabled"] is True
+
+
+def test_logs_are_limited(container: Container, expected: Expectations) -> None:
+    """Docker keeps a bounded amount of each container's log."""
+    options = container["HostConfig"]["LogConfig"]["Config"]
+    assert (options.get("max-size"), options.get("max-file")) == (
+        expected.docker.log_max_size,
+        str(expected.docker.log_max_file),
+    )
+
+
+@pytest.mark.on("gpu")
+def test_docker_gives_out_devices_by_cdi(info: dict[str, Any]) -> None:
+    """Docker reads CDI specifications, by which containers get the GPU."""
+    assert info["CDISpecDirs"]

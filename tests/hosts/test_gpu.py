@@ -1,0 +1,60 @@
+"""The GPU of hosts in the group `gpu`, or in a lab the device that stands in for one."""
+
+from __future__ import annotations
+
+import pytest
+from testinfra.host import Host
+
+from sealift.evidence.expectations import Expectations
+from tests.hosts.containers import find_container
+from tests.hosts.gateway_client import Gateway
+from tests.hosts.properties import RecordProperty
+
+pytestmark = pytest.mark.on("gpu")
+
+
+def test_toolkit_is_the_locks(host: Host, expected: Expectations) -> None:
+    """The NVIDIA container toolkit that runs is the one that the lock pins."""
+    version = expected.packages["nvidia-container-toolkit-base"].partition("-")[0]
+    assert f"version {version}" in host.check_output("nvidia-ctk --version")
+
+
+def test_device_is_offered(host: Host) -> None:
+    """The host offers the device nvidia.com/gpu=all by CDI."""
+    assert "nvidia.com/gpu=all" in host.check_output("nvidia-ctk --quiet cdi list").split()
+
+
+def test_ollama_asks_for_the_device(host: Host) -> None:
+    """Ollama's container asks for the device nvidia.com/gpu=all."""
+    asked = find_container(host, "ollama")["HostConfig"]["DeviceRequests"]
+    assert [request["DeviceIDs"] for request in asked if request["Driver"] == "cdi"] == [
+        ["nvidia.com/gpu=all"]
+    ]
+
+
+@pytest.mark.on("stand-in gpu")
+def test_ollama_has_the_stand_in(host: Host) -> None:
+    """Ollama's container has the stand-in device, which is no GPU: its mark is in Ollama's environment."""
+    process = find_container(host, "ollama")["State"]["Pid"]
+    environment = host.check_output("tr '\\0' '\\n' < /proc/%s/environ", str(process)).splitlines()
+    assert "SEALIFT_STAND_IN_GPU=1" in environment
+
+
+@pytest.mark.on("real gpu")
+def test_ollama_sees_the_gpu(host: Host, record_property: RecordProperty) -> None:
+    """Ollama's container sees the host's GPU."""
+    container = find_container(host, "ollama")["Id"]
+    seen = host.check_output("docker exec %s nvidia-smi -L", container)
+    record_property("seen", seen)
+    assert seen.startswith("GPU 0: ")
+
+
+@pytest.mark.on("real gpu")
+def test_models_are_on_the_gpu(gateway: Gateway, role: str, record_property: RecordProperty) -> None:
+    """The role's model is in the GPU's memory as a whole: none of it fell back to the processor."""
+    load = {"model": role, "stream": False}
+    assert gateway.send("POST", "/api/generate", gateway.right_key, body=load).status_code == 200
+    loaded = gateway.send("GET", "/api/ps", gateway.right_key).json()["models"]
+    (model,) = [entry for entry in loaded if entry["name"].partition(":")[0] == role]
+    record_property("bytes", f"{model['size_vram']} of {model['size']} on the GPU")
+    assert model["size_vram"] == model["size"] > 0

@@ -1,0 +1,52 @@
+"""What can be connected to, seen from the host and from the network."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+from testinfra.host import Host
+
+from sealift.evidence.expectations import Expectations
+
+SSH = 22
+OLLAMA = 11434
+CONNECT_S = 3
+
+
+def listeners(host: Host) -> dict[tuple[str, int], str]:
+    """Every listening socket, as ss prints it, by protocol and port."""
+    found = {}
+    for line in host.check_output(
+        "ss --no-header --listening --tcp --udp --numeric --processes"
+    ).splitlines():
+        fields = line.split()
+        found[fields[0], int(fields[4].rpartition(":")[2])] = line
+    return found
+
+
+def test_nothing_listens_that_should_not(host: Host, expected: Expectations) -> None:
+    """SSH and the gateway listen, on TCP; nothing else does, not even on loopback."""
+    found = listeners(host)
+    allowed = {("tcp", SSH), ("tcp", expected.gateway.port)}
+    surplus = "\n".join(found[socket] for socket in sorted(set(found) - allowed))
+    assert not surplus, f"listens and should not:\n{surplus}"
+    assert set(found) == allowed
+
+
+def test_the_gateways_port_is_open(expected: Expectations) -> None:
+    """The gateway's port takes connections from the network."""
+    socket.create_connection((expected.address, expected.gateway.port), CONNECT_S).close()
+
+
+def test_ollamas_port_is_closed(expected: Expectations) -> None:
+    """Ollama's own port takes no connection from the network."""
+    with pytest.raises((ConnectionRefusedError, TimeoutError)):
+        socket.create_connection((expected.address, OLLAMA), CONNECT_S)
+
+
+def test_ollamas_port_is_not_published(host: Host) -> None:
+    """Docker publishes no port of Ollama's on the host."""
+    ids = host.check_output("docker ps --quiet --filter label=com.docker.compose.project=sealift-ollama")
+    assert ids, "Ollama does not run"
+    assert host.check_output("docker port %s", ids) == ""

@@ -32,3 +32,9 @@ class Meter:
         with self._guard:
             self._done += count
             self._report(self._what, self._done, self._total)
+
+    def expect(self, count: int) -> None:
+        """Another `count` bytes turned out to be due."""
+        with self._guard:
+            self._total += count
+            self._report(self._what, self._done, self._total)

@@ -1,0 +1,174 @@
+"""lock, build, inspect and import: from a release file to the depot."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.filesize import decimal
+from rich.table import Table
+
+from sealift.bundle.blobs import BlobStore
+from sealift.bundle.build import BundleInfo, build, describe
+from sealift.bundle.layout import Layout, read_index, read_layout
+from sealift.cli.progress import shown
+from sealift.depot.importing import Imported, import_bundle
+from sealift.depot.store import Depot, read_lock
+from sealift.files import read_limited, write_atomically
+from sealift.release.lockfile import LOCK_LIMIT, dump_lock, load_lock
+from sealift.release.parse import load_release
+from sealift.release.resolve import resolve
+from sealift.release.types import Lock
+
+_SOURCES = typer.Option(help="Folder that paths in the release file are relative to.", file_okay=False)
+_JSON = typer.Option("--json", help="Print the result as JSON.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the tool."""
+    app.command("lock")(lock)
+    app.command("build")(build_bundle)
+    app.command("inspect")(inspect)
+    app.command("import")(import_)
+
+
+def lock(
+    release: Annotated[Path, typer.Argument(help="Release file, such as releases/demo.yaml.")],
+    sources: Annotated[Path, _SOURCES] = Path(),
+    out: Annotated[Path | None, typer.Option(help="The lock; default: beside the release file.")] = None,
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Pin everything a release file names to digests.
+
+    Example: sealift lock releases/demo.yaml --sources build/ingredients
+    """
+    wanted = load_release(release)
+    path = out or release.with_suffix(".lock")
+    with shown() as progress:
+        found = resolve(wanted, sources, progress)
+    content = dump_lock(found)
+    changed = not path.exists() or read_limited(path, LOCK_LIMIT) != content
+    if changed:
+        write_atomically(path, content)
+    _print_lock(found, f"{path}: {'written' if changed else 'unchanged'}", as_json, {"path": str(path)})
+
+
+def build_bundle(
+    lock: Annotated[Path, typer.Argument(help="Lock, as sealift lock wrote it.")],
+    sources: Annotated[Path, _SOURCES],
+    out: Annotated[Path, typer.Option(help="Folder of the bundle.", file_okay=False)],
+    key: Annotated[Path, typer.Option(help="OpenSSH key that signs the bundle.")],
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Build and sign a bundle; one that was interrupted goes on where it stopped.
+
+    Example: sealift build releases/demo.lock --sources build/ingredients --out build/bundle --key signing_key
+    """
+    with shown() as progress:
+        info = build(load_lock(lock), sources, out, key, progress)
+    _print_bundle(info, out, as_json)
+
+
+def inspect(
+    bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """List what a bundle carries. This checks its index and manifests, not its signature: import does.
+
+    Example: sealift inspect build/bundle
+    """
+    index, store = read_index(bundle), BlobStore(bundle)
+    layout = read_layout(index, store)
+    found = read_lock(layout, store)
+    info = describe(index, layout.blobs())
+    if as_json:
+        entries = {entry.ref: entry.descriptor.digest for entry in layout.entries}
+        _print_json({**_bundle_json(info), **_lock_json(found), "entries": entries})
+        return
+    Console().print(_entries_table(layout))
+    _print_bundle(info, bundle, as_json=False)
+
+
+def import_(
+    bundle: Annotated[Path, typer.Argument(help="Folder of the bundle, as it was carried in.")],
+    depot: Annotated[Path, typer.Option(help="The site's depot.", file_okay=False)],
+    allowed_signers: Annotated[Path, typer.Option(help="The site's list of allowed signers (ssh-keygen).")],
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Verify a bundle's signature and every hash, and take it into the depot.
+
+    Example: sealift import /media/stick/bundle --depot /srv/depot --allowed-signers allowed_signers
+    """
+    with shown() as progress:
+        imported = import_bundle(Depot(depot), bundle, allowed_signers, progress)
+    _print_import(imported, as_json)
+
+
+def _print_lock(found: Lock, headline: str, as_json: bool, extra: dict[str, str]) -> None:
+    if as_json:
+        _print_json({**_lock_json(found), **extra})
+        return
+    table = Table("what", "name", "bytes")
+    packages = sum(package.blob.size for package in found.packages)
+    table.add_row("packages", str(len(found.packages)), decimal(packages))
+    for image in found.images.values():
+        table.add_row("image", image.name, decimal(sum(layer.size for layer in image.layers)))
+    for name, model in found.models.items():
+        table.add_row("model", name, decimal(sum(blob.size for blob in model.blobs)))
+    console = Console()
+    console.print(table)
+    console.print(headline, soft_wrap=True)
+
+
+def _print_bundle(info: BundleInfo, path: Path, as_json: bool) -> None:
+    if as_json:
+        _print_json(_bundle_json(info))
+        return
+    summary = f"{path}: {info.blobs} blobs, {decimal(info.size)}\n{info.digest}"
+    Console(highlight=False).print(summary, soft_wrap=True)
+
+
+def _print_import(imported: Imported, as_json: bool) -> None:
+    release = imported.stored.lock.release
+    size = sum(blob.size for blob in imported.copied)
+    if as_json:
+        result = {"release": f"{release.name}:{release.version}", "digest": imported.stored.digest}
+        more = {"signer": imported.signer, "copied": len(imported.copied), "bytes": size}
+        _print_json({**result, **more, "replaced": imported.replaced})
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"{release.name}:{release.version} signed by {imported.signer}\n{imported.stored.digest}")
+    if imported.copied:
+        console.print(f"verified and copied {len(imported.copied)} blobs, {decimal(size)}")
+    else:
+        console.print("the depot has all of it already")
+    if imported.replaced:
+        console.print(f"this name and version stood for {imported.replaced} before")
+
+
+def _entries_table(layout: Layout) -> Table:
+    table = Table("entry", "blobs", "bytes", "manifest")
+    for entry in layout.entries:
+        size = sum(layer.size for layer in entry.manifest.layers)
+        table.add_row(entry.ref, str(len(entry.manifest.layers)), decimal(size), entry.descriptor.digest[:19])
+    return table
+
+
+def _bundle_json(info: BundleInfo) -> dict[str, Any]:
+    return {"digest": info.digest, "blobs": info.blobs, "bytes": info.size}
+
+
+def _lock_json(found: Lock) -> dict[str, Any]:
+    return {
+        "release": f"{found.release.name}:{found.release.version}",
+        "packages": {package.name: package.version for package in found.packages},
+        "images": {image.name: image.image_id for image in found.images.values()},
+        "models": {name: model.manifest.digest for name, model in found.models.items()},
+    }
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    typer.echo(json.dumps(value, indent=1, sort_keys=True))

@@ -1,0 +1,139 @@
+"""The release file: YAML that people write, parsed once, with every mistake listed at once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Hashable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from sealift.errors import SealiftError
+from sealift.files import read_limited
+from sealift.release.types import Release
+
+_LIMIT = 1 << 20  # bytes
+# what a pattern of types.py asks for, by the last named part of a key's path
+_EXAMPLES = {
+    "name": "small letters, digits, dots and dashes",
+    "version": "a version such as 2026.11.0",
+    "archive": "a path below the sources folder, such as images/ollama.tar",
+    "path": "a path below the sources folder, such as nvidia-apt",
+    "key": "a path below the sources folder, such as nvidia-apt/key.asc",
+    "images": "HOST/PATH:TAG in full, such as docker.io/ollama/ollama:0.11.4",
+    "models": "MODEL:TAG, such as gemma3:270m",
+    "model": "MODEL:TAG, such as gemma3:270m",
+    "packages": "a Debian package's name",
+}
+
+
+def load_release(path: Path) -> Release:
+    """Read a release file.
+
+    Raises SealiftError with a line per mistake: `releases/demo.yaml: roles.chat.model: what is wrong. What to
+    do.`
+    """
+    raw = _load_yaml(read_limited(path, _LIMIT), path)
+    mistakes = list(_cross_checks(raw))
+    try:
+        release = Release.model_validate(raw)
+    except ValidationError as error:
+        mistakes = [_explain(item) for item in error.errors()] + mistakes
+    if mistakes:
+        raise SealiftError("\n".join(f"{path}: {mistake}" for mistake in dict.fromkeys(mistakes)))
+    return release
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML without what hides mistakes or grows without bound: duplicate keys and aliases."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            problem = "aliases are not used here, write it out"
+            mark = self.get_mark()
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Any] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                problem = f"the key {key.value} stands here twice, keep one"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _load_yaml(content: bytes, path: Path) -> Any:
+    try:
+        return yaml.load(content, _Loader)  # noqa: S506  a SafeLoader, made stricter
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise SealiftError(f"{path}: {line}{error.problem}. Correct the YAML.") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise SealiftError(f"{path}: is not YAML: {error}. Correct it.") from None
+
+
+def _explain(error: ErrorDetails) -> str:
+    loc = [str(part) for part in error["loc"] if part != "[key]"]
+    place, value, context = ".".join(loc) or "the file", error["input"], error.get("ctx", {})
+    match error["type"]:
+        case "missing":
+            return f"{place}: is missing. Add it."
+        case "extra_forbidden":
+            return f"{place}: is not known here. {_nearest(loc)}"
+        case "string_type":
+            return f"{place}: is {value!r}, expected text. Put it in quotes."
+        case "string_pattern_mismatch":
+            return f"{place}: {value!r} is not {_example(loc)}. Correct it."
+        case "literal_error":
+            return f"{place}: {value!r} is not possible, expected {context['expected']}. Correct it."
+        case "model_type" | "dict_type":
+            return f"{place}: is {value!r}, expected keys with values. Correct it."
+        case _:
+            return f"{place}: {error['msg'][:1].lower()}{error['msg'][1:]}. Correct it."
+
+
+def _nearest(loc: list[str]) -> str:
+    known = {"name", "version", "suite", "architecture", "packages", "images", "models", "roles", "sources"}
+    known |= {"base", "all", "gpu", "archive", "path", "key", "suites", "components"}
+    known |= {"model", "context", "parallel"}
+    near = difflib.get_close_matches(loc[-1], known, n=1)
+    return f"Did you mean {near[0]}?" if near else "Remove it."
+
+
+def _example(loc: list[str]) -> str:
+    if loc[0] == "images" and loc[-1] == "name":
+        return _EXAMPLES["images"]
+    return next((_EXAMPLES[part] for part in reversed(loc) if part in _EXAMPLES), "allowed here")
+
+
+def _cross_checks(raw: Any) -> Iterator[str]:
+    """What no single key shows. Works on what is there, so that it can be told beside other mistakes."""
+    models, roles, images = (_mapping(raw, key) for key in ("models", "roles", "images"))
+    for name, role in roles.items():
+        model = _mapping(roles, name).get("model")
+        if isinstance(role, dict) and isinstance(model, str) and model not in models:
+            known = ", ".join(map(str, models)) or "nothing"
+            yield f"roles.{name}.model: {model} is not among models, which has {known}. Add it there."
+    if isinstance(raw, dict) and "roles" in raw and not roles:
+        yield "roles: is empty. Name at least one, such as chat: {model: MODEL:TAG}."
+    for key in ("ollama", "gateway"):
+        if isinstance(raw, dict) and "images" in raw and key not in images:
+            yield f"images.{key}: is missing. Add it."
+    sources = _mapping(_mapping(raw, "packages"), "sources")
+    for name in sources:
+        source = _mapping(sources, name)
+        for needed in ("key", "suites"):
+            if source.get("path") and not source.get(needed):
+                yield f"packages.sources.{name}.{needed}: is missing beside path. Add it."
+        if source.get("key") and not source.get("path"):
+            yield f"packages.sources.{name}.key: goes with a path; Debian's key is the machine's. Remove it."
+
+
+def _mapping(raw: Any, key: Any) -> dict[Any, Any]:
+    value = raw.get(key) if isinstance(raw, dict) else None
+    return value if isinstance(value, dict) else {}

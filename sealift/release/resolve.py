@@ -1,0 +1,64 @@
+"""From a release file to a lock: every kind of source is asked, and all that is wrong is told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from sealift.errors import SealiftError
+from sealift.progress import Progress
+from sealift.release.apt import lock_packages
+from sealift.release.docker_archive import lock_image
+from sealift.release.ollama_archive import lock_model
+from sealift.release.types import Lock, LockedModel, Release
+
+_Asked = ParamSpec("_Asked")
+_Found = TypeVar("_Found")
+
+
+def resolve(release: Release, sources: Path, progress: Progress) -> Lock:
+    """Pin everything that a release names.
+
+    + sources: the folder that paths in the release are relative to
+    + progress: told of bytes hashed
+
+    Raises SealiftError with a line per mistake.
+    """
+    mistakes: list[str] = []
+
+    def attempt(find: Callable[_Asked, _Found], *args: _Asked.args, **kwargs: _Asked.kwargs) -> _Found | None:
+        try:
+            return find(*args, **kwargs)
+        except SealiftError as error:
+            mistakes.append(str(error))
+            return None
+
+    images = {
+        key: attempt(lock_image, image, sources, progress) for key, image in sorted(release.images.items())
+    }
+    models = {
+        name: attempt(lock_model, name, model, sources, progress)
+        for name, model in sorted(release.models.items())
+    }
+    known = {name: model for name, model in models.items() if model is not None}
+    mistakes += _roles_that_ask_too_much(release, known)
+    progress("asking apt for the packages and what they depend on", 0, 0)
+    packages = attempt(lock_packages, release, sources)
+    if mistakes or packages is None:
+        raise SealiftError("\n".join(mistakes))
+    return Lock(
+        release=release,
+        packages=packages,
+        images={key: image for key, image in images.items() if image is not None},
+        models=known,
+    )
+
+
+def _roles_that_ask_too_much(release: Release, models: dict[str, LockedModel]) -> list[str]:
+    return [
+        f"roles.{name}.context: {role.context} tokens, but {role.model} was trained for "
+        f"{models[role.model].context_length}. Ask for that at most."
+        for name, role in sorted(release.roles.items())
+        if role.model in models and role.context > models[role.model].context_length
+    ]

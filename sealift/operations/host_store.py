@@ -1,0 +1,44 @@
+"""A host's store of blobs. The bytes go around pyinfra: `sealift.ship` takes them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Generator
+from pathlib import Path
+
+from pyinfra import host, logger
+from pyinfra.api import FunctionCommand, Host, State, operation
+
+from sealift.facts.host_store import HostStore
+from sealift.release.types import Blob
+from sealift.ship.plan import parse_listing, plan
+
+
+@operation()
+def blobs_present(
+    wanted: tuple[Blob, ...], ssh_config: Path, depot: Path, release: str, groups: frozenset[str]
+) -> Generator[FunctionCommand, None, None]:
+    """Have all blobs of a release in the host store, each verified there.
+
+    + wanted: the blobs, for the plan
+    + ssh_config: that knows the host by its name in the inventory
+    + depot: folder that the blobs come from
+    + release: NAME@sha256:DIGEST
+    + groups: the host's, which decide what it needs of the release
+    """
+    listing: list[str] = host.get_fact(HostStore)
+    needed = plan(wanted, parse_listing(host.name, listing))
+    if needed.items or needed.check:
+        command = [sys.executable, "-m", "sealift.ship", "--host", host.name]
+        command += ["--ssh-config", str(ssh_config), "--depot", str(depot)]
+        command += ["--release", release, "--groups", ",".join(sorted(groups))]
+        yield FunctionCommand(_ship, (command,), {})
+
+
+def _ship(state: State, host: Host, command: list[str]) -> bool:
+    """Ship in a process of its own. Waiting for it lets the other hosts go on: pyinfra patches subprocess."""
+    shipped = subprocess.run(command, capture_output=True, text=True, cwd=state.cwd, check=False)
+    for line in (shipped.stdout + shipped.stderr).splitlines():
+        logger.info("%s%s", host.print_prefix, line)
+    return shipped.returncode == 0

@@ -1,0 +1,25 @@
+"""Getting what a release needs into the stores of its hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sealift.depot.store import Depot
+from sealift.progress import Progress, silent
+from sealift.ship.over_ssh import over_ssh
+from sealift.ship.ssh import Gathered
+from sealift.ship.types import Order, Shipped, Transport
+
+
+def ship(
+    orders: Sequence[Order], depot: Depot, progress: Progress = silent, transport: Transport = over_ssh
+) -> Gathered[Shipped]:
+    """Ship blobs out of the depot to hosts.
+
+    + orders: a host's each
+    + progress: told of the bytes of all hosts together
+    + transport: the way they go
+
+    What failed is in the result: a host that fails leaves the others alone.
+    """
+    return transport(orders, depot.blob_path, progress)

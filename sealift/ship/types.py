@@ -1,0 +1,47 @@
+"""What every way of shipping has in common. The swarm will be another `Transport`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from sealift.progress import Progress
+from sealift.release.types import Blob
+from sealift.ship.ssh import Gathered
+
+BlobPath = Callable[[str], Path]
+"""Gives the file of a digest in the depot."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a host needs in its store.
+
+    + host: its name in the ssh_config
+    """
+
+    host: str
+    ssh_config: Path
+    blobs: tuple[Blob, ...]
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """What had to be shipped to a host."""
+
+    blobs: int
+    bytes: int
+
+
+class Transport(Protocol):
+    """A way of getting blobs into host stores.
+
+    Ships only what a host lacks, goes on where an interrupted run stopped, and gives back only when every
+    blob's hash has been checked on the host.
+    """
+
+    def __call__(self, orders: Sequence[Order], blob_path: BlobPath, progress: Progress) -> Gathered[Shipped]:
+        """Ship: a result or an error for each host."""
+        ...

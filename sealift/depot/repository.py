@@ -80,10 +80,20 @@ def sign(lock: Lock, key: pysequoia.Tsk, date: datetime) -> SignedRepository:
     packages = packages_index(lock)
     release = release_file(packages, f"{lock.release.name} {lock.release.version}", date)
     return SignedRepository(
-        key=str(key.extract_certificate()).encode(),
-        inrelease=pysequoia.sign(key.signer(), release, mode=pysequoia.SignatureMode.CLEAR),
+        key=certificate(key),
+        inrelease=clearsign(release, key),
         packages=packages,
     )
+
+
+def certificate(key: pysequoia.Tsk) -> bytes:
+    """The public half, ASCII armored."""
+    return str(key.extract_certificate()).encode()
+
+
+def clearsign(release: bytes, key: pysequoia.Tsk) -> bytes:
+    """`InRelease`: a Release file with its signature around it."""
+    return pysequoia.sign(key.signer(), release, mode=pysequoia.SignatureMode.CLEAR)
 
 
 def _stanza(package: LockedPackage) -> str:

@@ -1,0 +1,172 @@
+"""Packages, with the machine's own apt: from a signed repository into a lock, and out of a depot again."""
+
+from __future__ import annotations
+
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from sealift.bundle.blobs import digest_of
+from sealift.depot import repository
+from sealift.depot.needed import needed_blobs
+from sealift.errors import SealiftError
+from sealift.files import write_atomically
+from sealift.release.apt import lock_packages
+from sealift.release.apt_config import IsolatedApt
+from sealift.release.types import Lock, Release
+from tests.unit import samples
+
+
+def _deb(folder: Path, name: str, version: str, **fields: str) -> Path:
+    """A real, empty package."""
+    root = folder / f"{name}-root"
+    control = {"Package": name, "Version": version, "Architecture": "amd64", "Maintainer": "Jörg <j@x.org>"}
+    control |= {key.replace("_", "-"): value for key, value in fields.items()}
+    lines = "".join(f"{key}: {value}\n" for key, value in control.items())
+    (root / "DEBIAN").mkdir(parents=True)
+    (root / "DEBIAN" / "control").write_text(f"{lines}Description: {name}\n more about it\n")
+    deb = folder / "apt" / f"{name}.deb"
+    subprocess.run(["dpkg-deb", "--build", "-Zgzip", str(root), str(deb)], check=True, capture_output=True)
+    return deb
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    """A signed flat repository: `tool` needs `library`, which needs `core`, which every host has."""
+    (tmp_path / "apt").mkdir()
+    _deb(tmp_path, "core", "1", Essential="yes", Multi_Arch="foreign")
+    _deb(tmp_path, "library", "1:2.0-1", Depends="core (>= 1)")
+    _deb(tmp_path, "tool", "3~rc1", Depends="library, core", Recommends="unwanted")
+    _deb(tmp_path, "unwanted", "1")
+    _deb(tmp_path, "gpu-tool", "1", Depends="tool | unwanted, core")
+    _sign(tmp_path / "apt", b"\n".join(map(_stanza, sorted((tmp_path / "apt").glob("*.deb")))))
+    return tmp_path
+
+
+def _stanza(deb: Path) -> bytes:
+    control = subprocess.run(["dpkg-deb", "--field", str(deb)], check=True, capture_output=True).stdout
+    blob = digest_of(deb.read_bytes())
+    return control + f"Filename: ./{deb.name}\nSize: {blob.size}\nSHA256: {blob.hex}\n".encode()
+
+
+def _sign(folder: Path, packages: bytes) -> None:
+    key = repository.site_key(folder.parent / "key.pgp")
+    now = datetime.now(UTC)
+    release = repository.release_file(packages, "test", now)
+    (folder / "Packages").write_bytes(packages)
+    (folder / "InRelease").write_bytes(repository.clearsign(release, key))
+    (folder / "key.asc").write_bytes(repository.certificate(key))
+
+
+def _release(**more: tuple[str, ...]) -> Release:
+    vendor = {"path": "apt", "key": "apt/key.asc", "suites": ["./"]}
+    wanted = {"all": ("tool",), "gpu": ("gpu-tool",), **more}
+    return samples.release(packages={"sources": {"vendor": vendor}, **wanted})
+
+
+def _lock(sources: Path) -> Lock:
+    return Lock(release=_release(), packages=lock_packages(_release(), sources), images={}, models={})
+
+
+def test_the_closure_is_what_a_minimal_host_lacks(sources: Path) -> None:
+    found = {package.name: package for package in lock_packages(_release(), sources)}
+    assert {name: package.groups for name, package in found.items()} == {
+        "gpu-tool": ("gpu",),
+        "library": ("all",),
+        "tool": ("all",),
+    }
+    library = found["library"]
+    assert (library.version, library.path, library.source) == ("1:2.0-1", "library.deb", "vendor")
+    assert library.control["Maintainer"] == "Jörg <j@x.org>"
+    assert library.control["Description"] == "library"
+    assert found["tool"].control["Depends"] == "library, core"
+
+
+def test_what_base_brings_is_not_carried(sources: Path) -> None:
+    found = lock_packages(_release(base=("library",)), sources)
+    assert [package.name for package in found] == ["gpu-tool", "tool"]
+
+
+def test_a_host_needs_its_groups_packages_only(sources: Path) -> None:
+    lock = _lock(sources)
+    assert len(needed_blobs(lock, frozenset())) == 2
+    assert len(needed_blobs(lock, frozenset({"gpu", "other"}))) == 3
+
+
+def test_packages_that_do_not_exist_are_all_named(sources: Path) -> None:
+    with pytest.raises(SealiftError, match=r"(?s)no-such-thing.*nor-this"):
+        lock_packages(_release(all=("no-such-thing", "nor-this")), sources)
+
+
+def test_a_repository_altered_after_signing_is_refused(sources: Path) -> None:
+    packages = sources / "apt" / "Packages"
+    packages.write_bytes(packages.read_bytes().replace(b"3~rc1", b"3~rc2"))
+    with pytest.raises(SealiftError, match=r"Hash Sum mismatch|File has unexpected size"):
+        lock_packages(_release(), sources)
+
+
+def test_a_repository_signed_by_another_key_is_refused(sources: Path) -> None:
+    other = repository.site_key(sources / "other.pgp")
+    (sources / "apt" / "key.asc").write_bytes(repository.certificate(other))
+    with pytest.raises(SealiftError, match=r"NO_PUBKEY|not signed|verif"):
+        lock_packages(_release(), sources)
+
+
+def _host(lock: Lock, sources: Path, root: Path) -> IsolatedApt:
+    """An apt that knows the release's repository and a host with the essential package."""
+    made = repository.sign(lock, repository.site_key(root / "apt-key.pgp"), datetime.now(UTC))
+    folder = root / "repository"
+    files = (("key.asc", made.key), ("InRelease", made.inrelease), ("Packages", made.packages))
+    for name, content in files:
+        write_atomically(folder / name, content)
+    (folder / "pool").mkdir()
+    for package in lock.packages:
+        (folder / repository.pool_path(package)).symlink_to(sources / "apt" / package.path)
+    apt = IsolatedApt.make(root / "host")
+    line = f"deb [signed-by={folder / 'key.asc'}] file:{folder} ./\n"
+    (apt.root / "sources.list").write_text(line)
+    core = "Package: core\nVersion: 1\nArchitecture: amd64\nMulti-Arch: foreign\nEssential: yes\n"
+    (apt.root / "status").write_text(f"{core}Status: install ok installed\n\n")
+    return apt
+
+
+def test_apt_installs_from_the_signed_repository_of_a_release(sources: Path, tmp_path: Path) -> None:
+    apt = _host(_lock(sources), sources, tmp_path / "site")
+    apt.run("apt-get", "update", "--error-on=any")
+    plan = apt.run("apt-get", "install", "--simulate", "tool=3~rc1", "library=1:2.0-1", "gpu-tool=1")
+    assert sorted(line.split()[1] for line in plan.splitlines() if line.startswith("Inst ")) == [
+        "gpu-tool",
+        "library",
+        "tool",
+    ]
+    uris = apt.run("apt-get", "install", "--print-uris", "-qq", "library")
+    assert "pool/library_1%253a2.0-1_amd64.deb" in uris or "pool/library_1%3a2.0-1_amd64.deb" in uris
+
+
+def test_apt_fetches_what_the_lock_names(sources: Path, tmp_path: Path) -> None:
+    lock = _lock(sources)
+    apt = _host(lock, sources, tmp_path / "site")
+    apt.run("apt-get", "update", "--error-on=any")
+    result = subprocess.run(
+        ["apt-get", "download", "library=1:2.0-1"],
+        cwd=tmp_path,
+        env=apt.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    library = next(package for package in lock.packages if package.name == "library")
+    (arrived,) = tmp_path.glob("library_*.deb")
+    assert arrived.stat().st_size == library.blob.size
+
+
+def test_the_sites_key_is_private_and_does_not_expire(tmp_path: Path) -> None:
+    key = repository.site_key(tmp_path / "apt-key.pgp")
+    again = repository.site_key(tmp_path / "apt-key.pgp")
+    assert (tmp_path / "apt-key.pgp").stat().st_mode & 0o777 == 0o600
+    assert key.extract_certificate().expiration is None
+    assert repository.certificate(again) == repository.certificate(key)
+    assert b"PRIVATE" not in repository.certificate(key)

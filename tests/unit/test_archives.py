@@ -1,0 +1,227 @@
+"""Foreign tarballs and model files: read what is good, refuse what is not, write nothing."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import struct
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sealift.bundle.blobs import Content, digest_of
+from sealift.errors import SealiftError
+from sealift.progress import silent
+from sealift.release.docker_archive import lock_image
+from sealift.release.gguf import read_context_cost
+from sealift.release.ollama_archive import lock_model, model_manifest
+from sealift.release.tarball import Tarball
+from sealift.release.types import Image, Model
+from tests.unit import samples
+
+IMAGE = Image(name=samples.IMAGE, archive="image.tar")
+MODEL = Model(archive="model.tar")
+
+
+def _with_member(path: Path, change: Callable[[tarfile.TarInfo], None], content: bytes = b"x") -> Path:
+    with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as archive:
+        info = tarfile.TarInfo("good")
+        info.size = len(content)
+        change(info)
+        archive.addfile(info, io.BytesIO(content))
+    return path
+
+
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_a_tarball_is_read_as_tarfile_wrote_it(tmp_path: Path, form: int) -> None:
+    files = {"a": b"1" * 1000, "d/" + "n" * 90 + "/" + "m" * 90: b"long", "e": b""}
+    with tarfile.open(tmp_path / "t.tar", "w", format=form) as archive:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    found = Tarball(tmp_path / "t.tar")
+    assert {name: found.read(name, 2000) for name in found.names()} == files
+
+
+@pytest.mark.parametrize("name", ["../up", "/root", "a/../../up"])
+def test_a_name_that_leads_out_is_refused(tmp_path: Path, name: str) -> None:
+    path = _with_member(tmp_path / "t.tar", lambda info: setattr(info, "name", name))
+    with pytest.raises(SealiftError, match="leads out of it"):
+        Tarball(path)
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE])
+def test_a_link_that_leads_out_is_refused(tmp_path: Path, kind: bytes) -> None:
+    def change(info: tarfile.TarInfo) -> None:
+        info.type, info.linkname, info.size = kind, "../../etc/shadow", 0
+
+    with pytest.raises(SealiftError, match="leads out of it"):
+        Tarball(_with_member(tmp_path / "t.tar", change, b""))
+
+
+def test_links_in_a_circle_lead_nowhere(tmp_path: Path) -> None:
+    samples.tar(tmp_path / "t.tar", {}, {"a": "b", "b": "a"})
+    with pytest.raises(SealiftError, match="has no file a"):
+        Tarball(tmp_path / "t.tar").find("a")
+
+
+def test_a_device_is_refused(tmp_path: Path) -> None:
+    def change(info: tarfile.TarInfo) -> None:
+        info.type, info.size = tarfile.CHRTYPE, 0
+
+    with pytest.raises(SealiftError, match="neither file, folder nor link"):
+        Tarball(_with_member(tmp_path / "t.tar", change, b""))
+
+
+def test_sizes_beyond_the_file_are_refused(tmp_path: Path) -> None:
+    path = _with_member(tmp_path / "t.tar", lambda _: None)
+    header = bytearray(path.read_bytes()[:512])
+    for size in (b"77777777777\0", b"\x80" + b"\0" * 4 + b"\x7f" * 7):
+        header[124:136] = size
+        header[148:156] = b" " * 8
+        header[148:156] = b"%06o\0 " % sum(header)
+        path.write_bytes(bytes(header) + bytes(2048))
+        with pytest.raises(SealiftError, match="ends in the middle of 'good'"):
+            Tarball(path)
+
+
+def test_a_huge_extension_record_is_not_read(tmp_path: Path) -> None:
+    def change(info: tarfile.TarInfo) -> None:
+        info.type = b"x"
+
+    path = _with_member(tmp_path / "t.tar", change, bytes(2 << 20))
+    with pytest.raises(SealiftError, match="extension record of 2097152 bytes"):
+        Tarball(path)
+
+
+def test_every_truncation_of_a_tarball_is_refused(tmp_path: Path) -> None:
+    samples.tar(tmp_path / "whole.tar", {"a": b"1" * 700, "b": b"2"})
+    whole = (tmp_path / "whole.tar").read_bytes()
+    for length in range(0, 512 * 5, 64):
+        (tmp_path / "t.tar").write_bytes(whole[:length])
+        with pytest.raises(SealiftError, match=r"ends early|ends in the middle"):
+            Tarball(tmp_path / "t.tar")
+
+
+@pytest.mark.parametrize("content", [gzip.compress(b"x"), b"\x28\xb5\x2f\xfd" + bytes(600)])
+def test_a_compressed_tarball_is_refused_with_a_remedy(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "t.tar").write_bytes(content)
+    with pytest.raises(
+        SealiftError, match=r"is compressed with \w+, expected a plain tar file. Uncompress it."
+    ):
+        Tarball(tmp_path / "t.tar")
+
+
+def test_an_image_is_locked_with_its_id_and_layers(tmp_path: Path) -> None:
+    layers = [samples.layer(b"one"), samples.layer(b"two")]
+    files = samples.docker_files(layers)
+    samples.tar(tmp_path / "image.tar", files)
+    locked = lock_image(IMAGE, tmp_path, silent)
+    config = next(content for name, content in files.items() if name.endswith(".json") and len(name) > 60)
+    assert locked.image_id == digest_of(config).digest
+    assert locked.layers == tuple(map(digest_of, layers))
+
+
+def test_a_layer_saved_as_a_link_to_another_is_followed(tmp_path: Path) -> None:
+    layer = samples.layer(b"one")
+    files = samples.docker_files([layer, layer])
+    del files["l1/layer.tar"]
+    samples.tar(tmp_path / "image.tar", files, {"l1/layer.tar": "../l0/layer.tar"})
+    assert lock_image(IMAGE, tmp_path, silent).layers == (digest_of(layer),) * 2
+
+
+def test_a_layer_that_is_not_what_the_config_says_is_named(tmp_path: Path) -> None:
+    files = samples.docker_files([samples.layer(b"one"), samples.layer(b"two")])
+    files["l1/layer.tar"] = samples.layer(b"TWO")
+    samples.tar(tmp_path / "image.tar", files)
+    with pytest.raises(SealiftError, match="layer 2: is sha256:"):
+        lock_image(IMAGE, tmp_path, silent)
+
+
+def test_a_compressed_layer_is_refused(tmp_path: Path) -> None:
+    files = samples.docker_files([samples.layer(b"one")])
+    files["l0/layer.tar"] = gzip.compress(files["l0/layer.tar"])
+    samples.tar(tmp_path / "image.tar", files)
+    with pytest.raises(SealiftError, match="layer 1: is compressed"):
+        lock_image(IMAGE, tmp_path, silent)
+
+
+@pytest.mark.parametrize("manifest", [b"", b"{}", b"7", b"[]", b"[7]", b'[{"Config": 1}]', b"[" * 100_000])
+def test_a_manifest_that_is_not_dockers_is_refused(tmp_path: Path, manifest: bytes) -> None:
+    samples.tar(tmp_path / "image.tar", {"manifest.json": manifest})
+    with pytest.raises(SealiftError, match=r"manifest\.json"):
+        lock_image(IMAGE, tmp_path, silent)
+
+
+@pytest.mark.parametrize("root", ["", "models/"])
+def test_a_model_is_locked_without_local_paths(tmp_path: Path, root: str) -> None:
+    samples.tar(tmp_path / "model.tar", samples.ollama_files(samples.gguf(samples.GEMMA), root))
+    locked = lock_model(samples.MODEL, MODEL, tmp_path, silent)
+    manifest = model_manifest(locked)
+    assert digest_of(manifest) == locked.manifest
+    assert b"somebody" not in manifest
+    assert len(json.loads(manifest)["layers"]) == 2
+    assert (locked.kv_bytes_per_token, locked.context_length) == (2 * 18 * 1 * 512, 32768)
+    assert locked.weights == len(samples.gguf(samples.GEMMA))
+
+
+def test_a_damaged_model_blob_is_named(tmp_path: Path) -> None:
+    files = samples.ollama_files(samples.gguf(samples.GEMMA))
+    name = max(files, key=lambda key: len(files[key]))
+    files[name] = files[name][:-1] + b"\xff"
+    samples.tar(tmp_path / "model.tar", files)
+    with pytest.raises(SealiftError, match=rf"{name.rpartition('-')[2]} is damaged"):
+        lock_model(samples.MODEL, MODEL, tmp_path, silent)
+
+
+def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
+    samples.tar(tmp_path / "model.tar", samples.ollama_files(b"GGUF"))
+    with pytest.raises(SealiftError, match="has no model llama3:8b"):
+        lock_model("llama3:8b", MODEL, tmp_path, silent)
+
+
+def _cost(tmp_path: Path, content: bytes) -> tuple[int, int]:
+    (tmp_path / "model.gguf").write_bytes(content)
+    cost = read_context_cost(Content.of_file(tmp_path / "model.gguf"), "model.gguf")
+    return cost.kv_bytes_per_token, cost.context_length
+
+
+def test_context_costs_of_models_that_say_less_or_say_it_per_layer(tmp_path: Path) -> None:
+    plain = {
+        "general.architecture": "llama",
+        "llama.block_count": 2,
+        "llama.context_length": 2048,
+        "llama.embedding_length": 512,
+        "llama.attention.head_count": 8,
+    }
+    assert _cost(tmp_path, samples.gguf(plain)) == (2 * 2 * 8 * 128, 2048)
+    per_layer = {**plain, "llama.attention.head_count_kv": [4, 2]}
+    assert _cost(tmp_path, samples.gguf(per_layer, version=2)) == (2 * 6 * 128, 2048)
+
+
+def test_every_truncation_of_a_gguf_header_is_refused(tmp_path: Path) -> None:
+    whole = samples.gguf(samples.GEMMA)
+    for length in range(0, len(whole), 37):
+        with pytest.raises(SealiftError, match=r"ends within its header"):
+            _cost(tmp_path, whole[:length])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"GGML" + bytes(100), "is no GGUF file"),
+        (b"GGUF" + struct.pack("<IQQ", 9, 0, 0), "GGUF version 9"),
+        (b"GGUF" + struct.pack("<IQQ", 3, 0, 1 << 60), "keys"),
+        (b"GGUF" + struct.pack("<IQQQ", 3, 0, 1, 1 << 60), "part of"),
+        (b"GGUF" + struct.pack("<IQQQ1sIIQ", 3, 0, 1, 1, b"k", 9, 8, 1 << 62), "part of"),
+        (b"GGUF" + struct.pack("<IQQQ1sI", 3, 0, 1, 1, b"k", 99), "value of type 99"),
+        (b"GGUF" + struct.pack("<IQQ", 3, 0, 0), "expected a number"),
+    ],
+)
+def test_a_gguf_that_lies_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    with pytest.raises(SealiftError, match=message):
+        _cost(tmp_path, content)

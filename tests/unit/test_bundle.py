@@ -1,0 +1,219 @@
+"""Build, verify and import a small bundle of real archives."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sealift.bundle.blobs import BlobStore
+from sealift.bundle.build import build
+from sealift.bundle.layout import read_index, read_layout
+from sealift.depot.importing import Imported, import_bundle
+from sealift.depot.needed import needed_blobs
+from sealift.depot.store import Depot
+from sealift.errors import SealiftError
+from sealift.progress import silent
+from sealift.release.lockfile import dump_lock
+from sealift.release.ollama_archive import model_manifest
+from tests.unit import samples
+from tests.unit.samples import Site
+
+IMPORT = """
+import sys
+from pathlib import Path
+from sealift.depot.importing import import_bundle
+from sealift.depot.store import Depot
+depot, bundle, allowed = map(Path, sys.argv[1:])
+import_bundle(Depot(depot), bundle, allowed, lambda *_: None)
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    monkeypatch.setenv("SEALIFT_CACHE", str(tmp_path / "cache"))
+    return samples.site(tmp_path)
+
+
+@pytest.fixture
+def bundle(site: Site, tmp_path: Path) -> Path:
+    build(site.lock, site.sources, tmp_path / "bundle", site.key, silent)
+    return tmp_path / "bundle"
+
+
+def _content(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def _import(site: Site, bundle: Path) -> Imported:
+    return import_bundle(Depot(site.sources.parent / "depot"), bundle, site.allowed, silent)
+
+
+def _weights(site: Site) -> str:
+    return max(site.lock.models[samples.MODEL].layers, key=lambda blob: blob.size).hex
+
+
+def test_two_builds_of_one_lock_are_equal_byte_for_byte(site: Site, bundle: Path, tmp_path: Path) -> None:
+    build(site.lock, site.sources, tmp_path / "again", site.key, silent)
+    assert _content(tmp_path / "again") == _content(bundle)
+
+
+def test_building_again_keeps_what_is_whole_and_removes_what_is_foreign(site: Site, bundle: Path) -> None:
+    before = _content(bundle)
+    weights = bundle / "blobs" / "sha256" / _weights(site)
+    kept = weights.stat().st_ino
+    (bundle / "blobs" / "sha256" / ("0" * 64)).write_bytes(b"not of this bundle")
+    (bundle / "index.json.sig").unlink()
+    build(site.lock, site.sources, bundle, site.key, silent)
+    assert _content(bundle) == before
+    assert weights.stat().st_ino == kept
+
+
+def test_a_build_never_clears_a_folder_that_is_no_bundle(site: Site) -> None:
+    with pytest.raises(SealiftError, match="exists and is not a bundle"):
+        build(site.lock, site.sources, site.sources, site.key, silent)
+
+
+def test_a_source_that_changed_after_the_lock_is_refused(site: Site, tmp_path: Path) -> None:
+    (site.sources / "apt" / "hello.deb").write_bytes(b"A package")
+    with pytest.raises(SealiftError, match=r"packages: hello: sha256:\w+ is damaged"):
+        build(site.lock, site.sources, tmp_path / "bundle", site.key, silent)
+    assert not (tmp_path / "bundle" / "index.json").exists()
+
+
+def test_skopeo_reads_and_copies_an_image(site: Site, bundle: Path, tmp_path: Path) -> None:
+    where = f"oci:{bundle}:{samples.IMAGE}"
+    raw = subprocess.run(["skopeo", "inspect", "--config", "--raw", where], capture_output=True, check=True)
+    assert f"sha256:{hashlib.sha256(raw.stdout).hexdigest()}" == site.lock.images["ollama"].image_id
+    copy = tmp_path / "copy.tar"
+    subprocess.run(["skopeo", "copy", "-q", where, f"docker-archive:{copy}:{samples.IMAGE}"], check=True)
+    assert copy.stat().st_size > 600_000
+
+
+def test_import_takes_everything_in_and_says_who_signed(site: Site, bundle: Path, tmp_path: Path) -> None:
+    imported = _import(site, bundle)
+    depot = Depot(tmp_path / "depot")
+    assert imported.signer == "release@example.org"
+    assert depot.resolve("demo:2026.11.0") == imported.stored
+    assert depot.resolve(f"demo@{imported.stored.digest}").lock == site.lock
+    for blob in needed_blobs(site.lock, frozenset({"gpu"})):
+        content = depot.blob_path(blob.digest).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == blob.hex
+
+
+def test_importing_again_copies_nothing(site: Site, bundle: Path) -> None:
+    first = _import(site, bundle)
+    again = _import(site, bundle)
+    assert len(first.copied) > 5
+    assert (again.copied, again.replaced, again.stored) == ((), None, first.stored)
+
+
+def _flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(content)
+
+
+def _truncate(path: Path) -> None:
+    path.chmod(0o644)
+    os.truncate(path, path.stat().st_size - 1)
+
+
+def _lengthen(path: Path) -> None:
+    path.chmod(0o644)
+    with path.open("ab") as file:
+        file.write(b"x")
+
+
+def _swap_for_link(path: Path) -> None:
+    shutil.copy(path, path.parents[3] / "elsewhere")
+    path.unlink()
+    path.symlink_to(path.parents[3] / "elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (_flip, "is damaged"),
+        (_truncate, "bytes, expected"),
+        (_lengthen, "bytes, expected"),
+        (Path.unlink, "is missing"),
+        (_swap_for_link, "is a link"),
+    ],
+)
+def test_a_bad_blob_is_named_and_nothing_is_registered(
+    site: Site, bundle: Path, damage: object, message: str
+) -> None:
+    assert callable(damage)
+    damage(bundle / "blobs" / "sha256" / _weights(site))
+    with pytest.raises(SealiftError, match=message) as refusal:
+        _import(site, bundle)
+    assert _weights(site) in str(refusal.value)
+    depot = Depot(site.sources.parent / "depot")
+    assert depot.releases() == {}
+    assert not depot.store.path(site.lock.models[samples.MODEL].layers[0]).exists()
+
+
+def test_flipped_bytes_of_the_index_are_refused(site: Site, bundle: Path) -> None:
+    whole = (bundle / "index.json").read_bytes()
+    for position in range(0, len(whole), len(whole) // 12):
+        (bundle / "index.json").write_bytes(whole[:position] + b"\x01" + whole[position + 1 :])
+        with pytest.raises(SealiftError, match="altered or damaged"):
+            _import(site, bundle)
+
+
+def test_a_damaged_manifest_is_refused_before_anything_is_copied(site: Site, bundle: Path) -> None:
+    index = read_index(bundle)
+    for entry in read_layout(index, BlobStore(bundle)).entries:
+        path = BlobStore(bundle).path(entry.descriptor.blob)
+        whole = path.read_bytes()
+        _flip(path)
+        with pytest.raises(SealiftError, match=f"{entry.descriptor.digest} is damaged"):
+            _import(site, bundle)
+        path.write_bytes(whole)
+    assert not (site.sources.parent / "depot").exists()
+
+
+def test_a_bundle_without_signature_is_refused(site: Site, bundle: Path) -> None:
+    (bundle / "index.json.sig").unlink()
+    with pytest.raises(SealiftError, match="expected the bundle's signature"):
+        _import(site, bundle)
+
+
+def test_a_bundle_signed_by_a_stranger_is_refused(site: Site, bundle: Path, tmp_path: Path) -> None:
+    build(site.lock, site.sources, bundle, samples.signing_key(tmp_path / "stranger"), silent)
+    with pytest.raises(SealiftError, match=r"nobody in .*allowed_signers made it"):
+        _import(site, bundle)
+
+
+def test_a_signer_allowed_for_something_else_is_refused(site: Site, bundle: Path) -> None:
+    site.allowed.write_text(site.allowed.read_text().replace('"sealift"', '"git"'))
+    with pytest.raises(SealiftError, match="signature: "):
+        _import(site, bundle)
+
+
+def test_a_model_travels_under_its_ollama_manifest(site: Site, bundle: Path) -> None:
+    entry = read_layout(read_index(bundle), BlobStore(bundle)).entry(samples.MODEL)
+    locked = site.lock.models[samples.MODEL]
+    assert entry.descriptor.digest == locked.manifest.digest
+    assert BlobStore(bundle).path(locked.manifest).read_bytes() == model_manifest(locked)
+
+
+def test_two_imports_at_once_both_succeed(site: Site, bundle: Path, tmp_path: Path) -> None:
+    paths = [str(tmp_path / "depot"), str(bundle), str(site.allowed)]
+    both = [subprocess.Popen([sys.executable, "-c", IMPORT, *paths]) for _ in range(2)]
+    assert [child.wait() for child in both] == [0, 0]
+    assert Depot(tmp_path / "depot").resolve("demo:2026.11.0").lock == site.lock
+
+
+def test_the_lock_is_canonical(site: Site) -> None:
+    text = dump_lock(site.lock).decode()
+    assert text.endswith("}\n")
+    assert text.index('"images"') < text.index('"models"') < text.index('"packages"')
+    assert "Jörg" in text

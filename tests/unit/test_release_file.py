@@ -1,0 +1,120 @@
+"""The release file: all mistakes at once, each with its path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sealift.errors import SealiftError
+from sealift.release.parse import load_release
+
+GOOD = """\
+name: demo
+version: 2026.11.0
+suite: trixie
+packages:
+  sources:
+    debian: {}
+    nvidia: {path: nvidia-apt, key: nvidia-apt/key.asc, suites: [./]}
+  base: [systemd]
+  all: [docker.io]
+  gpu: [nvidia-container-toolkit-base]
+images:
+  ollama: {name: "docker.io/ollama/ollama:0.11.4", archive: ollama.tar}
+  gateway: {name: "docker.io/envoyproxy/envoy:v1.40.0", archive: envoy.tar}
+models:
+  gemma3:270m: {archive: gemma3-270m.tar}
+roles:
+  chat: {model: "gemma3:270m", context: 4096, parallel: 2}
+"""
+
+
+def _refusal(tmp_path: Path, text: str) -> list[str]:
+    path = tmp_path / "demo.yaml"
+    path.write_text(text)
+    with pytest.raises(SealiftError) as refusal:
+        load_release(path)
+    return [line.removeprefix(f"{path}: ") for line in str(refusal.value).splitlines()]
+
+
+def test_a_good_file_is_read(tmp_path: Path) -> None:
+    (tmp_path / "demo.yaml").write_text(GOOD)
+    release = load_release(tmp_path / "demo.yaml")
+    assert (release.name, release.roles["chat"].parallel) == ("demo", 2)
+
+
+def test_all_mistakes_are_listed_with_path_and_remedy(tmp_path: Path) -> None:
+    text = (
+        GOOD.replace("version: 2026.11.0", "version: 2026.11")
+        .replace("trixie", "sid")
+        .replace("base:", "bsae:")
+        .replace("key: nvidia-apt/key.asc, ", "")
+        .replace("archive: envoy.tar", "archive: ../envoy.tar")
+        .replace('model: "gemma3:270m"', 'model: "gemma3:1b"')
+        .replace("context: 4096", "context: 0")
+        .replace("docker.io/ollama/ollama:0.11.4", "ollama")
+    )
+    assert _refusal(tmp_path, text) == [
+        "version: is 2026.11, expected text. Put it in quotes.",
+        "suite: 'sid' is not possible, expected 'trixie'. Correct it.",
+        "packages.bsae: is not known here. Did you mean base?",
+        "images.ollama.name: 'ollama' is not HOST/PATH:TAG in full, "
+        "such as docker.io/ollama/ollama:0.11.4. Correct it.",
+        "images.gateway.archive: '../envoy.tar' is not a path below the sources folder, "
+        "such as images/ollama.tar. Correct it.",
+        "roles.chat.context: input should be greater than or equal to 256. Correct it.",
+        "roles.chat.model: gemma3:1b is not among models, which has gemma3:270m. Add it there.",
+        "packages.sources.nvidia.key: is missing beside path. Add it.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "mistakes"),
+    [
+        (
+            "  gateway: {",
+            "  front: {",
+            [
+                "images.front: 'front' is not possible, expected 'ollama' or 'gateway'. Correct it.",
+                "images.gateway: is missing. Add it.",
+            ],
+        ),
+        (
+            '  chat: {model: "gemma3:270m", context: 4096, parallel: 2}\n',
+            "  {}\n",
+            ["roles: is empty. Name at least one, such as chat: {model: MODEL:TAG}."],
+        ),
+        (
+            "gemma3:270m: {archive",
+            "Gemma3 270m: {archive",
+            [
+                "models.Gemma3 270m: 'Gemma3 270m' is not MODEL:TAG, such as gemma3:270m. Correct it.",
+                "roles.chat.model: gemma3:270m is not among models, which has Gemma3 270m. Add it there.",
+            ],
+        ),
+        ("name: demo\n", "", ["name: is missing. Add it."]),
+        ("name: demo\n", "name: demo\nname: other\n", ["line 2: the key name stands here twice, keep one."]),
+        ("{archive: gemma", "&a {archive: gemma", None),
+        ("  all: [docker.io]", "  all: *a", ["line 9: aliases are not used here, write it out."]),
+        ("suite: trixie", "suite: [trixie", None),
+    ],
+)
+def test_one_mistake_at_a_time(tmp_path: Path, old: str, new: str, mistakes: list[str] | None) -> None:
+    assert old in GOOD
+    text = GOOD.replace(old, new)
+    if new.startswith("{archive: gemma") or "&a" in new:
+        text = text.replace("docker.io]", "docker.io, *a]")
+    found = _refusal(tmp_path, text)
+    if mistakes is None:
+        assert len(found) == 1
+        assert found[0].startswith("line ")
+    else:
+        assert [line.removesuffix(" Correct the YAML.") for line in found] == mistakes
+
+
+def test_what_is_no_release_file_is_refused(tmp_path: Path) -> None:
+    assert _refusal(tmp_path, "- a\n") == ["the file: is ['a'], expected keys with values. Correct it."]
+    assert _refusal(tmp_path, "") == ["the file: is None, expected keys with values. Correct it."]
+    assert "more than 1048576 bytes" in _refusal(tmp_path, "#" * (2 << 20))[0]
+    assert "is not YAML" in _refusal(tmp_path, "[" * 100_000)[0]

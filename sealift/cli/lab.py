@@ -1,0 +1,100 @@
+"""`sealift lab`: closed hosts on this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import time
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from sealift.lab import control
+from sealift.lab.layout import MOST_HOSTS, Lab, hosts, open_lab
+from sealift.lab.machine import require_root
+from sealift.lab.network import entering
+from sealift.lab.root import cache_folder
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Closed Debian hosts on this machine: systemd and sshd in a network namespace without a way out. "
+    "The state is in .lab, or where SEALIFT_LAB says.",
+)
+_COMMAND = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+def _lab() -> Lab:
+    return open_lab(dict(os.environ))
+
+
+@app.command()
+def up(
+    hosts: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=MOST_HOSTS, help="How many hosts.", show_default="3, or as many as there are"
+        ),
+    ] = None,
+) -> None:
+    """Bring the hosts up. What is up stays as it is."""
+    lab, started = _lab(), time.monotonic()
+    console = Console(stderr=True)
+    with console.status("lab up") as shown:
+        booted = control.up(
+            lab, hosts, cache_folder(dict(os.environ)), lambda what, _done, _total: shown.update(what)
+        )
+    changed = f"booted {', '.join(booted)}" if booted else "no change"
+    print(f"lab {lab.state}: {changed} ({time.monotonic() - started:.1f} s)")
+
+
+@app.command()
+def down(
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the hosts' disks, the keys and the depot.")
+    ] = False,
+) -> None:
+    """End the hosts and remove everything that the lab made."""
+    lab, console = _lab(), Console(stderr=True)
+    with console.status("lab down") as shown:
+        control.down(lab, keep, lambda what, _done, _total: shown.update(what))
+    print(f"lab {lab.state}: {'down, state kept' if keep else 'removed'}")
+
+
+@app.command()
+def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
+    """Show the hosts."""
+    found = control.status(_lab())
+    if as_json:
+        print(json.dumps([dataclasses.asdict(host) for host in found]))
+        return
+    table = Table("host", "address", "up", "systemd", "memory")
+    for host in found:
+        up_word = "yes" if host.up else "no"
+        table.add_row(host.name, host.address, up_word, host.state, f"{host.memory_mib} MiB")
+    Console().print(table)
+
+
+@app.command(context_settings=_COMMAND)
+def ssh(
+    context: typer.Context,
+    host: Annotated[str, typer.Argument(help="h1, h2, ...")],
+) -> None:
+    """Open a shell on a host, or run the command given after its name."""
+    lab = _lab()
+    names = [known.name for known in hosts(lab, control.require_lab(lab))]
+    if host not in names:
+        raise typer.BadParameter(f"{host}: no host of this lab, expected one of {', '.join(names)}")
+    os.execvp("ssh", ["ssh", "-F", str(lab.ssh_config), host, *context.args])  # noqa: S606 - no shell is meant
+
+
+@app.command("exec", context_settings=_COMMAND)
+def exec_(context: typer.Context) -> None:
+    """Run a command of this machine inside the closed network, where a control node stands."""
+    require_root()
+    lab = _lab()
+    control.require_lab(lab)
+    command = entering(lab, context.args or ["bash"])
+    os.execvp(command[0], command)  # noqa: S606 - no shell is meant

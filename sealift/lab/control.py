@@ -1,0 +1,201 @@
+"""A lab as a whole: brought up, looked at, taken down. Each works on whatever a crash has left."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from sealift.errors import SealiftError
+from sealift.files import locked, write_atomically
+from sealift.lab import layout
+from sealift.lab.cgroup import lab_cgroup, memory_kib, supervisor
+from sealift.lab.host import boot, end, host_key, prepare_disks
+from sealift.lab.layout import Lab, LabHost, hosts, known_count
+from sealift.lab.machine import require_machine, require_root
+from sealift.lab.network import ensure_network, remove_network
+from sealift.lab.relay import answers, ensure_relay
+from sealift.lab.root import ensure_root
+from sealift.lab.site import ensure_site
+from sealift.progress import Progress
+
+DEFAULT_HOSTS = 3
+_BOOT_S = 60
+_SHUTDOWN_S = 20
+# What `systemctl is-system-running` says once a boot has ended, well or not. Source: systemctl(1).
+_BOOTED = ("running", "degraded", "maintenance")
+_NSPAWN_RUN = Path("/run/systemd/nspawn")
+
+
+@dataclass(frozen=True)
+class HostStatus:
+    """A host as it is found."""
+
+    name: str
+    address: str
+    up: bool
+    state: str
+    memory_mib: int
+
+
+def up(lab: Lab, count: int | None, cache: Path, report: Progress) -> tuple[str, ...]:
+    """Bring a lab up; hosts that are up stay as they are.
+
+    + count: of hosts; None keeps what there is, or makes three
+    + cache: where Debian roots are kept
+    + report: told of each step
+
+    Returns the names of the hosts that had to be booted. Raises SealiftError where the machine lacks
+    something, the folder is not a lab's, or a host does not come up.
+    """
+    require_machine(lab)
+    with locked(lab.state, lambda: report("waiting for another run on this lab", 0, 0)):
+        _require_own_folder(lab)
+        lab_hosts = hosts(lab, _wanted(lab, count))
+        _write(lab.hosts_json, layout.hosts_json(lab_hosts))
+        root = ensure_root(cache, report)
+        report("making keys, certificates and the closed network", 0, 0)
+        ensure_site(lab_hosts)
+        _write(lab.known_hosts, layout.known_hosts({host: host_key(host) for host in lab_hosts}))
+        _write(lab.ssh_config, layout.ssh_config(lab_hosts))
+        ensure_network(lab)
+        stopped = [host for host in lab_hosts if supervisor(host) is None]
+        for host in stopped:
+            report(f"booting {host.name}", 0, 0)
+            prepare_disks(host)
+            boot(host, root)
+        for host in lab_hosts:
+            ensure_relay(host)
+        with ThreadPoolExecutor(len(lab_hosts)) as pool:
+            list(pool.map(_wait_for, lab_hosts))
+    return tuple(host.name for host in stopped)
+
+
+def down(lab: Lab, keep: bool, report: Progress) -> None:
+    """Take a lab down without leaving a trace.
+
+    + keep: leave the state folder: the hosts' disks, keys and the depot
+    + report: told of each step
+
+    Raises SealiftError where the folder is not a lab's, or something is mounted in it.
+    """
+    require_root()
+    with locked(lab.state, lambda: report("waiting for another run on this lab", 0, 0)):
+        _require_own_folder(lab)
+        lab_hosts = hosts(lab, known_count(lab))
+        if lab_hosts:
+            report(f"shutting {len(lab_hosts)} hosts down", 0, 0)
+            with ThreadPoolExecutor(len(lab_hosts)) as pool:
+                list(pool.map(lambda host: end(host, _SHUTDOWN_S), lab_hosts))
+        lab_cgroup(lab).kill()
+        remove_network(lab)
+        for left_by_killed_host in _NSPAWN_RUN.glob(f"*/{lab.namespace}-*"):
+            left_by_killed_host.rmdir()
+        if not keep or not lab_hosts:
+            report("removing the lab's state", 0, 0)
+            _remove_state(lab)
+
+
+def status(lab: Lab) -> tuple[HostStatus, ...]:
+    """How each host is.
+
+    Raises SealiftError where there is no lab.
+    """
+    lab_hosts = hosts(lab, require_lab(lab))
+    with ThreadPoolExecutor(len(lab_hosts)) as pool:
+        return tuple(pool.map(_status_of, lab_hosts))
+
+
+def require_lab(lab: Lab) -> int:
+    """How many hosts the lab has.
+
+    Raises SealiftError where there is no lab.
+    """
+    count = known_count(lab)
+    if not count:
+        raise SealiftError(
+            f"{lab.state}: no lab is here, expected one. Run sealift lab up, or set SEALIFT_LAB."
+        )
+    return count
+
+
+def system_state(host: LabHost, *, wait: bool) -> str:
+    """What systemd on a host says of itself; empty where the host does not answer.
+
+    + wait: until it has booted
+    """
+    command = ["systemctl", "is-system-running", *(["--wait"] if wait else [])]
+    try:
+        done = subprocess.run(
+            ["ssh", "-F", str(host.lab.ssh_config), "-o", "ConnectTimeout=3", host.name, *command],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_BOOT_S,
+        )
+    except subprocess.TimeoutExpired:
+        return ""
+    return done.stdout.strip()
+
+
+def _wanted(lab: Lab, count: int | None) -> int:
+    known = known_count(lab)
+    wanted = count or known or DEFAULT_HOSTS
+    if wanted < known:
+        raise SealiftError(
+            f"{lab.state}: the lab has {known} hosts, {wanted} were asked for. "
+            "Run sealift lab down first, or ask for more."
+        )
+    return wanted
+
+
+def _wait_for(host: LabHost) -> None:
+    deadline = time.monotonic() + _BOOT_S
+    while time.monotonic() < deadline:
+        if supervisor(host) is not None and system_state(host, wait=True) in _BOOTED and answers(host, 3):
+            return
+        time.sleep(0.2)
+    raise SealiftError(
+        f"{host.name}: not up after {_BOOT_S} s, expected sshd to answer at {host.address} and {host.relay}. "
+        f"{host.folder}/console.log and relay.log say why; run sealift lab down --keep, then up again."
+    )
+
+
+def _status_of(host: LabHost) -> HostStatus:
+    running = supervisor(host) is not None
+    state = system_state(host, wait=False) or "no answer" if running else "down"
+    return HostStatus(host.name, host.address, running, state, memory_kib(host) // 1024 if running else 0)
+
+
+def _require_own_folder(lab: Lab) -> None:
+    entries = {path.name for path in lab.state.iterdir()}
+    begun = all(name.startswith(f".{lab.hosts_json.name}.") for name in entries)
+    if lab.hosts_json.name not in entries and not begun:
+        raise SealiftError(
+            f"{lab.state}: is not empty and no lab's state, expected either. "
+            "Set SEALIFT_LAB to a folder that the lab may own."
+        )
+
+
+def _remove_state(lab: Lab) -> None:
+    below = f"{lab.state}/"
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        if line.split()[1].startswith(below):
+            raise SealiftError(
+                f"{line.split()[1]}: is mounted, expected nothing in a lab's state. Unmount it."
+            )
+    for path in lab.state.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path != lab.hosts_json:  # the mark of ownership goes last
+            path.unlink()
+    lab.hosts_json.unlink(missing_ok=True)
+    lab.state.rmdir()
+
+
+def _write(path: Path, content: bytes) -> None:
+    if not path.exists() or path.read_bytes() != content:
+        write_atomically(path, content)

@@ -1,0 +1,134 @@
+"""One lab host: its disks, how it is booted, how it is ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+import uuid
+from pathlib import Path
+
+from sealift.files import write_atomically
+from sealift.lab.cgroup import host_cgroup, supervisor
+from sealift.lab.layout import BRIDGE, LabHost
+from sealift.lab.network import entering
+from sealift.lab.site import ensure_ssh_key
+
+# On a real file system of their own: overlay2 cannot stand on the overlay that is the host's root.
+BOUND = {
+    "docker": "/var/lib/docker",
+    "containerd": "/var/lib/containerd",
+    "sealift": "/var/lib/sealift",
+}
+# In the mount namespace that it is given, so that the overlay goes with the host, however the host goes.
+_MOUNT_ROOT = 'mount -t overlay overlay -o "$1" "$2"; shift 2; exec "$@"'
+_NETWORK = """\
+[Match]
+Name=host0
+
+[Network]
+Address={address}/24
+LinkLocalAddressing=no
+IPv6AcceptRA=no
+"""
+
+
+def host_key(host: LabHost) -> str:
+    """A host's public SSH key, made before the host has ever run."""
+    return ensure_ssh_key(host.upper / "etc/ssh/ssh_host_ed25519_key", host.name)
+
+
+def prepare_disks(host: LabHost) -> None:
+    """Write into a host's disk what tells it from the others. Only while it is not running.
+
+    + host: its SSH key and the lab's are made already
+    """
+    for name in ("work", "root", *BOUND):
+        (host.folder / name).mkdir(parents=True, exist_ok=True)
+    # The upper folders' modes win over those of the shared root, and the umask may be any.
+    for folder, mode in {
+        "": 0o755,
+        "etc": 0o755,
+        "etc/ssh": 0o755,
+        "root": 0o700,
+        "root/.ssh": 0o700,
+    }.items():
+        (host.upper / folder).mkdir(parents=True, exist_ok=True)
+        (host.upper / folder).chmod(mode)
+    control_key = host.lab.identity.with_name(f"{host.lab.identity.name}.pub").read_bytes()
+    names = f"127.0.0.1 localhost\n127.0.1.1 {host.name}\n::1 localhost\n"
+    _write(host.upper / "etc/hostname", f"{host.name}\n".encode())
+    _write(host.upper / "etc/hosts", names.encode())
+    _write(host.upper / "etc/systemd/network/10-lab.network", _NETWORK.format(address=host.address).encode())
+    _write(host.upper / "root/.ssh/authorized_keys", control_key)
+    if not (host.upper / "etc/machine-id").exists():
+        _write(host.upper / "etc/machine-id", f"{uuid.uuid4().hex}\n".encode())
+
+
+def boot_command(host: LabHost, root: Path) -> list[str]:
+    """Mount the host's root and boot it in the closed network.
+
+    + root: the shared Debian root
+
+    A host may do what Docker needs, kernel keys and BPF among it. Source of the options: systemd-nspawn(1).
+    """
+    overlay = f"lowerdir={root},upperdir={host.upper},workdir={host.folder / 'work'}"
+    mounted = str(host.folder / "root")
+    nspawn = [
+        "systemd-nspawn",
+        "--boot",
+        f"--directory={mounted}",
+        f"--machine={host.machine}",
+        f"--hostname={host.name}",
+        "--register=no",
+        "--keep-unit",
+        "--console=passive",
+        f"--network-bridge={BRIDGE}",
+        "--resolv-conf=off",
+        "--timezone=off",
+        "--link-journal=no",
+        "--capability=all",
+        "--system-call-filter=@keyring bpf @mount",
+        *(f"--bind={host.folder / name}:{target}" for name, target in BOUND.items()),
+    ]
+    private = ["unshare", "--mount", "--propagation", "private"]
+    return [*private, "sh", "-ec", _MOUNT_ROOT, "mount-root", overlay, mounted, *entering(host.lab, nspawn)]
+
+
+def boot(host: LabHost, root: Path) -> None:
+    """Start a host, and leave it running when this process ends.
+
+    + root: the shared Debian root
+    """
+    group = host_cgroup(host)
+    group.kill()
+    group.make()
+    environment = {"PATH": os.environ["PATH"], "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
+    with (host.folder / "console.log").open("ab") as log:
+        subprocess.Popen(
+            group.joined_by(boot_command(host, root)),
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def end(host: LabHost, grace_s: float) -> None:
+    """Shut a host down, and kill what has not ended by itself.
+
+    + grace_s: seconds for an orderly shutdown
+    """
+    deadline = time.monotonic() + grace_s
+    if (pid := supervisor(host)) is not None:
+        os.kill(pid, signal.SIGTERM)  # nspawn asks the host's systemd to power off
+    while supervisor(host) is not None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    host_cgroup(host).kill()
+
+
+def _write(path: Path, content: bytes) -> None:
+    if not path.exists() or path.read_bytes() != content:
+        write_atomically(path, content)

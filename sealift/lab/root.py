@@ -1,0 +1,147 @@
+"""The Debian root that all lab hosts share, read-only: what a bare server has, and no Python.
+
+It is made by mmdebstrap from the mirror that this machine's apt uses, and cached by what went into it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import IO, cast
+
+from sealift.errors import SealiftError
+from sealift.files import canonical_json, locked, sync_folder
+from sealift.progress import Progress
+from sealift.release.apt_mirror import Mirrors, debian_mirrors
+
+SUITE = "trixie"
+PACKAGES = (
+    "ca-certificates",
+    "dbus",
+    "iproute2",
+    "iputils-ping",
+    "openssh-server",
+    "procps",
+    "systemd",
+    "systemd-sysv",
+    "tzdata",
+)
+ENABLED = ("systemd-networkd.service", "ssh.service")
+MASKED = (
+    "apt-daily.timer",  # there is nothing to update from
+    "apt-daily-upgrade.timer",
+    "systemd-modules-load.service",  # the kernel is this machine's, with the modules that it has
+)
+# This machine's resolver and names, which mmdebstrap copies, and what each host must have of its own.
+REMOVED = (
+    "etc/apt/sources.list",
+    "etc/apt/sources.list.d/*",
+    "etc/hostname",
+    "etc/hosts",
+    "etc/machine-id",
+    "etc/resolv.conf",
+    "etc/ssh/ssh_host_*",
+)
+_UNITS = "etc/systemd/system"
+
+
+def cache_folder(environment: dict[str, str]) -> Path:
+    """Where built roots are kept between labs.
+
+    + environment: of the process
+    """
+    default = Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sealift"
+    return Path(environment.get("SEALIFT_CACHE") or default).resolve() / "roots"
+
+
+def recipe_digest() -> str:
+    """Names a root by all that determines it, but for the day's package versions."""
+    recipe = {
+        "suite": SUITE,
+        "packages": PACKAGES,
+        "enabled": ENABLED,
+        "masked": MASKED,
+        "removed": REMOVED,
+    }
+    return hashlib.sha256(canonical_json(recipe)).hexdigest()[:16]
+
+
+def ensure_root(cache: Path, report: Progress) -> Path:
+    """The root, built if the cache lacks it.
+
+    + cache: as `cache_folder` has it
+
+    Raises SealiftError where mmdebstrap fails; its log stays in the cache.
+    """
+    root = cache / recipe_digest()
+    if root.exists():
+        return root
+    with locked(cache, lambda: report("waiting for another lab to build the Debian root", 0, 0)):
+        if not root.exists():
+            partial = cache / f"{root.name}.partial"
+            shutil.rmtree(partial, ignore_errors=True)
+            _debootstrap(partial, cache / f"{root.name}.log", report)
+            finish(partial)
+            os.sync()
+            partial.rename(root)
+            sync_folder(cache)
+    return root
+
+
+def sources(mirrors: Mirrors) -> str:
+    """sources.list(5) of the suite with its updates."""
+    return (
+        f"deb {mirrors.main} {SUITE} main\n"
+        f"deb {mirrors.main} {SUITE}-updates main\n"
+        f"deb {mirrors.security} {SUITE}-security main\n"
+    )
+
+
+def finish(root: Path) -> None:
+    """Take out what must not be shared, and set which units start.
+
+    + root: a Debian root
+    """
+    for pattern in REMOVED:
+        for path in root.glob(pattern):
+            path.unlink()
+    units = root / _UNITS
+    wanted = units / "multi-user.target.wants"
+    wanted.mkdir(parents=True, exist_ok=True)
+    for unit in ENABLED:
+        _link(wanted / unit, f"/usr/lib/systemd/system/{unit}")
+    for unit in MASKED:
+        _link(units / unit, "/dev/null")
+
+
+def _link(path: Path, target: str) -> None:
+    path.unlink(missing_ok=True)
+    path.symlink_to(target)
+
+
+def _debootstrap(root: Path, log: Path, report: Progress) -> None:
+    command = ["mmdebstrap", "--variant=minbase", "--format=directory", f"--include={','.join(PACKAGES)}"]
+    private = ["unshare", "--mount", "--propagation", "private"]  # its mounts end with it, however it ends
+    child = subprocess.Popen(
+        [*private, *command, SUITE, str(root), "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with log.open("w") as file, child, cast(IO[str], child.stderr) as said:
+        with cast(IO[str], child.stdin) as stdin:
+            stdin.write(sources(debian_mirrors()))
+        for line in said:
+            file.write(line)
+            if line.startswith("I: "):
+                report(f"Debian root: {line[3:].strip().rstrip('.')}", 0, 0)
+    if child.returncode:
+        shutil.rmtree(root, ignore_errors=True)
+        raise SealiftError(
+            f"mmdebstrap: exited {child.returncode}, expected a Debian {SUITE} root. "
+            f"{log} says why; check that apt-get update works."
+        )

@@ -44,8 +44,11 @@ class GatewaySettings(Frozen):
     key: Path = Field(description="PEM, mode 0600, on the control node; {host} stands for the host's name")
     ca: Path = Field(description="PEM of the CA that clients trust")
     max_request_mib: int = Field(default=16, ge=1, le=1024)
+    requests_per_minute: int = Field(default=120, ge=1, description="of each client")
     idle_timeout_s: int = Field(
-        default=300, ge=1, description="a stream without a byte for so long is closed"
+        default=300,
+        ge=1,
+        description="a stream without a byte for so long is closed; without streaming, the longest answer",
     )
 
 

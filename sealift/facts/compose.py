@@ -1,0 +1,77 @@
+"""What a Compose project's containers are and do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pyinfra.api import FactBase
+
+from sealift.fleet.generation import SPEC_LABEL
+
+_CONTAINER = (
+    '{"service":{{json (index .Config.Labels "com.docker.compose.service")}},'
+    f'"spec":{{{{json (index .Config.Labels "{SPEC_LABEL}")}}}},'
+    '"image":{{json .Image}},"state":{{json .State.Status}},'
+    '"health":{{if .State.Health}}{{json .State.Health.Status}}{{else}}""{{end}}}'
+)
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container of a Compose project.
+
+    + service: its service's name
+    + spec: digest of the configuration that it was made from
+    + image: image ID
+    + state: such as `running` or `exited`
+    + health: `starting`, `healthy`, `unhealthy`, or empty without a health check
+    + mounted: SHA-256 of files by path, as its processes see them
+    """
+
+    service: str
+    spec: str
+    image: str
+    state: str
+    health: str
+    mounted: Mapping[str, str] = field(default_factory=dict)
+
+
+class ComposeContainers(FactBase[tuple[Container, ...]]):
+    """A project's containers; none where Docker is not installed or does not answer."""
+
+    default = tuple
+
+    def command(self, project: str, paths: tuple[str, ...]) -> str:
+        """The shell command: a JSON line per container, then one per file that it sees.
+
+        A file that was replaced on the host is not what a container sees that was started before: it keeps
+        the old one. So the files are read through the container's first process.
+
+        + project: Compose's name of it
+        + paths: absolute, of files in its containers
+        """
+        listing = f"docker ps --all --quiet --filter label=com.docker.compose.project={project}"
+        files = " ".join(f'"/proc/$pid/root{path}"' for path in paths)
+        return (
+            f"for id in $({listing} 2>/dev/null); do docker inspect --format '{_CONTAINER}' $id;"
+            " pid=$(docker inspect --format '{{.State.Pid}}' $id);"
+            f' for file in {files}; do if [ -f "$file" ]; then sha256sum "$file"; fi; done; done'
+        )
+
+    def process(self, output: list[str]) -> tuple[Container, ...]:
+        """Read JSON lines, each followed by the lines of `sha256sum`."""
+        containers: list[dict[str, str]] = []
+        mounted: list[dict[str, str]] = []
+        for line in output:
+            if line.startswith("{"):
+                containers.append(json.loads(line))
+                mounted.append({})
+            else:
+                digest, _, path = line.partition("  /proc/")
+                mounted[-1]["/" + path.partition("/root/")[2]] = digest
+        return tuple(
+            Container(**container, mounted=files)
+            for container, files in zip(containers, mounted, strict=True)
+        )

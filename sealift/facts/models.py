@@ -1,0 +1,59 @@
+"""What stands in a host's store of models, and in the host store that it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pyinfra.api import FactBase
+
+from sealift.fleet.host_paths import BLOBS, MODELS
+
+VERIFIED = 1.0  # the modification time of a blob whose content was compared with its name
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A regular file: bytes, seconds since the epoch, and the inode that tells hard links of one file."""
+
+    size: int
+    modified: float
+    inode: int
+
+
+@dataclass(frozen=True)
+class ModelStore:
+    """Files by hexadecimal digest in the host store and in Ollama's; manifests as path: SHA-256."""
+
+    blobs: Mapping[str, StoredFile] = field(default_factory=dict)
+    placed: Mapping[str, StoredFile] = field(default_factory=dict)
+    manifests: Mapping[str, str] = field(default_factory=dict)
+
+
+class Models(FactBase[ModelStore]):
+    """Ollama's store and the host store; empty where there are none."""
+
+    default = ModelStore
+
+    def command(self) -> str:
+        """Look at every file, read none but the manifests."""
+        look = "-maxdepth 1 -type f -printf '{}\\t%f\\t%s\\t%T@\\t%i\\n'"
+        return (
+            f"if [ -d {BLOBS} ]; then find {BLOBS} {look.format('store')}; fi; "
+            f"if [ -d {MODELS}/blobs ]; then find {MODELS}/blobs {look.format('placed')}; fi; "
+            f"if cd {MODELS}/manifests 2>/dev/null; then find . -type f -exec sha256sum {{}} +; fi"
+        )
+
+    def process(self, output: list[str]) -> ModelStore:
+        """Read the lines of `find`, which have tabs, and those of `sha256sum`, which have not."""
+        files: dict[str, dict[str, StoredFile]] = {"store": {}, "placed": {}}
+        manifests = {}
+        for line in output:
+            if "\t" in line:
+                where, name, size, modified, inode = line.split("\t")
+                file = StoredFile(int(size), float(modified), int(inode))
+                files[where][name.removeprefix("sha256-")] = file
+            else:
+                digest, _, path = line.partition("  ./")
+                manifests[path] = digest
+        return ModelStore(files["store"], files["placed"], manifests)

@@ -1,0 +1,69 @@
+"""Compose projects whose containers run what their generation says."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+
+from pyinfra import host
+from pyinfra.api import StringCommand, operation
+
+from sealift.facts.compose import ComposeContainers, Container
+
+Commands = Generator[StringCommand, None, None]
+
+
+@dataclass(frozen=True)
+class Project:
+    """What must run.
+
+    + name: Compose's name of the project, and of its only service's container
+    + file: the Compose file, on the host
+    + spec: digest of the configuration, which the containers carry as a label
+    + images: image ID by service
+    + mounted: SHA-256 of configuration files by their path in the containers
+    """
+
+    name: str
+    file: str
+    spec: str
+    images: Mapping[str, str]
+    mounted: Mapping[str, str] = field(default_factory=dict)
+
+
+@operation()
+def project_running(project: Project, wait_s: int = 180) -> Commands:
+    """Have a project's services run and be healthy, with the images and the configuration that they should.
+
+    + project: what must run
+    + wait_s: seconds until they must be healthy
+    """
+    paths = tuple(sorted(project.mounted))
+    containers = host.get_fact(ComposeContainers, project=project.name, paths=paths)
+    if runs(project, containers):
+        return
+    compose = f"docker compose --project-name {project.name} --file {project.file}"
+    recreate = " --force-recreate" if any(_is_stuck(project, container) for container in containers) else ""
+    yield StringCommand(
+        f"{compose} up --detach --wait --wait-timeout {wait_s} --remove-orphans{recreate}"
+        f" || {{ {compose} ps --all >&2; {compose} logs --tail 30 >&2; exit 1; }}"
+    )
+
+
+def runs(project: Project, containers: tuple[Container, ...]) -> bool:
+    """Whether these containers are what the project must run."""
+    services = sorted(container.service for container in containers)
+    return services == sorted(project.images) and all(
+        container.state == "running"
+        and container.health == "healthy"
+        and container.spec == project.spec
+        and container.image == project.images[container.service]
+        and container.mounted == project.mounted
+        for container in containers
+    )
+
+
+def _is_stuck(project: Project, container: Container) -> bool:
+    """Whether Compose, which looks at neither, would leave a container that must be made anew."""
+    misread = container.state == "running" and container.mounted != project.mounted
+    return misread or container.health == "unhealthy"

@@ -1,0 +1,80 @@
+"""Models out of the host store, in Ollama's own store."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections.abc import Generator, Iterable, Iterator
+from pathlib import PurePosixPath
+
+from pyinfra import host
+from pyinfra.api import StringCommand, operation
+
+from sealift.facts.models import VERIFIED, Models, ModelStore
+from sealift.fleet.host_paths import BLOBS, MODELS
+from sealift.release.types import Blob
+
+Commands = Generator[StringCommand, None, None]
+
+
+@operation()
+def model_placed(blobs: tuple[Blob, ...], manifest: bytes, tags: tuple[str, ...]) -> Commands:
+    """Have Ollama know a model under these names.
+
+    Each blob is a hard link to the host store's, which sealift has verified; Ollama never verifies any. The
+    manifests come last: a server that runs sees the model once it is whole. Two names for one manifest are
+    two names for one model.
+
+    + blobs: what the manifest names
+    + manifest: Ollama's, as the lock pins it
+    + tags: names such as `gemma3:270m`; a role is one too: `chat:latest`
+    """
+    lines = list(_repairs(host.get_fact(Models), blobs, manifest, tags))
+    if lines:
+        yield StringCommand("\n".join(("set -eu", "umask 022", f"mkdir -p {MODELS}/blobs", *lines)))
+
+
+def manifest_path(tag: str) -> str:
+    """Where Ollama looks for a model of its library, below `manifests/`. `server/modelpath.go` has the rule.
+
+    + tag: `MODEL:TAG`
+    """
+    return f"registry.ollama.ai/library/{tag.replace(':', '/')}"
+
+
+def _repairs(store: ModelStore, blobs: Iterable[Blob], manifest: bytes, tags: Iterable[str]) -> Iterator[str]:
+    wrong = [blob for blob in blobs if not _placed(store, blob)]
+    for blob in wrong:
+        if not _verified(store, blob):
+            yield _verify(blob)
+        yield f"ln -f {BLOBS}/{blob.hex} {MODELS}/.new-blob"
+        yield f"mv -T {MODELS}/.new-blob {MODELS}/blobs/sha256-{blob.hex}"
+    if wrong:
+        yield f"sync {MODELS}/blobs"
+    digest = hashlib.sha256(manifest).hexdigest()
+    for path in map(manifest_path, tags):
+        if store.manifests.get(path) != digest:
+            place = PurePosixPath(f"{MODELS}/manifests/{path}")
+            yield f"mkdir -p {shlex.quote(str(place.parent))}"
+            yield f"printf %s {shlex.quote(manifest.decode())} > {MODELS}/.new-manifest"
+            yield f"sync {MODELS}/.new-manifest"
+            yield f"mv -T {MODELS}/.new-manifest {shlex.quote(str(place))}"
+
+
+def _verified(store: ModelStore, blob: Blob) -> bool:
+    file = store.blobs.get(blob.hex)
+    return file is not None and file.size == blob.size and file.modified == VERIFIED
+
+
+def _placed(store: ModelStore, blob: Blob) -> bool:
+    placed = store.placed.get(blob.hex)
+    return _verified(store, blob) and placed is not None and placed.inode == store.blobs[blob.hex].inode
+
+
+def _verify(blob: Blob) -> str:
+    path = f"{BLOBS}/{blob.hex}"
+    failure = f"{path}: is missing or damaged, expected {blob.size} bytes of that name. Run sealift ship."
+    return (
+        f"echo '{blob.hex}  {path}' | sha256sum --check --status && touch -d @{VERIFIED:.0f} {path}"
+        f" || {{ echo {shlex.quote(failure)} >&2; exit 1; }}"
+    )

@@ -14,6 +14,8 @@ from sealift.evidence.types import ClaimResult, Evidence
 SENTENCE = "claim"  # the property in which tests/hosts/conftest.py leaves a test's docstring
 DETAIL_LINES = 15
 DETAIL_CHARACTERS = 2000
+# How pytest reports that what a test needs could not be had.
+SETUP = re.compile(r'failed on setup with "(.*)"', re.DOTALL)
 # What XML 1.0 cannot hold, not even escaped; a host's output may have it.
 UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -63,6 +65,9 @@ def _claim(case: ElementTree.Element, host: str) -> ClaimResult:
 
 def _detail(trouble: ElementTree.Element) -> str:
     said = trouble.get("message") or (trouble.text or "").strip() or trouble.tag
+    if in_fixture := SETUP.fullmatch(said):
+        said = in_fixture[1]
+    said = said.removeprefix("Failed: ")
     if trouble.tag == "skipped":
         said = f"was skipped: {said}"
     lines = said.splitlines()

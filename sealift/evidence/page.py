@@ -43,7 +43,7 @@ def render(evidence: Evidence) -> bytes:
 def _areas(evidence: Evidence) -> Iterator[Area]:
     results = {(claim.host, *claim.key): claim for claim in evidence.results}
     claims = {claim.key: claim for claim in evidence.results}
-    for area, keys in groupby(sorted(claims), key=lambda key: key[0]):
+    for area, keys in groupby(sorted(claims, key=lambda key: key[0]), key=lambda key: key[0]):
         rows = (
             Row(
                 sentence=claims[key].claim,

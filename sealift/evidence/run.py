@@ -39,6 +39,8 @@ def verify_hosts(
 
     A host whose tests did not come to an end has one more claim, failed, that says so.
     """
+    for host in hosts:
+        report(host.host, 0, 100)
     guard = threading.Lock()
 
     def tell(what: str, done: int, total: int) -> None:

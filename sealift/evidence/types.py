@@ -54,6 +54,14 @@ class Evidence(Frozen):
         """The claims that did not hold, in their order."""
         return tuple(claim for claim in self.results if claim.outcome == "failed")
 
+    @property
+    def causes(self) -> tuple[tuple[ClaimResult, ...], ...]:
+        """The claims that did not hold, those of a host together that have the same reason."""
+        causes: dict[tuple[str, str], list[ClaimResult]] = {}
+        for result in self.failed:
+            causes.setdefault((result.host, result.detail), []).append(result)
+        return tuple(map(tuple, causes.values()))
+
     def of(self, host: str) -> tuple[ClaimResult, ...]:
         """The claims of one host."""
         return tuple(claim for claim in self.results if claim.host == host)

@@ -134,3 +134,15 @@ def test_evidence_is_written_whole_and_latest_points_at_it(tmp_path: Path) -> No
 def test_equal_evidence_gives_equal_bytes(tmp_path: Path) -> None:
     one, two = (record.write(_evidence(_claim("h1")), tmp_path / n) / "evidence.json" for n in ("a", "b"))
     assert one.read_bytes() == two.read_bytes()
+
+
+def test_claims_that_fail_for_one_reason_stand_together() -> None:
+    gone = {"outcome": "failed", "detail": "does not answer"}
+    evidence = _evidence(
+        _claim("h1", name="a", **gone), _claim("h1", name="b", **gone), _claim("h2", name="a", **gone)
+    )
+    assert [[(c.host, c.name) for c in cause] for cause in evidence.causes] == [
+        [("h1", "a"), ("h1", "b")],
+        [("h2", "a")],
+    ]
+    assert "2 claims fail for one reason" in page.render(evidence).decode()

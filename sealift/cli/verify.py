@@ -1,0 +1,84 @@
+"""verify: acceptance on every host, and the evidence of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from sealift import progress
+from sealift.evidence import record
+from sealift.evidence.types import Evidence
+from sealift.evidence.verify import verify
+from sealift.fleet.inventory import load_inventory
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command to the tool."""
+    app.command("verify")(verify_command)
+
+
+def verify_command(
+    inventory: Annotated[str, typer.Argument(help="Name of a folder in inventories/, or an inventory file.")],
+    limit: Annotated[list[str] | None, typer.Option(help="Only this host or group; repeat for more.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for evidence.", file_okay=False)] = Path("build/evidence"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the evidence as JSON.")] = False,
+) -> None:
+    """Check on every host that it is as the release and the inventory say, and write the evidence.
+
+    Exit code 0: every claim holds. 1: some claim failed.
+
+    Example: sealift verify staging --limit llm1.staging.example
+    """
+    started = time.monotonic()
+    with _percentages() as report:
+        evidence = verify(load_inventory(inventory).limited(limit or ()), report)
+    folder = record.write(evidence, out)
+    if as_json:
+        typer.echo(evidence.model_dump_json(indent=1))
+    else:
+        _print(evidence, folder, time.monotonic() - started)
+    if evidence.failed:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _percentages() -> Iterator[progress.Progress]:
+    """A callback that draws a bar per host on standard error while it is a terminal."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done)
+
+        yield report
+
+
+def _print(evidence: Evidence, folder: Path, seconds: float) -> None:
+    console = Console(highlight=False)
+    table = Table("host", "hold", "failed", "seconds")
+    for host in evidence.hosts:
+        results = evidence.of(host.name)
+        failed = sum(result.outcome == "failed" for result in results)
+        took = sum(result.seconds for result in results)
+        table.add_row(host.name, str(len(results) - failed), str(failed), f"{took:.0f}")
+    console.print(table)
+    for cause in evidence.causes:
+        for result in cause:
+            console.print(f"{result.host}: {result.claim}", style="red", markup=False, soft_wrap=True)
+        for line in cause[0].detail.splitlines():
+            console.print(f"    {line}", markup=False, soft_wrap=True)
+    verdict = f"{len(evidence.failed)} failed" if evidence.failed else "all hold"
+    console.print(f"{len(evidence.results)} claims, {verdict}, in {seconds:.0f} s", markup=False)
+    console.print(f"bundle    {evidence.bundle}\nevidence  {folder / 'evidence.html'}", soft_wrap=True)

@@ -1,0 +1,103 @@
+"""Verifies the hosts of an inventory: what is expected, the tests, and what came of them."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from sealift.depot.store import Depot, StoredRelease
+from sealift.errors import SealiftError
+from sealift.evidence.expectations import Expectations, expect
+from sealift.evidence.run import verify_hosts
+from sealift.evidence.types import Evidence, VerifiedHost
+from sealift.fleet.inventory import Host, Inventory
+from sealift.fleet.secrets import open_secrets
+from sealift.lab.layout import open_lab
+from sealift.lab.network import entering
+from sealift.progress import Progress
+
+
+def verify(inventory: Inventory, report: Progress) -> Evidence:
+    """Check every claim of `tests/hosts` on the hosts of an inventory.
+
+    + inventory: the hosts and their settings
+    + report: told (host, per cent done, 100)
+
+    Raises SealiftError where the depot lacks the release or the hosts have releases that differ.
+    """
+    expected = [_expect(host) for host in inventory.hosts]
+    release, bundle = _one_release(inventory, expected)
+    results = verify_hosts(expected, _way_in(inventory.hosts[0].settings.ssh_config_file), report)
+    name, _, version = release.partition(":")
+    return Evidence(
+        inventory=inventory.name,
+        release=name,
+        version=version,
+        bundle=bundle,
+        verified_at=datetime.now(UTC).replace(microsecond=0),
+        verified_on=platform.node(),
+        hosts=tuple(VerifiedHost(name=e.host, address=e.address, groups=e.groups) for e in expected),
+        results=results,
+    )
+
+
+def _expect(host: Host) -> Expectations:
+    stored = _resolve(host.settings.depot, host.settings.release)
+    return expect(
+        host.name,
+        tuple(sorted(host.groups)),
+        host.settings,
+        address=_address(host.name, host.settings.ssh_config_file),
+        bundle=stored.digest,
+        lock=stored.lock,
+        api_key=_api_key(host.settings.secrets, host.settings.identity),
+    )
+
+
+@cache
+def _resolve(depot: Path, release: str) -> StoredRelease:
+    return Depot(depot).resolve(release)
+
+
+@cache
+def _api_key(secrets: Path, identity: Path) -> SecretStr:
+    """The key of the client that comes first by name: any client's must do."""
+    keys = open_secrets(secrets, identity).api_keys
+    if not keys:
+        raise SealiftError(f"{secrets}: has no API keys, expected one at least. Add a client and encrypt it.")
+    return keys[min(keys)]
+
+
+def _address(host: str, ssh_config: Path) -> str:
+    """Where clients find the host: the HostName that OpenSSH connects to."""
+    shown = subprocess.run(
+        ["ssh", "-G", "-F", str(ssh_config), "--", host], capture_output=True, text=True, check=False
+    )
+    if shown.returncode != 0:
+        raise SealiftError(f"{ssh_config}: ssh does not read it: {shown.stderr.strip()}. Correct the file.")
+    values = dict(line.partition(" ")[::2] for line in shown.stdout.splitlines())
+    return values["hostname"]
+
+
+def _one_release(inventory: Inventory, expected: Sequence[Expectations]) -> tuple[str, str]:
+    releases = {(e.release, e.bundle) for e in expected}
+    if len(releases) > 1:
+        names = ", ".join(sorted(f"{release} of {bundle[:19]}" for release, bundle in releases))
+        raise SealiftError(
+            f"{inventory.path}: its hosts have different releases ({names}), "
+            "expected one, for evidence names one bundle. Verify them apart with --limit."
+        )
+    return releases.pop()
+
+
+def _way_in(ssh_config: Path) -> list[str]:
+    """What starts a process where clients are: in a lab's closed network for its hosts, else here."""
+    lab = open_lab(dict(os.environ))
+    return entering(lab, []) if ssh_config.resolve() == lab.ssh_config.resolve() else []

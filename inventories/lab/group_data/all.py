@@ -1,0 +1,31 @@
+"""Settings of every lab host. docs/inventory.md explains each, with its default.
+
+Paths are below the lab's state, which moves with SEALIFT_LAB; a real fleet's settings are plain values.
+"""
+
+import os
+from pathlib import Path
+
+_state = str(Path(os.environ.get("SEALIFT_LAB") or ".lab").resolve())
+
+release = "demo:2026.11.0"
+depot = f"{_state}/depot"
+
+# Made by `sealift lab up`, with the hosts' keys in it before they first boot: checking is strict from the start.
+ssh_config_file = f"{_state}/ssh_config"
+ssh_known_hosts_file = f"{_state}/known_hosts"
+ssh_strict_host_key_checking = "yes"
+
+secrets = f"{_state}/secrets.age"
+identity = f"{_state}/age.key"
+
+gateway = {
+    "port": 8443,
+    "certificate": f"{_state}/tls/{{host}}.crt",
+    "key": f"{_state}/tls/{{host}}.key",
+    "ca": f"{_state}/tls/ca.crt",
+}
+
+# Small: three hosts share this machine with each other.
+ollama = {"memory_limit_mib": 2048, "context_length": 2048}
+minimum = {"disk_free_mib": 512, "memory_mib": 1024}

@@ -6,11 +6,11 @@ import hashlib
 
 from pyinfra import host
 from pyinfra.api import operation
-from pyinfra.api.exceptions import OperationError
 
 from sealift.facts.docker import DAEMON_JSON, Docker
 from sealift.facts.nvidia import MergedDaemonJson
 from sealift.facts.text import TextFile
+from sealift.operations.refusal import refusal
 from sealift.operations.text import Commands, put_text
 
 
@@ -21,22 +21,17 @@ def daemon_configured(base: str, nvidia: bool) -> Commands:
     + base: the text, JSON
     + nvidia: whether what `nvidia-ctk runtime configure` adds to it belongs in it too
     """
-    content = _with_nvidia_runtime(base) if nvidia else base
+    merged = host.get_fact(MergedDaemonJson, base=base) if nvidia else base
+    if merged is None and host.state.is_executing:
+        yield refusal(
+            "nvidia-ctk cannot configure Docker, expected nvidia-container-toolkit-base to be installed. Name"
+            " it in the release file below packages.gpu."
+        )
+        return
+    content = merged or base  # while pyinfra prepares, the toolkit may only be about to be installed
     digest = hashlib.sha256(content.encode()).hexdigest()
     if host.get_fact(TextFile, path=DAEMON_JSON) != (digest, "644"):
         yield from put_text(DAEMON_JSON, content, check="dockerd --validate --config-file={file}")
-
-
-def _with_nvidia_runtime(base: str) -> str:
-    merged = host.get_fact(MergedDaemonJson, base=base)
-    if merged is not None:
-        return merged
-    if host.state.is_executing:
-        raise OperationError(
-            f"{host.name}: nvidia-ctk cannot configure Docker, expected nvidia-container-toolkit-base to be"
-            " installed. Name it in the release file below packages.gpu."
-        )
-    return base  # while preparing: the package may only be about to be installed
 
 
 @operation()

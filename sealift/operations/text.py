@@ -8,11 +8,11 @@ import shlex
 from collections.abc import Generator, Mapping
 
 from pyinfra import host
-from pyinfra.api import FileUploadCommand, StringCommand, operation
+from pyinfra.api import FileUploadCommand, FunctionCommand, operation
 
 from sealift.facts.text import Links, TextFile
 
-Commands = Generator[str | StringCommand | FileUploadCommand, None, None]
+Commands = Generator[str | FileUploadCommand | FunctionCommand, None, None]
 
 
 @operation()

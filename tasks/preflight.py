@@ -38,7 +38,9 @@ def check_fleet() -> None:
 
 @cache
 def _problems_of_all() -> tuple[str, ...]:
-    checks = [gevent.spawn(_problems_of, host) for host in state.inventory.get_active_hosts()]
+    checks = [
+        gevent.spawn(_problems_of, host) for host in sorted(state.inventory.get_active_hosts(), key=str)
+    ]
     gevent.joinall(checks, raise_error=True)
     return tuple(line for check in checks for line in check.value)
 

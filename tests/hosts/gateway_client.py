@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import ssl
 from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
 
 from sealift.evidence.expectations import Expectations
 
@@ -14,11 +16,23 @@ CONNECT_S = 5
 ANSWER_S = 240  # a cold model on a slow processor
 
 
+class _Named(HTTPAdapter):
+    """Connects to an address, and demands a certificate of a name: no DNS is needed."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        super().__init__()
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        options.update(server_hostname=self._name, assert_hostname=self._name)
+        super().init_poolmanager(*arguments, **options)
+
+
 class Gateway:
     """Requests with the site's CA; with the key of the expectations, another one, or none."""
 
     def __init__(self, expected: Expectations) -> None:
-        self.address, self.port = expected.address, expected.gateway.port
+        self.name, self.address, self.port = expected.host, expected.address, expected.gateway.port
         self.url = f"https://{self.address}:{self.port}"
         self._ca = str(expected.gateway.ca)
         self._key = expected.api_key.get_secret_value()
@@ -42,6 +56,7 @@ class Gateway:
         """One request on a connection of its own, without this machine's proxies and CAs."""
         with requests.Session() as session:
             session.trust_env = False
+            session.mount("https://", _Named(self.name))
             return session.request(
                 method,
                 self.url + path,
@@ -52,12 +67,16 @@ class Gateway:
                 timeout=(CONNECT_S, ANSWER_S),
             )
 
+    def connect(self) -> ssl.SSLSocket:
+        """A TLS connection, verified."""
+        plain = socket.create_connection((self.address, self.port), CONNECT_S)
+        context = ssl.create_default_context(cafile=self._ca)
+        return context.wrap_socket(plain, server_hostname=self.name)
+
     def status_of(self, method: str, path: str, headers: dict[str, str]) -> int:
         """The status of a request whose path is sent exactly as it is written."""
-        context = ssl.create_default_context(cafile=self._ca)
-        connection = http.client.HTTPSConnection(self.address, self.port, timeout=CONNECT_S, context=context)
-        try:
+        with self.connect() as connected:
+            connection = http.client.HTTPConnection(self.name, self.port)
+            connection.sock = connected
             connection.request(method, path, body="{}" if method == "POST" else None, headers=headers)
             return connection.getresponse().status
-        finally:
-            connection.close()

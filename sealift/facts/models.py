@@ -23,7 +23,7 @@ class StoredFile:
 
 @dataclass(frozen=True)
 class ModelStore:
-    """Files by hexadecimal digest in the host store and in Ollama's; manifests as path: SHA-256."""
+    """Files by name in the host store and in Ollama's `blobs/`; manifests as path: SHA-256."""
 
     blobs: Mapping[str, StoredFile] = field(default_factory=dict)
     placed: Mapping[str, StoredFile] = field(default_factory=dict)
@@ -51,8 +51,7 @@ class Models(FactBase[ModelStore]):
         for line in output:
             if "\t" in line:
                 where, name, size, modified, inode = line.split("\t")
-                file = StoredFile(int(size), float(modified), int(inode))
-                files[where][name.removeprefix("sha256-")] = file
+                files[where][name] = StoredFile(int(size), float(modified), int(inode))
             else:
                 digest, _, path = line.partition("  ./")
                 manifests[path] = digest

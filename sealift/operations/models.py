@@ -29,9 +29,24 @@ def model_placed(blobs: tuple[Blob, ...], manifest: bytes, tags: tuple[str, ...]
     + manifest: Ollama's, as the lock pins it
     + tags: names such as `gemma3:270m`; a role is one too: `chat:latest`
     """
-    lines = list(_repairs(host.get_fact(Models), blobs, manifest, tags))
+    lines = list(repairs(host.get_fact(Models), blobs, manifest, tags))
     if lines:
         yield StringCommand("\n".join(("set -eu", "umask 022", f"mkdir -p {MODELS}/blobs", *lines)))
+
+
+@operation()
+def only_models(tags: tuple[str, ...], blobs: tuple[Blob, ...]) -> Commands:
+    """Have nothing in Ollama's store but this; the host store keeps its blobs.
+
+    + tags: names such as `gemma3:270m`
+    + blobs: what their manifests name
+    """
+    store = host.get_fact(Models)
+    manifests = sorted(store.manifests.keys() - set(map(manifest_path, tags)))
+    surplus = sorted(store.placed.keys() - set(map(blob_name, blobs)))
+    files = [f"manifests/{path}" for path in manifests] + [f"blobs/{name}" for name in surplus]
+    if files:
+        yield StringCommand("\n".join(f"rm -f -- {shlex.quote(f'{MODELS}/{file}')}" for file in files))
 
 
 def manifest_path(tag: str) -> str:
@@ -42,13 +57,22 @@ def manifest_path(tag: str) -> str:
     return f"registry.ollama.ai/library/{tag.replace(':', '/')}"
 
 
-def _repairs(store: ModelStore, blobs: Iterable[Blob], manifest: bytes, tags: Iterable[str]) -> Iterator[str]:
+def blob_name(blob: Blob) -> str:
+    """A blob's file name in Ollama's `blobs/`."""
+    return f"sha256-{blob.hex}"
+
+
+def repairs(store: ModelStore, blobs: Iterable[Blob], manifest: bytes, tags: Iterable[str]) -> Iterator[str]:
+    """Lines of shell that make a store hold a model; none where it does.
+
+    + store: as it is
+    """
     wrong = [blob for blob in blobs if not _placed(store, blob)]
     for blob in wrong:
         if not _verified(store, blob):
             yield _verify(blob)
         yield f"ln -f {BLOBS}/{blob.hex} {MODELS}/.new-blob"
-        yield f"mv -T {MODELS}/.new-blob {MODELS}/blobs/sha256-{blob.hex}"
+        yield f"mv -T {MODELS}/.new-blob {MODELS}/blobs/{blob_name(blob)}"
     if wrong:
         yield f"sync {MODELS}/blobs"
     digest = hashlib.sha256(manifest).hexdigest()
@@ -67,7 +91,7 @@ def _verified(store: ModelStore, blob: Blob) -> bool:
 
 
 def _placed(store: ModelStore, blob: Blob) -> bool:
-    placed = store.placed.get(blob.hex)
+    placed = store.placed.get(blob_name(blob))
     return _verified(store, blob) and placed is not None and placed.inode == store.blobs[blob.hex].inode
 
 

@@ -1,0 +1,252 @@
+"""Rendering of a generation: every template, with the settings of a production site and of a lab."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jinja2 import UndefinedError
+from pydantic import SecretStr
+
+from sealift.fleet.generation import (
+    GATEWAY,
+    MOUNTED,
+    OLLAMA,
+    SPEC_LABEL,
+    Generation,
+    _Renderer,
+    render_generation,
+)
+from sealift.fleet.host_paths import CURRENT
+from sealift.fleet.settings import GatewaySettings, OllamaSettings, SiteSettings
+from sealift.operations.generation import _archive, expected_files
+from sealift.release.types import Blob, Lock, LockedImage, Packages, Release
+
+TEMPLATES = Path(__file__).parents[2] / "templates"
+BUNDLE = f"sha256:{'c' * 64}"
+KEYS = {"billing": SecretStr("key-of-billing-7Qw"), "assistant": SecretStr('quoted " and \\ #: key')}
+GATEWAY_SETTINGS = GatewaySettings(certificate=Path("c.pem"), key=Path("k.pem"), ca=Path("ca.pem"))
+BASE = SiteSettings(
+    release="demo:2026.11.0",
+    depot=Path("depot"),
+    secrets=Path("secrets.age"),
+    identity=Path("identity"),
+    ssh_config_file=Path("ssh_config"),
+    gateway=GATEWAY_SETTINGS,
+)
+LAB = BASE.model_copy(update={"ollama": OllamaSettings(memory_limit_mib=2048)})
+PRODUCTION = BASE.model_copy(
+    update={
+        "ollama": OllamaSettings(
+            num_parallel=4,
+            max_loaded_models=3,
+            flash_attention=True,
+            kv_cache_type="q8_0",
+            origins=("https://apps.example.org", "https://$x.example.org"),
+            memory_limit_mib=49152,
+            cpus=7.5,
+        ),
+        "gateway": GATEWAY_SETTINGS.model_copy(update={"port": 443, "requests_per_minute": 600}),
+    }
+)
+
+
+def image(name: str) -> LockedImage:
+    blob = Blob(digest=f"sha256:{'a' * 64}", size=1)
+    return LockedImage(name=name, archive="image.tar", config=blob, layers=(blob,))
+
+
+IMAGES = {"ollama": image("example.org/ollama:0.11.4"), "gateway": image("docker.io/x/envoy:v1.36.4")}
+LOCK = Lock(
+    release=Release(
+        name="demo",
+        version="2026.11.0",
+        suite="trixie",
+        packages=Packages(sources={}, all=()),
+        images={},
+        models={},
+        roles={},
+    ),
+    packages=(),
+    images=IMAGES,
+    models={},
+)
+
+
+def rendered(
+    settings: SiteSettings = LAB,
+    *groups: str,
+    lock: Lock = LOCK,
+    bundle: str = BUNDLE,
+    keys: dict[str, SecretStr] = KEYS,
+) -> Generation:
+    return render_generation(settings, lock, bundle, frozenset(groups), keys, b"cert", b"key", TEMPLATES)
+
+
+def parsed(generation: Generation, path: str) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(generation.files[path].content)
+    return content
+
+
+def service(generation: Generation, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = parsed(generation, f"{name}/compose.yaml")["services"][name]
+    return found
+
+
+def connection_manager(generation: Generation) -> dict[str, Any]:
+    listener = parsed(generation, "gateway/envoy.yaml")["static_resources"]["listeners"][0]
+    found: dict[str, Any] = listener["filter_chains"][0]["filters"][0]["typed_config"]
+    return found
+
+
+def http_filter(generation: Generation, name: str) -> dict[str, Any]:
+    filters = connection_manager(generation)["http_filters"]
+    (found,) = [entry for entry in filters if entry["name"] == f"envoy.filters.http.{name}"]
+    config: dict[str, Any] = found["typed_config"]
+    return config
+
+
+@pytest.mark.parametrize("settings", [LAB, PRODUCTION], ids=["lab", "production"])
+@pytest.mark.parametrize("groups", [(), ("gpu",)], ids=["cpu", "gpu"])
+def test_every_file_is_yaml(settings: SiteSettings, groups: tuple[str, ...]) -> None:
+    generation = rendered(settings, *groups)
+    for path in generation.files:
+        if path.endswith((".yaml", ".json")):
+            assert parsed(generation, path)
+
+
+def test_a_name_that_a_template_lacks_is_an_error() -> None:
+    with pytest.raises(UndefinedError):
+        _Renderer(TEMPLATES)("ollama/compose.yaml.j2", {})
+
+
+def test_equal_input_gives_an_equal_generation() -> None:
+    assert rendered() == rendered()
+
+
+def test_release_is_named() -> None:
+    assert parsed(rendered(), "release.json") == {"release": "demo:2026.11.0", "bundle": BUNDLE}
+
+
+def test_another_bundle_of_equal_configuration_restarts_nothing() -> None:
+    one, other = rendered(), rendered(bundle=f"sha256:{'d' * 64}")
+    assert one.id != other.id
+    assert one.specs == other.specs
+
+
+def test_another_key_restarts_the_gateway_only() -> None:
+    one, other = rendered(), rendered(keys={"billing": SecretStr("another")})
+    assert one.specs[OLLAMA] == other.specs[OLLAMA]
+    assert one.specs[GATEWAY] != other.specs[GATEWAY]
+
+
+def test_another_setting_of_ollama_restarts_ollama_only() -> None:
+    one, other = rendered(), rendered(LAB.model_copy(update={"ollama": OllamaSettings(num_parallel=2)}))
+    assert one.specs[OLLAMA] != other.specs[OLLAMA]
+    assert one.specs[GATEWAY] == other.specs[GATEWAY]
+
+
+@pytest.mark.parametrize("name", ["ollama", "gateway"])
+def test_containers_carry_their_spec(name: str) -> None:
+    generation = rendered()
+    assert service(generation, name)["labels"] == {SPEC_LABEL: generation.specs[f"sealift-{name}"]}
+
+
+def test_secrets_are_in_the_files_that_only_root_reads() -> None:
+    generation = rendered()
+    readable = {path for path, file in generation.files.items() if file.mode != 0o600}
+    assert readable == {"release.json", "ollama/compose.yaml", "gateway/compose.yaml", "gateway/tls.crt"}
+    for path in readable:
+        assert b"key-of-billing" not in generation.files[path].content
+
+
+def test_secrets_are_not_in_the_representation() -> None:
+    assert "key-of-billing" not in repr(rendered())
+
+
+def test_a_gpu_is_asked_for_in_its_group_only() -> None:
+    assert "deploy" not in service(rendered(), "ollama")
+    devices = service(rendered(LAB, "gpu"), "ollama")["deploy"]["resources"]["reservations"]["devices"]
+    assert devices == [{"driver": "cdi", "device_ids": ["nvidia.com/gpu=all"], "capabilities": ["gpu"]}]
+
+
+def test_ollama_has_its_settings() -> None:
+    ollama = service(rendered(PRODUCTION), "ollama")
+    assert ollama["mem_limit"] == "49152m"
+    assert ollama["cpus"] == 7.5
+    assert ollama["environment"]["OLLAMA_NUM_PARALLEL"] == "4"
+    assert ollama["environment"]["OLLAMA_NO_CLOUD"] == "1"
+    assert ollama["environment"]["OLLAMA_ORIGINS"] == "https://apps.example.org,https://$$x.example.org"
+
+
+def test_an_unlimited_setting_is_left_out() -> None:
+    assert "cpus" not in service(rendered(LAB), "ollama")
+    assert "OLLAMA_ORIGINS" not in service(rendered(LAB), "ollama")["environment"]
+
+
+def test_only_the_gateway_is_published() -> None:
+    generation = rendered(PRODUCTION)
+    assert service(generation, "gateway")["ports"] == ["0.0.0.0:443:8443"]
+    assert "ports" not in service(generation, "ollama")
+    assert parsed(generation, "ollama/compose.yaml")["networks"] == {
+        "inner": {"name": "sealift-inner", "internal": True}
+    }
+
+
+@pytest.mark.parametrize("name", ["ollama", "gateway"])
+def test_containers_have_no_power(name: str) -> None:
+    container = service(rendered(), name)
+    assert container["read_only"] is True
+    assert container["cap_drop"] == ["ALL"]
+    assert container["security_opt"] == ["no-new-privileges:true"]
+    assert container["pull_policy"] == "never"
+    assert all(volume["read_only"] for volume in container["volumes"])
+
+
+def test_the_gateway_mounts_files_of_the_current_generation() -> None:
+    generation = rendered()
+    sources = [volume["source"] for volume in service(generation, "gateway")["volumes"]]
+    assert sources == [f"{CURRENT}/gateway/{name}" for name in MOUNTED]
+    assert {f"gateway/{name}" for name in MOUNTED} < generation.files.keys()
+
+
+def test_the_gateway_has_every_key_and_a_limit_for_each_client() -> None:
+    generation = rendered(PRODUCTION)
+    assert http_filter(generation, "api_key_auth")["credentials"] == [
+        {"client": client, "key": KEYS[client].get_secret_value()} for client in sorted(KEYS)
+    ]
+    assert [
+        (descriptor["entries"], descriptor["token_bucket"]["max_tokens"])
+        for descriptor in http_filter(generation, "local_ratelimit")["descriptors"]
+    ] == [([{"key": "client", "value": client}], 600) for client in sorted(KEYS)]
+
+
+def test_the_gateway_lists_what_it_lets_through() -> None:
+    routes = connection_manager(rendered())["route_config"]["virtual_hosts"][0]["routes"]
+    allowed = {
+        (route["match"]["headers"][0]["string_match"]["exact"], route["match"]["path"]) for route in routes
+    }
+    assert ("POST", "/api/chat") in allowed
+    closed = {"pull", "push", "create", "copy", "delete"}
+    assert closed.isdisjoint(path.rpartition("/")[2] for _, path in allowed)
+
+
+def test_the_gateway_logs_no_key() -> None:
+    (log,) = connection_manager(rendered())["access_log"]
+    logged = " ".join(log["typed_config"]["log_format"]["json_format"].values()).lower()
+    assert "authorization" not in logged
+    assert "x-api-key" not in logged
+    assert "%path(nq)%" in logged  # without the query
+
+
+def test_the_archive_holds_what_is_expected_on_a_host() -> None:
+    generation = rendered()
+    with tarfile.open(fileobj=io.BytesIO(_archive(generation))) as archive:
+        modes = {entry.name: f"{entry.mode:o}" for entry in archive.getmembers()}
+    expected = {path: mode for path, (mode, _) in expected_files(generation).items()}
+    assert expected.pop(".") == "700"
+    assert modes == expected

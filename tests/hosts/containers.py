@@ -7,6 +7,8 @@ from typing import Any
 
 from testinfra.host import Host
 
+from tests.hosts.commands import output
+
 Container = dict[str, Any]
 
 
@@ -14,7 +16,7 @@ def find_container(host: Host, service: str) -> Container:
     """What `docker inspect` says of the one container of a service."""
     label = "label=com.docker.compose"
     filters = f"--filter {label}.project=sealift-{service} --filter {label}.service={service}"
-    ids = host.check_output(f"docker ps --all --quiet --no-trunc {filters}").split()
+    ids = output(host, f"docker ps --all --quiet --no-trunc {filters}").split()
     assert len(ids) == 1, f"{len(ids)} containers of {service}, expected one"
-    found: list[Container] = json.loads(host.check_output("docker inspect %s", ids[0]))
+    found: list[Container] = json.loads(output(host, "docker inspect %s", ids[0]))
     return found[0]

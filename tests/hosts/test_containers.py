@@ -7,6 +7,7 @@ import json
 from testinfra.host import Host
 
 from sealift.evidence.expectations import Expectations
+from tests.hosts.commands import output
 from tests.hosts.containers import Container, find_container
 from tests.hosts.properties import RecordProperty
 
@@ -29,12 +30,12 @@ def test_image_is_the_locks(container: Container, service: str, expected: Expect
 def test_image_name_means_the_locks_image(host: Host, service: str, expected: Expectations) -> None:
     """The name of the service's image stands for the image ID of the lock."""
     name, image_id = expected.images[service]
-    assert host.check_output("docker image inspect --format {{.Id}} %s", name) == image_id
+    assert output(host, "docker image inspect --format {{.Id}} %s", name) == image_id
 
 
 def test_nothing_else_runs(host: Host, expected: Expectations) -> None:
     """Docker runs a container for each service of the release, and no other."""
-    running = host.check_output("docker ps --format '{{.Label \"com.docker.compose.project\"}}'").split()
+    running = output(host, "docker ps --format '{{.Label \"com.docker.compose.project\"}}'").split()
     assert sorted(running) == sorted(f"sealift-{service}" for service in expected.images)
 
 
@@ -65,9 +66,9 @@ def test_ollama_memory_is_limited(
     limit = expected.ollama.memory_limit_mib * MIB
     container = find_container(host, "ollama")
     files = container["Config"]["Labels"]["com.docker.compose.project.config_files"]
-    written = json.loads(host.check_output("docker compose --file %s config --format json", files))
+    written = json.loads(output(host, "docker compose --file %s config --format json", files))
     assert int(written["services"]["ollama"]["mem_limit"]) == limit
-    if host.check_output("docker info --format {{.MemoryLimit}}") == "true":
+    if output(host, "docker info --format {{.MemoryLimit}}") == "true":
         assert container["HostConfig"]["Memory"] == limit
         record_property("memory limit", f"{limit // MIB} MiB, enforced")
     else:
@@ -77,7 +78,7 @@ def test_ollama_memory_is_limited(
 def test_ollama_has_no_way_out(host: Host) -> None:
     """Ollama's container is in internal networks only: it reaches nothing outside the host."""
     networks = find_container(host, "ollama")["NetworkSettings"]["Networks"]
-    inspected = json.loads(host.check_output(f"docker network inspect {' '.join(sorted(networks))}"))
+    inspected = json.loads(output(host, f"docker network inspect {' '.join(sorted(networks))}"))
     assert {network["Name"]: network["Internal"] for network in inspected} == dict.fromkeys(networks, True)
 
 

@@ -9,12 +9,13 @@ import pytest
 from testinfra.host import Host
 
 from sealift.evidence.expectations import Expectations
+from tests.hosts.commands import output
 from tests.hosts.containers import Container
 
 
 @pytest.fixture(scope="session")
 def info(host: Host) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(host.check_output("docker info --format '{{json .}}'"))
+    found: dict[str, Any] = json.loads(output(host, "docker info --format '{{json .}}'"))
     return found
 
 

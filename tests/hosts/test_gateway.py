@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 import requests
 
@@ -92,5 +94,6 @@ def test_certificate_is_of_no_public_authority(gateway: Gateway) -> None:
 
 def test_does_not_speak_without_tls(gateway: Gateway) -> None:
     """The gateway does not answer a request that is not encrypted."""
-    with pytest.raises(requests.exceptions.ConnectionError):
-        requests.get(f"http://{gateway.address}:{gateway.port}/healthz", timeout=CONNECT_S)
+    with socket.create_connection((gateway.address, gateway.port), CONNECT_S) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b"HTTP" not in connection.recv(1024)

@@ -6,6 +6,7 @@ import pytest
 from testinfra.host import Host
 
 from sealift.evidence.expectations import Expectations
+from tests.hosts.commands import output
 from tests.hosts.containers import find_container
 from tests.hosts.gateway_client import Gateway
 from tests.hosts.properties import RecordProperty
@@ -16,12 +17,12 @@ pytestmark = pytest.mark.on("gpu")
 def test_toolkit_is_the_locks(host: Host, expected: Expectations) -> None:
     """The NVIDIA container toolkit that runs is the one that the lock pins."""
     version = expected.packages["nvidia-container-toolkit-base"].partition("-")[0]
-    assert f"version {version}" in host.check_output("nvidia-ctk --version")
+    assert f"version {version}" in output(host, "nvidia-ctk --version")
 
 
 def test_device_is_offered(host: Host) -> None:
     """The host offers the device nvidia.com/gpu=all by CDI."""
-    assert "nvidia.com/gpu=all" in host.check_output("nvidia-ctk --quiet cdi list").split()
+    assert "nvidia.com/gpu=all" in output(host, "nvidia-ctk --quiet cdi list").split()
 
 
 def test_ollama_asks_for_the_device(host: Host) -> None:
@@ -36,7 +37,7 @@ def test_ollama_asks_for_the_device(host: Host) -> None:
 def test_ollama_has_the_stand_in(host: Host) -> None:
     """Ollama's container has the stand-in device, which is no GPU: its mark is in Ollama's environment."""
     process = find_container(host, "ollama")["State"]["Pid"]
-    environment = host.check_output("tr '\\0' '\\n' < /proc/%s/environ", str(process)).splitlines()
+    environment = output(host, "tr '\\0' '\\n' < /proc/%s/environ", str(process)).splitlines()
     assert "SEALIFT_STAND_IN_GPU=1" in environment
 
 
@@ -44,7 +45,7 @@ def test_ollama_has_the_stand_in(host: Host) -> None:
 def test_ollama_sees_the_gpu(host: Host, record_property: RecordProperty) -> None:
     """Ollama's container sees the host's GPU."""
     container = find_container(host, "ollama")["Id"]
-    seen = host.check_output("docker exec %s nvidia-smi -L", container)
+    seen = output(host, "docker exec %s nvidia-smi -L", container)
     record_property("seen", seen)
     assert seen.startswith("GPU 0: ")
 

@@ -8,6 +8,7 @@ import pytest
 from testinfra.host import Host
 
 from sealift.evidence.expectations import Expectations
+from tests.hosts.commands import output
 
 SSH = 22
 OLLAMA = 11434
@@ -17,9 +18,7 @@ CONNECT_S = 3
 def listeners(host: Host) -> dict[tuple[str, int], str]:
     """Every listening socket, as ss prints it, by protocol and port."""
     found = {}
-    for line in host.check_output(
-        "ss --no-header --listening --tcp --udp --numeric --processes"
-    ).splitlines():
+    for line in output(host, "ss --no-header --listening --tcp --udp --numeric --processes").splitlines():
         fields = line.split()
         found[fields[0], int(fields[4].rpartition(":")[2])] = line
     return found
@@ -47,6 +46,6 @@ def test_ollamas_port_is_closed(expected: Expectations) -> None:
 
 def test_ollamas_port_is_not_published(host: Host) -> None:
     """Docker publishes no port of Ollama's on the host."""
-    ids = host.check_output("docker ps --quiet --filter label=com.docker.compose.project=sealift-ollama")
+    ids = output(host, "docker ps --quiet --filter label=com.docker.compose.project=sealift-ollama")
     assert ids, "Ollama does not run"
-    assert host.check_output("docker port %s", ids) == ""
+    assert output(host, "docker port %s", ids) == ""

@@ -9,6 +9,7 @@ import pytest
 from testinfra.host import Host
 
 from sealift.evidence.expectations import Expectations
+from tests.hosts.commands import output
 from tests.hosts.containers import find_container
 from tests.hosts.gateway_client import Gateway
 from tests.hosts.properties import RecordProperty
@@ -37,7 +38,7 @@ def path_of(name: str) -> str:
 
 def digests_in(host: Host, store: str, name: str) -> set[str]:
     """The digests that a manifest of the store names."""
-    manifest = json.loads(host.check_output("cat %s", f"{store}/{path_of(name)}"))
+    manifest = json.loads(output(host, "cat %s", f"{store}/{path_of(name)}"))
     return {manifest["config"]["digest"], *(layer["digest"] for layer in manifest["layers"])}
 
 
@@ -47,7 +48,7 @@ def test_blobs_have_their_digests(
     """Every blob of the model has, read from the host's disk, the SHA-256 that the lock pins."""
     blobs = expected.models[model].blobs
     files = " ".join(f"sha256-{blob.hex}" for blob in blobs)
-    listed = host.check_output(f"cd %s && sha256sum {files}", f"{store}/blobs")
+    listed = output(host, f"cd %s && sha256sum {files}", f"{store}/blobs")
     found = {line.split()[1]: line.split()[0] for line in listed.splitlines()}
     assert found == {f"sha256-{blob.hex}": blob.hex for blob in blobs}
     record_property("read", f"{len(blobs)} blobs, {sum(blob.size for blob in blobs) / 1e6:.0f} MB")
@@ -66,7 +67,7 @@ def test_role_stands_for_its_model(host: Host, store: str, role: str, expected: 
 def test_store_holds_nothing_else(host: Host, store: str, expected: Expectations) -> None:
     """Ollama's store holds the models and roles of the release, and nothing else."""
     names = [*expected.models, *expected.roles]
-    files = set(host.check_output("cd %s && find . -type f -printf '%%P\\n'", store).splitlines())
+    files = set(output(host, "cd %s && find . -type f -printf '%%P\\n'", store).splitlines())
     digests = {digest for name in names for digest in digests_in(host, store, name)}
     assert files == {path_of(name) for name in names} | {f"blobs/{d.replace(':', '-')}" for d in digests}
 

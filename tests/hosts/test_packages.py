@@ -6,10 +6,11 @@ import pytest
 from testinfra.host import Host
 
 from sealift.evidence.expectations import Expectations
+from tests.hosts.commands import output
 
 
 def installed(host: Host) -> dict[str, str]:
-    listed = host.check_output("dpkg-query -W -f '${Package} ${Version} ${db:Status-Status}\\n'")
+    listed = output(host, "dpkg-query -W -f '${Package} ${Version} ${db:Status-Status}\\n'")
     rows = (line.split() for line in listed.splitlines())
     return {row[0]: row[1] for row in rows if row[-1] == "installed"}
 
@@ -27,7 +28,7 @@ def test_packages_have_the_versions_of_the_lock(host: Host, expected: Expectatio
 
 def test_no_package_is_half_installed(host: Host) -> None:
     """No package is half installed or half configured."""
-    assert host.check_output("dpkg --audit") == ""
+    assert output(host, "dpkg --audit") == ""
 
 
 @pytest.mark.off("gpu")

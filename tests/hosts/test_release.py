@@ -8,11 +8,12 @@ from testinfra.host import Host
 
 from sealift.evidence.expectations import Expectations
 from sealift.fleet.host_paths import CURRENT, GENERATIONS, PARTIAL
+from tests.hosts.commands import output
 
 
 def test_current_generation_is_of_the_bundle(host: Host, expected: Expectations) -> None:
     """The generation that is active was made from the release and the bundle that this evidence names."""
-    assert json.loads(host.check_output("cat %s", f"{CURRENT}/release.json")) == {
+    assert json.loads(output(host, "cat %s", f"{CURRENT}/release.json")) == {
         "release": expected.release,
         "bundle": expected.bundle,
     }
@@ -20,13 +21,14 @@ def test_current_generation_is_of_the_bundle(host: Host, expected: Expectations)
 
 def test_services_are_of_the_current_generation(host: Host, service: str) -> None:
     """The service was started from the generation that is active."""
-    files = host.check_output(
+    files = output(
+        host,
         "docker ps --filter %s --format %s",
         f"label=com.docker.compose.project=sealift-{service}",
         '{{.Label "com.docker.compose.project.config_files"}}',
     )
     found, wanted = (
-        host.check_output("realpath %s", path) for path in (files, f"{CURRENT}/{service}/compose.yaml")
+        output(host, "realpath %s", path) for path in (files, f"{CURRENT}/{service}/compose.yaml")
     )
     assert found == wanted
     assert wanted.startswith(f"{GENERATIONS}/")
@@ -34,7 +36,7 @@ def test_services_are_of_the_current_generation(host: Host, service: str) -> Non
 
 def test_nothing_is_half_shipped(host: Host) -> None:
     """No blob of the release is still on its way into the host store."""
-    assert host.check_output(f"if [ -e {PARTIAL} ]; then find {PARTIAL} -type f; fi") == ""
+    assert output(host, f"if [ -e {PARTIAL} ]; then find {PARTIAL} -type f; fi") == ""
 
 
 def test_secrets_are_readable_by_root_only(host: Host) -> None:

@@ -1,0 +1,88 @@
+"""A prompt to hosts, through their gateways, as an application would send it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import requests
+
+from sealift.errors import SealiftError
+from sealift.fleet.inventory import Host
+from sealift.fleet.secrets import open_secrets
+from sealift.ship.ssh import Gathered, Ssh, on_all
+
+_CONNECT_S, _ANSWER_S = 10, 300  # the first answer waits for the model to be loaded
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model said.
+
+    + tokens_per_second: of the answer, without loading and reading the prompt
+    + seconds: for all of it, as Ollama measured
+    """
+
+    text: str
+    tokens_per_second: float
+    seconds: float
+
+
+def ask_all(hosts: tuple[Host, ...], role: str, text: str) -> Gathered[Answer]:
+    """Ask all hosts at once, each at its own address.
+
+    + role: who is to answer; its model is the release's business
+    """
+    by_name = {host.name: host for host in hosts}
+    return on_all(list(by_name), lambda name: ask(by_name[name], role, text))
+
+
+def ask(host: Host, role: str, text: str) -> Answer:
+    """Send a prompt to a host's gateway, with the first client's key, and TLS checked against the site's CA.
+
+    Raises SealiftError where there is no good answer.
+    """
+    settings = host.settings
+    address = Ssh(host.name, settings.ssh_config_file).address()
+    url = f"https://{address}:{settings.gateway.port}/api/chat"
+    key = next(iter(open_secrets(settings.secrets, settings.identity).api_keys.values()))
+    body = {"model": role, "messages": [{"role": "user", "content": text}], "stream": False}
+    with requests.Session() as session:
+        session.trust_env = False  # a proxy of the control node's has no way to the hosts
+        try:
+            answer = session.post(
+                url,
+                json=body,
+                headers={"Authorization": f"Bearer {key.get_secret_value()}"},
+                verify=str(settings.gateway.ca),
+                timeout=(_CONNECT_S, _ANSWER_S),
+            )
+        except (requests.RequestException, OSError) as error:
+            raise SealiftError(
+                f"{host.name}: {url} does not answer ({_cause(error)}), expected its gateway. "
+                "Run sealift status; is this machine in the hosts' network?"
+            ) from None
+    if answer.status_code != requests.codes.ok:
+        raise SealiftError(
+            f"{host.name}: {url} answers {answer.status_code} {answer.reason} {answer.text[:200]!r}, "
+            "expected 200. Run sealift status."
+        )
+    return _parse(host.name, answer)
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost reason: the outer ones repeat the URL."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return str(error)[:200]
+
+
+def _parse(host: str, answer: requests.Response) -> Answer:
+    try:
+        said = answer.json()
+        return Answer(
+            text=str(said["message"]["content"]).strip(),
+            tokens_per_second=said["eval_count"] / said["eval_duration"] * 1e9,  # nanoseconds
+            seconds=said["total_duration"] / 1e9,
+        )
+    except (ValueError, KeyError, TypeError, ZeroDivisionError):
+        raise SealiftError(f"{host}: answers what Ollama would not: {answer.text[:200]!r}.") from None

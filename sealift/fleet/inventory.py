@@ -1,0 +1,133 @@
+"""The hosts of a site, as pyinfra reads its inventory, with their settings parsed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sealift.errors import SealiftError
+from sealift.fleet import settings
+from sealift.fleet.settings import SettingsError, SiteSettings
+
+# The pyinfra of this very Python environment.
+PYINFRA = (sys.executable, "-m", "pyinfra")
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host: its name in the inventory and in the ssh_config, its groups and settings."""
+
+    name: str
+    groups: frozenset[str]
+    settings: SiteSettings
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """A site's hosts. At least one."""
+
+    name: str
+    path: Path
+    hosts: tuple[Host, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the hosts."""
+        return tuple(host.name for host in self.hosts)
+
+    def host(self, name: str) -> Host:
+        """A host by its name. Raises KeyError."""
+        return {host.name: host for host in self.hosts}[name]
+
+    def limited(self, limits: Sequence[str]) -> Inventory:
+        """The same with some hosts only.
+
+        + limits: names of hosts or of groups; none is no limit
+
+        Raises SealiftError naming those that match nothing.
+        """
+        unknown = [limit for limit in limits if not any(_matches(host, limit) for host in self.hosts)]
+        if unknown:
+            groups = sorted(set().union(*(host.groups for host in self.hosts)))
+            raise SealiftError(
+                f"{self.path}: has no host or group {', '.join(unknown)}. "
+                f"Hosts: {', '.join(self.names)}. Groups: {', '.join(groups)}."
+            )
+        hosts = tuple(host for host in self.hosts if any(_matches(host, limit) for limit in limits))
+        return replace(self, hosts=hosts) if limits else self
+
+
+def _matches(host: Host, limit: str) -> bool:
+    return limit == host.name or limit in host.groups
+
+
+def inventory_path(name: str) -> Path:
+    """The file of an inventory.
+
+    + name: its path, or the short name: `lab` is `inventories/lab/lab.py` below the working directory
+
+    Raises SealiftError where there is no such file.
+    """
+    short = Path("inventories", name, f"{name}.py")
+    path = Path(name) if "/" in name or name.endswith(".py") else short
+    if not path.is_file():
+        known = ", ".join(sorted(p.parent.name for p in Path("inventories").glob("*/*.py")))
+        raise SealiftError(
+            f"{path}: no such inventory, expected a path or one of: {known or 'none here'}. "
+            "Run this in the folder that has deploy.py."
+        )
+    return path
+
+
+def load_inventory(name: str) -> Inventory:
+    """Read an inventory by `pyinfra INVENTORY debug-inventory --json` and parse every host's settings.
+
+    + name: its path or short name
+
+    Raises SealiftError with every mistake of every host.
+    """
+    path = inventory_path(name)
+    ran = subprocess.run(
+        [*PYINFRA, str(path), "debug-inventory", "--json"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    if ran.returncode != 0:
+        raise SealiftError(f"{path}: pyinfra cannot read it: {complaint(ran.stderr)}. Correct it.")
+    return parse_inventory(path, json.loads(ran.stdout))
+
+
+def parse_inventory(path: Path, raw: list[dict[str, Any]]) -> Inventory:
+    """Parse what `debug-inventory --json` prints.
+
+    + raw: `[{"name": ..., "groups": [...], "data": {...}}, ...]`, data merged from host and groups
+
+    Raises SealiftError with every mistake of every host.
+    """
+    hosts: list[Host] = []
+    mistakes: list[str] = []
+    for entry in raw:
+        try:
+            parsed = settings.parse(entry["name"], entry["data"])
+        except SettingsError as error:
+            mistakes.append(str(error))
+        else:
+            hosts.append(Host(entry["name"], frozenset(entry["groups"]), parsed))
+    if mistakes:
+        raise SealiftError("\n".join(mistakes))
+    if not hosts:
+        raise SealiftError(f"{path}: has no hosts. Is what it describes up, and are the lists not empty?")
+    return Inventory(path.stem, path, tuple(hosts))
+
+
+def complaint(log: bytes) -> str:
+    """What pyinfra's log says went wrong: its last line that is not about its progress."""
+    lines = [line.strip() for line in log.decode(errors="replace").splitlines()]
+    said = [line for line in lines if line and not line.startswith("-->")]
+    return said[-1].rstrip(".") if said else "it does not say why"

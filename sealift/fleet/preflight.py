@@ -1,0 +1,279 @@
+"""Whether hosts can take a release: asked of every host before any of them is changed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import resources
+
+from sealift.errors import SealiftError
+from sealift.fleet.generation import GATEWAY
+from sealift.fleet.model_fit import MIB, misfit
+from sealift.fleet.settings import SiteSettings
+from sealift.release.types import Lock
+
+PROBE = resources.files("sealift.fleet").joinpath("probe.sh").read_text()
+
+# What brings an engine or a `docker` command of its own. Source: "Uninstall old versions" in Docker's
+# installation guide for Debian, read the other way round too. What a lock has itself conflicts with nothing.
+_CONFLICTING = (
+    "docker.io",
+    "docker-engine",
+    "docker-ce",
+    "docker-ce-cli",
+    "docker-compose-plugin",
+    "docker-buildx-plugin",
+    "containerd.io",
+    "podman-docker",
+)
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A file system: the number of its device and the bytes free on it."""
+
+    device: int
+    free: int
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A TCP port that something listens on; the process's name where it is known."""
+
+    port: int
+    process: str
+
+
+@dataclass(frozen=True)
+class Container:
+    """A running container: its Compose project, its name, and the host's ports it has."""
+
+    project: str
+    name: str
+    ports: frozenset[int]
+
+
+@dataclass(frozen=True)
+class HostFacts:
+    """A host before anything is changed on it.
+
+    + memory: bytes
+    + store_disk: of the host store
+    + docker_disk: of Docker's images
+    + clock: seconds since 1970
+    + packages: that are installed
+    + images: IDs of those that Docker has
+    """
+
+    os: str
+    suite: str
+    architecture: str
+    root: bool
+    systemd: bool
+    memory: int
+    store_disk: Disk
+    docker_disk: Disk
+    clock: int
+    listeners: tuple[Listener, ...]
+    packages: frozenset[str]
+    containers: tuple[Container, ...]
+    images: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a host cannot take a release."""
+
+    host: str
+    what: str
+    expected: str
+    remedy: str
+
+    def __str__(self) -> str:
+        """For people, on one line."""
+        return f"{self.host}: {self.what}, expected {self.expected}. {self.remedy}"
+
+
+def parse_probe(text: str) -> HostFacts:
+    """Parse what PROBE prints; lines of other kinds are passed over.
+
+    Raises SealiftError where it is not whole.
+    """
+    found: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        key, is_fact, value = line.partition("=")
+        if is_fact:
+            found.setdefault(key, []).append(value)
+
+    def many(key: str) -> list[str]:
+        return found.get(key, [])
+
+    def one(key: str) -> str:
+        return found[key][0]
+
+    try:
+        one("end")
+        return HostFacts(
+            os=one("os"),
+            suite=one("suite"),
+            architecture=one("architecture"),
+            root=one("uid") == "0",
+            systemd=one("systemd") == "yes",
+            memory=int(one("memory")),
+            store_disk=_disk(one("store_disk")),
+            docker_disk=_disk(one("docker_disk")),
+            clock=int(one("clock")),
+            listeners=tuple(_listener(value) for value in many("listener")),
+            packages=frozenset(many("package")),
+            containers=tuple(_container(value) for value in many("container")),
+            images=frozenset(many("image")),
+        )
+    except (KeyError, ValueError) as error:
+        raise SealiftError(
+            f"the host does not say what it is ({error}), expected a Debian with coreutils. "
+            "Run sealift/fleet/probe.sh there by hand."
+        ) from None
+
+
+def _disk(value: str) -> Disk:
+    device, free = value.split()
+    return Disk(int(device), int(free))
+
+
+def _listener(value: str) -> Listener:
+    """`PORT users:(("sshd",pid=1,fd=3))`, the last column as ss(8) has it."""
+    port, _, users = value.partition(" ")
+    process = re.search(r'\(\("([^"]*)"', users)
+    return Listener(int(port), process[1] if process else "")
+
+
+def _container(value: str) -> Container:
+    """`PROJECT|NAME|0.0.0.0:8443->8443/tcp, ...`, the last as `docker ps` has it."""
+    project, name, ports = value.split("|", 2)
+    return Container(project, name, frozenset(map(int, re.findall(r":(\d+)->", ports))))
+
+
+def check(
+    host: str,
+    facts: HostFacts,
+    settings: SiteSettings,
+    lock: Lock,
+    groups: frozenset[str],
+    bytes_to_ship: int,
+    now: datetime,
+) -> tuple[Problem, ...]:
+    """Everything that keeps a host from taking a release.
+
+    + facts: what it is
+    + groups: its inventory groups
+    + bytes_to_ship: of the release, to its host store
+    + now: the control node's time, when the host was asked
+    """
+    found = (
+        *_platform(facts, lock),
+        *_disks(facts, settings, lock, bytes_to_ship),
+        *_memory(facts, settings, lock),
+        *_port(facts, settings.gateway.port),
+        *_clock(facts, settings, now),
+        *_packages(facts, lock, groups),
+    )
+    return tuple(Problem(host, *problem) for problem in found)
+
+
+_Found = Iterator[tuple[str, str, str]]  # what, expected, remedy
+
+
+def _platform(facts: HostFacts, lock: Lock) -> _Found:
+    release = lock.release
+    if (facts.os, facts.suite) != ("debian", release.suite):
+        yield (
+            f"runs {facts.os} {facts.suite}",
+            f"debian {release.suite}",
+            "Install that, or build a release for it.",
+        )
+    if facts.architecture != release.architecture:
+        yield f"is {facts.architecture}", release.architecture, "Take it out of the inventory."
+    if not facts.root:
+        yield "is logged in to without being root", "root", "Set User root in the ssh_config."
+    if not facts.systemd:
+        yield "was not started by systemd", "systemd", "Start it as a whole system."
+
+
+def _disks(facts: HostFacts, settings: SiteSettings, lock: Lock, bytes_to_ship: int) -> _Found:
+    left = settings.minimum.disk_free_mib * MIB
+    to_load = _bytes_to_load(facts, lock)
+    if facts.store_disk.device == facts.docker_disk.device:
+        wanted = [("/var/lib", facts.store_disk, bytes_to_ship + to_load)]
+    else:
+        wanted = [
+            ("/var/lib/sealift", facts.store_disk, bytes_to_ship),
+            ("/var/lib/docker", facts.docker_disk, to_load),
+        ]
+    for folder, disk, need in wanted:
+        if disk.free < need + left:
+            yield (
+                f"has {disk.free // MIB} MiB of disk free for {folder}",
+                f"{need // MIB} for the release and {left // MIB} left over",
+                "Make room, or lower minimum.disk_free_mib.",
+            )
+
+
+def _bytes_to_load(facts: HostFacts, lock: Lock) -> int:
+    """What Docker's own copies of the layers will take."""
+    images = (image for image in lock.images.values() if image.image_id not in facts.images)
+    return sum({layer.digest: layer.size for image in images for layer in image.layers}.values())
+
+
+def _memory(facts: HostFacts, settings: SiteSettings, lock: Lock) -> _Found:
+    if facts.memory < settings.minimum.memory_mib * MIB:
+        yield (
+            f"has {facts.memory // MIB} MiB of memory",
+            f"at least {settings.minimum.memory_mib}",
+            "Give it more, or lower minimum.memory_mib.",
+        )
+    too_much = misfit(lock, settings.ollama, facts.memory)
+    if too_much:
+        yield (
+            str(too_much),
+            f"at most {too_much.limit // MIB} MiB, the smaller of host and ollama.memory_limit_mib",
+            "Raise the limit, lower context or parallel, or take a smaller model.",
+        )
+
+
+def _port(facts: HostFacts, port: int) -> _Found:
+    holders = {container.project: container.name for container in facts.containers if port in container.ports}
+    if GATEWAY in holders:
+        return
+    owners = [f"container {name}" for name in holders.values()] or [
+        listener.process or "an unknown process" for listener in facts.listeners if listener.port == port
+    ]
+    if owners:
+        owner = " and ".join(sorted(set(owners)))
+        yield (
+            f"port {port} is taken by {owner}",
+            "it free for the gateway",
+            "Stop that, or set another gateway.port.",
+        )
+
+
+def _clock(facts: HostFacts, settings: SiteSettings, now: datetime) -> _Found:
+    skew = facts.clock - now.timestamp()
+    if abs(skew) > settings.minimum.clock_skew_s:
+        yield (
+            f"its clock is {abs(skew):.0f} s {'ahead' if skew > 0 else 'behind'}",
+            f"at most {settings.minimum.clock_skew_s} s, or certificates and signatures fail",
+            "Set it; see to its NTP server.",
+        )
+
+
+def _packages(facts: HostFacts, lock: Lock, groups: frozenset[str]) -> _Found:
+    ours = {package.name for package in lock.packages_for(groups)}
+    foreign = [name for name in _CONFLICTING if name in facts.packages and name not in ours]
+    if foreign:
+        yield (
+            f"has {', '.join(foreign)} installed",
+            "no container engine but the release's own",
+            f"Remove: apt-get remove {' '.join(foreign)}",
+        )

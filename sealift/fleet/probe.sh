@@ -1,0 +1,34 @@
+# What preflight wants to know of a host, as KEY=VALUE lines. Changes nothing.
+set -u
+export LC_ALL=C
+if [ -r /etc/os-release ]; then (. /etc/os-release; echo "os=${ID:-}"; echo "suite=${VERSION_CODENAME:-}"); fi
+if command -v dpkg >/dev/null; then
+    echo "architecture=$(dpkg --print-architecture)"
+    dpkg-query -W -f '${db:Status-Status} ${Package}\n' | sed -n 's/^installed /package=/p'
+else
+    echo "architecture=$(uname -m)"
+fi
+echo "uid=$(id -u)"
+if [ -d /run/systemd/system ]; then echo systemd=yes; else echo systemd=no; fi
+echo "clock=$(date +%s)"
+awk '/^MemTotal:/ { printf "memory=%.0f\n", $2 * 1024 }' /proc/meminfo
+disk() { # disk KEY FOLDER: number of the device and bytes free, of the nearest folder that is there
+    folder=$2
+    while [ ! -d "$folder" ]; do folder=$(dirname "$folder"); done
+    echo "$1=$(stat -c %d "$folder") $(df --output=avail -B1 "$folder" | tail -n 1 | tr -d ' ')"
+}
+disk store_disk /var/lib/sealift
+disk docker_disk /var/lib/docker
+if command -v ss >/dev/null; then
+    ss -Hltnp | while read -r _ _ _ address _ process; do echo "listener=${address##*:} $process"; done
+else # a minimal host: the ports, without whose they are
+    cat /proc/net/tcp /proc/net/tcp6 | while read -r _ address _ state _; do
+        [ "$state" != 0A ] || printf 'listener=%d\n' "0x${address##*:}"
+    done
+fi
+# A command to a stopped Docker would start it, through its socket.
+if command -v docker >/dev/null && [ "$(systemctl is-active docker)" = active ]; then
+    docker ps --format 'container={{.Label "com.docker.compose.project"}}|{{.Names}}|{{.Ports}}'
+    docker image ls --no-trunc --format 'image={{.ID}}'
+fi
+echo end=

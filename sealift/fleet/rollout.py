@@ -1,0 +1,216 @@
+"""A wave: pyinfra once, as a child process, judged by its exit code and by what it reports."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sealift.errors import SealiftError
+from sealift.fleet.inventory import PYINFRA, Inventory, complaint
+
+DEPLOY = Path("deploy.py")
+_OPERATION = re.compile(r"--> Starting .*operation: (.*)")
+_PATIENCE_S = 30  # for pyinfra to close its connections when it is interrupted
+
+
+@dataclass(frozen=True)
+class HostResult:
+    """What a wave did to a host: names of operations that changed something or failed, and how many did not.
+
+    Operations that were not reached count as failed.
+    """
+
+    changed: tuple[str, ...]
+    failed: tuple[str, ...]
+    unchanged: int
+    reached: bool = True
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything that should be there now is."""
+        return self.reached and not self.failed
+
+
+@dataclass(frozen=True)
+class WaveResult:
+    """What a wave did, by host.
+
+    + exit_code: pyinfra's
+    + log: what it said
+    """
+
+    hosts: dict[str, HostResult]
+    exit_code: int
+    log: Path
+
+    @property
+    def ok(self) -> bool:
+        """Whether it succeeded everywhere."""
+        return self.exit_code == 0 and all(host.ok for host in self.hosts.values())
+
+
+@dataclass(frozen=True)
+class Change:
+    """An operation that would change something.
+
+    + depends: on what another operation does
+    """
+
+    operation: str
+    depends: bool
+
+
+@contextmanager
+def one_rollout(depot: Path) -> Iterator[int]:
+    """Hold the site's rollout lock; gives its file descriptor, which pyinfra inherits.
+
+    So that it stays held while a pyinfra runs whose parent was killed.
+
+    Raises SealiftError where another rollout holds it.
+    """
+    path = depot / "rollout.lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.read(descriptor, 32).decode(errors="replace").strip()
+            raise SealiftError(
+                f"{path}: another rollout is running (process {owner}), expected one at a time. Wait for it."
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def apply_wave(inventory: Inventory, log: Path, lock: int, say: Callable[[str], None]) -> WaveResult:
+    """Deploy to the hosts of an inventory, or those it is limited to.
+
+    + log: file for what pyinfra says
+    + lock: from `one_rollout`
+    + say: told of each operation as it starts
+
+    Raises SealiftError where pyinfra gives no report, with what it says instead.
+    """
+    code, report = _run(inventory, ["-y"], log, lock, say)
+    return WaveResult(parse_results(inventory.names, report["results"]), code, log)
+
+
+def plan_wave(inventory: Inventory, log: Path, say: Callable[[str], None]) -> dict[str, tuple[Change, ...]]:
+    """What a deployment would change, by host; nothing is changed.
+
+    Raises SealiftError where pyinfra gives no report, or fails.
+    """
+    code, report = _run(inventory, ["--dry"], log, None, say)
+    if code != 0:
+        raise _no_report(log)
+    return parse_plan(inventory.names, report["plan"])
+
+
+def parse_results(hosts: Sequence[str], results: dict[str, Any]) -> dict[str, HostResult]:
+    """Parse `results` of `pyinfra -y --json` (`build_results_json` in `pyinfra_cli/prints.py`, 3.10).
+
+    + hosts: that were asked for: one that is missing was not reached
+    """
+    operations = results["operations"]
+    lost = set(results["failed_hosts"])
+
+    def of(host: str) -> HostResult:
+        changed, failed, unchanged = (
+            tuple(operation["name"] for operation in operations if host in operation[kind])
+            for kind in ("success", "error", "no_change")
+        )
+        reached = host not in lost and bool(changed or failed or unchanged)
+        return HostResult(changed, failed, len(unchanged), reached)
+
+    return {host: of(host) for host in hosts}
+
+
+def parse_plan(hosts: Sequence[str], plan: Iterable[dict[str, Any]]) -> dict[str, tuple[Change, ...]]:
+    """Parse `plan` of `pyinfra --dry --json` (`build_plan_json` in `pyinfra_cli/prints.py`, 3.10)."""
+    plan = list(plan)
+    return {
+        host: tuple(
+            Change(operation["name"], depends=host in operation["hosts_with_conditional_change"])
+            for operation in plan
+            if host in operation["hosts_with_change"] or host in operation["hosts_with_conditional_change"]
+        )
+        for host in hosts
+    }
+
+
+def _run(
+    inventory: Inventory,
+    flags: Sequence[str],
+    log: Path,
+    lock: int | None,
+    say: Callable[[str], None],
+) -> tuple[int, dict[str, Any]]:
+    """Run pyinfra; give its exit code and its report."""
+    if not DEPLOY.is_file():
+        raise SealiftError(f"{DEPLOY}: not found. Run this in the folder that has it.")
+    limits = [part for host in inventory.names for part in ("--limit", host)]
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile() as stdout, log.open("wb") as kept:
+        child = subprocess.Popen(
+            [*PYINFRA, str(inventory.path), str(DEPLOY), "--json", *flags, *limits],
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            pass_fds=() if lock is None else (lock,),
+        )
+        try:
+            _follow(child, kept, say)
+        except KeyboardInterrupt:
+            _end(child, told=True)
+            raise
+        except BaseException:
+            _end(child, told=False)
+            raise
+        stdout.seek(0)
+        try:
+            return child.wait(), json.load(stdout)
+        except ValueError:
+            raise _no_report(log) from None
+
+
+def _follow(child: subprocess.Popen[bytes], kept: Any, say: Callable[[str], None]) -> None:
+    if child.stderr is None:  # for the type checker: it is a pipe
+        raise AssertionError
+    for line in child.stderr:
+        kept.write(line)
+        kept.flush()
+        started = _OPERATION.match(line.decode(errors="replace").strip())
+        if started:
+            say(started[1])
+
+
+def _end(child: subprocess.Popen[bytes], told: bool) -> None:
+    """Let pyinfra close its connections, and end it where it does not.
+
+    + told: Ctrl-C on a terminal reaches the child by itself
+    """
+    if not told:
+        child.terminate()
+    try:
+        child.wait(_PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def _no_report(log: Path) -> SealiftError:
+    return SealiftError(
+        f"pyinfra failed: {complaint(log.read_bytes())}. Read {log}, then run the same again."
+    )

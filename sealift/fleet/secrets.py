@@ -1,0 +1,88 @@
+"""A site's secrets: an age file beside its inventory, opened in memory only."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import pyrage
+import yaml
+from pydantic import Field, SecretStr, StringConstraints, ValidationError
+
+from sealift.errors import SealiftError
+from sealift.files import read_limited
+from sealift.release.types import Frozen
+
+_LIMIT = 1 << 20  # bytes: keys are small
+_REMEDY = "Make it again: docs/secrets.md."
+
+Client = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+# Header values: printable ASCII without spaces. 24 characters are 128 bits and more in base64.
+ApiKey = Annotated[SecretStr, Field(min_length=24, max_length=256)]
+
+
+class Secrets(Frozen):
+    """What the age file has. Values do not show in representations and messages."""
+
+    api_keys: Mapping[Client, ApiKey] = Field(min_length=1, description="by client")
+
+
+def open_secrets(path: Path, identity: Path) -> Secrets:
+    """Open a site's secrets.
+
+    + path: the age file, YAML inside: `api_keys: {CLIENT: KEY}`
+    + identity: the age identity (`AGE-SECRET-KEY-1...`), a file of mode 0600
+
+    Raises SealiftError, without any secret in it.
+    """
+    identities = _identities(identity)
+    sealed = read_limited(path, _LIMIT)
+    try:
+        opened = pyrage.decrypt(sealed, identities)
+    except pyrage.DecryptError:
+        raise SealiftError(
+            f"{path}: cannot be opened with {identity}, expected a file sealed for it. {_REMEDY}"
+        ) from None
+    return parse_secrets(opened, path)
+
+
+def parse_secrets(opened: bytes, path: Path) -> Secrets:
+    """Parse what was in the age file.
+
+    + path: for messages
+
+    Raises SealiftError with every mistake, without any secret in it.
+    """
+    try:
+        return Secrets.model_validate(yaml.safe_load(opened))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise SealiftError(f"{path}: holds no YAML. {_REMEDY}") from None
+    except ValidationError as error:
+        # `type` and not `msg`, and no key but the top one: both may quote what is secret
+        lines = (
+            f"{path}: {_where(mistake['loc'])}: {mistake['type']}. {_REMEDY}" for mistake in error.errors()
+        )
+        raise SealiftError("\n".join(lines)) from None
+
+
+def _where(location: tuple[int | str, ...]) -> str:
+    return "api_keys" if location[:1] == ("api_keys",) else "top level"
+
+
+def _identities(path: Path) -> list[pyrage.x25519.Identity]:
+    text = read_limited(path, _LIMIT).decode(errors="replace")
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        raise SealiftError(f"{path}: has mode {mode:04o}, expected 0600. Run: chmod 600 {path}")
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    try:
+        identities = [pyrage.x25519.Identity.from_str(line) for line in lines]
+    except pyrage.IdentityError:
+        identities = []
+    if not identities:
+        raise SealiftError(
+            f"{path}: is no age identity, expected AGE-SECRET-KEY-1... Run: age-keygen -o {path}"
+        )
+    return identities

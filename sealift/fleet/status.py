@@ -1,0 +1,142 @@
+"""What stands where, over a whole fleet: one SSH command per host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from sealift.errors import SealiftError
+from sealift.files import parse_json
+from sealift.fleet.generation import GATEWAY, OLLAMA
+from sealift.fleet.host_paths import CURRENT, MODELS, ROOT
+from sealift.fleet.survey import Target
+from sealift.release.types import Lock
+from sealift.ship.ssh import Ssh, on_all
+
+_SCRIPT = resources.files("sealift.fleet").joinpath("status.sh").read_text()
+_LIBRARY = "registry.ollama.ai/library/"  # where Ollama keeps its own models, below manifests/
+
+
+@dataclass(frozen=True)
+class ContainerStatus:
+    """A container of a Compose project: `running` and the like; `healthy`, or nothing without a check."""
+
+    project: str
+    state: str
+    health: str
+    image_id: str
+
+    def __str__(self) -> str:
+        return f"{self.project.removeprefix('sealift-')} {self.health or self.state}"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a host has. Nothing is None where sealift never was."""
+
+    generation: str | None
+    release: str | None
+    bundle: str | None
+    containers: tuple[ContainerStatus, ...]
+    models: tuple[str, ...]
+    disk_free: int | None
+
+
+@dataclass(frozen=True)
+class HostStatus:
+    """A host's standing, or why there is none; and what differs from the inventory's release."""
+
+    host: str
+    wanted: str
+    standing: Standing | None
+    error: str | None
+    differs: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether it answers, and all is as the inventory wants it."""
+        return self.standing is not None and not self.differs
+
+
+def fleet_status(found: tuple[Target, ...]) -> tuple[HostStatus, ...]:
+    """Ask all hosts at once. Those that do not answer are listed with the error."""
+    by_name = {target.host.name: target for target in found}
+    gathered = on_all(list(by_name), lambda name: _ask(by_name[name]))
+    statuses = []
+    for name, target in by_name.items():
+        standing = gathered.results.get(name)
+        error = gathered.errors.get(name)
+        differs = compare(standing, target.stored.digest, target.stored.lock) if standing else ()
+        statuses.append(HostStatus(name, target.release, standing, str(error) if error else None, differs))
+    return tuple(statuses)
+
+
+def compare(standing: Standing, bundle: str, lock: Lock) -> tuple[str, ...]:
+    """What differs between a host and the release it is to run.
+
+    + bundle: digest of the bundle that the inventory's release is
+    """
+    if standing.bundle is None:
+        return ("nothing deployed",)
+    differs = [] if standing.bundle == bundle else [f"runs {standing.release} of {standing.bundle[:19]}"]
+    for project, image in ((OLLAMA, lock.images["ollama"]), (GATEWAY, lock.images["gateway"])):
+        own = [container for container in standing.containers if container.project == project]
+        differs += [str(container) for container in own if not _up(container)]
+        if not own:
+            differs.append(f"{project.removeprefix('sealift-')} missing")
+        elif any(container.image_id != image.image_id for container in own):
+            differs.append(f"{project.removeprefix('sealift-')} runs another image")
+    missing = sorted(lock.models.keys() - set(standing.models))
+    return (*differs, *(f"model {model} missing" for model in missing))
+
+
+def _up(container: ContainerStatus) -> bool:
+    return container.state == "running" and container.health in ("", "healthy")
+
+
+def _ask(target: Target) -> Standing:
+    name = target.host.name
+    said = Ssh(name, target.host.settings.ssh_config_file).run(_SCRIPT, CURRENT, MODELS, ROOT)
+    return parse_status(name, said)
+
+
+def parse_status(host: str, text: str) -> Standing:
+    """Parse what status.sh prints; lines of other kinds are passed over.
+
+    Raises SealiftError where it is not whole.
+    """
+    found: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        key, is_fact, value = line.partition("=")
+        if is_fact:
+            found.setdefault(key, []).append(value)
+    if "end" not in found:
+        raise SealiftError(f"{host}: does not tell its status, expected Debian's coreutils. Log in and look.")
+    deployed = _deployed(host, found["release"][0]) if "release" in found else {}
+    return Standing(
+        generation=found.get("generation", [None])[0],
+        release=deployed.get("release"),
+        bundle=deployed.get("bundle"),
+        containers=tuple(sorted(map(_container, found.get("container", [])), key=lambda c: c.project)),
+        models=tuple(_model(path) for path in found.get("model", [])),
+        disk_free=int(found["free"][0]) if "free" in found else None,
+    )
+
+
+def _deployed(host: str, text: str) -> dict[str, str]:
+    deployed: Any = parse_json(text.encode(), f"{host}: {CURRENT}/release.json")
+    if not isinstance(deployed, dict) or not all(isinstance(value, str) for value in deployed.values()):
+        raise SealiftError(f"{host}: {CURRENT}/release.json: was altered. Apply the release again.")
+    return deployed
+
+
+def _container(value: str) -> ContainerStatus:
+    project, state, health, image_id = value.split("|", 3)
+    return ContainerStatus(project, state, health, image_id)
+
+
+def _model(path: str) -> str:
+    """`registry.ollama.ai/library/gemma3/270m` as Ollama calls it: `gemma3:270m`."""
+    name, _, tag = path.removeprefix(_LIBRARY).rpartition("/")
+    return f"{name}:{tag}"

@@ -1,0 +1,111 @@
+"""All hosts at once, before a change: what each lacks of its release, and what speaks against it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sealift.depot.needed import needed_blobs
+from sealift.depot.store import Depot, StoredRelease
+from sealift.errors import SealiftError
+from sealift.fleet.host_paths import BLOBS, PARTIAL
+from sealift.fleet.inventory import Host, Inventory
+from sealift.fleet.preflight import PROBE, HostFacts, check, parse_probe
+from sealift.ship.plan import LISTING, ShipPlan, parse_listing, plan
+from sealift.ship.ssh import Ssh, on_all
+from sealift.ship.types import Order
+
+_SCRIPT = f"{LISTING}\nlisting {BLOBS} {PARTIAL}\n{PROBE}"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A host and the release it is to run."""
+
+    host: Host
+    stored: StoredRelease
+
+    @property
+    def release(self) -> str:
+        """The release as `NAME:VERSION`."""
+        return f"{self.stored.lock.release.name}:{self.stored.lock.release.version}"
+
+    @property
+    def order(self) -> Order:
+        """What it needs in its store."""
+        blobs = needed_blobs(self.stored.lock, self.host.groups)
+        return Order(self.host.name, self.host.settings.ssh_config_file, blobs)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What was found.
+
+    + plans: what has to be shipped, by host; those that did not answer have none
+    + problems: a line each, with the host's name in front
+    """
+
+    plans: Mapping[str, ShipPlan]
+    problems: tuple[str, ...]
+
+    @property
+    def bytes_to_ship(self) -> int:
+        """To all hosts together."""
+        return sum(plan.bytes_total for plan in self.plans.values())
+
+
+def targets(inventory: Inventory) -> tuple[Target, ...]:
+    """Look up every host's release in the depot.
+
+    Raises SealiftError where the depot does not have it.
+    """
+    wanted = {(host.settings.depot, host.settings.release) for host in inventory.hosts}
+    found = {(depot, release): Depot(depot).resolve(release) for depot, release in sorted(wanted)}
+    return tuple(Target(host, found[host.settings.depot, host.settings.release]) for host in inventory.hosts)
+
+
+def only_depot(inventory: Inventory) -> Depot:
+    """The depot of all hosts. Raises SealiftError where they have several: a rollout is of one site."""
+    depots: set[Path] = {host.settings.depot for host in inventory.hosts}
+    if len(depots) != 1:
+        listed = ", ".join(sorted(map(str, depots)))
+        raise SealiftError(
+            f"{inventory.path}: has several depots ({listed}), expected one. Set it in all.py."
+        )
+    return Depot(depots.pop())
+
+
+def survey(found: tuple[Target, ...]) -> Survey:
+    """Ask all hosts at once, by one SSH command each that changes nothing.
+
+    + found: whom
+    """
+    by_name = {target.host.name: target for target in found}
+    gathered = on_all(list(by_name), lambda name: _ask(by_name[name]))
+    problems = {name: str(error).splitlines() for name, error in gathered.errors.items()}
+    for name, (_, said) in gathered.results.items():
+        problems[name] = list(said)
+    return Survey(
+        {name: shipping for name, (shipping, _) in gathered.results.items()},
+        tuple(line for name in by_name for line in problems[name]),
+    )
+
+
+def _ask(target: Target) -> tuple[ShipPlan, tuple[str, ...]]:
+    name, settings, order = target.host.name, target.host.settings, target.order
+    said = Ssh(name, settings.ssh_config_file).run(_SCRIPT)
+    now = datetime.now(UTC)
+    shipping = plan(order.blobs, parse_listing(name, said.splitlines()))
+    problems = check(
+        name, _facts(name, said), settings, target.stored.lock, target.host.groups, shipping.bytes_total, now
+    )
+    return shipping, tuple(map(str, problems))
+
+
+def _facts(name: str, said: str) -> HostFacts:
+    try:
+        return parse_probe(said)
+    except SealiftError as error:
+        raise SealiftError(f"{name}: {error}") from None

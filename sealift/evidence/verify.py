@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -22,6 +21,7 @@ from sealift.fleet.secrets import open_secrets
 from sealift.lab.layout import open_lab
 from sealift.lab.network import entering
 from sealift.progress import Progress
+from sealift.ship.ssh import Ssh
 
 
 def verify(inventory: Inventory, report: Progress) -> Evidence:
@@ -54,7 +54,7 @@ def _expect(host: Host) -> Expectations:
         host.name,
         tuple(sorted(host.groups)),
         host.settings,
-        address=_address(host.name, host.settings.ssh_config_file),
+        address=Ssh(host.name, host.settings.ssh_config_file).address(),
         bundle=stored.digest,
         lock=stored.lock,
         api_key=_api_key(host.settings.secrets, host.settings.identity),
@@ -71,17 +71,6 @@ def _api_key(secrets: Path, identity: Path) -> SecretStr:
     """The key of the client that comes first by name: any client's must do."""
     keys = open_secrets(secrets, identity).api_keys
     return keys[min(keys)]
-
-
-def _address(host: str, ssh_config: Path) -> str:
-    """Where clients find the host: the HostName that OpenSSH connects to."""
-    shown = subprocess.run(
-        ["ssh", "-G", "-F", str(ssh_config), "--", host], capture_output=True, text=True, check=False
-    )
-    if shown.returncode != 0:
-        raise SealiftError(f"{ssh_config}: ssh does not read it: {shown.stderr.strip()}. Correct the file.")
-    values = dict(line.partition(" ")[::2] for line in shown.stdout.splitlines())
-    return values["hostname"]
 
 
 def _one_release(inventory: Inventory, expected: Sequence[Expectations]) -> tuple[str, str]:

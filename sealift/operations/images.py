@@ -7,13 +7,14 @@ import shlex
 from collections.abc import Generator
 
 from pyinfra import host
-from pyinfra.api import StringCommand, operation
+from pyinfra.api import FunctionCommand, StringCommand, operation
 
 from sealift.facts.images import CONTAINERD, Images, familiar
 from sealift.fleet.host_paths import BLOBS, ROOT
+from sealift.operations.refusal import refusal
 from sealift.release.types import LockedImage
 
-Commands = Generator[StringCommand, None, None]
+Commands = Generator[StringCommand | FunctionCommand, None, None]
 
 
 @operation()
@@ -30,11 +31,11 @@ def image_loaded(image: LockedImage) -> Commands:
     if store.ids.get(familiar(image.name)) == image.image_id:
         return
     if store.driver == CONTAINERD:
-        message = (
-            f"{host.name}: Docker keeps its images in containerd, expected its classic store, on which image"
-            ' IDs are those of the lock. Set "features": {"containerd-snapshotter": false} in daemon.json.'
+        yield refusal(
+            "Docker keeps images in containerd, expected its classic store, where image IDs are the lock's."
+            ' Set "features": {"containerd-snapshotter": false} in daemon.json.'
         )
-        yield StringCommand(f"echo {shlex.quote(message)} >&2; exit 1")
+        return
     yield StringCommand(load_script(image, known_layers(image, store.chains)))
 
 

@@ -1,0 +1,142 @@
+"""Ingredients that were made once, named by all that went into them.
+
+An entry is a folder that appears by rename when it is complete, so whatever was killed is made again.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sealift.files import canonical_json, sync_folder
+
+Tell = Callable[[str], None]
+Build = Callable[[Path, Path], None]
+"""Called with the folder to fill and a folder for what is not kept."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an ingredient is made."""
+
+    name: str
+    made_from: str  # for people
+    inputs: Mapping[str, str]  # versions, and keys of other entries
+    files: tuple[Path, ...]  # the code and data that make it: a change of them makes it again
+    build: Build
+
+    @property
+    def key(self) -> str:
+        """Name of its entry."""
+        content = {
+            "inputs": dict(self.inputs),
+            "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in self.files},
+        }
+        return f"{self.name}-{hashlib.sha256(canonical_json(content)).hexdigest()[:16]}"
+
+
+def cache_folder(environment: Mapping[str, str]) -> Path:
+    """Where entries are kept.
+
+    + environment: of the process
+    """
+    default = Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sealift"
+    return Path(environment.get("SEALIFT_CACHE") or default).resolve() / "ingredients"
+
+
+def make(recipe: Recipe, cache: Path, tell: Tell) -> Path:
+    """The entry of a recipe, built if the cache lacks it. Two processes never build the same one at once.
+
+    + cache: as `cache_folder` has it
+    + tell: takes a line for people: what it is, the time taken, what it is made from
+    """
+    entry = cache / recipe.key
+    if entry.is_dir():
+        tell(f"{recipe.name:<16} {'cached':>8}  {recipe.made_from}")
+        return entry
+    cache.mkdir(parents=True, exist_ok=True)
+    with _alone(cache / f".{recipe.key}.lock"):
+        if not entry.is_dir():
+            start = time.monotonic()
+            _build(recipe, cache)
+            tell(f"{recipe.name:<16} {time.monotonic() - start:6.1f} s  {recipe.made_from}")
+    return entry
+
+
+def place(source: Path, target: Path) -> None:
+    """Put a file of the cache, or a folder of files, into the sources folder: linked, or else copied.
+
+    + target: its path there; what is there by that name is replaced
+    """
+    if source.is_dir():
+        for child in sorted(source.iterdir()):
+            place(child, target / child.name)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists() and _is_same(source, target):
+        return
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(source, temporary)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP):
+            raise
+        shutil.copy2(source, temporary)
+        _sync(temporary)
+    temporary.replace(target)
+    sync_folder(target.parent)
+
+
+def _is_same(source: Path, target: Path) -> bool:
+    ours, theirs = source.stat(), target.stat()
+    return os.path.samestat(ours, theirs) or (ours.st_size, ours.st_mtime_ns) == (
+        theirs.st_size,
+        theirs.st_mtime_ns,
+    )
+
+
+def _build(recipe: Recipe, cache: Path) -> None:
+    prefix = f".{recipe.key}.partial-"
+    for leftover in cache.glob(f"{prefix}*"):
+        shutil.rmtree(leftover)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=cache) as partial:
+        result, work = Path(partial, "result"), Path(partial, "work")
+        result.mkdir()
+        work.mkdir()
+        recipe.build(result, work)
+        for path in sorted(result.rglob("*")):
+            if path.is_file():
+                path.chmod(0o555 if path.stat().st_mode & 0o100 else 0o444)  # links into it share its bytes
+            _sync(path)
+        sync_folder(result)
+        result.rename(cache / recipe.key)
+        sync_folder(cache)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Hold a lock file, which stays: removing it would let two in."""
+    handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

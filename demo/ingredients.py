@@ -1,0 +1,64 @@
+"""Makes what the demo release is made of, out of package registries: `python -m demo.ingredients FOLDER`.
+
+Most sites have images as `docker save` tarballs, models as tarballs of an Ollama store and vendors' packages
+in apt repositories, so that is what the demo starts from. All is real and nothing is downloaded twice.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from demo import images, model, nvidia
+from demo.cache import Recipe, Tell, cache_folder, make, place
+from demo.go import find_go
+from sealift.errors import SealiftError
+
+
+def prepare(sources: Path, cache: Path, tell: Tell) -> None:
+    """Fill the sources folder that `releases/demo.yaml` names its archives in.
+
+    + sources: made where it is missing
+    + cache: as `demo.cache.cache_folder` has it
+    + tell: takes a line per ingredient
+
+    Raises SealiftError where one cannot be made; none is left out.
+    """
+
+    def made(recipe: Recipe) -> Path:
+        return make(recipe, cache, tell)
+
+    def compiled() -> tuple[Path, Path]:
+        go = find_go(cache, tell)
+        return made(images.ollama_binary(go)), made(nvidia.repository(made(nvidia.programs(go))))
+
+    def assembled() -> tuple[Path, Path]:
+        base = made(images.base())
+        return base, made(images.envoy_image(base))
+
+    with ThreadPoolExecutor(2) as pool:  # one waits for compilers, the other mostly for the network
+        compiling, assembling = pool.submit(compiled), pool.submit(assembled)
+        base, envoy = assembling.result()
+        ollama, nvidia_apt = compiling.result()
+    for entry in (made(images.ollama_image(base, ollama)), envoy, made(model.store(ollama))):
+        place(entry, sources)
+    place(nvidia_apt, sources / "nvidia-apt")
+
+
+def main(arguments: list[str]) -> int:
+    """Run as a command; returns the exit status."""
+    if len(arguments) != 1:
+        print("usage: python -m demo.ingredients FOLDER", file=sys.stderr)
+        return 2
+    try:
+        prepare(Path(arguments[0]), cache_folder(os.environ), lambda line: print(line, flush=True))
+    except SealiftError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -27,7 +27,6 @@ _BOOT_S = 60
 _SHUTDOWN_S = 20
 # What `systemctl is-system-running` says once a boot has ended, well or not. Source: systemctl(1).
 _BOOTED = ("running", "degraded", "maintenance")
-_NSPAWN_RUN = Path("/run/systemd/nspawn")
 
 
 @dataclass(frozen=True)
@@ -92,8 +91,6 @@ def down(lab: Lab, keep: bool, report: Progress) -> None:
                 list(pool.map(lambda host: end(host, _SHUTDOWN_S), lab_hosts))
         lab_cgroup(lab).kill()
         remove_network(lab)
-        for left_by_killed_host in _NSPAWN_RUN.glob(f"*/{lab.namespace}-*"):
-            left_by_killed_host.rmdir()
         if not keep or not lab_hosts:
             report("removing the lab's state", 0, 0)
             _remove_state(lab)

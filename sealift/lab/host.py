@@ -21,8 +21,9 @@ BOUND = {
     "containerd": "/var/lib/containerd",
     "sealift": "/var/lib/sealift",
 }
-# In the mount namespace that it is given, so that the overlay goes with the host, however the host goes.
-_MOUNT_ROOT = 'mount -t overlay overlay -o "$1" "$2"; shift 2; exec "$@"'
+# In a mount namespace of the host's own, so that its root goes with it, however it goes, and so do the locks
+# and the propagation folder that systemd-nspawn keeps in /run and a killed one would leave behind.
+_MOUNTS = 'mount -t overlay overlay -o "$1" "$2"; mount -t tmpfs tmpfs /run; shift 2; exec "$@"'
 _NETWORK = """\
 [Match]
 Name=host0
@@ -93,7 +94,7 @@ def boot_command(host: LabHost, root: Path) -> list[str]:
         *(f"--bind={host.folder / name}:{target}" for name, target in BOUND.items()),
     ]
     private = ["unshare", "--mount", "--propagation", "private"]
-    return [*private, "sh", "-ec", _MOUNT_ROOT, "mount-root", overlay, mounted, *entering(host.lab, nspawn)]
+    return entering(host.lab, [*private, "sh", "-ec", _MOUNTS, "mounts", overlay, mounted, *nspawn])
 
 
 def boot(host: LabHost, root: Path) -> None:

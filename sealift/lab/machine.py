@@ -17,6 +17,7 @@ _TOOLS = {
     "mmdebstrap": "mmdebstrap",
     "nc": "netcat-openbsd",
     "nsenter": "util-linux",
+    "setpriv": "util-linux",
     "ssh": "openssh-client",
     "systemd-nspawn": "systemd-container",
     "systemd-socket-activate": "systemd",

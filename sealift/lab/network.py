@@ -8,6 +8,10 @@ from pathlib import Path
 from sealift.errors import SealiftError
 from sealift.lab.layout import BRIDGE, CONTROL_ADDRESS, Lab
 
+# Left to itself, a bridge takes on the lowest address of its ports: when that host goes, the others send to
+# an address that is no more, and their connections with the control node stall for a minute.
+_BRIDGE_MAC = "02:00:0a:4d:00:01"
+
 
 def ensure_network(lab: Lab) -> None:
     """Make the namespace and its bridge where they are missing, whatever a crash left of them."""
@@ -18,6 +22,7 @@ def ensure_network(lab: Lab) -> None:
     inside = ("-n", lab.namespace)
     if BRIDGE not in _ip(*inside, "-brief", "link", "show", "type", "bridge"):
         _ip(*inside, "link", "add", BRIDGE, "type", "bridge")
+    _ip(*inside, "link", "set", BRIDGE, "address", _BRIDGE_MAC)
     _ip(*inside, "address", "replace", f"{CONTROL_ADDRESS}/24", "dev", BRIDGE)
     _ip(*inside, "link", "set", BRIDGE, "up")
     _ip(*inside, "link", "set", "lo", "up")

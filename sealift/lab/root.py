@@ -124,9 +124,10 @@ def _link(path: Path, target: str) -> None:
 
 def _debootstrap(root: Path, log: Path, report: Progress) -> None:
     command = ["mmdebstrap", "--variant=minbase", "--format=directory", f"--include={','.join(PACKAGES)}"]
-    private = ["unshare", "--mount", "--propagation", "private"]  # its mounts end with it, however it ends
+    # All its processes end when this one does, however that is, and its mounts with them.
+    bound = ["setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
     child = subprocess.Popen(
-        [*private, *command, SUITE, str(root), "-"],
+        [*bound, *command, SUITE, str(root), "-"],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

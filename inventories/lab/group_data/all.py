@@ -11,7 +11,7 @@ _state = str(Path(os.environ.get("SEALIFT_LAB") or ".lab").resolve())
 release = "demo:2026.11.0"
 depot = f"{_state}/depot"
 
-# Made by `sealift lab up`, with the hosts' keys in it before they first boot: checking is strict from the start.
+# Made by `sealift lab up`, the hosts' keys before they first boot: checking is strict from the start.
 ssh_config_file = f"{_state}/ssh_config"
 ssh_known_hosts_file = f"{_state}/known_hosts"
 ssh_strict_host_key_checking = "yes"

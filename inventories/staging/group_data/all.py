@@ -19,7 +19,7 @@ ssh_config_file = "inventories/staging/ssh_config"
 ssh_strict_host_key_checking = "yes"
 
 # The API keys of the gateway's clients, encrypted with age, and the identity that opens them (mode 0600,
-# never in the repository). docs/inventory.md shows how both are made.
+# never in the repository). docs/secrets.md shows how both are made.
 secrets = "inventories/staging/secrets.age"
 identity = "/etc/sealift/staging.identity"
 

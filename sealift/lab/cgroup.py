@@ -42,10 +42,10 @@ class Cgroup:
     def pids(self) -> list[int]:
         """Every process in it or below it."""
         found: list[int] = []
-        for procs in self.folders[0].rglob("cgroup.procs"):
+        for folder, _, _ in os.walk(self.folders[0]):
             try:
-                found += [int(pid) for pid in procs.read_text().split()]
-            except (FileNotFoundError, OSError):  # a cgroup that went away meanwhile has no processes
+                found += [int(pid) for pid in (Path(folder) / "cgroup.procs").read_text().split()]
+            except OSError:  # a cgroup that went away meanwhile has no processes
                 continue
         return found
 

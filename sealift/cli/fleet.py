@@ -18,7 +18,8 @@ from rich.table import Table
 from sealift.cli.progress import shown
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
-from sealift.fleet.ask import ask_all
+from sealift.fleet.ask import Answer
+from sealift.fleet.ask import ask as ask_host
 from sealift.fleet.inventory import Inventory, load_inventory
 from sealift.fleet.rollout import Change, WaveResult, apply_wave, one_rollout, plan_wave
 from sealift.fleet.status import HostStatus, fleet_status
@@ -133,21 +134,29 @@ def ask(
     limit: _Limit = None,
     as_json: _Json = False,
 ) -> None:
-    """Ask each host through its gateway, as an application would.
+    """Ask one host after another through its gateway, as an application would.
 
     Needs to run where the hosts' network is reached. Exit code 0: all answered.
 
     Example: sealift lab exec -- sealift ask lab chat "What is the capital of France?"
     """
-    gathered = ask_all(_load(inventory, limit).hosts, role, text)
+    answers: dict[str, Answer] = {}
+    errors: list[str] = []
+    for host in _load(inventory, limit).hosts:
+        with Console(stderr=True).status(f"{host.name} is thinking"):
+            try:
+                answers[host.name] = ask_host(host, role, text)
+            except SealiftError as error:
+                errors.append(str(error))
     if as_json:
-        print(json.dumps({host: dataclasses.asdict(answer) for host, answer in gathered.results.items()}))
-    else:
+        print(json.dumps({host: dataclasses.asdict(answer) for host, answer in answers.items()}))
+    elif answers:
         table = Table("host", "answer", "tokens/s", "seconds")
-        for host, answer in gathered.results.items():
-            table.add_row(host, answer.text, f"{answer.tokens_per_second:.1f}", f"{answer.seconds:.1f}")
+        for name, answer in answers.items():
+            table.add_row(name, answer.text, f"{answer.tokens_per_second:.1f}", f"{answer.seconds:.1f}")
         Console(highlight=False, markup=False).print(table)
-    gathered.all()
+    if errors:
+        raise SealiftError("\n".join(errors))
 
 
 def _load(inventory: str, limit: list[str] | None) -> Inventory:
@@ -214,7 +223,7 @@ def _what_was_shipped(shipped: Mapping[str, Shipped], seconds: float) -> str:
 def _print_plan(
     found: tuple[Target, ...], surveyed: Survey, changes: Mapping[str, tuple[Change, ...]]
 ) -> None:
-    table = Table("host", "release", "to ship", "operations that would change something")
+    table = Table("host", "release", "to ship", "would change")
     for target in found:
         plan, planned = surveyed.plans[target.host.name], changes.get(target.host.name, ())
         certain = sum(not change.depends for change in planned)
@@ -222,7 +231,7 @@ def _print_plan(
             target.host.name,
             target.release,
             f"{decimal(plan.bytes_total)} in {len(plan.items)} blobs",
-            f"{certain}, and up to {len(planned) - certain} more that depend on them",
+            f"{certain}" + (f" + {len(planned) - certain} that depend on them" * (len(planned) > certain)),
         )
     Console(highlight=False).print(table)
     operations = {change.operation: None for planned in changes.values() for change in planned}

@@ -9,7 +9,7 @@ import requests
 from sealift.errors import SealiftError
 from sealift.fleet.inventory import Host
 from sealift.fleet.secrets import open_secrets
-from sealift.ship.ssh import Gathered, Ssh, on_all
+from sealift.ship.ssh import Ssh
 
 _CONNECT_S, _ANSWER_S = 10, 300  # the first answer waits for the model to be loaded
 
@@ -27,17 +27,10 @@ class Answer:
     seconds: float
 
 
-def ask_all(hosts: tuple[Host, ...], role: str, text: str) -> Gathered[Answer]:
-    """Ask all hosts at once, each at its own address.
-
-    + role: who is to answer; its model is the release's business
-    """
-    by_name = {host.name: host for host in hosts}
-    return on_all(list(by_name), lambda name: ask(by_name[name], role, text))
-
-
 def ask(host: Host, role: str, text: str) -> Answer:
     """Send a prompt to a host's gateway, with the first client's key, and TLS checked against the site's CA.
+
+    + role: who is to answer; its model is the release's business
 
     Raises SealiftError where there is no good answer.
     """

@@ -85,9 +85,14 @@ class Ssh:
         + stderr: what it and the script printed there
         """
         said = last_line(stderr)
+        if code == _SSH_FAILED and not said:
+            return SealiftError(
+                f"{self.host}: the command there was killed or the connection cut, expected it to end. "
+                "Run the same again: it goes on where it stopped."
+            )
         if code == _SSH_FAILED:
             return SealiftError(
-                f"{self.host}: does not answer over SSH ({said or 'no reason given'}), expected a shell. "
+                f"{self.host}: does not answer over SSH ({said}), expected a shell. "
                 f"Try: ssh -F {shlex.quote(str(self.config))} {shlex.quote(self.host)} true"
             )
         return SealiftError(

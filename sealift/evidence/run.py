@@ -23,18 +23,18 @@ from sealift.progress import Progress
 
 ROOT = Path(__file__).parents[2]
 TESTS = ROOT / "tests" / "hosts"
-AT_ONCE = 16  # hosts
 LIMIT_S = 1200  # for all claims of a host, a slow model's answers among them
 PERCENT = re.compile(r"\[ *(\d+)%\]$")
 
 
 def verify_hosts(
-    hosts: Sequence[Expectations], enter: Sequence[str], report: Progress
+    hosts: Sequence[Expectations], enter: Sequence[str], at_once: int, report: Progress
 ) -> tuple[ClaimResult, ...]:
-    """Check every claim on every host, up to 16 hosts at once.
+    """Check every claim on every host.
 
     + hosts: what to expect of each
     + enter: command and arguments that start a process where the hosts can be reached; empty for here
+    + at_once: hosts that are checked at the same time
     + report: told (host, per cent done, 100)
 
     A host whose tests did not come to an end has one more claim, failed, that says so.
@@ -49,7 +49,7 @@ def verify_hosts(
 
     with (
         tempfile.TemporaryDirectory(prefix="sealift-verify-") as folder,  # made with mode 0700
-        ThreadPoolExecutor(AT_ONCE) as pool,
+        ThreadPoolExecutor(at_once) as pool,
     ):
         jobs = [pool.submit(_verify, host, Path(folder), enter, tell) for host in hosts]
         return tuple(result for job in jobs for result in job.result())

@@ -23,6 +23,11 @@ from sealift.lab.network import entering
 from sealift.progress import Progress
 from sealift.ship.ssh import Ssh
 
+AT_ONCE = 16  # hosts; each waits for its own model
+# A lab's hosts share the processors of one machine: models that answer together take longer than in turn,
+# because Ollama's threads spin while they wait for each other.
+LAB_AT_ONCE = 1
+
 
 def verify(inventory: Inventory, report: Progress) -> Evidence:
     """Check every claim of `tests/hosts` on the hosts of an inventory.
@@ -34,7 +39,8 @@ def verify(inventory: Inventory, report: Progress) -> Evidence:
     """
     expected = [_expect(host) for host in inventory.hosts]
     release, bundle = _one_release(inventory, expected)
-    results = verify_hosts(expected, _way_in(inventory.hosts[0].settings.ssh_config_file), report)
+    enter = _way_in(inventory.hosts[0].settings.ssh_config_file)
+    results = verify_hosts(expected, enter, LAB_AT_ONCE if enter else AT_ONCE, report)
     name, _, version = release.partition(":")
     return Evidence(
         inventory=inventory.name,

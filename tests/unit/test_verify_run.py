@@ -107,7 +107,7 @@ def expected(folder: Path, port: int, ca: Path, *groups: str) -> Expectations:
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory, echo: tuple[int, Path]) -> tuple[ClaimResult, ...]:
-    return verify_hosts([expected(tmp_path_factory.mktemp("results"), *echo)], [], silent)
+    return verify_hosts([expected(tmp_path_factory.mktemp("results"), *echo)], [], 1, silent)
 
 
 def test_host_that_does_not_answer_fails_every_claim_about_it(results: tuple[ClaimResult, ...]) -> None:
@@ -124,7 +124,7 @@ def test_claims_about_gpus_are_made_about_hosts_with_a_gpu_only(
 ) -> None:
     assert {result.area for result in results} >= {"packages", "gateway", "listeners"}
     assert "gpu" not in {result.area for result in results}
-    names = {r.name for r in verify_hosts([expected(tmp_path, *echo, "gpu")], [], silent)}
+    names = {r.name for r in verify_hosts([expected(tmp_path, *echo, "gpu")], [], 1, silent)}
     assert "test_ollama_has_the_stand_in" in names
     assert not names & {"test_no_gpu_toolkit", "test_ollama_sees_the_gpu"}
 
@@ -149,7 +149,7 @@ def test_key_that_a_host_echoes_is_nowhere_in_the_evidence(
 
 
 def test_tests_that_do_not_come_to_an_end_are_a_failed_claim(tmp_path: Path, echo: tuple[int, Path]) -> None:
-    (result,) = verify_hosts([expected(tmp_path, *echo)], ["false"], silent)
+    (result,) = verify_hosts([expected(tmp_path, *echo)], ["false"], 1, silent)
     assert (result.outcome, result.detail) == ("failed", "pytest ended with 1; it said last:")
 
 

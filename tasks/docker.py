@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pyinfra.api import deploy
 
+from sealift.facts.docker import CONTAINERD_TOML, DAEMON_JSON
 from sealift.fleet.daemon_json import daemon_json
 from sealift.operations.docker import daemon_configured, daemon_running
+from sealift.operations.text import text_present
 from tasks.site import site
+
+_FILES = Path(__file__).parent.parent / "files" / "containerd"
 
 
 @deploy("Docker")
 def run_docker() -> None:
-    """Configure the daemon, then see that it runs with that configuration.
+    """Configure the daemons, then see that they run with that configuration: containerd, then dockerd.
 
     NVIDIA's part is merged by its own tool here and not afterwards, so that one file has one writer and a
     host with a GPU needs one restart.
     """
     here = site()
+    text_present(
+        name="Configure containerd",
+        path=CONTAINERD_TOML,
+        content=(_FILES / "config.toml").read_text(),
+    )
+    daemon_running(
+        name="Run containerd with its configuration",
+        unit="containerd.service",
+        configuration=CONTAINERD_TOML,
+    )
     daemon_configured(
         name="Configure the Docker daemon",
         base=daemon_json(here.settings.docker),
         nvidia="gpu" in here.groups,
     )
-    daemon_running(name="Run the Docker daemon with its configuration")
+    daemon_running(
+        name="Run the Docker daemon with its configuration",
+        unit="docker.service",
+        configuration=DAEMON_JSON,
+    )

@@ -1,4 +1,4 @@
-"""What a host's Docker daemon does."""
+"""What the daemons of Docker do on a host: dockerd and containerd."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from pyinfra.api import FactBase
 
 DAEMON_JSON = "/etc/docker/daemon.json"
+CONTAINERD_TOML = "/etc/containerd/config.toml"
 
 
 @dataclass(frozen=True)
-class DockerState:
-    """Whether dockerd is enabled and runs, since when, and when its configuration was last changed.
+class DaemonState:
+    """Whether a daemon is enabled and runs, since when, and when its configuration was last changed.
 
     Both times are seconds since the epoch, to the microsecond.
     """
@@ -25,31 +26,34 @@ class DockerState:
 
     @property
     def runs_its_configuration(self) -> bool:
-        """Whether the dockerd that runs has read the configuration as it is now."""
+        """Whether the daemon that runs has read the configuration as it is now."""
         return self.active and self.configured < self.started
 
 
-class Docker(FactBase[DockerState]):
-    """The Docker daemon's state; as if stopped where Docker is not installed."""
+class Daemon(FactBase[DaemonState]):
+    """A daemon's state; as if stopped where it is not installed."""
 
-    default = DockerState
+    default = DaemonState
 
-    def command(self) -> str:
+    def command(self, unit: str, configuration: str) -> str:
         """Ask systemd and the file system.
 
         The change time of the inode is asked for, not of the content: a file moved into place, or put back
         with its old date, counts as changed.
+
+        + unit: systemd's name of it
+        + configuration: the file that it reads when it starts
         """
         return (
-            "systemctl show docker.service --timestamp=us+utc"
+            f"systemctl show {unit} --timestamp=us+utc"
             " --property=UnitFileState,ActiveState,ExecMainStartTimestamp; "
-            f"if [ -e {DAEMON_JSON} ]; then stat -c 'Configured=%.6Z' {DAEMON_JSON}; fi"
+            f"if [ -e {configuration} ]; then stat -c 'Configured=%.6Z' {configuration}; fi"
         )
 
-    def process(self, output: list[str]) -> DockerState:
+    def process(self, output: list[str]) -> DaemonState:
         """Read `KEY=VALUE` lines."""
         values = dict(line.split("=", 1) for line in output)
-        return DockerState(
+        return DaemonState(
             enabled=values.get("UnitFileState") == "enabled",
             active=values.get("ActiveState") == "active",
             started=_seconds(values.get("ExecMainStartTimestamp", "")),

@@ -1,4 +1,4 @@
-"""The Docker daemon and its configuration."""
+"""The daemons of Docker and their configuration."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 from pyinfra import host
 from pyinfra.api import operation
 
-from sealift.facts.docker import DAEMON_JSON, Docker
+from sealift.facts.docker import DAEMON_JSON, Daemon
 from sealift.facts.nvidia import MergedDaemonJson
 from sealift.facts.text import TextFile
 from sealift.operations.refusal import refusal
@@ -35,15 +35,18 @@ def daemon_configured(base: str, nvidia: bool) -> Commands:
 
 
 @operation()
-def daemon_running() -> Commands:
-    """Have Docker start at boot, and a dockerd that runs with its configuration as it is now.
+def daemon_running(unit: str, configuration: str) -> Commands:
+    """Have a daemon start at boot, and one that runs with its configuration as it is now.
 
     The daemon that runs is asked, not whether this run changed the file: a restart that failed, or never
     came about because a run was killed, is made up for by the next run.
+
+    + unit: systemd's name of it
+    + configuration: the file that it reads when it starts
     """
-    docker = host.get_fact(Docker)
-    if not docker.enabled:
-        yield "systemctl enable docker.service"
-    if not docker.runs_its_configuration:
+    daemon = host.get_fact(Daemon, unit=unit, configuration=configuration)
+    if not daemon.enabled:
+        yield f"systemctl enable {unit}"
+    if not daemon.runs_its_configuration:
         # Without reset-failed, systemd refuses to start a service that has failed too often.
-        yield "systemctl reset-failed docker.service && systemctl restart docker.service"
+        yield f"systemctl reset-failed {unit} && systemctl restart {unit}"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sealift.facts.apt import DpkgState, InstalledPackages
-from sealift.facts.docker import Docker, DockerState
+from sealift.facts.docker import Daemon, DaemonState
 from sealift.facts.nvidia import CdiState, NvidiaCdi
 from sealift.facts.text import TextFile
 
@@ -107,14 +107,14 @@ def test_a_dockerd_older_than_its_configuration_is_not_current(
         "ExecMainStartTimestamp=Sat 2026-11-21 12:28:12.123456 UTC",
         f"Configured={configured}",
     ]
-    state = Docker().process(lines)
+    state = Daemon().process(lines)
     assert state.enabled
     assert state.runs_its_configuration is current
 
 
 def test_no_docker_is_a_docker_that_does_not_run() -> None:
     lines = ["ActiveState=inactive", "UnitFileState=", "ExecMainStartTimestamp="]
-    assert Docker().process(lines) == Docker().default() == DockerState()
+    assert Daemon().process(lines) == Daemon().default() == DaemonState()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Annotated
 
 import pyrage
 import yaml
-from pydantic import Field, SecretStr, StringConstraints, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints, ValidationError
 
 from sealift.errors import SealiftError
 from sealift.files import read_limited
@@ -19,8 +20,16 @@ _LIMIT = 1 << 20  # bytes: keys are small
 _REMEDY = "Make it again: docs/secrets.md."
 
 Client = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
-# Header values: printable ASCII without spaces. 24 characters are 128 bits and more in base64.
-ApiKey = Annotated[SecretStr, Field(min_length=24, max_length=256)]
+
+
+def _fits_a_header(key: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[!-~]+", key.get_secret_value()):
+        raise ValueError("expected printable ASCII without spaces")
+    return key
+
+
+# 24 characters of base64 are 128 bits and more.
+ApiKey = Annotated[SecretStr, Field(min_length=24, max_length=256), AfterValidator(_fits_a_header)]
 
 
 class Secrets(Frozen):

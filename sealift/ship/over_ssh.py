@@ -25,7 +25,7 @@ from sealift.ship.plan import LISTING, Item, parse_listing, plan
 from sealift.ship.ssh import Gathered, Ssh, on_all
 from sealift.ship.types import BlobPath, Order, Shipped
 
-_RECEIVER = LISTING + resources.files("sealift.ship").joinpath("receiver.sh").read_text()
+RECEIVER = LISTING + resources.files("sealift.ship").joinpath("receiver.sh").read_text()
 _PIPE_BYTES = 1 << 20  # Linux's default /proc/sys/fs/pipe-max-size: fewer switches between the two processes
 _ATTEMPTS = 2  # a partial blob that lost its end in a power cut fails once, and is then shipped whole
 
@@ -42,7 +42,7 @@ def _ship(order: Order, blob_path: BlobPath, meter: Meter) -> Shipped:
     ssh = Ssh(order.host, order.ssh_config)
     with tempfile.TemporaryFile() as stderr:
         child = subprocess.Popen(
-            ssh.command(_RECEIVER, BLOBS, PARTIAL, f"{ROOT}/ship.lock"),
+            ssh.command(RECEIVER, BLOBS, PARTIAL, f"{ROOT}/ship.lock"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,

@@ -1,0 +1,58 @@
+"""A good lock and good settings for the tests of the fleet: each spoils one thing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sealift.fleet import settings
+from sealift.fleet.settings import SiteSettings
+from sealift.release.types import Blob, Lock, LockedImage, LockedModel, ModelLayer, Release
+from tests.unit import samples
+
+MIB = 1 << 20
+MODEL = samples.MODEL
+
+
+def blob(number: int, size: int) -> Blob:
+    return Blob(digest=f"sha256:{number:064x}", size=size)
+
+
+def layer(number: int, size: int, kind: str) -> ModelLayer:
+    return ModelLayer(digest=f"sha256:{number:064x}", size=size, media_type=f"application/vnd.ollama.{kind}")
+
+
+def image(number: int, *layers: Blob) -> LockedImage:
+    return LockedImage(name=samples.IMAGE, archive="image.tar", config=blob(number, 500), layers=layers)
+
+
+def lock(wanted: Release | None = None) -> Lock:
+    base = blob(1, 70 * MIB)
+    return Lock(
+        release=wanted or samples.release(),
+        packages=(samples.package("docker.io", b"docker"),),
+        images={"ollama": image(10, base, blob(2, 30 * MIB)), "gateway": image(11, base, blob(3, 100 * MIB))},
+        models={
+            MODEL: LockedModel(
+                archive="model.tar",
+                manifest=blob(20, 400),
+                config=layer(21, 500, "config"),
+                layers=(layer(22, 240 * MIB, "image.model"), layer(23, 8 * MIB, "image.license")),
+                kv_bytes_per_token=18 * 1024,
+                context_length=32768,
+            )
+        },
+    )
+
+
+DATA: dict[str, Any] = {
+    "release": "demo:2026.11.0",
+    "depot": "/srv/depot",
+    "secrets": "secrets.age",
+    "identity": "/root/age.key",
+    "ssh_config_file": "ssh_config",
+    "gateway": {"certificate": "tls/{host}.crt", "key": "tls/{host}.key", "ca": "tls/ca.crt"},
+}
+
+
+def site_settings(**changes: Any) -> SiteSettings:
+    return settings.parse("h1", {**DATA, **changes})

@@ -1,0 +1,241 @@
+"""Inventory, secrets, rollout and status: what they make of what they are given."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyrage
+import pytest
+
+from sealift.errors import SealiftError
+from sealift.fleet.inventory import Inventory, complaint, inventory_path, load_inventory, parse_inventory
+from sealift.fleet.rollout import Change, HostResult, WaveResult, one_rollout, parse_plan, parse_results
+from sealift.fleet.secrets import open_secrets
+from sealift.fleet.status import Standing, compare, parse_status
+from sealift.fleet.survey import only_depot
+from tests.unit.fleet_site import DATA, MODEL, lock
+
+KEY = "0123456789abcdefghijklmn"
+
+
+def inventory(*hosts: tuple[str, list[str], dict[str, Any]]) -> Inventory:
+    raw = [{"name": name, "groups": groups, "data": {**DATA, **data}} for name, groups, data in hosts]
+    return parse_inventory(Path("inventories/lab/lab.py"), raw)
+
+
+TWO = inventory(("h1", ["llm", "lab"], {}), ("h2", ["llm", "gpu", "lab"], {"gpu": {"stand_in": True}}))
+
+
+def test_a_real_inventory_is_read_with_the_data_of_its_groups(tmp_path: Path) -> None:
+    (tmp_path / "site.py").write_text("llm = ['h1', 'h2']\ngpu = ['h2']\n")
+    (tmp_path / "group_data").mkdir()
+    (tmp_path / "group_data/all.py").write_text("".join(f"{k} = {v!r}\n" for k, v in DATA.items()))
+    (tmp_path / "group_data/gpu.py").write_text("gpu = {'stand_in': True}\n")
+    site = load_inventory(str(tmp_path / "site.py"))
+    assert (site.name, site.names) == ("site", ("h1", "h2"))
+    assert [host.settings.gpu.stand_in for host in site.hosts] == [False, True]
+    assert site.host("h2").groups == {"llm", "gpu", "site"}
+
+
+def test_an_inventory_that_python_cannot_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # pyinfra writes its traceback into the working directory
+    Path("site.py").write_text("llm = [\n")
+    with pytest.raises(
+        SealiftError, match=r"^site\.py: pyinfra cannot read it: SyntaxError: .* Correct it\."
+    ):
+        load_inventory("site.py")
+
+
+def test_an_unknown_inventory_is_named_with_those_that_are_there() -> None:
+    with pytest.raises(
+        SealiftError, match="no such inventory, expected a path or one of: lab, prod, staging"
+    ):
+        inventory_path("produktion")
+
+
+def test_mistakes_of_all_hosts_are_listed() -> None:
+    with pytest.raises(SealiftError, match=r"(?s)^h1: ollama\.new_engine: .*\nh2: gateway\.port: "):
+        inventory(
+            ("h1", [], {"ollama": {"new_engine": True}}),
+            ("h2", [], {"gateway": {**DATA["gateway"], "port": 0}}),
+        )
+
+
+@pytest.mark.parametrize(
+    ("limits", "names"),
+    [((), ("h1", "h2")), (("gpu",), ("h2",)), (("h1",), ("h1",)), (("llm",), ("h1", "h2"))],
+)
+def test_a_limit_is_a_host_or_a_group(limits: tuple[str, ...], names: tuple[str, ...]) -> None:
+    assert TWO.limited(limits).names == names
+
+
+def test_a_limit_that_matches_nothing_is_refused_with_what_would() -> None:
+    with pytest.raises(SealiftError, match=r"no host or group h9\. Hosts: h1, h2\. Groups: gpu, lab, llm\."):
+        TWO.limited(["h1", "h9"])
+
+
+def test_a_rollout_is_of_one_depot() -> None:
+    assert only_depot(TWO).path == Path("/srv/depot")
+    with pytest.raises(SealiftError, match="has several depots"):
+        only_depot(inventory(("h1", [], {}), ("h2", [], {"depot": "/srv/other"})))
+
+
+def test_the_complaint_is_the_last_line_that_is_not_progress() -> None:
+    assert (
+        complaint(b"--> Loading\n    site.py is no inventory\n\n--> Disconnecting\n")
+        == "site.py is no inventory"
+    )
+
+
+@pytest.fixture
+def identity(tmp_path: Path) -> Path:
+    path = tmp_path / "age.key"
+    path.touch(0o600)
+    path.write_text(f"# created: today\n{pyrage.x25519.Identity.generate()}\n")
+    return path
+
+
+def sealed(identity: Path, text: str) -> Path:
+    own = pyrage.x25519.Identity.from_str(identity.read_text().split()[-1])
+    path = identity.parent / "secrets.age"
+    path.write_bytes(pyrage.encrypt(text.encode(), [own.to_public()]))
+    return path
+
+
+def test_secrets_are_opened_and_do_not_show(identity: Path) -> None:
+    secrets = open_secrets(sealed(identity, f"api_keys: {{demo: {KEY}}}"), identity)
+    assert secrets.api_keys["demo"].get_secret_value() == KEY
+    assert KEY not in repr(secrets) + str(secrets)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "api_keys: {demo: 0123456789shortsecret}",
+        f"api_keys: {{{KEY} secret: {KEY}}}",
+        f"api_keys: [{KEY}]",
+        f"{KEY}: {KEY}",
+        f"[{KEY}",
+        f"api_keys: {{demo: '{KEY} with spaces'}}",
+        f"api_keys: {{demo: '{KEY}\\nx: y'}}",
+        KEY,
+        "api_keys: {}",
+    ],
+)
+def test_bad_secrets_are_refused_without_telling_them(identity: Path, text: str) -> None:
+    path = sealed(identity, text)
+    with pytest.raises(SealiftError, match=f"^{path}: ") as refused:
+        open_secrets(path, identity)
+    assert "0123456789" not in str(refused.value)
+
+
+def test_an_identity_that_others_can_read_is_refused(identity: Path) -> None:
+    identity.chmod(0o640)
+    with pytest.raises(SealiftError, match="has mode 0640, expected 0600"):
+        open_secrets(sealed(identity, f"api_keys: {{demo: {KEY}}}"), identity)
+
+
+def test_secrets_of_another_identity_are_refused(identity: Path) -> None:
+    path = sealed(identity, f"api_keys: {{demo: {KEY}}}")
+    identity.write_text(str(pyrage.x25519.Identity.generate()))
+    with pytest.raises(SealiftError, match="cannot be opened with"):
+        open_secrets(path, identity)
+
+
+def operation(name: str, **hosts: list[str]) -> dict[str, Any]:
+    return {"name": name, "success": [], "error": [], "no_change": [], **hosts}
+
+
+RESULTS = {
+    "operations": [
+        operation("Install", success=["h1", "h2"]),
+        operation("Start", success=["h1"], error=["h2"]),
+        operation("Check", no_change=["h1"], error=["h2"]),
+    ],
+    "failed_hosts": ["h2"],
+}
+
+
+def test_a_wave_is_read_per_host() -> None:
+    hosts = parse_results(["h1", "h2", "h3"], RESULTS)
+    assert hosts["h1"] == HostResult(("Install", "Start"), (), 1, reached=True)
+    assert hosts["h2"] == HostResult(("Install",), ("Start", "Check"), 0, reached=False)
+    assert [host.ok for host in hosts.values()] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "code", "ok"), [(["h1"], 0, True), (["h1"], 1, False), (["h1", "h3"], 0, False)]
+)
+def test_a_wave_succeeds_by_exit_code_and_by_report(hosts: list[str], code: int, ok: bool) -> None:
+    assert WaveResult(parse_results(hosts, RESULTS), code, Path("log")).ok is ok
+
+
+def test_a_plan_is_read_per_host() -> None:
+    plan = [
+        {"name": "Install", "hosts_with_change": ["h1"], "hosts_with_conditional_change": []},
+        {"name": "Start", "hosts_with_change": [], "hosts_with_conditional_change": ["h1"]},
+    ]
+    assert parse_plan(["h1", "h2"], plan) == {
+        "h1": (Change("Install", False), Change("Start", True)),
+        "h2": (),
+    }
+
+
+def test_one_rollout_at_a_time(tmp_path: Path) -> None:
+    busy = pytest.raises(SealiftError, match=r"another rollout is running \(process [0-9]+\)")
+    with one_rollout(tmp_path), busy, one_rollout(tmp_path):
+        pass
+    with one_rollout(tmp_path):
+        pass
+
+
+BUNDLE = f"sha256:{'b' * 64}"
+OLLAMA, GATEWAY = (lock().images[name].image_id for name in ("ollama", "gateway"))
+STATUS = f"""\
+generation=abc
+release={json.dumps({"release": "demo:2026.11.0", "bundle": BUNDLE})}
+model=registry.ollama.ai/library/chat/latest
+model=registry.ollama.ai/library/{MODEL.replace(":", "/")}
+container=sealift-ollama|running|healthy|{OLLAMA}
+container=sealift-gateway|running|healthy|{GATEWAY}
+free=1000
+end=
+"""
+
+
+def differs(text: str, bundle: str = BUNDLE) -> tuple[str, ...]:
+    return compare(parse_status("h1", text), bundle, lock())
+
+
+def test_a_host_as_wanted_differs_in_nothing() -> None:
+    assert differs(STATUS) == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "difference"),
+    [
+        ("sealift-ollama|running|healthy", "sealift-ollama|exited|unhealthy", "ollama unhealthy"),
+        ("sealift-ollama|running|healthy", "sealift-ollama|exited|", "ollama exited"),
+        ("container=sealift-gateway", "container=shop", "gateway missing"),
+        (GATEWAY, OLLAMA, "gateway runs another image"),
+        (MODEL.replace(":", "/"), "other/1b", f"model {MODEL} missing"),
+        ("b" * 64, "c" * 64, "runs demo:2026.11.0 of sha256:cccccccccccc"),
+        ("release=", "x=", "nothing deployed"),
+    ],
+)
+def test_each_difference_is_told(old: str, new: str, difference: str) -> None:
+    assert differs(STATUS.replace(old, new)) == (difference,)
+
+
+def test_a_bare_host_has_nothing() -> None:
+    assert parse_status("h1", "end=\n") == Standing(None, None, None, (), (), None)
+
+
+@pytest.mark.parametrize("text", ["", "release={\nend=\n", "release=[1]\nend=\n"])
+def test_a_status_that_is_not_whole_is_refused(text: str) -> None:
+    with pytest.raises(SealiftError, match=r"^h1: "):
+        parse_status("h1", text)

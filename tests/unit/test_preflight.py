@@ -1,0 +1,161 @@
+"""What keeps a host from its release: a good host, spoiled in one way each time."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from sealift.errors import SealiftError
+from sealift.fleet.model_fit import misfit, needs
+from sealift.fleet.preflight import PROBE, Container, Disk, HostFacts, Listener, check, parse_probe
+from sealift.fleet.settings import OllamaSettings
+from tests.unit import samples
+from tests.unit.fleet_site import MIB, MODEL, lock, site_settings
+
+GIB = 1 << 30
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+GOOD = """\
+os=debian
+suite=trixie
+architecture=amd64
+package=dash
+package=openssh-server
+uid=0
+systemd=yes
+clock=1795262400
+memory=8589934592
+store_disk=65024 10737418240
+docker_disk=65025 10737418240
+listener=22 users:(("sshd",pid=17,fd=3))
+end=
+"""
+HOST = parse_probe(GOOD)
+OURS = Container("sealift-gateway", "sealift-gateway-1", frozenset({8443}))
+FOREIGN = Container("shop", "shop-web-1", frozenset({8443}))
+DOCKERD = Listener(8443, "dockerd")
+
+
+def problems(facts: HostFacts = HOST, to_ship: int = 0, **settings: Any) -> list[str]:
+    found = check("h1", facts, site_settings(**settings), lock(), frozenset(), to_ship, NOW)
+    return [str(problem) for problem in found]
+
+
+def test_a_good_host_has_no_problem() -> None:
+    assert HOST.listeners == (Listener(22, "sshd"),)
+    assert problems() == []
+
+
+def test_this_machine_can_be_probed() -> None:
+    ran = subprocess.run(["sh", "-c", PROBE], capture_output=True, text=True, check=True)
+    facts = parse_probe(ran.stdout)
+    assert facts.memory > 0 and facts.store_disk.free > 0 and "dash" in facts.packages
+
+
+def test_a_probe_that_broke_off_is_refused() -> None:
+    with pytest.raises(SealiftError, match="does not say what it is"):
+        parse_probe(GOOD.replace("end=\n", ""))
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "problem"),
+    [
+        (replace(HOST, suite="bookworm"), "h1: runs debian bookworm, expected debian trixie."),
+        (replace(HOST, architecture="arm64"), "h1: is arm64, expected amd64."),
+        (replace(HOST, root=False), "h1: is logged in to without being root, expected root."),
+        (replace(HOST, systemd=False), "h1: was not started by systemd, expected systemd."),
+        (replace(HOST, memory=3 * GIB // 4), "h1: has 768 MiB of memory, expected at least 1024."),
+        (replace(HOST, clock=HOST.clock + 400), "h1: its clock is 400 s ahead, expected at most 300 s"),
+        (replace(HOST, clock=HOST.clock - 400), "h1: its clock is 400 s behind, expected at most 300 s"),
+        (replace(HOST, packages=frozenset({"docker-ce"})), "h1: has docker-ce installed, expected no"),
+        (replace(HOST, listeners=(Listener(8443, "nginx"),)), "h1: port 8443 is taken by nginx, expected"),
+        (replace(HOST, listeners=(Listener(8443, ""),)), "h1: port 8443 is taken by an unknown process,"),
+        (
+            replace(HOST, listeners=(DOCKERD,), containers=(FOREIGN,)),
+            "h1: port 8443 is taken by container shop-web-1,",
+        ),
+    ],
+)
+def test_each_spoiled_fact_is_one_problem_with_a_remedy(spoiled: HostFacts, problem: str) -> None:
+    said = problems(spoiled, ollama={"memory_limit_mib": 1024} if spoiled.memory >= GIB else {})
+    assert len([line for line in said if line.startswith(problem)]) == 1
+    assert all(line.endswith(".") or line.count(". ") for line in said)
+
+
+def test_our_own_gateway_may_have_the_port() -> None:
+    assert problems(replace(HOST, listeners=(DOCKERD,), containers=(OURS,))) == []
+
+
+def test_the_release_s_own_engine_is_no_conflict() -> None:
+    assert problems(replace(HOST, packages=frozenset({"docker.io"}))) == []
+
+
+def test_a_disk_needs_what_is_shipped_and_something_left_over() -> None:
+    minimum = {"disk_free_mib": 2048}
+    assert problems(to_ship=8 * GIB, minimum=minimum) == []
+    (problem,) = problems(to_ship=8 * GIB + MIB, minimum=minimum)
+    assert problem.startswith(
+        "h1: has 10240 MiB of disk free for /var/lib/sealift, "
+        "expected 8193 for the release and 2048 left over."
+    )
+
+
+def test_store_and_docker_on_one_disk_share_it() -> None:
+    shared = replace(HOST, docker_disk=HOST.store_disk)
+    (problem,) = problems(shared, to_ship=8 * GIB - 199 * MIB)
+    assert "for /var/lib," in problem
+    loaded = replace(shared, images=frozenset(image.image_id for image in lock().images.values()))
+    assert problems(loaded, to_ship=8 * GIB - 199 * MIB) == []
+
+
+def test_docker_s_copy_of_the_images_counts_a_shared_layer_once() -> None:
+    small = replace(HOST, docker_disk=Disk(7, (2048 + 200) * MIB))
+    assert problems(small) == []
+    smaller = replace(HOST, docker_disk=Disk(7, (2048 + 200) * MIB - 1))
+    assert "expected 200 for the release and 2048 left over" in problems(smaller)[0]
+
+
+def test_a_model_needs_weights_context_and_engine() -> None:
+    (need,) = needs(lock(), OllamaSettings(context_length=2048))
+    assert (need.model, need.roles, need.weights) == (MODEL, ("chat",), 240 * MIB)
+    assert need.kv_cache == 18 * 1024 * 4096  # of the role, which asks for more than the site sets
+
+
+@pytest.mark.parametrize(
+    ("settings", "tokens"),
+    [
+        ({"context_length": 8192}, 8192),
+        ({"num_parallel": 4}, 4 * 4096),
+        ({"context_length": 1_000_000}, 32768),
+        ({"kv_cache_type": "q8_0"}, 2048),
+    ],
+)
+def test_the_context_is_reckoned_as_ollama_will_have_it(settings: dict[str, Any], tokens: int) -> None:
+    assert needs(lock(), OllamaSettings(**settings))[0].kv_cache == 18 * 1024 * tokens
+
+
+def test_a_model_that_does_not_fit_is_refused_by_name() -> None:
+    (problem,) = problems(ollama={"memory_limit_mib": 512})
+    assert problem.startswith(f"h1: {MODEL} (chat) needs ")
+    assert "expected at most 512 MiB" in problem
+
+
+def test_a_host_s_memory_is_a_limit_too() -> None:
+    assert misfit(lock(), OllamaSettings(), host_memory=2 * GIB) is None
+    too_much = misfit(lock(), OllamaSettings(), host_memory=GIB // 2)
+    assert too_much is not None and too_much.limit == GIB // 2
+
+
+def test_models_that_are_loaded_together_must_fit_together() -> None:
+    second = "gemma3:1b"
+    document = samples.release().model_dump()
+    document["models"][second] = {"archive": "second.tar"}
+    document["roles"]["sum"] = {"model": second}
+    wanted = samples.release(models=document["models"], roles=document["roles"])
+    both = lock(wanted)
+    both = both.model_copy(update={"models": {**both.models, second: both.models[MODEL]}})
+    assert misfit(both, OllamaSettings(memory_limit_mib=1100), 8 * GIB) is None
+    assert misfit(both, OllamaSettings(memory_limit_mib=1100, max_loaded_models=2), 8 * GIB) is not None

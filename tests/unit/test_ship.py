@@ -1,0 +1,160 @@
+"""What is shipped, and what a host makes of it: the real receiver, on folders of this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from sealift.errors import SealiftError
+from sealift.release.types import Blob
+from sealift.ship.over_ssh import RECEIVER
+from sealift.ship.plan import Have, Item, parse_listing, plan
+from sealift.ship.ssh import Ssh, on_all
+
+CONTENT = b"weights" * 5000
+HEX = hashlib.sha256(CONTENT).hexdigest()
+BLOB = Blob(digest=f"sha256:{HEX}", size=len(CONTENT))
+NOTHING = Have({}, frozenset(), {}, free=10**9)
+
+
+@dataclass(frozen=True)
+class Store:
+    """A host store."""
+
+    root: Path
+
+    @property
+    def blob(self) -> Path:
+        return self.root / "blobs" / HEX
+
+    @property
+    def partial(self) -> Path:
+        return self.root / "partial" / HEX
+
+    def receive(self, stream: bytes) -> tuple[int, list[str]]:
+        """Run receiver.sh on a stream; give its exit code and what it says after `ready`."""
+        folders = [str(self.root / name) for name in ("blobs", "partial", "ship.lock")]
+        ran = subprocess.run(
+            ["sh", "-c", RECEIVER, "sealift", *folders], input=stream, capture_output=True, check=False
+        )
+        said = ran.stdout.decode().splitlines()
+        return ran.returncode, said[said.index("ready") + 1 :]
+
+    def have(self) -> Have:
+        """What it says it has."""
+        folders = [str(self.root / name) for name in ("blobs", "partial", "ship.lock")]
+        ran = subprocess.run(
+            ["sh", "-c", RECEIVER, "sealift", *folders], input=b"", capture_output=True, check=True
+        )
+        return parse_listing("h1", ran.stdout.decode().splitlines())
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path)
+
+
+def sent(content: bytes = CONTENT, offset: int = 0) -> bytes:
+    return f"blob {HEX} {len(CONTENT)} {offset}\n".encode() + content[offset:]
+
+
+def test_a_blob_is_stored_marked_and_not_shipped_again(store: Store) -> None:
+    assert store.receive(sent() + b"end\n") == (0, [f"ok {HEX}", "done"])
+    assert store.blob.read_bytes() == CONTENT
+    assert (store.blob.stat().st_mtime, store.blob.stat().st_mode & 0o777) == (1, 0o444)
+    assert plan([BLOB], store.have()).items == ()
+
+
+def test_a_stream_that_ends_leaves_a_partial_blob_that_the_next_one_completes(store: Store) -> None:
+    code, said = store.receive(sent(CONTENT[:1000]))
+    assert (code, said) == (1, [])
+    assert plan([BLOB], store.have()).items == (Item(BLOB, offset=1000),)
+    assert store.receive(sent(offset=1000) + b"end\n") == (0, [f"ok {HEX}", "done"])
+    assert store.blob.read_bytes() == CONTENT
+    assert not store.partial.exists()
+
+
+def test_a_whole_partial_blob_is_only_hashed(store: Store) -> None:
+    store.partial.parent.mkdir()
+    store.partial.write_bytes(CONTENT)
+    assert store.receive(sent(offset=len(CONTENT)) + b"end\n") == (0, [f"ok {HEX}", "done"])
+
+
+def test_wrong_content_is_thrown_away_and_the_rest_goes_on(store: Store) -> None:
+    wrong = b"x" + CONTENT[1:]
+    assert store.receive(sent(wrong) + sent() + b"end\n") == (0, [f"bad {HEX}", f"ok {HEX}", "done"])
+    assert store.blob.read_bytes() == CONTENT
+
+
+def test_an_altered_blob_is_noticed_and_removed(store: Store) -> None:
+    store.receive(sent() + b"end\n")
+    store.blob.chmod(0o644)
+    store.blob.write_bytes(b"x" + CONTENT[1:])
+    assert plan([BLOB], store.have()).check == (BLOB,)
+    assert store.receive(f"check {HEX} {len(CONTENT)}\n".encode()) == (0, [f"gone {HEX}"])
+    assert not store.blob.exists()
+
+
+def test_a_touched_blob_that_is_right_is_kept_and_marked(store: Store) -> None:
+    store.receive(sent() + b"end\n")
+    store.blob.touch()
+    assert store.receive(f"check {HEX} {len(CONTENT)}\n".encode()) == (0, [f"kept {HEX}"])
+    assert plan([BLOB], store.have()) == plan([], NOTHING)
+
+
+def test_a_name_that_leads_out_of_the_store_is_refused(store: Store) -> None:
+    code, said = store.receive(b"blob ../../etc 1 0\nx")
+    assert (code, said) == (1, [])
+
+
+def test_only_the_rest_of_a_partial_blob_is_planned() -> None:
+    have = Have({}, frozenset(), {HEX: 30_000}, free=0)
+    assert plan([BLOB], have).bytes_total == 5000
+
+
+def test_a_partial_blob_that_is_too_long_is_shipped_anew() -> None:
+    have = Have({}, frozenset(), {HEX: len(CONTENT) + 1}, free=0)
+    assert plan([BLOB], have).items == (Item(BLOB, offset=0),)
+
+
+def test_a_blob_of_another_size_is_shipped_anew() -> None:
+    have = Have({HEX: 1}, frozenset(), {}, free=0)
+    assert plan([BLOB], have).items == (Item(BLOB, offset=0),)
+
+
+def test_a_listing_passes_over_what_is_no_blob() -> None:
+    listing = ["motd", "blob ../x 1 1.0 444", f"blob {HEX} 35000 1.0000000000 444", "free 7"]
+    assert parse_listing("h1", listing) == Have({HEX: 35000}, frozenset(), {}, free=7)
+
+
+def test_a_listing_without_an_end_is_refused() -> None:
+    with pytest.raises(SealiftError, match=r"^h1: does not tell what it has"):
+        parse_listing("h1", [f"partial {HEX} 1"])
+
+
+def test_every_host_that_fails_is_named_and_the_others_have_results() -> None:
+    def step(host: str) -> str:
+        if host in ("h1", "h3"):
+            raise SealiftError(f"{host}: broken")
+        return host
+
+    gathered = on_all(["h1", "h2", "h3"], step)
+    assert gathered.results == {"h2": "h2"}
+    with pytest.raises(SealiftError, match=r"^h1: broken\nh3: broken$"):
+        gathered.all()
+
+
+def test_a_host_that_does_not_answer_is_named_with_a_remedy(tmp_path: Path) -> None:
+    config = tmp_path / "ssh_config"
+    config.write_text("Host h1\n    ProxyCommand false\n")
+    with pytest.raises(SealiftError, match=r"^h1: does not answer over SSH .* Try: ssh -F"):
+        Ssh("h1", config).run("true")
+
+
+def test_what_a_host_says_in_an_error_has_no_control_characters() -> None:
+    error = Ssh("h1", Path("ssh_config")).failure(1, b"\x1b[2Jgone\n\n")
+    assert str(error) == "h1: a command failed there with exit code 1: [2Jgone."

@@ -50,7 +50,9 @@ def test_blobs_have_their_digests(
     files = " ".join(f"sha256-{blob.hex}" for blob in blobs)
     listed = output(host, f"cd %s && sha256sum {files}", f"{store}/blobs")
     found = {line.split()[1]: line.split()[0] for line in listed.splitlines()}
-    assert found == {f"sha256-{blob.hex}": blob.hex for blob in blobs}
+    damaged = {file: digest for file, digest in found.items() if file != f"sha256-{digest}"}
+    assert not damaged
+    assert len(found) == len(blobs)
     record_property("read", f"{len(blobs)} blobs, {sum(blob.size for blob in blobs) / 1e6:.0f} MB")
 
 

@@ -43,4 +43,4 @@ def test_secrets_are_readable_by_root_only(host: Host) -> None:
     """Configuration with keys in it is readable by root only."""
     for name in ("envoy.yaml", "tls.key"):
         file = host.file(f"{CURRENT}/gateway/{name}")
-        assert (file.user, file.mode) == ("root", 0o600)
+        assert f"{name}: {file.user} {file.mode:o}" == f"{name}: root 600"

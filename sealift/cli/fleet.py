@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.filesize import decimal
 from rich.markup import escape
@@ -254,16 +255,15 @@ def _print_result(result: WaveResult, seconds: float) -> None:
 
 
 def _print_statuses(statuses: tuple[HostStatus, ...]) -> None:
-    table = Table("host", "release", "generation", "containers", "models", "disk free", "as wanted")
+    table = Table("host", "release", "containers", "models", "disk free", "as wanted", box=SIMPLE_HEAD)
     for status in statuses:
         standing = status.standing
         if standing is None:
-            table.add_row(status.host, *["?"] * 5, status.error)
+            table.add_row(status.host, *["?"] * 4, status.error)
             continue
         table.add_row(
             status.host,
             standing.release or "-",
-            standing.generation or "-",
             "\n".join(map(str, standing.containers)),
             "\n".join(standing.models),
             "-" if standing.disk_free is None else decimal(standing.disk_free),

@@ -14,23 +14,23 @@ MODEL_BLOB = "$(find /var/lib/sealift/models/blobs -type f -size +100M | head -n
 DRIFT: dict[str, tuple[str, str, str]] = {
     "stopped container": (
         f"docker stop $(docker ps -q --filter {OLLAMA})",
-        "Run Ollama",
+        "Ollama | Run Ollama",
         "docker ps --filter name=sealift-ollama --filter health=healthy | grep Up",
     ),
     "deleted model blob": (
         f"rm {MODEL_BLOB}",
-        "Place model gemma3:270m",
+        "Models | Place model gemma3:270m",
         f"cd /var/lib/sealift/models/blobs && b={MODEL_BLOB} && "
         'echo "$(basename $b | cut -d- -f2)  $b" | sha256sum -c',
     ),
     "edited compose.yaml": (
         "echo '# edited' >> /var/lib/sealift/current/ollama/compose.yaml",
-        "Place the generation",
+        "Generation | Place the generation",
         "! grep -q edited /var/lib/sealift/current/ollama/compose.yaml",
     ),
     "removed package": (
         "DEBIAN_FRONTEND=noninteractive apt-get remove -y -qq docker-compose",
-        "Install the release's packages",
+        "OS packages | Install the release's packages",
         "docker compose version",
     ),
 }

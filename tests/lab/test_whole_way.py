@@ -18,7 +18,7 @@ def test_gemma_answers_on_every_host_through_its_gateway(
 ) -> None:
     question = "What is the capital of France? Answer in one sentence."
     ran = commands.ok("sealift", "lab", "exec", "--", "sealift", "ask", "lab", "chat", question, "--json")
-    answers = {answer["host"]: answer["answer"] for answer in json.loads(ran.out)}
+    answers = {host: answer["text"] for host, answer in json.loads(ran.out).items()}
     assert sorted(answers) == list(HOSTS)
     for host, answer in answers.items():
         print(f"{host}: {answer}")
@@ -94,13 +94,15 @@ def test_a_second_import_and_a_second_ship_move_nothing(site: Site, commands: Co
     )
     assert "already" in imported.said
     shipped = json.loads(commands.ok("sealift", "ship", "lab", "--json").out)
-    assert {report["bytes"] for report in shipped["hosts"]} == {0}
+    assert {done["bytes"] for done in shipped.values()} == {0}
 
 
 def test_status_tells_what_stands_where(site: Site, commands: Commands) -> None:
     status = json.loads(commands.ok("sealift", "status", "lab", "--json").out)
-    assert {host["name"] for host in status["hosts"]} == set(HOSTS)
-    assert {host["bundle"] for host in status["hosts"]} == {site.bundle_digest}
+    assert {host["host"]: host["standing"]["bundle"] for host in status} == dict.fromkeys(
+        HOSTS, site.bundle_digest
+    )
+    assert [host["differs"] for host in status] == [[], [], []]
 
 
 def test_peak_memory_of_every_step_stays_under_300_mb(site: Site, commands: Commands) -> None:

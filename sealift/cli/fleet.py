@@ -100,12 +100,12 @@ def apply(
         else:
             _print_plan(found, surveyed, changes)
         return
-    with one_rollout(depot.path) as lock:
+    with one_rollout(depot.path):
         shipped, seconds = _ship(found, depot)
         say(_what_was_shipped(shipped, seconds))
         started = time.monotonic()
         with _operations() as operation:
-            result = apply_wave(site, depot.path / "rollout.log", lock, operation)
+            result = apply_wave(site, depot.path / "rollout.log", operation)
     if as_json:
         print(json.dumps({host: dataclasses.asdict(done) for host, done in result.hosts.items()}))
     else:

@@ -19,6 +19,8 @@ from sealift.fleet.inventory import PYINFRA, Inventory, complaint
 
 DEPLOY = Path("deploy.py")
 _OPERATION = re.compile(r"--> Starting .*operation: (.*)")
+# Killed together with this process, so that no rollout goes on that nobody holds the lock of.
+_WITH_US = ("setpriv", "--pdeathsig", "KILL")
 _PATIENCE_S = 30  # for pyinfra to close its connections when it is interrupted
 
 
@@ -70,10 +72,8 @@ class Change:
 
 
 @contextmanager
-def one_rollout(depot: Path) -> Iterator[int]:
-    """Hold the site's rollout lock; gives its file descriptor, which pyinfra inherits.
-
-    So that it stays held while a pyinfra runs whose parent was killed.
+def one_rollout(depot: Path) -> Iterator[None]:
+    """Hold the site's rollout lock.
 
     Raises SealiftError where another rollout holds it.
     """
@@ -89,21 +89,20 @@ def one_rollout(depot: Path) -> Iterator[int]:
             ) from None
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()}\n".encode())
-        yield descriptor
+        yield
     finally:
         os.close(descriptor)
 
 
-def apply_wave(inventory: Inventory, log: Path, lock: int, say: Callable[[str], None]) -> WaveResult:
+def apply_wave(inventory: Inventory, log: Path, say: Callable[[str], None]) -> WaveResult:
     """Deploy to the hosts of an inventory, or those it is limited to.
 
     + log: file for what pyinfra says
-    + lock: from `one_rollout`
     + say: told of each operation as it starts
 
     Raises SealiftError where pyinfra gives no report, with what it says instead.
     """
-    code, report = _run(inventory, ["-y"], log, lock, say)
+    code, report = _run(inventory, ["-y"], log, say)
     return WaveResult(parse_results(inventory.names, report["results"]), code, log)
 
 
@@ -112,7 +111,7 @@ def plan_wave(inventory: Inventory, log: Path, say: Callable[[str], None]) -> di
 
     Raises SealiftError where pyinfra gives no report, or fails.
     """
-    code, report = _run(inventory, ["--dry"], log, None, say)
+    code, report = _run(inventory, ["--dry"], log, say)
     if code != 0:
         raise _no_report(log)
     return parse_plan(inventory.names, report["plan"])
@@ -154,7 +153,6 @@ def _run(
     inventory: Inventory,
     flags: Sequence[str],
     log: Path,
-    lock: int | None,
     say: Callable[[str], None],
 ) -> tuple[int, dict[str, Any]]:
     """Run pyinfra; give its exit code and its report."""
@@ -164,11 +162,10 @@ def _run(
     log.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile() as stdout, log.open("wb") as kept:
         child = subprocess.Popen(
-            [*PYINFRA, str(inventory.path), str(DEPLOY), "--json", *flags, *limits],
+            [*_WITH_US, *PYINFRA, str(inventory.path), str(DEPLOY), "--json", *flags, *limits],
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=subprocess.PIPE,
-            pass_fds=() if lock is None else (lock,),
         )
         try:
             _follow(child, kept, say)

@@ -12,7 +12,7 @@ blobs=$1 partial=$2 received='' count=0
 
 mkdir -p "$blobs" "$partial"
 exec 9>>"$3"
-if ! flock -w 20 9; then
+if ! flock -w 120 9; then
     echo "another shipment runs here (process $(tail -n 1 "$3"))" >&2
     exit 75
 fi

@@ -67,7 +67,7 @@ def _detail(trouble: ElementTree.Element) -> str:
     said = trouble.get("message") or (trouble.text or "").strip() or trouble.tag
     if in_fixture := SETUP.fullmatch(said):
         said = in_fixture[1]
-    said = said.removeprefix("Failed: ")
+    said = said.removeprefix("Failed: ").rstrip()
     if trouble.tag == "skipped":
         said = f"was skipped: {said}"
     lines = said.splitlines()

@@ -64,7 +64,7 @@ def make(recipe: Recipe, cache: Path, tell: Tell) -> Path:
         tell(f"{recipe.name:<16} {'cached':>8}  {recipe.made_from}")
         return entry
     cache.mkdir(parents=True, exist_ok=True)
-    with _alone(cache / f".{recipe.key}.lock"):
+    with _alone(cache / f".lock.{recipe.name}"):
         if not entry.is_dir():
             start = time.monotonic()
             _build(recipe, cache)
@@ -92,7 +92,8 @@ def place(source: Path, target: Path) -> None:
         if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP):
             raise
         shutil.copy2(source, temporary)
-        _sync(temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
     temporary.replace(target)
     sync_folder(target.parent)
 
@@ -106,7 +107,7 @@ def _is_same(source: Path, target: Path) -> bool:
 
 
 def _build(recipe: Recipe, cache: Path) -> None:
-    prefix = f".{recipe.key}.partial-"
+    prefix = f".partial.{recipe.name}."
     for leftover in cache.glob(f"{prefix}*"):
         shutil.rmtree(leftover)
     with tempfile.TemporaryDirectory(prefix=prefix, dir=cache) as partial:
@@ -114,21 +115,12 @@ def _build(recipe: Recipe, cache: Path) -> None:
         result.mkdir()
         work.mkdir()
         recipe.build(result, work)
-        for path in sorted(result.rglob("*")):
+        for path in result.rglob("*"):
             if path.is_file():
                 path.chmod(0o555 if path.stat().st_mode & 0o100 else 0o444)  # links into it share its bytes
-            _sync(path)
-        sync_folder(result)
+        os.sync()  # one by one would take a minute for Go's thousands of files
         result.rename(cache / recipe.key)
         sync_folder(cache)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager

@@ -8,15 +8,30 @@ from pathlib import Path
 
 from sealift.errors import SealiftError
 
-# A build that outlives the SIGKILL of its parent would write into the next one's folder. util-linux.
 WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
+# With all of its own children, and with its mounts in nobody else's sight. A build that outlives the SIGKILL
+# of its parent would write into the next one's folder, and mmdebstrap's would have /sys and /dev mounted.
+_CONTAINED = (
+    *WITH_US,
+    *(
+        "unshare",
+        "--mount",
+        "--propagation",
+        "private",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+        "--",
+    ),
+)
 _TAIL = 15  # lines
 
 
 def run(
     arguments: Sequence[str], log: Path, environment: Mapping[str, str] | None = None, remedy: str = ""
 ) -> None:
-    """Run a command to its end.
+    """Run a command to its end, as root.
 
     + log: file that takes what it prints
     + environment: instead of this process's
@@ -27,7 +42,7 @@ def run(
     with log.open("wb") as output:
         try:
             result = subprocess.run(
-                (*WITH_US, *arguments),
+                (*_CONTAINED, *arguments),
                 check=False,
                 env=environment,
                 stdin=subprocess.DEVNULL,

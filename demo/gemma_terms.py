@@ -51,6 +51,8 @@ class _Article(HTMLParser):
             self.parts.append("\n\n")
         elif self._depth and tag == "li":
             self.parts.append("\n- ")
+        elif self._depth and tag == "br":
+            self.parts.append("\n")
 
     def handle_endtag(self, tag: str) -> None:
         if self._depth and tag not in _VOID:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from demo import images, model, nvidia
@@ -38,10 +38,12 @@ def prepare(sources: Path, cache: Path, tell: Tell) -> None:
         base = made(images.base())
         return base, made(images.envoy_image(base))
 
-    with ThreadPoolExecutor(2) as pool:  # one waits for compilers, the other mostly for the network
-        compiling, assembling = pool.submit(compiled), pool.submit(assembled)
-        base, envoy = assembling.result()
-        ollama, nvidia_apt = compiling.result()
+    pool = ThreadPoolExecutor(2)  # one waits for compilers, the other mostly for the network
+    compiling, assembling = pool.submit(compiled), pool.submit(assembled)
+    for ready in as_completed((compiling, assembling)):
+        ready.result()  # raises at once what went wrong in one of them
+    ollama, nvidia_apt = compiling.result()
+    base, envoy = assembling.result()
     for entry in (made(images.ollama_image(base, ollama)), envoy, made(model.store(ollama))):
         place(entry, sources)
     place(nvidia_apt, sources / "nvidia-apt")
@@ -55,10 +57,14 @@ def main(arguments: list[str]) -> int:
     try:
         prepare(Path(arguments[0]), cache_folder(os.environ), lambda line: print(line, flush=True))
     except SealiftError as error:
-        print(error, file=sys.stderr)
+        print(error, file=sys.stderr, flush=True)
         return 1
+    except KeyboardInterrupt:
+        print("interrupted. Run it again: what is complete is kept.", file=sys.stderr, flush=True)
+        return 130
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    # sys.exit would wait until the other thread's compiler is done; like this it ends with us.
+    os._exit(main(sys.argv[1:]))

@@ -8,6 +8,7 @@ import requests
 
 from sealift.errors import SealiftError
 from sealift.fleet.inventory import Host
+from sealift.fleet.named_host import NamedHost
 from sealift.fleet.secrets import open_secrets
 from sealift.ship.ssh import Ssh
 
@@ -41,6 +42,7 @@ def ask(host: Host, role: str, text: str) -> Answer:
     body = {"model": role, "messages": [{"role": "user", "content": text}], "stream": False}
     with requests.Session() as session:
         session.trust_env = False  # a proxy of the control node's has no way to the hosts
+        session.mount("https://", NamedHost(host.name))
         try:
             answer = session.post(
                 url,

@@ -8,24 +8,12 @@ import ssl
 from typing import Any
 
 import requests
-from requests.adapters import HTTPAdapter
 
 from sealift.evidence.expectations import Expectations
+from sealift.fleet.named_host import NamedHost
 
 CONNECT_S = 5
 ANSWER_S = 240  # a cold model on a slow processor
-
-
-class _Named(HTTPAdapter):
-    """Connects to an address, and demands a certificate of a name: no DNS is needed."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        super().__init__()
-
-    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        options.update(server_hostname=self._name, assert_hostname=self._name)
-        super().init_poolmanager(*arguments, **options)
 
 
 class Gateway:
@@ -56,7 +44,7 @@ class Gateway:
         """One request on a connection of its own, without this machine's proxies and CAs."""
         with requests.Session() as session:
             session.trust_env = False
-            session.mount("https://", _Named(self.name))
+            session.mount("https://", NamedHost(self.name))
             return session.request(
                 method,
                 self.url + path,

@@ -203,13 +203,17 @@ def _say(text: str) -> None:
     Console(highlight=False, markup=False, soft_wrap=True).print(text)
 
 
+def _hosts(count: int) -> str:
+    return f"{count} host" if count == 1 else f"{count} hosts"
+
+
 def _quiet(text: str) -> None:
     """What is said along the way has no place in JSON."""
 
 
 def _fit_for_it(found: tuple[Target, ...], seconds: float) -> str:
     releases = " and ".join(sorted({target.release for target in found}))
-    return f"preflight  {len(found)} hosts can take {releases} ({seconds:.1f} s)"
+    return f"preflight  {_hosts(len(found))} can take {releases} ({seconds:.1f} s)"
 
 
 def _what_was_shipped(shipped: Mapping[str, Shipped], seconds: float) -> str:
@@ -218,7 +222,7 @@ def _what_was_shipped(shipped: Mapping[str, Shipped], seconds: float) -> str:
     if not blobs:
         return f"shipping   no change ({seconds:.1f} s)"
     rate = decimal(int(total / seconds))
-    return f"shipping   {blobs} blobs, {decimal(total)} to {len(shipped)} hosts ({seconds:.1f} s, {rate}/s)"
+    return f"shipping   {blobs} blobs, {decimal(total)} to {_hosts(len(shipped))} ({seconds:.1f} s, {rate}/s)"
 
 
 def _print_plan(

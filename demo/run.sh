@@ -29,7 +29,7 @@ step "Build the sealed bundle and sign it"             sealift build "$lock" --s
 step "Import it into the depot of the closed site"     sealift import "$bundle" --depot "$lab/depot" --allowed-signers "$lab/allowed_signers"
 step "Apply it: preflight, ship, deploy with pyinfra"  sealift apply lab
 step "Verify the hosts and write the evidence"         sealift verify lab
-step "Ask Gemma on each host through its gateway"      sealift lab exec -- sealift ask lab chat "What is the capital of France? Answer in one sentence."
+step "Ask Gemma on each host through its gateway"      sealift ask lab chat "What is the capital of France? Answer in one sentence."
 step "What stands where"                               sealift status lab
 
 printf '\n\033[1m== Times\033[0m\n'

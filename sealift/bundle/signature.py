@@ -46,7 +46,7 @@ def verify(content: bytes, signature: bytes, allowed_signers: Path) -> str:
         principals = found.stdout.decode(errors="replace").splitlines()
         if found.returncode != 0 or not principals:
             raise SealiftError(
-                f"signature: {_said(found)}: nobody in {allowed_signers} made it. "
+                f"index.json.sig: {_said(found)}: nobody in {allowed_signers} made it. "
                 "Refuse this bundle, or add the signer's key to the list after checking it by another way."
             )
         last = found
@@ -59,8 +59,8 @@ def verify(content: bytes, signature: bytes, allowed_signers: Path) -> str:
             if last.returncode == 0:
                 return principal
     raise SealiftError(
-        f"signature: {_said(last)}: by {', '.join(principals)}, but not of this content. "
-        "The index was altered or damaged: copy the bundle again from its source."
+        f"index.json: {_said(last)}: signed by {', '.join(principals)}, but not with this content. "
+        "It was altered or damaged: copy the bundle again from its source."
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +27,7 @@ from sealift.fleet.inventory import Inventory, load_inventory
 from sealift.fleet.rollout import Change, WaveResult, apply_wave, one_rollout, plan_wave
 from sealift.fleet.status import HostStatus, fleet_status
 from sealift.fleet.survey import Survey, Target, only_depot, survey, targets
+from sealift.lab.network import entering, is_inside, lab_of
 from sealift.ship.shipping import ship
 from sealift.ship.types import Shipped
 
@@ -137,13 +140,15 @@ def ask(
 ) -> None:
     """Ask one host after another through its gateway, as an application would.
 
-    Needs to run where the hosts' network is reached. Exit code 0: all answered.
+    Exit code 0: all answered.
 
-    Example: sealift lab exec -- sealift ask lab chat "What is the capital of France?"
+    Example: sealift ask lab chat "What is the capital of France?"
     """
+    site = _load(inventory, limit)
+    _enter_the_network_of(site)
     answers: dict[str, Answer] = {}
     errors: list[str] = []
-    for host in _load(inventory, limit).hosts:
+    for host in site.hosts:
         with Console(stderr=True).status(f"{host.name} is thinking"):
             try:
                 answers[host.name] = ask_host(host, role, text)
@@ -158,6 +163,14 @@ def ask(
         Console(highlight=False, markup=False).print(table)
     if errors:
         raise SealiftError("\n".join(errors))
+
+
+def _enter_the_network_of(site: Inventory) -> None:
+    """Start anew in a lab's closed network, where its gateways are; other hosts are reached from here."""
+    lab = lab_of(site.hosts[0].settings.ssh_config_file)
+    if lab and not is_inside(lab):
+        command = entering(lab, [sys.executable, *sys.argv])
+        os.execvp(command[0], command)  # noqa: S606 - no shell is meant
 
 
 def _load(inventory: str, limit: list[str] | None) -> Inventory:

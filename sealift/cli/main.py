@@ -35,6 +35,7 @@ def main() -> None:
     except SealiftError as error:
         Console(stderr=True, highlight=False, soft_wrap=True).print(str(error), style="red", markup=False)
         sys.exit(1)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("interrupted: run the same command again, it goes on where it stopped")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == 130:  # Ctrl-C, as Typer reports it
+            print("interrupted: run the same command again, it goes on where it stopped", file=sys.stderr)
+        raise

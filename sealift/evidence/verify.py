@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -18,8 +17,7 @@ from sealift.evidence.run import verify_hosts
 from sealift.evidence.types import Evidence, VerifiedHost
 from sealift.fleet.inventory import Host, Inventory
 from sealift.fleet.secrets import open_secrets
-from sealift.lab.layout import open_lab
-from sealift.lab.network import entering
+from sealift.lab.network import entering, lab_of
 from sealift.progress import Progress
 from sealift.ship.ssh import Ssh
 
@@ -39,8 +37,9 @@ def verify(inventory: Inventory, report: Progress) -> Evidence:
     """
     expected = [_expect(host) for host in inventory.hosts]
     release, bundle = _one_release(inventory, expected)
-    enter = _way_in(inventory.hosts[0].settings.ssh_config_file)
-    results = verify_hosts(expected, enter, LAB_AT_ONCE if enter else AT_ONCE, report)
+    lab = lab_of(inventory.hosts[0].settings.ssh_config_file)
+    enter = entering(lab, []) if lab else []  # a lab's gateways answer in its closed network alone
+    results = verify_hosts(expected, enter, LAB_AT_ONCE if lab else AT_ONCE, report)
     name, _, version = release.partition(":")
     return Evidence(
         inventory=inventory.name,
@@ -88,9 +87,3 @@ def _one_release(inventory: Inventory, expected: Sequence[Expectations]) -> tupl
             "expected one, for evidence names one bundle. Verify them apart with --limit."
         )
     return releases.pop()
-
-
-def _way_in(ssh_config: Path) -> list[str]:
-    """What starts a process where clients are: in a lab's closed network for its hosts, else here."""
-    lab = open_lab(dict(os.environ))
-    return entering(lab, []) if ssh_config.resolve() == lab.ssh_config.resolve() else []

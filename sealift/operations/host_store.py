@@ -30,7 +30,17 @@ def blobs_present(
     listing: list[str] = host.get_fact(HostStore)
     needed = plan(wanted, parse_listing(host.name, listing))
     if needed.items or needed.check:
-        command = [sys.executable, "-m", "sealift.ship", "--host", host.name]
+        # Killed together with pyinfra, or the next run would wait for it.
+        command = [
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            sys.executable,
+            "-m",
+            "sealift.ship",
+            "--host",
+            host.name,
+        ]
         command += ["--ssh-config", str(ssh_config), "--depot", str(depot)]
         command += ["--release", release, "--groups", ",".join(sorted(groups))]
         yield FunctionCommand(_ship, (command,), {})

@@ -71,7 +71,8 @@ def test_a_port_that_is_taken_is_named_with_its_owner(bare: Commands) -> None:
 
 
 def test_a_host_that_does_not_answer_is_named(bare: Commands) -> None:
-    bare.on("h2", "systemd-run -q --on-active=1 systemctl stop ssh.socket ssh.service")
+    in_a_second = "systemd-run -q --on-active=1 --timer-property=AccuracySec=100ms"
+    bare.on("h2", f"{in_a_second} systemctl stop ssh.socket ssh.service")
     commands = ("sealift", "preflight", "inventories/lab/lab.py")
     try:
         bare.run("sleep", "3")

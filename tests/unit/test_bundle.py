@@ -194,7 +194,7 @@ def test_a_bundle_signed_by_a_stranger_is_refused(site: Site, bundle: Path, tmp_
 
 def test_a_signer_allowed_for_something_else_is_refused(site: Site, bundle: Path) -> None:
     site.allowed.write_text(site.allowed.read_text().replace('"sealift"', '"git"'))
-    with pytest.raises(SealiftError, match="^index.json.*: "):
+    with pytest.raises(SealiftError, match=r"^index\.json.*: "):
         _import(site, bundle)
 
 

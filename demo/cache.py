@@ -44,19 +44,10 @@ class Recipe:
         return f"{self.name}-{hashlib.sha256(canonical_json(content)).hexdigest()[:16]}"
 
 
-def cache_folder(environment: Mapping[str, str]) -> Path:
-    """Where entries are kept.
-
-    + environment: of the process
-    """
-    default = Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sealift"
-    return Path(environment.get("SEALIFT_CACHE") or default).resolve() / "ingredients"
-
-
 def make(recipe: Recipe, cache: Path, tell: Tell) -> Path:
     """The entry of a recipe, built if the cache lacks it. Two processes never build the same one at once.
 
-    + cache: as `cache_folder` has it
+    + cache: folder of all entries
     + tell: takes a line for people: what it is, the time taken, what it is made from
     """
     entry = cache / recipe.key

@@ -7,24 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sealift.errors import SealiftError
+from sealift.processes import CONTAINED
+from sealift.processes import WITH_US as WITH_US  # for demo.model
 
-WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
-# With all of its own children, and with its mounts in nobody else's sight. A build that outlives the SIGKILL
-# of its parent would write into the next one's folder, and mmdebstrap's would have /sys and /dev mounted.
-_CONTAINED = (
-    *WITH_US,
-    *(
-        "unshare",
-        "--mount",
-        "--propagation",
-        "private",
-        "--pid",
-        "--fork",
-        "--kill-child",
-        "--mount-proc",
-        "--",
-    ),
-)
 _TAIL = 15  # lines
 
 
@@ -42,7 +27,7 @@ def run(
     with log.open("wb") as output:
         try:
             result = subprocess.run(
-                (*_CONTAINED, *arguments),
+                (*CONTAINED, *arguments),
                 check=False,
                 env=environment,
                 stdin=subprocess.DEVNULL,

@@ -12,8 +12,9 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from demo import images, model, nvidia
-from demo.cache import Recipe, Tell, cache_folder, make, place
+from demo.cache import Recipe, Tell, make, place
 from demo.go import find_go
+from sealift.cache import cache_folder
 from sealift.errors import SealiftError
 
 
@@ -21,7 +22,7 @@ def prepare(sources: Path, cache: Path, tell: Tell) -> None:
     """Fill the sources folder that `releases/demo.yaml` names its archives in.
 
     + sources: made where it is missing
-    + cache: as `demo.cache.cache_folder` has it
+    + cache: folder where they are kept
     + tell: takes a line per ingredient
 
     Raises SealiftError where one cannot be made; none is left out.
@@ -55,7 +56,9 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m demo.ingredients FOLDER", file=sys.stderr)
         return 2
     try:
-        prepare(Path(arguments[0]), cache_folder(os.environ), lambda line: print(line, flush=True))
+        prepare(
+            Path(arguments[0]), cache_folder(os.environ) / "ingredients", lambda line: print(line, flush=True)
+        )
     except SealiftError as error:
         print(error, file=sys.stderr, flush=True)
         return 1

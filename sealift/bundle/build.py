@@ -13,6 +13,7 @@ from typing import Any
 from sealift.bundle import debs, layout, signature
 from sealift.bundle.blobs import BlobStore, Content, digest_of
 from sealift.bundle.layout import INDEX, SIGNATURE
+from sealift.cache import cache_folder
 from sealift.errors import SealiftError
 from sealift.files import canonical_json, locked, write_atomically
 from sealift.progress import Meter, Progress
@@ -44,7 +45,7 @@ def build(lock: Lock, sources: Path, out: Path, signing_key: Path, progress: Pro
 
     Raises SealiftError where content is missing, or is not what was locked.
     """
-    cache = BlobStore(debs.cache_folder())
+    cache = BlobStore(cache_folder(os.environ))
     store = BlobStore(out)
     _refuse_foreign(out)
     with locked(out, lambda: progress("waiting for another build to end", 0, 0)):

@@ -6,7 +6,6 @@ as some mirror keeps the files.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -24,13 +23,6 @@ _BATCH = 32 << 20  # bytes fetched before they are put away: what a kill costs a
 _POLL = 0.3  # seconds
 # apt's helper for single files: its methods, proxies and retries. Part of the package apt since 1.1.
 _HELPER = "/usr/lib/apt/apt-helper"
-
-
-def cache_folder() -> Path:
-    """Where blobs from the internet are kept: SEALIFT_CACHE, else below XDG_CACHE_HOME or ~/.cache."""
-    if "SEALIFT_CACHE" in os.environ:
-        return Path(os.environ["SEALIFT_CACHE"])
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sealift"
 
 
 def fetch(lock: Lock, sources: Path, cache: BlobStore, progress: Progress) -> None:

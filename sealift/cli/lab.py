@@ -12,11 +12,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from sealift.cache import cache_folder
 from sealift.lab import control
 from sealift.lab.layout import MOST_HOSTS, Lab, hosts, open_lab
 from sealift.lab.machine import require_root
 from sealift.lab.network import entering
-from sealift.lab.root import cache_folder
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -27,7 +27,7 @@ _COMMAND = {"allow_extra_args": True, "ignore_unknown_options": True, "help_opti
 
 
 def _lab() -> Lab:
-    return open_lab(dict(os.environ))
+    return open_lab(os.environ)
 
 
 @app.command()
@@ -43,9 +43,8 @@ def up(
     lab, started = _lab(), time.monotonic()
     console = Console(stderr=True)
     with console.status("lab up") as shown:
-        booted = control.up(
-            lab, hosts, cache_folder(dict(os.environ)), lambda what, _done, _total: shown.update(what)
-        )
+        roots = cache_folder(os.environ) / "roots"
+        booted = control.up(lab, hosts, roots, lambda what, _done, _total: shown.update(what))
     changed = f"booted {', '.join(booted)}" if booted else "no change"
     print(f"lab {lab.state}: {changed} ({time.monotonic() - started:.1f} s)")
 

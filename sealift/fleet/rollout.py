@@ -16,11 +16,10 @@ from typing import Any
 
 from sealift.errors import SealiftError
 from sealift.fleet.inventory import PYINFRA, Inventory, complaint
+from sealift.processes import WITH_US
 
 DEPLOY = Path("deploy.py")
 _OPERATION = re.compile(r"--> Starting .*operation: (.*)")
-# Killed together with this process, so that no rollout goes on that nobody holds the lock of.
-_WITH_US = ("setpriv", "--pdeathsig", "KILL")
 _PATIENCE_S = 30  # for pyinfra to close its connections when it is interrupted
 
 
@@ -161,8 +160,9 @@ def _run(
     limits = [part for host in inventory.names for part in ("--limit", host)]
     log.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile() as stdout, log.open("wb") as kept:
+        # ends with this process, so that no rollout goes on that nobody holds the lock of
         child = subprocess.Popen(
-            [*_WITH_US, *PYINFRA, str(inventory.path), str(DEPLOY), "--json", *flags, *limits],
+            [*WITH_US, *PYINFRA, str(inventory.path), str(DEPLOY), "--json", *flags, *limits],
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=subprocess.PIPE,

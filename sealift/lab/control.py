@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sealift.errors import SealiftError
-from sealift.files import locked, write_atomically
+from sealift.files import locked, write_if_changed
 from sealift.lab import layout
 from sealift.lab.cgroup import lab_cgroup, memory_kib, supervisor
 from sealift.lab.host import boot, end, host_key, prepare_disks
@@ -54,12 +54,12 @@ def up(lab: Lab, count: int | None, cache: Path, report: Progress) -> tuple[str,
     with locked(lab.state, lambda: report("waiting for another run on this lab", 0, 0)):
         _require_own_folder(lab)
         lab_hosts = hosts(lab, _wanted(lab, count))
-        _write(lab.hosts_json, layout.hosts_json(lab_hosts))
+        write_if_changed(lab.hosts_json, layout.hosts_json(lab_hosts))
         root = ensure_root(cache, report)
         report("making keys, certificates and the closed network", 0, 0)
         ensure_site(lab_hosts)
-        _write(lab.known_hosts, layout.known_hosts({host: host_key(host) for host in lab_hosts}))
-        _write(lab.ssh_config, layout.ssh_config(lab_hosts))
+        write_if_changed(lab.known_hosts, layout.known_hosts({host: host_key(host) for host in lab_hosts}))
+        write_if_changed(lab.ssh_config, layout.ssh_config(lab_hosts))
         ensure_network(lab)
         stopped = [host for host in lab_hosts if supervisor(host) is None]
         for host in stopped:
@@ -191,8 +191,3 @@ def _remove_state(lab: Lab) -> None:
             path.unlink()
     lab.hosts_json.unlink(missing_ok=True)
     lab.state.rmdir()
-
-
-def _write(path: Path, content: bytes) -> None:
-    if not path.exists() or path.read_bytes() != content:
-        write_atomically(path, content)

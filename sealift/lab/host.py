@@ -9,7 +9,7 @@ import time
 import uuid
 from pathlib import Path
 
-from sealift.files import write_atomically
+from sealift.files import write_if_changed
 from sealift.lab.cgroup import host_cgroup, supervisor
 from sealift.lab.layout import BRIDGE, LabHost
 from sealift.lab.network import entering
@@ -59,12 +59,14 @@ def prepare_disks(host: LabHost) -> None:
         (host.upper / folder).chmod(mode)
     control_key = host.lab.identity.with_name(f"{host.lab.identity.name}.pub").read_bytes()
     names = f"127.0.0.1 localhost\n127.0.1.1 {host.name}\n::1 localhost\n"
-    _write(host.upper / "etc/hostname", f"{host.name}\n".encode())
-    _write(host.upper / "etc/hosts", names.encode())
-    _write(host.upper / "etc/systemd/network/10-lab.network", _NETWORK.format(address=host.address).encode())
-    _write(host.upper / "root/.ssh/authorized_keys", control_key)
+    write_if_changed(host.upper / "etc/hostname", f"{host.name}\n".encode())
+    write_if_changed(host.upper / "etc/hosts", names.encode())
+    write_if_changed(
+        host.upper / "etc/systemd/network/10-lab.network", _NETWORK.format(address=host.address).encode()
+    )
+    write_if_changed(host.upper / "root/.ssh/authorized_keys", control_key)
     if not (host.upper / "etc/machine-id").exists():
-        _write(host.upper / "etc/machine-id", f"{uuid.uuid4().hex}\n".encode())
+        write_if_changed(host.upper / "etc/machine-id", f"{uuid.uuid4().hex}\n".encode())
 
 
 def boot_command(host: LabHost, root: Path) -> list[str]:
@@ -128,8 +130,3 @@ def end(host: LabHost, grace_s: float) -> None:
     while supervisor(host) is not None and time.monotonic() < deadline:
         time.sleep(0.1)
     host_cgroup(host).kill()
-
-
-def _write(path: Path, content: bytes) -> None:
-    if not path.exists() or path.read_bytes() != content:
-        write_atomically(path, content)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,7 +105,7 @@ class LabHost:
         return self.folder / "upper"
 
 
-def open_lab(environment: dict[str, str]) -> Lab:
+def open_lab(environment: Mapping[str, str]) -> Lab:
     """The lab that `SEALIFT_LAB` names, or `.lab` below the current folder.
 
     + environment: of the process

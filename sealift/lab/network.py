@@ -48,7 +48,7 @@ def lab_of(ssh_config: Path) -> Lab | None:
 
     Raises SealiftError where it is not up.
     """
-    lab = open_lab(dict(os.environ))
+    lab = open_lab(os.environ)
     if ssh_config.resolve() != lab.ssh_config.resolve():
         return None
     if not is_namespace(lab.netns):

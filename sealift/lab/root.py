@@ -14,6 +14,7 @@ from typing import IO, cast
 
 from sealift.errors import SealiftError
 from sealift.files import canonical_json, locked, sync_folder
+from sealift.processes import CONTAINED
 from sealift.progress import Progress
 from sealift.release.apt_mirror import Mirrors, debian_mirrors
 
@@ -48,15 +49,6 @@ REMOVED = (
 _UNITS = "etc/systemd/system"
 
 
-def cache_folder(environment: dict[str, str]) -> Path:
-    """Where built roots are kept between labs.
-
-    + environment: of the process
-    """
-    default = Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sealift"
-    return Path(environment.get("SEALIFT_CACHE") or default).resolve() / "roots"
-
-
 def recipe_digest() -> str:
     """Names a root by all that determines it, but for the day's package versions."""
     recipe = {
@@ -72,7 +64,7 @@ def recipe_digest() -> str:
 def ensure_root(cache: Path, report: Progress) -> Path:
     """The root, built if the cache lacks it.
 
-    + cache: as `cache_folder` has it
+    + cache: folder where roots are kept between labs
 
     Raises SealiftError where mmdebstrap fails; its log stays in the cache.
     """
@@ -124,10 +116,8 @@ def _link(path: Path, target: str) -> None:
 
 def _debootstrap(root: Path, log: Path, report: Progress) -> None:
     command = ["mmdebstrap", "--variant=minbase", "--format=directory", f"--include={','.join(PACKAGES)}"]
-    # All its processes end when this one does, however that is, and its mounts with them.
-    bound = ["setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
     child = subprocess.Popen(
-        [*bound, *command, SUITE, str(root), "-"],
+        [*CONTAINED, *command, SUITE, str(root), "-"],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

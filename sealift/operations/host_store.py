@@ -11,6 +11,7 @@ from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, Host, State, operation
 
 from sealift.facts.host_store import HostStore
+from sealift.processes import WITH_US
 from sealift.release.types import Blob
 from sealift.ship.plan import parse_listing, plan
 
@@ -31,16 +32,7 @@ def blobs_present(
     needed = plan(wanted, parse_listing(host.name, listing))
     if needed.items or needed.check:
         # Killed together with pyinfra, or the next run would wait for it.
-        command = [
-            "setpriv",
-            "--pdeathsig",
-            "KILL",
-            sys.executable,
-            "-m",
-            "sealift.ship",
-            "--host",
-            host.name,
-        ]
+        command = [*WITH_US, sys.executable, "-m", "sealift.ship", "--host", host.name]
         command += ["--ssh-config", str(ssh_config), "--depot", str(depot)]
         command += ["--release", release, "--groups", ",".join(sorted(groups))]
         yield FunctionCommand(_ship, (command,), {})

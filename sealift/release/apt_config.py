@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,7 +74,7 @@ class IsolatedApt:
         return {**os.environ, "APT_CONFIG": str(self.root / "apt.conf"), "LC_ALL": "C.UTF-8"}
 
 
-def run(arguments: tuple[str, ...], environment: os._Environ[str] | dict[str, str]) -> str:
+def run(arguments: tuple[str, ...], environment: Mapping[str, str]) -> str:
     """Run one of apt's tools and return what it prints.
 
     Raises SealiftError with its errors, a line each.

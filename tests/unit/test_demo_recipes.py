@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from demo.cache import Recipe, cache_folder, make, place
+from demo.cache import Recipe, make, place
 from demo.gemma_terms import terms_text
 from demo.go import check_libraries, is_enough
 from demo.model import normalise_manifest
+from sealift.cache import cache_folder
 from sealift.errors import SealiftError
 
 PAGE = """<html><body><p>Menu</p><div class="devsite-article-body clearfix
@@ -78,8 +79,8 @@ def test_placing_replaces_what_is_there_and_leaves_what_is_the_same(tmp_path: Pa
 
 
 def test_the_cache_is_where_the_environment_says() -> None:
-    assert cache_folder({"SEALIFT_CACHE": "/c"}) == Path("/c/ingredients")
-    assert cache_folder({"XDG_CACHE_HOME": "/x"}) == Path("/x/sealift/ingredients")
+    assert cache_folder({"SEALIFT_CACHE": "/c"}) == Path("/c")
+    assert cache_folder({"XDG_CACHE_HOME": "/x"}) == Path("/x/sealift")
 
 
 @pytest.mark.parametrize(

@@ -128,11 +128,6 @@ def test_a_finished_root_keeps_nothing_of_this_machine(tmp_path: Path) -> None:
     assert (units / "multi-user.target.wants/ssh.service").is_symlink()
 
 
-def test_the_cache_follows_the_environment() -> None:
-    assert root.cache_folder({"SEALIFT_CACHE": "/c"}) == Path("/c/roots")
-    assert root.cache_folder({"XDG_CACHE_HOME": "/x"}) == Path("/x/sealift/roots")
-
-
 def test_the_site_is_made_once_and_completed(tmp_path: Path) -> None:
     site = hosts(Lab(tmp_path), 2)
     ensure_site(site)

@@ -16,7 +16,7 @@ from sealift.depot.needed import needed_blobs
 from sealift.errors import SealiftError
 from sealift.facts.host_store import HostStore
 from sealift.facts.preflight import Probe
-from sealift.fleet.preflight import check
+from sealift.fleet.preflight import check, parse_probe
 from sealift.ship.plan import parse_listing, plan
 from tasks.site import site_of
 
@@ -52,7 +52,8 @@ def _problems_of(host: Host) -> tuple[str, ...]:
             here = site_of(host)
             listing: list[str] = host.get_fact(HostStore)
             to_ship = plan(needed_blobs(here.lock, here.groups), parse_listing(host.name, listing))
-            facts = host.get_fact(Probe)
+            said: list[str] = host.get_fact(Probe)
+            facts = parse_probe(host.name, "\n".join(said))
         except SealiftError as error:
             return tuple(
                 f"{host.name}: {line.removeprefix(f'{host.name}: ')}" for line in str(error).splitlines()

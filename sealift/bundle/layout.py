@@ -23,7 +23,6 @@ MANIFEST_LIMIT = 16 << 20  # bytes; a package takes about 300 of them
 SIGNATURE_LIMIT = 64 << 10  # bytes
 REF_NAME = "org.opencontainers.image.ref.name"
 TITLE = "org.opencontainers.image.title"
-OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"

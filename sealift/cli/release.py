@@ -135,12 +135,12 @@ def _print_import(imported: Imported, as_json: bool) -> None:
     release = imported.stored.lock.release
     size = sum(blob.size for blob in imported.copied)
     if as_json:
-        result = {"release": f"{release.name}:{release.version}", "digest": imported.stored.digest}
+        result = {"release": release.reference, "digest": imported.stored.digest}
         more = {"signer": imported.signer, "copied": len(imported.copied), "bytes": size}
         _print_json({**result, **more, "replaced": imported.replaced})
         return
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"{release.name}:{release.version} signed by {imported.signer}\n{imported.stored.digest}")
+    console.print(f"{release.reference} signed by {imported.signer}\n{imported.stored.digest}")
     if imported.copied:
         console.print(f"verified and copied {len(imported.copied)} blobs, {decimal(size)}")
     else:
@@ -163,7 +163,7 @@ def _bundle_json(info: BundleInfo) -> dict[str, Any]:
 
 def _lock_json(found: Lock) -> dict[str, Any]:
     return {
-        "release": f"{found.release.name}:{found.release.version}",
+        "release": found.release.reference,
         "packages": {package.name: package.version for package in found.packages},
         "images": {image.name: image.image_id for image in found.images.values()},
         "models": {name: model.manifest.digest for name, model in found.models.items()},

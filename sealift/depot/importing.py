@@ -111,7 +111,7 @@ def raise_all(errors: Iterable[str | None]) -> None:
 
 def _register(depot: Depot, stored: StoredRelease) -> str | None:
     release = stored.lock.release
-    before = depot.releases().get(f"{release.name}:{release.version}")
+    before = depot.releases().get(release.reference)
     if before != stored.digest:
         path = depot.path / "releases" / release.name / release.version
         write_atomically(path, f"{stored.digest}\n".encode())

@@ -12,9 +12,7 @@ from pydantic import Field, SecretStr
 
 from sealift.files import canonical_json, write_atomically
 from sealift.fleet.settings import DockerSettings, GatewaySettings, OllamaSettings, SiteSettings
-from sealift.release.types import Blob, Digest, Frozen, Lock, LockedModel
-
-WEIGHTS = "application/vnd.ollama.image.model"
+from sealift.release.types import WEIGHTS, Blob, Digest, Frozen, Lock, LockedModel
 
 
 class ExpectedModel(Frozen):
@@ -76,7 +74,7 @@ def expect(
         address=address,
         groups=groups,
         ssh_config=settings.ssh_config_file,
-        release=f"{lock.release.name}:{lock.release.version}",
+        release=lock.release.reference,
         bundle=bundle,
         packages={package.name: package.version for package in lock.packages_for(frozenset(groups))},
         images={service: (image.name, image.image_id) for service, image in lock.images.items()},

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from sealift.depot.store import Depot, StoredRelease
 from sealift.errors import SealiftError
 from sealift.evidence.expectations import Expectations, expect
 from sealift.evidence.run import verify_hosts
 from sealift.evidence.types import Evidence, VerifiedHost
-from sealift.fleet.inventory import Host, Inventory
+from sealift.fleet.inventory import Inventory
 from sealift.fleet.secrets import open_secrets
+from sealift.fleet.survey import Target, targets
 from sealift.lab.network import entering, lab_of
 from sealift.progress import Progress
 from sealift.ship.ssh import Ssh
@@ -35,7 +35,7 @@ def verify(inventory: Inventory, report: Progress) -> Evidence:
 
     Raises SealiftError where the depot lacks the release or the hosts have releases that differ.
     """
-    expected = [_expect(host) for host in inventory.hosts]
+    expected = [_expect(target) for target in targets(inventory)]
     release, bundle = _one_release(inventory, expected)
     lab = lab_of(inventory.hosts[0].settings.ssh_config_file)
     enter = entering(lab, []) if lab else []  # a lab's gateways answer in its closed network alone
@@ -53,8 +53,8 @@ def verify(inventory: Inventory, report: Progress) -> Evidence:
     )
 
 
-def _expect(host: Host) -> Expectations:
-    stored = _resolve(host.settings.depot, host.settings.release)
+def _expect(target: Target) -> Expectations:
+    host, stored = target.host, target.stored
     return expect(
         host.name,
         tuple(sorted(host.groups)),
@@ -67,15 +67,9 @@ def _expect(host: Host) -> Expectations:
 
 
 @cache
-def _resolve(depot: Path, release: str) -> StoredRelease:
-    return Depot(depot).resolve(release)
-
-
-@cache
 def _api_key(secrets: Path, identity: Path) -> SecretStr:
-    """The key of the client that comes first by name: any client's must do."""
-    keys = open_secrets(secrets, identity).api_keys
-    return keys[min(keys)]
+    """Open a site's secrets once, however many hosts it has."""
+    return open_secrets(secrets, identity).first_key
 
 
 def _one_release(inventory: Inventory, expected: Sequence[Expectations]) -> tuple[str, str]:

@@ -6,16 +6,18 @@ import shlex
 
 from pyinfra.api import FactBase
 
-from sealift.fleet.preflight import PROBE, HostFacts, parse_probe
+from sealift.fleet.preflight import PROBE
 
 
-class Probe(FactBase[HostFacts]):
-    """A host as preflight sees it, asked by one command that changes nothing."""
+class Probe(FactBase[list[str]]):
+    """The lines of preflight's own script, for `sealift.fleet.preflight.parse_probe`."""
+
+    default = list
 
     def command(self) -> str:
-        """Run preflight's own script."""
+        """Run the script, which changes nothing."""
         return shlex.join(["sh", "-c", PROBE])
 
-    def process(self, output: list[str]) -> HostFacts:
-        """Parse what it printed."""
-        return parse_probe("\n".join(output))
+    def process(self, output: list[str]) -> list[str]:
+        """Leave the lines as they are: parsing them needs the host's name."""
+        return output

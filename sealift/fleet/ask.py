@@ -38,7 +38,7 @@ def ask(host: Host, role: str, text: str) -> Answer:
     settings = host.settings
     address = Ssh(host.name, settings.ssh_config_file).address()
     url = f"https://{address}:{settings.gateway.port}/api/chat"
-    key = next(iter(open_secrets(settings.secrets, settings.identity).api_keys.values()))
+    key = open_secrets(settings.secrets, settings.identity).first_key
     body = {"model": role, "messages": [{"role": "user", "content": text}], "stream": False}
     with requests.Session() as session:
         session.trust_env = False  # a proxy of the control node's has no way to the hosts

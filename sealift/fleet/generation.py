@@ -105,7 +105,7 @@ def render_generation(
     gateway_compose, gateway_spec = _compose(
         render, "gateway/compose.yaml.j2", _gateway_inputs(settings, lock), gateway
     )
-    release = {"release": f"{lock.release.name}:{lock.release.version}", "bundle": bundle}
+    release = {"release": lock.release.reference, "bundle": bundle}
     files = {
         "release.json": RenderedFile(canonical_json(release, indent=2)),
         "ollama/compose.yaml": RenderedFile(ollama_compose),
@@ -204,7 +204,7 @@ class _Renderer:
             loader=FileSystemLoader(templates),
             undefined=StrictUndefined,
             keep_trailing_newline=True,
-            autoescape=False,  # noqa: S701  # YAML, not HTML: strings go through `tojson`
+            autoescape=False,  # noqa: S701 - YAML, not HTML: strings go through `tojson`
         )
 
     def __call__(self, template: str, inputs: Mapping[str, object]) -> bytes:

@@ -81,7 +81,7 @@ class Misfit:
             f"({_mib(need.weights)} weights, {_mib(need.kv_cache)} context, {_mib(need.engine)} engine)"
             for need in self.needs
         )
-        return f"{' and '.join(parts)}"
+        return " and ".join(parts)
 
 
 def misfit(lock: Lock, settings: OllamaSettings, host_memory: int) -> Misfit | None:

@@ -10,6 +10,7 @@ from importlib import resources
 
 from sealift.errors import SealiftError
 from sealift.fleet.generation import GATEWAY
+from sealift.fleet.key_values import key_values
 from sealift.fleet.model_fit import MIB, misfit
 from sealift.fleet.settings import SiteSettings
 from sealift.release.types import Lock
@@ -96,16 +97,12 @@ class Problem:
         return f"{self.host}: {self.what}, expected {self.expected}. {self.remedy}"
 
 
-def parse_probe(text: str) -> HostFacts:
+def parse_probe(host: str, text: str) -> HostFacts:
     """Parse what PROBE prints; lines of other kinds are passed over.
 
     Raises SealiftError where it is not whole.
     """
-    found: dict[str, list[str]] = {}
-    for line in text.splitlines():
-        key, is_fact, value = line.partition("=")
-        if is_fact:
-            found.setdefault(key, []).append(value)
+    found = key_values(text)
 
     def many(key: str) -> list[str]:
         return found.get(key, [])
@@ -132,7 +129,7 @@ def parse_probe(text: str) -> HostFacts:
         )
     except (KeyError, ValueError) as error:
         raise SealiftError(
-            f"the host does not say what it is ({error}), expected a Debian with coreutils. "
+            f"{host}: does not say what it is ({error}), expected a Debian with coreutils. "
             "Run sealift/fleet/probe.sh there by hand."
         ) from None
 

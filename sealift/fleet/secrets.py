@@ -37,6 +37,11 @@ class Secrets(Frozen):
 
     api_keys: Mapping[Client, ApiKey] = Field(min_length=1, description="by client")
 
+    @property
+    def first_key(self) -> SecretStr:
+        """The key of the client that comes first by name: what the tool itself asks with."""
+        return self.api_keys[min(self.api_keys)]
+
 
 def open_secrets(path: Path, identity: Path) -> Secrets:
     """Open a site's secrets.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints, ValidationError
 
 from sealift.errors import SealiftError
 from sealift.release.types import Frozen
@@ -77,8 +77,6 @@ class MinimumSettings(Frozen):
 class SiteSettings(Frozen):
     """All of a host's settings. Keys of pyinfra's own (`ssh_*`, `_sudo`) are left out by `parse`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     release: Annotated[
         str, StringConstraints(pattern=r"^[a-z0-9.-]+(:[A-Za-z0-9.+~_-]+|@sha256:[0-9a-f]{64})$")
     ]
@@ -124,4 +122,4 @@ def parse(host: str, data: dict[str, Any]) -> SiteSettings:
 
 
 def _is_ours(key: str) -> bool:
-    return key == "ssh_config_file" or not key.startswith(("ssh_", "_", "lab_"))
+    return key == "ssh_config_file" or not key.startswith(("ssh_", "_"))

@@ -10,12 +10,13 @@ from sealift.errors import SealiftError
 from sealift.files import parse_json
 from sealift.fleet.generation import GATEWAY, OLLAMA
 from sealift.fleet.host_paths import CURRENT, MODELS, ROOT
+from sealift.fleet.key_values import key_values
 from sealift.fleet.survey import Target
+from sealift.release.ollama_archive import LIBRARY
 from sealift.release.types import Lock
 from sealift.ship.ssh import Ssh, on_all
 
 _SCRIPT = resources.files("sealift.fleet").joinpath("status.sh").read_text()
-_LIBRARY = "registry.ollama.ai/library/"  # where Ollama keeps its own models, below manifests/
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,10 @@ class ContainerStatus:
 
 @dataclass(frozen=True)
 class Standing:
-    """What a host has. Nothing is None where sealift never was."""
+    """What a host has. None and empty where sealift never was.
+
+    + disk_free: bytes on the host store's file system
+    """
 
     generation: str | None
     release: str | None
@@ -106,11 +110,7 @@ def parse_status(host: str, text: str) -> Standing:
 
     Raises SealiftError where it is not whole.
     """
-    found: dict[str, list[str]] = {}
-    for line in text.splitlines():
-        key, is_fact, value = line.partition("=")
-        if is_fact:
-            found.setdefault(key, []).append(value)
+    found = key_values(text)
     if "end" not in found:
         raise SealiftError(f"{host}: does not tell its status, expected Debian's coreutils. Log in and look.")
     deployed = _deployed(host, found["release"][0]) if "release" in found else {}
@@ -138,5 +138,5 @@ def _container(value: str) -> ContainerStatus:
 
 def _model(path: str) -> str:
     """`registry.ollama.ai/library/gemma3/270m` as Ollama calls it: `gemma3:270m`."""
-    name, _, tag = path.removeprefix(_LIBRARY).rpartition("/")
+    name, _, tag = path.removeprefix(f"{LIBRARY}/").rpartition("/")
     return f"{name}:{tag}"

@@ -12,7 +12,7 @@ from sealift.depot.store import Depot, StoredRelease
 from sealift.errors import SealiftError
 from sealift.fleet.host_paths import BLOBS, PARTIAL
 from sealift.fleet.inventory import Host, Inventory
-from sealift.fleet.preflight import PROBE, HostFacts, check, parse_probe
+from sealift.fleet.preflight import PROBE, check, parse_probe
 from sealift.ship.plan import LISTING, ShipPlan, parse_listing, plan
 from sealift.ship.ssh import Ssh, on_all
 from sealift.ship.types import Order
@@ -30,7 +30,7 @@ class Target:
     @property
     def release(self) -> str:
         """The release as `NAME:VERSION`."""
-        return f"{self.stored.lock.release.name}:{self.stored.lock.release.version}"
+        return self.stored.lock.release.reference
 
     @property
     def order(self) -> Order:
@@ -49,11 +49,6 @@ class Survey:
 
     plans: Mapping[str, ShipPlan]
     problems: tuple[str, ...]
-
-    @property
-    def bytes_to_ship(self) -> int:
-        """To all hosts together."""
-        return sum(plan.bytes_total for plan in self.plans.values())
 
 
 def targets(inventory: Inventory) -> tuple[Target, ...]:
@@ -98,14 +93,6 @@ def _ask(target: Target) -> tuple[ShipPlan, tuple[str, ...]]:
     said = Ssh(name, settings.ssh_config_file).run(_SCRIPT)
     now = datetime.now(UTC)
     shipping = plan(order.blobs, parse_listing(name, said.splitlines()))
-    problems = check(
-        name, _facts(name, said), settings, target.stored.lock, target.host.groups, shipping.bytes_total, now
-    )
+    facts = parse_probe(name, said)
+    problems = check(name, facts, settings, target.stored.lock, target.host.groups, shipping.bytes_total, now)
     return shipping, tuple(map(str, problems))
-
-
-def _facts(name: str, said: str) -> HostFacts:
-    try:
-        return parse_probe(said)
-    except SealiftError as error:
-        raise SealiftError(f"{name}: {error}") from None

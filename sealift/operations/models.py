@@ -12,6 +12,7 @@ from pyinfra.api import StringCommand, operation
 
 from sealift.facts.models import VERIFIED, Models, ModelStore
 from sealift.fleet.host_paths import BLOBS, MODELS
+from sealift.release.ollama_archive import manifest_path
 from sealift.release.types import Blob
 
 Commands = Generator[StringCommand, None, None]
@@ -47,14 +48,6 @@ def only_models(tags: tuple[str, ...], blobs: tuple[Blob, ...]) -> Commands:
     files = [f"manifests/{path}" for path in manifests] + [f"blobs/{name}" for name in surplus]
     if files:
         yield StringCommand("\n".join(f"rm -f -- {shlex.quote(f'{MODELS}/{file}')}" for file in files))
-
-
-def manifest_path(tag: str) -> str:
-    """Where Ollama looks for a model of its library, below `manifests/`. `server/modelpath.go` has the rule.
-
-    + tag: `MODEL:TAG`
-    """
-    return f"registry.ollama.ai/library/{tag.replace(':', '/')}"
 
 
 def blob_name(blob: Blob) -> str:

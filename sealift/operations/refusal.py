@@ -16,6 +16,6 @@ def refusal(message: str) -> FunctionCommand:
     return FunctionCommand(_refuse, (message,), {})
 
 
-def _refuse(state: State, host: Host, message: str) -> bool:  # noqa: ARG001  # pyinfra passes them by name
+def _refuse(state: State, host: Host, message: str) -> bool:  # noqa: ARG001 - pyinfra passes it
     logger.error("%s%s", host.print_prefix, message)
     return False

@@ -17,10 +17,11 @@ from sealift.files import canonical_json, parse_json
 from sealift.progress import Meter, Progress
 from sealift.release.gguf import read_context_cost
 from sealift.release.tarball import Tarball
-from sealift.release.types import Blob, Digest, LockedModel, Model, ModelLayer
+from sealift.release.types import WEIGHTS, Blob, Digest, LockedModel, Model, ModelLayer
 
 _MANIFEST_LIMIT = 1 << 20  # bytes
-_WEIGHTS = "application/vnd.ollama.image.model"
+# Where Ollama keeps its own models, below `manifests/`.
+LIBRARY = "registry.ollama.ai/library"
 
 
 class _Part(BaseModel):
@@ -67,7 +68,7 @@ class StoredModel:
         self.layers = tuple(part.layer() for part in parsed.layers)
 
     def _find_manifest(self, name: str) -> str:
-        path = f"manifests/registry.ollama.ai/library/{name.replace(':', '/')}"
+        path = f"manifests/{manifest_path(name)}"
         names = set(self._tarball.names())
         for candidate in (path, f"models/{path}"):
             if candidate in names:
@@ -113,7 +114,7 @@ def lock_model(name: str, model: Model, sources: Path, progress: Progress) -> Lo
     meter = Meter(f"hashing {model.archive}", sum(part.size for part in parts), progress)
     for part in parts:
         stored.verify(part, meter)
-    weights = next((layer for layer in stored.layers if layer.media_type == _WEIGHTS), None)
+    weights = next((layer for layer in stored.layers if layer.media_type == WEIGHTS), None)
     if weights is None:
         raise SealiftError(f"{sources / model.archive}: {name} has no weights. Is it a cloud model?")
     cost = read_context_cost(stored.content(weights), f"{model.archive}: {name}")
@@ -125,6 +126,14 @@ def lock_model(name: str, model: Model, sources: Path, progress: Progress) -> Lo
         kv_bytes_per_token=cost.kv_bytes_per_token,
         context_length=cost.context_length,
     )
+
+
+def manifest_path(name: str) -> str:
+    """Where Ollama looks for a model of its library, below `manifests/`.
+
+    + name: MODEL:TAG
+    """
+    return f"{LIBRARY}/{name.replace(':', '/')}"
 
 
 def model_manifest(locked: LockedModel) -> bytes:

@@ -69,7 +69,7 @@ class _Loader(yaml.SafeLoader):
 
 def _load_yaml(content: bytes, path: Path) -> Any:
     try:
-        return yaml.load(content, _Loader)  # noqa: S506  a SafeLoader, made stricter
+        return yaml.load(content, _Loader)  # noqa: S506 - a SafeLoader, made stricter
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise SealiftError(f"{path}: {line}{error.problem}. Correct the YAML.") from None

@@ -29,6 +29,9 @@ ImageName = Annotated[
 # Ollama's MODEL:TAG of the library namespace.
 ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*:[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
+# Media type of a model's weights, in Ollama's manifests.
+WEIGHTS = "application/vnd.ollama.image.model"
+
 
 class Frozen(BaseModel):
     """Base of all data here: immutable, and a key that nobody defined is a mistake."""
@@ -41,9 +44,8 @@ class AptSource(Frozen):
 
     path: SourcePath | None = None  # a repository below the sources folder
     key: SourcePath | None = None  # its signing key, ASCII armored; needed with `path`
-    suites: tuple[
-        str, ...
-    ] = ()  # default: SUITE, SUITE-updates and SUITE-security; "./" for a flat repository
+    # Default: SUITE, SUITE-updates and SUITE-security. "./" for a flat repository.
+    suites: tuple[str, ...] = ()
     components: tuple[str, ...] = ("main",)
 
 
@@ -88,6 +90,11 @@ class Release(Frozen):
     images: dict[Literal["ollama", "gateway"], Image]
     models: dict[ModelName, Model]
     roles: dict[Name, Role]
+
+    @property
+    def reference(self) -> str:
+        """`NAME:VERSION`, by which an inventory and a depot call it."""
+        return f"{self.name}:{self.version}"
 
 
 class Blob(Frozen):
@@ -153,9 +160,7 @@ class LockedModel(Frozen):
     @property
     def weights(self) -> int:
         """Bytes of the weights, which Ollama maps into memory."""
-        return sum(
-            layer.size for layer in self.layers if layer.media_type == "application/vnd.ollama.image.model"
-        )
+        return sum(layer.size for layer in self.layers if layer.media_type == WEIGHTS)
 
 
 class Lock(Frozen):

@@ -12,7 +12,8 @@ from sealift.facts.images import CONTAINERD, Images, ImageStore, familiar
 from sealift.facts.models import Models, ModelStore, StoredFile
 from sealift.operations.compose import Project, runs
 from sealift.operations.images import known_layers, load_script
-from sealift.operations.models import manifest_path, repairs
+from sealift.operations.models import repairs
+from sealift.release.ollama_archive import manifest_path
 from sealift.release.types import Blob, LockedImage
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -33,7 +34,7 @@ docker_disk=65025 10737418240
 listener=22 users:(("sshd",pid=17,fd=3))
 end=
 """
-HOST = parse_probe(GOOD)
+HOST = parse_probe("h1", GOOD)
 OURS = Container("sealift-gateway", "sealift-gateway-1", frozenset({8443}))
 FOREIGN = Container("shop", "shop-web-1", frozenset({8443}))
 DOCKERD = Listener(8443, "dockerd")
@@ -51,13 +52,13 @@ def test_a_good_host_has_no_problem() -> None:
 
 def test_this_machine_can_be_probed() -> None:
     ran = subprocess.run(["sh", "-c", PROBE], capture_output=True, text=True, check=True)
-    facts = parse_probe(ran.stdout)
+    facts = parse_probe("h1", ran.stdout)
     assert facts.memory > 0 and facts.store_disk.free > 0 and "dash" in facts.packages
 
 
 def test_a_probe_that_broke_off_is_refused() -> None:
-    with pytest.raises(SealiftError, match="does not say what it is"):
-        parse_probe(GOOD.replace("end=\n", ""))
+    with pytest.raises(SealiftError, match=r"^h1: does not say what it is"):
+        parse_probe("h1", GOOD.replace("end=\n", ""))
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_a_probe_that_broke_off_is_refused() -> None:
 def test_each_spoiled_fact_is_one_problem_with_a_remedy(spoiled: HostFacts, problem: str) -> None:
     said = problems(spoiled, ollama={"memory_limit_mib": 1024} if spoiled.memory >= GIB else {})
     assert len([line for line in said if line.startswith(problem)]) == 1
-    assert all(line.endswith(".") or line.count(". ") for line in said)
+    assert all(re.fullmatch(r"h1: .+, expected .+\. [A-Z].+", line) for line in said)
 
 
 def test_our_own_gateway_may_have_the_port() -> None:

@@ -1,0 +1,13 @@
+"""What a host prints about itself: `KEY=VALUE` lines."""
+
+from __future__ import annotations
+
+
+def key_values(text: str) -> dict[str, list[str]]:
+    """The values of each key, in their order; lines of other kinds are passed over."""
+    found: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        key, is_fact, value = line.partition("=")
+        if is_fact:
+            found.setdefault(key, []).append(value)
+    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import sys
 import time
@@ -18,6 +17,7 @@ from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
+from sealift.cli.options import AsJson, InventoryName, Limit, print_json
 from sealift.cli.progress import shown
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
@@ -31,14 +31,6 @@ from sealift.lab.network import entering, is_inside, lab_of
 from sealift.ship.shipping import ship
 from sealift.ship.types import Shipped
 
-_Inventory = Annotated[
-    str, typer.Argument(metavar="INVENTORY", help="A folder's name in inventories/, or an inventory file.")
-]
-_Limit = Annotated[
-    list[str] | None, typer.Option("--limit", help="Only this host or group; repeat for more.")
-]
-_Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the tool."""
@@ -49,19 +41,19 @@ def register(app: typer.Typer) -> None:
     app.command("ask")(ask)
 
 
-def preflight(inventory: _Inventory, limit: _Limit = None, as_json: _Json = False) -> None:
+def preflight(inventory: InventoryName, limit: Limit = None, as_json: AsJson = False) -> None:
     """Check whether every host can take its release. Changes nothing.
 
     Exit code 0: all can. 1: some cannot, and each reason is listed.
     """
     found, surveyed, seconds = _surveyed(_load(inventory, limit))
     if as_json:
-        print(json.dumps({target.host.name: _plan_data(target, surveyed, ()) for target in found}))
+        print_json({target.host.name: _plan_data(target, surveyed) for target in found})
     else:
         _say(_fit_for_it(found, seconds))
 
 
-def ship_command(inventory: _Inventory, limit: _Limit = None, as_json: _Json = False) -> None:
+def ship_command(inventory: InventoryName, limit: Limit = None, as_json: AsJson = False) -> None:
     """Bring into every host's store what it lacks of its release. Deploys nothing.
 
     Killed at any moment, it goes on where it stopped when it is run again.
@@ -70,18 +62,18 @@ def ship_command(inventory: _Inventory, limit: _Limit = None, as_json: _Json = F
     found, _, _ = _surveyed(site)
     shipped, seconds = _ship(found, only_depot(site))
     if as_json:
-        print(json.dumps({host: dataclasses.asdict(done) for host, done in shipped.items()}))
+        print_json({host: dataclasses.asdict(done) for host, done in shipped.items()})
     else:
         _say(_what_was_shipped(shipped, seconds))
 
 
 def apply(
-    inventory: _Inventory,
-    limit: _Limit = None,
+    inventory: InventoryName,
+    limit: Limit = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be shipped and changed; change nothing.")
     ] = False,
-    as_json: _Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make every host what its release and the inventory say: preflight, ship, then pyinfra once.
 
@@ -98,8 +90,15 @@ def apply(
         with _operations() as operation:
             changes = plan_wave(site, depot.path / "plan.log", operation)
         if as_json:
-            plans = {t.host.name: _plan_data(t, surveyed, changes[t.host.name]) for t in found}
-            print(json.dumps(plans))
+            print_json(
+                {
+                    target.host.name: {
+                        **_plan_data(target, surveyed),
+                        "changes": [dataclasses.asdict(change) for change in changes[target.host.name]],
+                    }
+                    for target in found
+                }
+            )
         else:
             _print_plan(found, surveyed, changes)
         return
@@ -110,21 +109,21 @@ def apply(
         with _operations() as operation:
             result = apply_wave(site, depot.path / "rollout.log", operation)
     if as_json:
-        print(json.dumps({host: dataclasses.asdict(done) for host, done in result.hosts.items()}))
+        print_json({host: dataclasses.asdict(done) for host, done in result.hosts.items()})
     else:
         _print_result(result, time.monotonic() - started)
     if not result.ok:
         raise typer.Exit(1)
 
 
-def status(inventory: _Inventory, limit: _Limit = None, as_json: _Json = False) -> None:
+def status(inventory: InventoryName, limit: Limit = None, as_json: AsJson = False) -> None:
     """Show what stands on every host, and where it differs from the inventory.
 
     Exit code 0: everything is as it should be. 1: something is not, or a host does not answer.
     """
     statuses = fleet_status(targets(_load(inventory, limit)))
     if as_json:
-        print(json.dumps([{**dataclasses.asdict(host), "ok": host.ok} for host in statuses]))
+        print_json([{**dataclasses.asdict(host), "ok": host.ok} for host in statuses])
     else:
         _print_statuses(statuses)
     if not all(host.ok for host in statuses):
@@ -132,11 +131,11 @@ def status(inventory: _Inventory, limit: _Limit = None, as_json: _Json = False) 
 
 
 def ask(
-    inventory: _Inventory,
+    inventory: InventoryName,
     role: Annotated[str, typer.Argument(help="Who is to answer, such as chat.")],
     text: Annotated[str, typer.Argument(help="The prompt.")],
-    limit: _Limit = None,
-    as_json: _Json = False,
+    limit: Limit = None,
+    as_json: AsJson = False,
 ) -> None:
     """Ask one host after another through its gateway, as an application would.
 
@@ -155,7 +154,7 @@ def ask(
             except SealiftError as error:
                 errors.append(str(error))
     if as_json:
-        print(json.dumps({host: dataclasses.asdict(answer) for host, answer in answers.items()}))
+        print_json({host: dataclasses.asdict(answer) for host, answer in answers.items()})
     elif answers:
         table = Table("host", "answer", "tokens/s", "seconds")
         for name, answer in answers.items():
@@ -194,14 +193,13 @@ def _ship(found: tuple[Target, ...], depot: Depot) -> tuple[Mapping[str, Shipped
     return shipped, time.monotonic() - started
 
 
-def _plan_data(target: Target, surveyed: Survey, changes: tuple[Change, ...]) -> dict[str, object]:
+def _plan_data(target: Target, surveyed: Survey) -> dict[str, object]:
     plan = surveyed.plans[target.host.name]
     return {
         "release": target.release,
         "bundle": target.stored.digest,
         "bytes_to_ship": plan.bytes_total,
         "blobs_to_ship": len(plan.items),
-        "changes": [dataclasses.asdict(change) for change in changes],
     }
 
 
@@ -244,12 +242,13 @@ def _print_plan(
     table = Table("host", "release", "to ship", "would change")
     for target in found:
         plan, planned = surveyed.plans[target.host.name], changes.get(target.host.name, ())
-        certain = sum(not change.depends for change in planned)
+        depending = sum(change.depends for change in planned)
+        certain = len(planned) - depending
         table.add_row(
             target.host.name,
             target.release,
             f"{decimal(plan.bytes_total)} in {len(plan.items)} blobs",
-            f"{certain}" + (f" + {len(planned) - certain} that depend on them" * (len(planned) > certain)),
+            f"{certain} + {depending} that depend on them" if depending else str(certain),
         )
     Console(highlight=False).print(table)
     operations = {change.operation: None for planned in changes.values() for change in planned}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import time
 from typing import Annotated
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sealift.cache import cache_folder
+from sealift.cli.options import AsJson, print_json
 from sealift.lab import control
 from sealift.lab.layout import MOST_HOSTS, Lab, hosts, open_lab
 from sealift.lab.machine import require_root
@@ -63,11 +63,11 @@ def down(
 
 
 @app.command()
-def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
+def status(as_json: AsJson = False) -> None:
     """Show the hosts."""
     found = control.status(_lab())
     if as_json:
-        print(json.dumps([dataclasses.asdict(host) for host in found]))
+        print_json([dataclasses.asdict(host) for host in found])
         return
     table = Table("host", "address", "up", "systemd", "memory")
     for host in found:

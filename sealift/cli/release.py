@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +13,7 @@ from rich.table import Table
 from sealift.bundle.blobs import BlobStore
 from sealift.bundle.build import BundleInfo, build, describe
 from sealift.bundle.layout import Layout, read_index, read_layout
+from sealift.cli.options import AsJson, print_json
 from sealift.cli.progress import shown
 from sealift.depot.importing import Imported, import_bundle
 from sealift.depot.store import Depot, read_lock
@@ -24,7 +24,6 @@ from sealift.release.resolve import resolve
 from sealift.release.types import Lock
 
 _SOURCES = typer.Option(help="Folder that paths in the release file are relative to.", file_okay=False)
-_JSON = typer.Option("--json", help="Print the result as JSON.")
 
 
 def register(app: typer.Typer) -> None:
@@ -39,7 +38,7 @@ def lock(
     release: Annotated[Path, typer.Argument(help="Release file, such as releases/demo.yaml.")],
     sources: Annotated[Path, _SOURCES] = Path(),
     out: Annotated[Path | None, typer.Option(help="The lock; default: beside the release file.")] = None,
-    as_json: Annotated[bool, _JSON] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Pin everything a release file names to digests.
 
@@ -61,7 +60,7 @@ def build_bundle(
     sources: Annotated[Path, _SOURCES],
     out: Annotated[Path, typer.Option(help="Folder of the bundle.", file_okay=False)],
     key: Annotated[Path, typer.Option(help="OpenSSH key that signs the bundle.")],
-    as_json: Annotated[bool, _JSON] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Build and sign a bundle; one that was interrupted goes on where it stopped.
 
@@ -74,7 +73,7 @@ def build_bundle(
 
 def inspect(
     bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
-    as_json: Annotated[bool, _JSON] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List what a bundle carries. This checks its index and manifests, not its signature: import does.
 
@@ -86,7 +85,7 @@ def inspect(
     info = describe(index, layout.blobs())
     if as_json:
         entries = {entry.ref: entry.descriptor.digest for entry in layout.entries}
-        _print_json({**_bundle_json(info), **_lock_json(found), "entries": entries})
+        print_json({**_bundle_json(info), **_lock_json(found), "entries": entries})
         return
     Console().print(_entries_table(layout))
     _print_bundle(info, bundle, as_json=False)
@@ -96,7 +95,7 @@ def import_(
     bundle: Annotated[Path, typer.Argument(help="Folder of the bundle, as it was carried in.")],
     depot: Annotated[Path, typer.Option(help="The site's depot.", file_okay=False)],
     allowed_signers: Annotated[Path, typer.Option(help="The site's list of allowed signers (ssh-keygen).")],
-    as_json: Annotated[bool, _JSON] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Verify a bundle's signature and every hash, and take it into the depot.
 
@@ -109,7 +108,7 @@ def import_(
 
 def _print_lock(found: Lock, headline: str, as_json: bool, extra: dict[str, str]) -> None:
     if as_json:
-        _print_json({**_lock_json(found), **extra})
+        print_json({**_lock_json(found), **extra})
         return
     table = Table("what", "name", "bytes")
     packages = sum(package.blob.size for package in found.packages)
@@ -125,7 +124,7 @@ def _print_lock(found: Lock, headline: str, as_json: bool, extra: dict[str, str]
 
 def _print_bundle(info: BundleInfo, path: Path, as_json: bool) -> None:
     if as_json:
-        _print_json(_bundle_json(info))
+        print_json(_bundle_json(info))
         return
     summary = f"{path}: {info.blobs} blobs, {decimal(info.size)}\n{info.digest}"
     Console(highlight=False).print(summary, soft_wrap=True)
@@ -137,7 +136,7 @@ def _print_import(imported: Imported, as_json: bool) -> None:
     if as_json:
         result = {"release": release.reference, "digest": imported.stored.digest}
         more = {"signer": imported.signer, "copied": len(imported.copied), "bytes": size}
-        _print_json({**result, **more, "replaced": imported.replaced})
+        print_json({**result, **more, "replaced": imported.replaced})
         return
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"{release.reference} signed by {imported.signer}\n{imported.stored.digest}")
@@ -168,7 +167,3 @@ def _lock_json(found: Lock) -> dict[str, Any]:
         "images": {image.name: image.image_id for image in found.images.values()},
         "models": {name: model.manifest.digest for name, model in found.models.items()},
     }
-
-
-def _print_json(value: dict[str, Any]) -> None:
-    typer.echo(json.dumps(value, indent=1, sort_keys=True))

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from rich.table import Table
 
 from sealift import progress
+from sealift.cli.options import AsJson, InventoryName, Limit, print_json
 from sealift.evidence import record
 from sealift.evidence.types import Evidence
 from sealift.evidence.verify import verify
@@ -26,10 +27,10 @@ def register(app: typer.Typer) -> None:
 
 
 def verify_command(
-    inventory: Annotated[str, typer.Argument(help="Name of a folder in inventories/, or an inventory file.")],
-    limit: Annotated[list[str] | None, typer.Option(help="Only this host or group; repeat for more.")] = None,
+    inventory: InventoryName,
+    limit: Limit = None,
     out: Annotated[Path, typer.Option(help="Folder for evidence.", file_okay=False)] = Path("build/evidence"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print the evidence as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check on every host that it is as the release and the inventory say, and write the evidence.
 
@@ -42,7 +43,7 @@ def verify_command(
         evidence = verify(load_inventory(inventory).limited(limit or ()), report)
     folder = record.write(evidence, out)
     if as_json:
-        typer.echo(evidence.model_dump_json(indent=1))
+        print_json(evidence.model_dump(mode="json"))
     else:
         _print(evidence, folder, time.monotonic() - started)
     if evidence.failed:

@@ -1,0 +1,23 @@
+"""Arguments and options that several commands have, and how all of them print JSON."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from sealift.files import canonical_json
+
+InventoryName = Annotated[
+    str, typer.Argument(metavar="INVENTORY", help="A folder's name in inventories/, or an inventory file.")
+]
+Limit = Annotated[list[str] | None, typer.Option("--limit", help="Only this host or group; repeat for more.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def print_json(value: Any) -> None:
+    """Print a result for programs.
+
+    + value: what `json` can write
+    """
+    typer.echo(canonical_json(value, indent=1), nl=False)

@@ -188,8 +188,8 @@ def _surveyed(site: Inventory) -> tuple[tuple[Target, ...], Survey, float]:
 
 def _ship(found: tuple[Target, ...], depot: Depot) -> tuple[Mapping[str, Shipped], float]:
     started = time.monotonic()
-    with shown() as report:
-        shipped = ship([target.order for target in found], depot, report).all()
+    with shown() as progress:
+        shipped = ship([target.order for target in found], depot, progress).all()
     return shipped, time.monotonic() - started
 
 

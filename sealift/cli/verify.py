@@ -39,8 +39,8 @@ def verify_command(
     Example: sealift verify staging --limit llm1.staging.example
     """
     started = time.monotonic()
-    with _percentages() as report:
-        evidence = verify(load_inventory(inventory).limited(limit or ()), report)
+    with _percentages() as progress:
+        evidence = verify(load_inventory(inventory).limited(limit or ()), progress)
     folder = record.write(evidence, out)
     if as_json:
         print_json(evidence.model_dump(mode="json"))

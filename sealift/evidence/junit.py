@@ -11,13 +11,13 @@ from xml.etree import ElementTree
 from sealift.errors import SealiftError
 from sealift.evidence.types import ClaimResult, Evidence
 
-SENTENCE = "claim"  # the property in which tests/hosts/conftest.py leaves a test's docstring
-DETAIL_LINES = 15
-DETAIL_CHARACTERS = 2000
+_SENTENCE = "claim"  # the property in which tests/hosts/conftest.py leaves a test's docstring
+_DETAIL_LINES = 15
+_DETAIL_CHARACTERS = 2000
 # How pytest reports that what a test needs could not be had.
-SETUP = re.compile(r'failed on setup with "(.*)"', re.DOTALL)
+_SETUP = re.compile(r'failed on setup with "(.*)"', re.DOTALL)
 # What XML 1.0 cannot hold, not even escaped; a host's output may have it.
-UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def parse(content: bytes, host: str) -> tuple[ClaimResult, ...]:
@@ -49,7 +49,7 @@ def _claim(case: ElementTree.Element, host: str) -> ClaimResult:
     if not module:  # a file that could not be imported
         module, name = name, "is collected"
     properties = {p.get("name", ""): p.get("value", "") for p in case.iter("property")}
-    sentence = properties.pop(SENTENCE, name)
+    sentence = properties.pop(_SENTENCE, name)
     trouble = next((child for child in case if child.tag in ("failure", "error", "skipped")), None)
     return ClaimResult(
         host=host,
@@ -65,13 +65,13 @@ def _claim(case: ElementTree.Element, host: str) -> ClaimResult:
 
 def _detail(trouble: ElementTree.Element) -> str:
     said = trouble.get("message") or (trouble.text or "").strip() or trouble.tag
-    if in_fixture := SETUP.fullmatch(said):
+    if in_fixture := _SETUP.fullmatch(said):
         said = in_fixture[1]
     said = said.removeprefix("Failed: ").rstrip()
     if trouble.tag == "skipped":
         said = f"was skipped: {said}"
     lines = said.splitlines()
-    kept = "\n".join(lines[:DETAIL_LINES])[:DETAIL_CHARACTERS]
+    kept = "\n".join(lines[:_DETAIL_LINES])[:_DETAIL_CHARACTERS]
     return kept if kept == said else f"{kept}\n..."
 
 
@@ -110,14 +110,14 @@ def _case(suite: ElementTree.Element, claim: ClaimResult) -> None:
         name=claim.name,
         time=f"{claim.seconds:.3f}",
     )
-    _properties(case, {SENTENCE: claim.claim, **claim.observed})
+    _properties(case, {_SENTENCE: claim.claim, **claim.observed})
     if claim.outcome == "failed":
         first = claim.detail.partition("\n")[0]
-        failure = ElementTree.SubElement(case, "failure", message=UNPRINTABLE.sub("?", first))
-        failure.text = UNPRINTABLE.sub("?", claim.detail)
+        failure = ElementTree.SubElement(case, "failure", message=_UNPRINTABLE.sub("?", first))
+        failure.text = _UNPRINTABLE.sub("?", claim.detail)
 
 
 def _properties(parent: ElementTree.Element, values: dict[str, str]) -> None:
     properties = ElementTree.SubElement(parent, "properties")
     for name, value in values.items():
-        ElementTree.SubElement(properties, "property", name=name, value=UNPRINTABLE.sub("?", value))
+        ElementTree.SubElement(properties, "property", name=name, value=_UNPRINTABLE.sub("?", value))

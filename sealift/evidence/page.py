@@ -11,8 +11,8 @@ import jinja2
 
 from sealift.evidence.types import ClaimResult, Evidence
 
-TEMPLATE = Path(__file__).parents[2] / "templates" / "evidence.html.j2"
-ANSWER = "answer"  # the observation that is shown in full: what a model said
+_TEMPLATE = Path(__file__).parents[2] / "templates" / "evidence.html.j2"
+_ANSWER = "answer"  # the observation that is shown in full: what a model said
 
 
 class Row(NamedTuple):
@@ -35,8 +35,8 @@ def render(evidence: Evidence) -> bytes:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    template = environment.from_string(TEMPLATE.read_text())
-    answers = [claim for claim in evidence.results if ANSWER in claim.observed]
+    template = environment.from_string(_TEMPLATE.read_text())
+    answers = [claim for claim in evidence.results if _ANSWER in claim.observed]
     return template.render(evidence=evidence, areas=tuple(_areas(evidence)), answers=answers).encode()
 
 

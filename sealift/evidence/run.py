@@ -21,31 +21,31 @@ from sealift.evidence.expectations import Expectations
 from sealift.evidence.types import ClaimResult
 from sealift.progress import Progress
 
-ROOT = Path(__file__).parents[2]
-TESTS = ROOT / "tests" / "hosts"
-LIMIT_S = 1200  # for all claims of a host, a slow model's answers among them
-PERCENT = re.compile(r"\[ *(\d+)%\]$")
+_ROOT = Path(__file__).parents[2]
+_TESTS = _ROOT / "tests" / "hosts"
+_LIMIT_S = 1200  # for all claims of a host, a slow model's answers among them
+_PERCENT = re.compile(r"\[ *(\d+)%\]$")
 
 
 def verify_hosts(
-    hosts: Sequence[Expectations], enter: Sequence[str], at_once: int, report: Progress
+    hosts: Sequence[Expectations], enter: Sequence[str], at_once: int, progress: Progress
 ) -> tuple[ClaimResult, ...]:
     """Check every claim on every host.
 
     + hosts: what to expect of each
     + enter: command and arguments that start a process where the hosts can be reached; empty for here
     + at_once: hosts that are checked at the same time
-    + report: told (host, per cent done, 100)
+    + progress: told (host, per cent done, 100)
 
     A host whose tests did not come to an end has one more claim, failed, that says so.
     """
     for host in hosts:
-        report(host.host, 0, 100)
+        progress(host.host, 0, 100)
     guard = threading.Lock()
 
     def tell(what: str, done: int, total: int) -> None:
         with guard:
-            report(what, done, total)
+            progress(what, done, total)
 
     with (
         tempfile.TemporaryDirectory(prefix="sealift-verify-") as folder,  # made with mode 0700
@@ -56,7 +56,7 @@ def verify_hosts(
 
 
 def _verify(
-    host: Expectations, folder: Path, enter: Sequence[str], report: Progress
+    host: Expectations, folder: Path, enter: Sequence[str], progress: Progress
 ) -> tuple[ClaimResult, ...]:
     facts, results = folder / f"{host.host}.json", folder / f"{host.host}.xml"
     expected.write(host, facts)
@@ -65,10 +65,10 @@ def _verify(
     with subprocess.Popen(
         command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as process:
-        stop = threading.Timer(LIMIT_S, process.terminate)
+        stop = threading.Timer(_LIMIT_S, process.terminate)
         stop.start()
         try:
-            said = _follow(process, host.host, report)
+            said = _follow(process, host.host, progress)
         finally:
             stop.cancel()
     claims = junit.parse(results.read_bytes(), host.host) if results.exists() else ()
@@ -82,19 +82,20 @@ def _pytest(facts: Path, results: Path) -> list[str]:
         f"-v --tb=short --show-capture=no --junitxml={results} -o junit_family=xunit2 -p no:cacheprovider"
     )
     return [
-        *(sys.executable, "-m", "pytest", str(TESTS), f"--rootdir={ROOT}", f"--expectations={facts}"),
+        *(sys.executable, "-m", "pytest", str(_TESTS), f"--rootdir={_ROOT}", f"--expectations={facts}"),
         *options.split(),
     ]
 
 
-def _follow(process: subprocess.Popen[bytes], host: str, report: Progress) -> list[str]:
+def _follow(process: subprocess.Popen[bytes], host: str, progress: Progress) -> list[str]:
     said: list[str] = []
-    assert process.stdout is not None  # noqa: S101 - stdout=PIPE above
+    if process.stdout is None:  # for the type checker: it is a pipe
+        raise AssertionError
     for raw in process.stdout:
         line = raw.decode(errors="replace").rstrip()
         said.append(line)
-        if found := PERCENT.search(line):
-            report(host, int(found[1]), 100)
+        if found := _PERCENT.search(line):
+            progress(host, int(found[1]), 100)
     return said
 
 

@@ -21,17 +21,17 @@ from sealift.lab.network import entering, lab_of
 from sealift.progress import Progress
 from sealift.ship.ssh import Ssh
 
-AT_ONCE = 16  # hosts; each waits for its own model
+_AT_ONCE = 16  # hosts; each waits for its own model
 # A lab's hosts share the processors of one machine: models that answer together take longer than in turn,
 # because Ollama's threads spin while they wait for each other.
-LAB_AT_ONCE = 1
+_LAB_AT_ONCE = 1
 
 
-def verify(inventory: Inventory, report: Progress) -> Evidence:
+def verify(inventory: Inventory, progress: Progress) -> Evidence:
     """Check every claim of `tests/hosts` on the hosts of an inventory.
 
     + inventory: the hosts and their settings
-    + report: told (host, per cent done, 100)
+    + progress: told (host, per cent done, 100)
 
     Raises SealiftError where the depot lacks the release or the hosts have releases that differ.
     """
@@ -39,7 +39,7 @@ def verify(inventory: Inventory, report: Progress) -> Evidence:
     release, bundle = _one_release(inventory, expected)
     lab = lab_of(inventory.hosts[0].settings.ssh_config_file)
     enter = entering(lab, []) if lab else []  # a lab's gateways answer in its closed network alone
-    results = verify_hosts(expected, enter, LAB_AT_ONCE if lab else AT_ONCE, report)
+    results = verify_hosts(expected, enter, _LAB_AT_ONCE if lab else _AT_ONCE, progress)
     name, _, version = release.partition(":")
     return Evidence(
         inventory=inventory.name,

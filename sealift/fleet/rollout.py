@@ -18,7 +18,7 @@ from sealift.errors import SealiftError
 from sealift.fleet.inventory import PYINFRA, Inventory, complaint
 from sealift.processes import WITH_US
 
-DEPLOY = Path("deploy.py")
+_DEPLOY = Path("deploy.py")
 _OPERATION = re.compile(r"--> Starting .*operation: (.*)")
 _PATIENCE_S = 30  # for pyinfra to close its connections when it is interrupted
 
@@ -155,14 +155,14 @@ def _run(
     say: Callable[[str], None],
 ) -> tuple[int, dict[str, Any]]:
     """Run pyinfra; give its exit code and its report."""
-    if not DEPLOY.is_file():
-        raise SealiftError(f"{DEPLOY}: not found. Run this in the folder that has it.")
+    if not _DEPLOY.is_file():
+        raise SealiftError(f"{_DEPLOY}: not found. Run this in the folder that has it.")
     limits = [part for host in inventory.names for part in ("--limit", host)]
     log.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile() as stdout, log.open("wb") as kept:
         # ends with this process, so that no rollout goes on that nobody holds the lock of
         child = subprocess.Popen(
-            [*WITH_US, *PYINFRA, str(inventory.path), str(DEPLOY), "--json", *flags, *limits],
+            [*WITH_US, *PYINFRA, str(inventory.path), str(_DEPLOY), "--json", *flags, *limits],
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=subprocess.PIPE,

@@ -17,7 +17,7 @@ from sealift.errors import SealiftError
 from sealift.lab.layout import Lab, LabHost
 
 # Joins the cgroups given before `--`, then becomes the command after it. Writing 0 moves the writer.
-JOIN = 'while [ "$1" != -- ]; do echo 0 >"$1/cgroup.procs"; shift; done; shift; exec "$@"'
+_JOIN = 'while [ "$1" != -- ]; do echo 0 >"$1/cgroup.procs"; shift; done; shift; exec "$@"'
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Cgroup:
 
     def joined_by(self, command: list[str]) -> list[str]:
         """The command that runs `command` in this cgroup."""
-        return ["sh", "-ec", JOIN, "join", *map(str, self.folders), "--", *command]
+        return ["sh", "-ec", _JOIN, "join", *map(str, self.folders), "--", *command]
 
     def pids(self) -> list[int]:
         """Every process in it or below it."""

@@ -22,7 +22,7 @@ from sealift.lab.root import ensure_root
 from sealift.lab.site import ensure_site
 from sealift.progress import Progress
 
-DEFAULT_HOSTS = 3
+_DEFAULT_HOSTS = 3
 _BOOT_S = 60
 _SHUTDOWN_S = 20
 # What `systemctl is-system-running` says once a boot has ended, well or not. Source: systemctl(1).
@@ -40,30 +40,30 @@ class HostStatus:
     memory_mib: int
 
 
-def up(lab: Lab, count: int | None, cache: Path, report: Progress) -> tuple[str, ...]:
+def up(lab: Lab, count: int | None, cache: Path, progress: Progress) -> tuple[str, ...]:
     """Bring a lab up; hosts that are up stay as they are.
 
     + count: of hosts; None keeps what there is, or makes three
     + cache: where Debian roots are kept
-    + report: told of each step
+    + progress: told of each step
 
     Returns the names of the hosts that had to be booted. Raises SealiftError where the machine lacks
     something, the folder is not a lab's, or a host does not come up.
     """
     require_machine(lab)
-    with locked(lab.state, lambda: report("waiting for another run on this lab", 0, 0)):
+    with locked(lab.state, lambda: progress("waiting for another run on this lab", 0, 0)):
         _require_own_folder(lab)
         lab_hosts = hosts(lab, _wanted(lab, count))
         write_if_changed(lab.hosts_json, layout.hosts_json(lab_hosts))
-        root = ensure_root(cache, report)
-        report("making keys, certificates and the closed network", 0, 0)
+        root = ensure_root(cache, progress)
+        progress("making keys, certificates and the closed network", 0, 0)
         ensure_site(lab_hosts)
         write_if_changed(lab.known_hosts, layout.known_hosts({host: host_key(host) for host in lab_hosts}))
         write_if_changed(lab.ssh_config, layout.ssh_config(lab_hosts))
         ensure_network(lab)
         stopped = [host for host in lab_hosts if supervisor(host) is None]
         for host in stopped:
-            report(f"booting {host.name}", 0, 0)
+            progress(f"booting {host.name}", 0, 0)
             prepare_disks(host)
             boot(host, root)
         for host in lab_hosts:
@@ -73,26 +73,26 @@ def up(lab: Lab, count: int | None, cache: Path, report: Progress) -> tuple[str,
     return tuple(host.name for host in stopped)
 
 
-def down(lab: Lab, keep: bool, report: Progress) -> None:
+def down(lab: Lab, keep: bool, progress: Progress) -> None:
     """Take a lab down without leaving a trace.
 
     + keep: leave the state folder: the hosts' disks, keys and the depot
-    + report: told of each step
+    + progress: told of each step
 
     Raises SealiftError where the folder is not a lab's, or something is mounted in it.
     """
     require_root()
-    with locked(lab.state, lambda: report("waiting for another run on this lab", 0, 0)):
+    with locked(lab.state, lambda: progress("waiting for another run on this lab", 0, 0)):
         _require_own_folder(lab)
         lab_hosts = hosts(lab, known_count(lab))
         if lab_hosts:
-            report(f"shutting {len(lab_hosts)} hosts down", 0, 0)
+            progress(f"shutting {len(lab_hosts)} hosts down", 0, 0)
             with ThreadPoolExecutor(len(lab_hosts)) as pool:
                 list(pool.map(lambda host: end(host, _SHUTDOWN_S), lab_hosts))
         lab_cgroup(lab).kill()
         remove_network(lab)
         if not keep or not lab_hosts:
-            report("removing the lab's state", 0, 0)
+            progress("removing the lab's state", 0, 0)
             _remove_state(lab)
 
 
@@ -140,7 +140,7 @@ def system_state(host: LabHost, *, wait: bool) -> str:
 
 def _wanted(lab: Lab, count: int | None) -> int:
     known = known_count(lab)
-    wanted = count or known or DEFAULT_HOSTS
+    wanted = count or known or _DEFAULT_HOSTS
     if wanted < known:
         raise SealiftError(
             f"{lab.state}: the lab has {known} hosts, {wanted} were asked for. "

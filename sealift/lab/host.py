@@ -16,7 +16,7 @@ from sealift.lab.network import entering
 from sealift.lab.site import ensure_ssh_key
 
 # On a real file system of their own: overlay2 cannot stand on the overlay that is the host's root.
-BOUND = {
+_BOUND = {
     "docker": "/var/lib/docker",
     "containerd": "/var/lib/containerd",
     "sealift": "/var/lib/sealift",
@@ -45,7 +45,7 @@ def prepare_disks(host: LabHost) -> None:
 
     + host: its SSH key and the lab's are made already
     """
-    for name in ("work", "root", *BOUND):
+    for name in ("work", "root", *_BOUND):
         (host.folder / name).mkdir(parents=True, exist_ok=True)
     # The upper folders' modes win over those of the shared root, and the umask may be any.
     for folder, mode in {
@@ -93,7 +93,7 @@ def boot_command(host: LabHost, root: Path) -> list[str]:
         "--link-journal=no",
         "--capability=all",
         "--system-call-filter=@keyring bpf @mount",
-        *(f"--bind={host.folder / name}:{target}" for name, target in BOUND.items()),
+        *(f"--bind={host.folder / name}:{target}" for name, target in _BOUND.items()),
     ]
     private = ["unshare", "--mount", "--propagation", "private"]
     return entering(host.lab, [*private, "sh", "-ec", _MOUNTS, "mounts", overlay, mounted, *nspawn])

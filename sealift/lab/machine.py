@@ -11,7 +11,7 @@ from sealift.errors import SealiftError
 from sealift.lab.layout import Lab
 from sealift.lab.relay import PROXY
 
-DISK_FREE_MIB = 6 * 1024
+_DISK_FREE_MIB = 6 * 1024
 _TOOLS = {
     "ip": "iproute2",
     "mmdebstrap": "mmdebstrap",
@@ -44,9 +44,9 @@ def require_machine(lab: Lab) -> None:
             "In a container, run it with --privileged."
         )
     free = disk_free_mib(lab.state)
-    if free < DISK_FREE_MIB:
+    if free < _DISK_FREE_MIB:
         raise SealiftError(
-            f"{lab.state}: {free} MiB free, expected {DISK_FREE_MIB} MiB for the hosts' disks. "
+            f"{lab.state}: {free} MiB free, expected {_DISK_FREE_MIB} MiB for the hosts' disks. "
             "Make room, or set SEALIFT_LAB to a folder on a larger disk."
         )
 

@@ -61,7 +61,7 @@ def recipe_digest() -> str:
     return hashlib.sha256(canonical_json(recipe)).hexdigest()[:16]
 
 
-def ensure_root(cache: Path, report: Progress) -> Path:
+def ensure_root(cache: Path, progress: Progress) -> Path:
     """The root, built if the cache lacks it.
 
     + cache: folder where roots are kept between labs
@@ -71,11 +71,11 @@ def ensure_root(cache: Path, report: Progress) -> Path:
     root = cache / recipe_digest()
     if root.exists():
         return root
-    with locked(cache, lambda: report("waiting for another lab to build the Debian root", 0, 0)):
+    with locked(cache, lambda: progress("waiting for another lab to build the Debian root", 0, 0)):
         if not root.exists():
             partial = cache / f"{root.name}.partial"
             shutil.rmtree(partial, ignore_errors=True)
-            _debootstrap(partial, cache / f"{root.name}.log", report)
+            _debootstrap(partial, cache / f"{root.name}.log", progress)
             finish(partial)
             os.sync()
             partial.rename(root)
@@ -114,7 +114,7 @@ def _link(path: Path, target: str) -> None:
     path.symlink_to(target)
 
 
-def _debootstrap(root: Path, log: Path, report: Progress) -> None:
+def _debootstrap(root: Path, log: Path, progress: Progress) -> None:
     command = ["mmdebstrap", "--variant=minbase", "--format=directory", f"--include={','.join(PACKAGES)}"]
     child = subprocess.Popen(
         [*CONTAINED, *command, SUITE, str(root), "-"],
@@ -129,7 +129,7 @@ def _debootstrap(root: Path, log: Path, report: Progress) -> None:
         for line in said:
             file.write(line)
             if line.startswith("I: "):
-                report(f"Debian root: {line[3:].strip().rstrip('.')}", 0, 0)
+                progress(f"Debian root: {line[3:].strip().rstrip('.')}", 0, 0)
     if child.returncode:
         shutil.rmtree(root, ignore_errors=True)
         raise SealiftError(

@@ -51,7 +51,7 @@ def test_ship_and_apply_finish_after_being_killed(site: Site, stocked: Commands)
     """Killed while shipping, then in the middle of pyinfra's work; in the end acceptance passes."""
     shipping = 1.0
     assert stocked.kill_after(shipping, "sealift", "ship", "lab")
-    assert stocked.kill_after(shipping * 2, "sealift", "ship", "lab") is not None
+    stocked.kill_after(shipping * 2, "sealift", "ship", "lab")
     stocked.ok("sealift", "ship", "lab")
     seconds = site.steps["apply"].seconds
     hits = [stocked.kill_after(seconds * moment, "sealift", "apply", "lab") for moment in (0.2, 0.4, 0.5)]

@@ -1,3 +1,7 @@
+"""Which mirror apt uses, out of what apt says."""
+
+from __future__ import annotations
+
 import pytest
 
 from sealift.errors import SealiftError

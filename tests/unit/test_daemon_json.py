@@ -1,3 +1,5 @@
+"""What Docker is told: its daemon's configuration, and the device that stands in for a GPU."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""The inventories of the examples, and the page that explains every setting."""
+
 from __future__ import annotations
 
 import json

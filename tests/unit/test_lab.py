@@ -1,3 +1,5 @@
+"""The lab: what follows from a folder and a number, and what is made once."""
+
 from __future__ import annotations
 
 import json

@@ -34,5 +34,5 @@ step "What stands where"                               sealift status lab
 
 printf '\n\033[1m== Times\033[0m\n'
 printf '%s\n' "${times[@]}"
-printf '\nEvidence:  %s\nAgain:     make demo           (quick, changes nothing)\nLook:      sealift lab ssh h1\nTake down: sealift lab down\n' \
-    "$(readlink -f build/evidence/latest)/evidence.html"
+printf '\nEvidence:  %s\nAgain:     make demo           (quick, changes nothing)\nLook:      .venv/bin/sealift lab ssh h1\nTake down: make clean\n' \
+    "build/evidence/$(readlink build/evidence/latest)/evidence.html"

@@ -271,7 +271,8 @@ def _print_result(result: WaveResult, seconds: float) -> None:
 
 
 def _print_statuses(statuses: tuple[HostStatus, ...]) -> None:
-    table = Table("host", "release", "containers", "models", "disk free", "as wanted", box=SIMPLE_HEAD)
+    columns = ("host", "release", "containers", "models", "disk free", "as wanted")
+    table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for status in statuses:
         standing = status.standing
         if standing is None:

@@ -6,18 +6,16 @@ An entry is a folder that appears by rename when it is complete, so whatever was
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sealift.files import canonical_json, sync_folder
+from sealift.files import canonical_json, locked, sync_folder
 
 Tell = Callable[[str], None]
 Build = Callable[[Path, Path], None]
@@ -54,8 +52,8 @@ def make(recipe: Recipe, cache: Path, tell: Tell) -> Path:
     if entry.is_dir():
         tell(f"{recipe.name:<16} {'cached':>8}  {recipe.made_from}")
         return entry
-    cache.mkdir(parents=True, exist_ok=True)
-    with _alone(cache / f".lock.{recipe.name}"):
+    line = f"{recipe.name:<16} {'waiting':>8}  another process makes it"
+    with locked(cache / ".locks" / recipe.name, lambda: tell(line)):
         if not entry.is_dir():
             start = time.monotonic()
             _build(recipe, cache)
@@ -112,14 +110,3 @@ def _build(recipe: Recipe, cache: Path) -> None:
         os.sync()  # one by one would take a minute for Go's thousands of files
         result.rename(cache / recipe.key)
         sync_folder(cache)
-
-
-@contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Hold a lock file, which stays: removing it would let two in."""
-    handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

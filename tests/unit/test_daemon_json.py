@@ -10,7 +10,7 @@ import yaml
 from sealift.fleet.daemon_json import daemon_json
 from sealift.fleet.settings import DockerSettings
 
-PROJECT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[2]
 
 
 def test_daemon_json_holds_what_the_site_says() -> None:
@@ -28,7 +28,7 @@ def test_daemon_json_holds_what_the_site_says() -> None:
 
 
 def test_the_stand_in_says_what_it_is_and_has_no_device_of_the_hosts_but_null() -> None:
-    text = (PROJECT / "files" / "nvidia" / "stand-in.cdi.yaml").read_text()
+    text = (ROOT / "files" / "nvidia" / "stand-in.cdi.yaml").read_text()
     assert text.startswith("# A STAND-IN, not a GPU")
     spec = yaml.safe_load(text)
     assert spec["kind"] == "nvidia.com/gpu"

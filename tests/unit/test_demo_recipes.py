@@ -63,7 +63,7 @@ def test_a_failed_build_leaves_no_entry(tmp_path: Path, told: list[str]) -> None
 
     with pytest.raises(SealiftError):
         make(Recipe("thing", "nothing", {}, (), build), tmp_path, told.append)
-    assert [path.name for path in tmp_path.iterdir()] == [".lock.thing"]
+    assert [path.name for path in tmp_path.iterdir()] == [".locks"]
 
 
 def test_placing_replaces_what_is_there_and_leaves_what_is_the_same(tmp_path: Path) -> None:

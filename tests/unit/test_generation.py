@@ -22,24 +22,15 @@ from sealift.fleet.generation import (
     render_generation,
 )
 from sealift.fleet.host_paths import CURRENT
-from sealift.fleet.settings import GatewaySettings, OllamaSettings, SiteSettings
+from sealift.fleet.settings import OllamaSettings, SiteSettings
 from sealift.operations.generation import _archive, expected_files
-from sealift.release.types import Blob, Lock, LockedImage, Packages, Release
+from tests.unit.fleet_site import lock, site_settings
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 BUNDLE = f"sha256:{'c' * 64}"
 KEYS = {"billing": SecretStr("key-of-billing-7Qw"), "assistant": SecretStr('quoted " and \\ #: key')}
-GATEWAY_SETTINGS = GatewaySettings(certificate=Path("c.pem"), key=Path("k.pem"), ca=Path("ca.pem"))
-BASE = SiteSettings(
-    release="demo:2026.11.0",
-    depot=Path("depot"),
-    secrets=Path("secrets.age"),
-    identity=Path("identity"),
-    ssh_config_file=Path("ssh_config"),
-    gateway=GATEWAY_SETTINGS,
-)
-LAB = BASE.model_copy(update={"ollama": OllamaSettings(memory_limit_mib=2048)})
-PRODUCTION = BASE.model_copy(
+LAB = site_settings(ollama={"memory_limit_mib": 2048})
+PRODUCTION = LAB.model_copy(
     update={
         "ollama": OllamaSettings(
             num_parallel=4,
@@ -50,41 +41,18 @@ PRODUCTION = BASE.model_copy(
             memory_limit_mib=49152,
             cpus=7.5,
         ),
-        "gateway": GATEWAY_SETTINGS.model_copy(update={"port": 443, "requests_per_minute": 600}),
+        "gateway": LAB.gateway.model_copy(update={"port": 443, "requests_per_minute": 600}),
     }
-)
-
-
-def image(name: str) -> LockedImage:
-    blob = Blob(digest=f"sha256:{'a' * 64}", size=1)
-    return LockedImage(name=name, archive="image.tar", config=blob, layers=(blob,))
-
-
-IMAGES = {"ollama": image("example.org/ollama:0.11.4"), "gateway": image("docker.io/x/envoy:v1.36.4")}
-LOCK = Lock(
-    release=Release(
-        name="demo",
-        version="2026.11.0",
-        suite="trixie",
-        packages=Packages(sources={}, all=()),
-        images={},
-        models={},
-        roles={},
-    ),
-    packages=(),
-    images=IMAGES,
-    models={},
 )
 
 
 def rendered(
     settings: SiteSettings = LAB,
     *groups: str,
-    lock: Lock = LOCK,
     bundle: str = BUNDLE,
     keys: dict[str, SecretStr] = KEYS,
 ) -> Generation:
-    return render_generation(settings, lock, bundle, frozenset(groups), keys, b"cert", b"key", TEMPLATES)
+    return render_generation(settings, lock(), bundle, frozenset(groups), keys, b"cert", b"key", TEMPLATES)
 
 
 def parsed(generation: Generation, path: str) -> dict[str, Any]:

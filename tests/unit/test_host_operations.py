@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,8 @@ from sealift.facts.apt import DpkgState, InstalledPackages
 from sealift.facts.docker import Daemon, DaemonState
 from sealift.facts.nvidia import CdiState, NvidiaCdi
 from sealift.facts.text import TextFile
+from sealift.fleet.inventory import PYINFRA
 
-PYINFRA = Path(sys.executable).parent / "pyinfra"
 DEPLOY = """
 from sealift.operations.text import links_present, text_absent, text_present
 
@@ -28,7 +27,7 @@ links_present(name="Link", folder="{folder}/pool", links={{"one": "../1", "two":
 def apply(folder: Path) -> dict[str, Any]:
     """The names of the operations that changed something and of those that did not."""
     (folder / "deploy.py").write_text(DEPLOY.format(folder=folder))
-    command = [str(PYINFRA), "@local", "deploy.py", "-y", "--json"]
+    command = [*PYINFRA, "@local", "deploy.py", "-y", "--json"]
     ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
     operations = json.loads(ran.stdout)["results"]["operations"]
     return {operation["name"]: bool(operation["success"]) for operation in operations}

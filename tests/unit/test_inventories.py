@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -15,9 +14,10 @@ import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from sealift.fleet.inventory import PYINFRA
 from sealift.fleet.settings import SettingsError, SiteSettings, parse
 
-PROJECT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[2]
 
 
 def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -34,15 +34,14 @@ def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str,
 @cache
 def inventory(site: str) -> list[dict[str, Any]]:
     """The hosts of an inventory, as pyinfra itself reads it."""
-    pyinfra = Path(sys.executable).parent / "pyinfra"
-    command = [str(pyinfra), f"inventories/{site}/{site}.py", "debug-inventory", "--json"]
-    shown = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    command = [*PYINFRA, f"inventories/{site}/{site}.py", "debug-inventory", "--json"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     hosts: list[dict[str, Any]] = json.loads(shown.stdout)
     return hosts
 
 
 def test_every_setting_is_explained_with_its_default() -> None:
-    page = (PROJECT / "docs" / "inventory.md").read_text()
+    page = (ROOT / "docs" / "inventory.md").read_text()
     rows = re.findall(r"^\| `([a-z_.]+)` \| ([^|]+) \| [^|]+ \|$", page, re.MULTILINE)
     assert dict(rows) == dict(settings_of(SiteSettings))
     assert len(rows) == len(dict(rows))
@@ -61,14 +60,14 @@ def test_example_inventories_are_valid(site: str) -> None:
 
 @pytest.mark.parametrize("site", ["staging", "prod"])
 def test_every_host_of_the_example_inventories_has_an_address(site: str) -> None:
-    config = (PROJECT / "inventories" / site / "ssh_config").read_text()
+    config = (ROOT / "inventories" / site / "ssh_config").read_text()
     assert {host["name"] for host in inventory(site)} == set(re.findall(r"^Host ([^*\n]+)$", config, re.M))
 
 
 def test_staging_and_production_differ_in_names_alone() -> None:
     for name in ("all.py", "gpu.py"):
         staging, production = (
-            (PROJECT / "inventories" / site / "group_data" / name).read_text() for site in ("staging", "prod")
+            (ROOT / "inventories" / site / "group_data" / name).read_text() for site in ("staging", "prod")
         )
         assert staging.replace("staging", "prod") == production
 

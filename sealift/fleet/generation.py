@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from sealift.files import canonical_json
 from sealift.fleet.host_paths import CURRENT, MODELS
-from sealift.fleet.settings import OllamaSettings, SiteSettings
+from sealift.fleet.settings import OllamaSettings, SiteSettings, in_force
 from sealift.release.types import Lock
 
 OLLAMA = "sealift-ollama"  # Compose projects
@@ -142,7 +142,7 @@ def _ollama_inputs(settings: SiteSettings, lock: Lock, gpu: bool) -> dict[str, o
         "network": NETWORK,
         "image": lock.images["ollama"].name,
         "models": MODELS,
-        "environment": ollama_environment(settings.ollama),
+        "environment": ollama_environment(in_force(settings.ollama, lock.release.roles.values())),
         "memory_limit_mib": settings.ollama.memory_limit_mib,
         "cpus": settings.ollama.cpus,
         "gpu": gpu,

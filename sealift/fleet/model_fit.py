@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sealift.fleet.settings import OllamaSettings
-from sealift.release.types import Lock, LockedModel, Role
+from sealift.fleet.settings import OllamaSettings, in_force
+from sealift.release.types import Lock, LockedModel
 
 MIB = 1 << 20
 
@@ -46,22 +46,21 @@ def needs(lock: Lock, settings: OllamaSettings) -> tuple[Need, ...]:
 
     weights + KV cache bytes per token * context * parallel + engine, as Ollama itself reckons
     (`EstimateGPULayers` in `llm/memory.go`), but without its allowance for sliding windows, which makes
-    the result too large rather than too small. Context and parallel are the larger of what the release asks
-    for and what the site sets; the context is never more than the model was trained for.
+    the result too large rather than too small. Context and parallel are those in force; the context is
+    never more than the model was trained for.
     """
-    roles: dict[str, list[tuple[str, Role]]] = {}
+    roles: dict[str, list[str]] = {}
     for name, role in lock.release.roles.items():
-        roles.setdefault(role.model, []).append((name, role))
-    found = (_need(lock.models[model], model, of_model, settings) for model, of_model in roles.items())
+        roles.setdefault(role.model, []).append(name)
+    applied = in_force(settings, lock.release.roles.values())
+    found = (_need(lock.models[model], model, of_model, applied) for model, of_model in roles.items())
     return tuple(sorted(found, key=lambda need: -need.total))
 
 
-def _need(locked: LockedModel, model: str, roles: list[tuple[str, Role]], settings: OllamaSettings) -> Need:
-    context = max(settings.context_length, *(role.context for _, role in roles))
-    parallel = max(settings.num_parallel, *(role.parallel for _, role in roles))
-    tokens = min(context, locked.context_length) * parallel
+def _need(locked: LockedModel, model: str, roles: list[str], settings: OllamaSettings) -> Need:
+    tokens = min(settings.context_length, locked.context_length) * settings.num_parallel
     kv_cache = int(locked.kv_bytes_per_token * tokens * _OF_F16[settings.kv_cache_type])
-    return Need(model, tuple(name for name, _ in roles), locked.weights, kv_cache)
+    return Need(model, tuple(roles), locked.weights, kv_cache)
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,15 @@ Group data stays plain Python (see `inventories/`); everything that reads a sett
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, ValidationError
+from pydantic_core import ErrorDetails
 
 from sealift.errors import SealiftError
-from sealift.release.types import Frozen
+from sealift.release.types import Frozen, Role
 
 Duration = Annotated[str, StringConstraints(pattern=r"^(-1|[0-9]+(ms|s|m|h))$")]
 
@@ -108,7 +110,7 @@ def parse(host: str, data: dict[str, Any]) -> SiteSettings:
         settings = SiteSettings.model_validate(own)
     except ValidationError as error:
         lines = (
-            f"{host}: {'.'.join(map(str, e['loc']))}: {e['msg']}. See docs/inventory.md."
+            f"{host}: {'.'.join(map(str, e['loc']))}: {_wrong(e)}. See docs/inventory.md."
             for e in error.errors()
         )
         raise SettingsError("\n".join(lines)) from None
@@ -119,6 +121,30 @@ def parse(host: str, data: dict[str, Any]) -> SiteSettings:
         }
     )
     return settings.model_copy(update={"gateway": gateway})
+
+
+def _wrong(error: ErrorDetails) -> str:
+    match error["type"]:
+        case "extra_forbidden":
+            return "is no setting"
+        case "missing":
+            return "is missing"
+        case _:
+            return f"is {error['input']!r}: {error['msg'][:1].lower()}{error['msg'][1:]}"
+
+
+def in_force(settings: OllamaSettings, roles: Iterable[Role]) -> OllamaSettings:
+    """The settings that Ollama gets: context and parallel are the larger of the site's and the roles'.
+
+    Ollama knows both only for all models together.
+    """
+    demands = tuple(roles)
+    return settings.model_copy(
+        update={
+            "context_length": max(settings.context_length, *(role.context for role in demands)),
+            "num_parallel": max(settings.num_parallel, *(role.parallel for role in demands)),
+        }
+    )
 
 
 def _is_ours(key: str) -> bool:

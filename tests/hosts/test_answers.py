@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 
+from sealift.evidence.expectations import Expectations
 from tests.hosts.gateway_client import Gateway
 from tests.hosts.properties import RecordProperty
 
@@ -57,6 +58,17 @@ def test_answers_openai_clients(gateway: Gateway, role: str, record_property: Re
     answer = response.json()["choices"][0]["message"]["content"].strip()
     record_property("said", answer)
     assert "Paris" in answer
+
+
+def test_has_its_context(
+    gateway: Gateway, role: str, expected: Expectations, record_property: RecordProperty
+) -> None:
+    """The role is loaded with at least the context that the release gives it."""
+    assert gateway.send("POST", "/api/generate", gateway.right_key, body={"model": role}).status_code == 200
+    loaded = gateway.send("GET", "/api/ps", gateway.right_key).json()["models"]
+    (context,) = (each["context_length"] for each in loaded if each["name"] == f"{role}:latest")
+    record_property("tokens", context)
+    assert context >= expected.roles[role].context
 
 
 def test_refuses_a_model_that_is_not_in_the_release(gateway: Gateway) -> None:

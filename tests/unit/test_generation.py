@@ -22,8 +22,9 @@ from sealift.fleet.generation import (
     render_generation,
 )
 from sealift.fleet.host_paths import CURRENT
-from sealift.fleet.settings import OllamaSettings, SiteSettings
+from sealift.fleet.settings import OllamaSettings, SiteSettings, in_force
 from sealift.operations.generation import _archive, expected_files
+from sealift.release.types import Role
 from tests.unit.fleet_site import lock, site_settings
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
@@ -218,3 +219,9 @@ def test_the_archive_holds_what_is_expected_on_a_host() -> None:
     expected = {path: mode for path, (mode, _) in expected_files(generation).items()}
     assert expected.pop(".") == "700"
     assert modes == expected
+
+
+def test_a_role_that_asks_for_more_than_the_site_sets_gets_it() -> None:
+    role = Role(model="gemma3:270m", context=8192, parallel=3)
+    applied = in_force(OllamaSettings(context_length=4096, num_parallel=8), [role])
+    assert (applied.context_length, applied.num_parallel) == (8192, 8)

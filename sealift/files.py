@@ -74,12 +74,24 @@ def parse_json(content: bytes, where: str) -> Any:
 
     + where: what it is, for the message
 
-    Raises SealiftError on anything that is not JSON, or is nested beyond reason.
+    Raises SealiftError on anything that is not JSON, is nested beyond reason, or has a key twice: readers
+    differ in which of the two they take.
     """
     try:
-        return json.loads(content)
+        return json.loads(content, object_pairs_hook=_object, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise SealiftError(f"{where}: is not JSON ({error}). Make or copy it again.") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands there twice")
+    return found
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def canonical_json(value: Any, indent: int | None = None) -> bytes:

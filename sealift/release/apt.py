@@ -15,18 +15,14 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote
 
+from pydantic import ValidationError
+
 from sealift.errors import SealiftError
 from sealift.release.apt_config import IsolatedApt
 from sealift.release.apt_mirror import Mirrors, debian_mirrors
-from sealift.release.types import AptSource, Blob, LockedPackage, Release
+from sealift.release.types import CONTROL_FIELDS, AptSource, LockedPackage, Release
 
 DEBIAN_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-# What apt and dpkg resolve, sort and show by. Source: deb-control(5).
-_CONTROL = (
-    *("Essential", "Protected", "Multi-Arch", "Pre-Depends", "Depends", "Recommends", "Suggests"),
-    *("Provides", "Conflicts", "Breaks", "Replaces", "Enhances"),
-    *("Source", "Section", "Priority", "Maintainer", "Installed-Size", "Description"),
-)
 # `'URI' NAME SIZE HASH`. Source: apt-get(8), --print-uris.
 _URI_LINE = re.compile(r"'([^']+)' (\S+)_(\S+)_(\S+)\.deb (\d+) (\S*)")
 
@@ -153,16 +149,25 @@ def _locked(
     fields = stanzas.get(key)
     if fields is None or "SHA256" not in fields:
         raise SealiftError(f"{name} {version}: its index gives no SHA256 for {path}. Mend the repository.")
-    return LockedPackage(
-        name=name,
-        version=version,
-        architecture=fields["Architecture"],
-        source=source,
-        path=path,
-        blob=Blob(digest=f"sha256:{fields['SHA256']}", size=int(fields["Size"])),
-        groups=(group,) if group else (),
-        control={field: fields[field] for field in _CONTROL if field in fields},
-    )
+    try:
+        return LockedPackage.model_validate(
+            {
+                "name": name,
+                "version": version,
+                "architecture": fields.get("Architecture"),
+                "source": source,
+                "path": path,
+                "blob": {"digest": f"sha256:{fields['SHA256']}", "size": fields.get("Size")},
+                "groups": (group,) if group else (),
+                "control": {field: fields[field] for field in CONTROL_FIELDS if field in fields},
+            }
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise SealiftError(
+            f"{name} {version}: its index gives a {place} of {first['input']!r}. Mend the repository."
+        ) from None
 
 
 def _remember(apt: IsolatedApt, stanzas: _Stanzas, packages: list[LockedPackage]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -29,13 +30,40 @@ def parse_lock(content: bytes, where: str) -> Lock:
     Raises SealiftError with a line per mistake.
     """
     try:
-        return Lock.model_validate(parse_json(content, where))
+        lock = Lock.model_validate(parse_json(content, where))
     except ValidationError as error:
         lines = (
             f"{where}: {'.'.join(map(str, e['loc']))}: {e['msg']}. Make it again with sealift lock."
             for e in error.errors()
         )
         raise SealiftError("\n".join(lines)) from None
+    mistakes = list(_cross_checks(lock))
+    if mistakes:
+        raise SealiftError("\n".join(f"{where}: {m}. Make it again with sealift lock." for m in mistakes))
+    return lock
+
+
+def _cross_checks(lock: Lock) -> Iterator[str]:
+    """What no single key shows: whether all parts speak of one release."""
+    release = lock.release
+    names = [package.name for package in lock.packages]
+    yield from (
+        f"packages: {name} stands there twice" for name in sorted(set(names)) if names.count(name) > 1
+    )
+    for package in lock.packages:
+        if package.source not in release.packages.sources:
+            yield f"packages: {package.name} is of {package.source}, which is no source of the release"
+    for key in ("ollama", "gateway"):
+        if key not in lock.images or key not in release.images:
+            yield f"images: {key} is missing"
+        elif lock.images[key].name != release.images[key].name:
+            yield f"images: {key} is {lock.images[key].name}, the release has {release.images[key].name}"
+    if lock.models.keys() != release.models.keys():
+        yield f"models: has {', '.join(sorted(lock.models))}, the release {', '.join(sorted(release.models))}"
+    yield from (f"models: {name} has no weights" for name, model in lock.models.items() if not model.weights)
+    for name, role in release.roles.items():
+        if role.model not in lock.models:
+            yield f"roles: {name} is played by {role.model}, which is missing"
 
 
 def dump_lock(lock: Lock) -> bytes:

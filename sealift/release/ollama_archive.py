@@ -17,7 +17,7 @@ from sealift.files import canonical_json, parse_json
 from sealift.progress import Meter, Progress
 from sealift.release.gguf import read_context_cost
 from sealift.release.tarball import Tarball
-from sealift.release.types import WEIGHTS, Blob, Digest, LockedModel, Model, ModelLayer
+from sealift.release.types import WEIGHTS, Blob, Digest, LockedModel, MediaType, Model, ModelLayer
 
 _MANIFEST_LIMIT = 1 << 20  # bytes
 # Where Ollama keeps its own models, below `manifests/`.
@@ -27,7 +27,7 @@ LIBRARY = "registry.ollama.ai/library"
 class _Part(BaseModel):
     """A blob of a manifest. Other keys, such as `from`, are paths of the machine that made it: dropped."""
 
-    media_type: str = Field(alias="mediaType", max_length=255)
+    media_type: MediaType = Field(alias="mediaType")
     digest: Digest
     size: int = Field(ge=0, lt=1 << 53)
 

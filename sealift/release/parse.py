@@ -27,6 +27,8 @@ _EXAMPLES = {
     "models": "MODEL:TAG, such as gemma3:270m",
     "model": "MODEL:TAG, such as gemma3:270m",
     "packages": "a Debian package's name",
+    "suites": "a suite, such as trixie or ./",
+    "components": "a component, such as main",
 }
 
 
@@ -47,10 +49,11 @@ def load_release(path: Path) -> Release:
     return release
 
 
-class _Loader(yaml.SafeLoader):
+class StrictLoader(yaml.SafeLoader):
     """Safe YAML without what hides mistakes or grows without bound: duplicate keys and aliases."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """As in SafeLoader. Raises MarkedYAMLError at an alias."""
         if self.check_event(yaml.AliasEvent):
             problem = "aliases are not used here, write it out"
             mark = self.get_mark()
@@ -58,8 +61,12 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """As in SafeLoader. Raises MarkedYAMLError at a key that is there twice, or is no text."""
         seen: set[Any] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                problem = "a key is a list or a mapping, expected text"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
             if key.value in seen:
                 problem = f"the key {key.value} stands here twice, keep one"
                 raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
@@ -69,7 +76,7 @@ class _Loader(yaml.SafeLoader):
 
 def _load_yaml(content: bytes, path: Path) -> Any:
     try:
-        return yaml.load(content, _Loader)  # noqa: S506 - a SafeLoader, made stricter
+        return yaml.load(content, StrictLoader)  # noqa: S506 - a SafeLoader, made stricter
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise SealiftError(f"{path}: {line}{error.problem}. Correct the YAML.") from None
@@ -119,6 +126,8 @@ def _cross_checks(raw: Any) -> Iterator[str]:
         if isinstance(role, dict) and isinstance(model, str) and model not in models:
             known = ", ".join(map(str, models)) or "nothing"
             yield f"roles.{name}.model: {model} is not among models, which has {known}. Add it there."
+        if f"{name}:latest" in models and model != f"{name}:latest":
+            yield f"roles.{name}: Ollama would take it for the model {name}:latest. Give it another name."
     if isinstance(raw, dict) and "roles" in raw and not roles:
         yield "roles: is empty. Name at least one, such as chat: {model: MODEL:TAG}."
     for key in ("ollama", "gateway"):

@@ -17,13 +17,29 @@ Version = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+~_-
 SourcePath = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._+~-]*(/[A-Za-z0-9_][A-Za-z0-9._+~-]*)*$")
 ]
-# Debian policy 5.6.7.
+# Debian policy 5.6.7 and 5.6.12.
 PackageName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]+$")]
+PackageVersion = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+~:-]*$")]
+# A path in a repository: no part begins with a dot, no blanks or control characters.
+_PART = r"[^./\x00-\x20\x7f][^/\x00-\x20\x7f]*"
+RepositoryPath = Annotated[str, StringConstraints(pattern=f"^{_PART}(/{_PART})*$")]
+# What apt and dpkg resolve, sort and show by. Source: deb-control(5).
+CONTROL_FIELDS = (
+    *("Essential", "Protected", "Multi-Arch", "Pre-Depends", "Depends", "Recommends", "Suggests"),
+    *("Provides", "Conflicts", "Breaks", "Replaces", "Enhances"),
+    *("Source", "Section", "Priority", "Maintainer", "Installed-Size", "Description"),
+)
+ControlField = Annotated[str, StringConstraints(pattern=f"^({'|'.join(CONTROL_FIELDS)})$")]
+# One line: in an index a second one would be another field.
+ControlValue = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x08\x0a-\x1f\x7f]*$")]
+# A word of a line of sources.list(5).
+SourceWord = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.][A-Za-z0-9._/+~-]*$")]
+MediaType = Annotated[str, StringConstraints(pattern=r"^[!-~][ -~]{0,254}$")]
 # HOST/PATH:TAG in full, so that no engine completes it with a default registry.
 ImageName = Annotated[
     str,
     StringConstraints(
-        pattern=r"^[a-z0-9.-]+(?::[0-9]+)?(?:/[a-z0-9._-]+)+:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$"
+        pattern=r"^[a-z0-9][a-z0-9.-]*(?::[0-9]+)?(?:/[a-z0-9._-]+)+:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$"
     ),
 ]
 # Ollama's MODEL:TAG of the library namespace.
@@ -45,8 +61,8 @@ class AptSource(Frozen):
     path: SourcePath | None = None  # a repository below the sources folder
     key: SourcePath | None = None  # its signing key, ASCII armored; needed with `path`
     # Default: SUITE, SUITE-updates and SUITE-security. "./" for a flat repository.
-    suites: tuple[str, ...] = ()
-    components: tuple[str, ...] = ("main",)
+    suites: tuple[SourceWord, ...] = ()
+    components: tuple[SourceWord, ...] = ("main",)
 
 
 class Packages(Frozen):
@@ -113,13 +129,13 @@ class LockedPackage(Frozen):
     """A .deb: identity, place in its repository, and the control fields that apt resolves with."""
 
     name: PackageName
-    version: str
-    architecture: str
+    version: PackageVersion
+    architecture: Literal["amd64", "all"]
     source: Name
-    path: str = Field(description="relative to its repository: no mirror is named in a lock")
+    path: RepositoryPath = Field(description="relative to its repository: no mirror is named in a lock")
     blob: Blob
     groups: tuple[Literal["all", "gpu"], ...]
-    control: dict[str, str] = Field(description="Depends, Provides, Conflicts, ... as in the Packages index")
+    control: dict[ControlField, ControlValue] = Field(description="as in the Packages index")
 
 
 class LockedImage(Frozen):
@@ -139,7 +155,7 @@ class LockedImage(Frozen):
 class ModelLayer(Blob):
     """A layer of an Ollama model: weights, template, parameters, licence."""
 
-    media_type: str
+    media_type: MediaType
 
 
 class LockedModel(Frozen):

@@ -100,6 +100,18 @@ def test_packages_that_do_not_exist_are_all_named(sources: Path) -> None:
         lock_packages(_release(all=("no-such-thing", "nor-this")), sources)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [(b"Filename: ./", b"Filename: ./../apt/", "path"), (b"SHA256: ", b"SHA256: 0", "blob.digest")],
+)
+def test_a_repository_that_gives_what_no_lock_may_hold_is_refused(
+    sources: Path, old: bytes, new: bytes, place: str
+) -> None:
+    _sign(sources / "apt", (sources / "apt" / "Packages").read_bytes().replace(old, new))
+    with pytest.raises(SealiftError, match=rf"its index gives a {place} of .*Mend the repository"):
+        lock_packages(_release(), sources)
+
+
 def test_a_repository_altered_after_signing_is_refused(sources: Path) -> None:
     packages = sources / "apt" / "Packages"
     packages.write_bytes(packages.read_bytes().replace(b"3~rc1", b"3~rc2"))

@@ -98,6 +98,15 @@ def test_all_mistakes_are_listed_with_path_and_remedy(tmp_path: Path) -> None:
         ("{archive: gemma", "&a {archive: gemma", None),
         ("  all: [docker.io]", "  all: *a", ["line 9: aliases are not used here, write it out."]),
         ("suite: trixie", "suite: [trixie", None),
+        ("suite: trixie", "[suite]: trixie", ["line 3: a key is a list or a mapping, expected text."]),
+        (
+            "suites: [./]",
+            'suites: ["./ \\ndeb x"]',
+            [
+                "packages.sources.nvidia.suites.0: './ \\ndeb x' is not a suite, such as trixie or ./. "
+                "Correct it."
+            ],
+        ),
     ],
 )
 def test_one_mistake_at_a_time(tmp_path: Path, old: str, new: str, mistakes: list[str] | None) -> None:
@@ -118,3 +127,12 @@ def test_what_is_no_release_file_is_refused(tmp_path: Path) -> None:
     assert _refusal(tmp_path, "") == ["the file: is None, expected keys with values. Correct it."]
     assert "more than 1048576 bytes" in _refusal(tmp_path, "#" * (2 << 20))[0]
     assert "is not YAML" in _refusal(tmp_path, "[" * 100_000)[0]
+
+
+def test_a_role_does_not_take_the_name_of_another_model(tmp_path: Path) -> None:
+    text = GOOD.replace("models:\n", "models:\n  chat:latest: {archive: chat.tar}\n")
+    assert _refusal(tmp_path, text) == [
+        "roles.chat: Ollama would take it for the model chat:latest. Give it another name."
+    ]
+    (tmp_path / "same.yaml").write_text(text.replace('model: "gemma3:270m"', 'model: "chat:latest"'))
+    assert load_release(tmp_path / "same.yaml").roles["chat"].model == "chat:latest"

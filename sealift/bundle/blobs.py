@@ -165,15 +165,19 @@ class BlobStore:
 
     @contextmanager
     def _arriving(self, blob: Blob) -> Iterator[BinaryIO]:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.partial.mkdir(parents=True, exist_ok=True)
         partial = self.partial / f"{blob.hex}.{os.getpid()}"
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.partial.mkdir(parents=True, exist_ok=True)
             with partial.open("wb") as file:
                 yield file
                 file.flush()
                 os.fchmod(file.fileno(), 0o444)
                 os.fsync(file.fileno())
             partial.replace(self.path(blob))
+        except OSError as error:
+            raise SealiftError(
+                f"{self.folder}: cannot be written: {error.strerror}. Mend that and run it again."
+            ) from None
         finally:
             partial.unlink(missing_ok=True)

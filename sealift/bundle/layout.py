@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sealift.bundle.blobs import BlobStore, digest_of
 from sealift.errors import SealiftError
 from sealift.files import parse_json, read_limited
-from sealift.release.types import Blob, Digest
+from sealift.release.types import Blob, Digest, MediaType
 
 INDEX = "index.json"
 SIGNATURE = "index.json.sig"
@@ -43,7 +43,7 @@ class Descriptor(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    media_type: str = Field(alias="mediaType", max_length=255)
+    media_type: MediaType = Field(alias="mediaType")
     digest: Digest
     size: int = Field(ge=0, lt=1 << 53)
     annotations: dict[str, str] = {}
@@ -126,12 +126,14 @@ def read_layout(index: bytes, store: BlobStore) -> Layout:
     + index: `index.json`, verified already if it matters
     + store: where the manifests lie; their configs and layers are not read
 
-    Raises SealiftError naming what is missing, damaged or not as OCI describes it.
+    Raises SealiftError naming what is missing, damaged, there twice or not as OCI describes it.
     """
     parsed = _parse(Index, index, INDEX)
-    entries = []
+    entries: list[Entry] = []
     for descriptor in parsed.manifests:
         ref = descriptor.annotations.get(REF_NAME, descriptor.digest)
+        if any(entry.ref == ref for entry in entries):
+            raise SealiftError(f"{INDEX}: has two entries named {ref}, expected one. Build the bundle again.")
         content = read_small(store, descriptor.blob, ref, MANIFEST_LIMIT)
         entries.append(Entry(ref, descriptor, _parse(Manifest, content, ref)))
     return Layout(digest_of(index).digest, tuple(entries))

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from sealift.cli import fleet, lab, release, verify
-from sealift.errors import SealiftError
+from sealift.errors import SealiftError, printable
 
 app = typer.Typer(
     name="sealift",
@@ -33,9 +33,18 @@ def main() -> None:
     try:
         app()
     except SealiftError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(str(error), style="red", markup=False)
+        _complain(str(error))
+        sys.exit(1)
+    except OSError as error:  # a full disk, a folder without permission
+        where = f"{error.filename}: " if error.filename else ""
+        _complain(f"{where}{error.strerror or error}. Mend that and run the same command again.")
         sys.exit(1)
     except SystemExit as end:
         if end.code == 130:  # Ctrl-C, as Typer reports it
             print("interrupted: run the same command again, it goes on where it stopped", file=sys.stderr)
         raise
+
+
+def _complain(message: str) -> None:
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(printable(message), style="red", markup=False)

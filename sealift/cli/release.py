@@ -17,6 +17,7 @@ from sealift.cli.options import AsJson, print_json
 from sealift.cli.progress import shown
 from sealift.depot.importing import Imported, import_bundle
 from sealift.depot.store import Depot, read_lock
+from sealift.errors import printable
 from sealift.files import read_limited, write_atomically
 from sealift.release.lockfile import LOCK_LIMIT, dump_lock, load_lock
 from sealift.release.parse import load_release
@@ -87,7 +88,7 @@ def inspect(
         entries = {entry.ref: entry.descriptor.digest for entry in layout.entries}
         print_json({**_bundle_json(info), **_lock_json(found), "entries": entries})
         return
-    Console().print(_entries_table(layout))
+    Console(markup=False).print(_entries_table(layout))
     _print_bundle(info, bundle, as_json=False)
 
 
@@ -127,7 +128,7 @@ def _print_bundle(info: BundleInfo, path: Path, as_json: bool) -> None:
         print_json(_bundle_json(info))
         return
     summary = f"{path}: {info.blobs} blobs, {decimal(info.size)}\n{info.digest}"
-    Console(highlight=False).print(summary, soft_wrap=True)
+    Console(highlight=False, markup=False).print(summary, soft_wrap=True)
 
 
 def _print_import(imported: Imported, as_json: bool) -> None:
@@ -152,7 +153,9 @@ def _entries_table(layout: Layout) -> Table:
     table = Table("entry", "blobs", "bytes", "manifest")
     for entry in layout.entries:
         size = sum(layer.size for layer in entry.manifest.layers)
-        table.add_row(entry.ref, str(len(entry.manifest.layers)), decimal(size), entry.descriptor.digest[:19])
+        table.add_row(
+            printable(entry.ref), str(len(entry.manifest.layers)), decimal(size), entry.descriptor.digest[:19]
+        )
     return table
 
 

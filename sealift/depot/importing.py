@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sealift.bundle import signature
-from sealift.bundle.blobs import BlobStore, Content
+from sealift.bundle.blobs import BlobStore, Content, digest_of
 from sealift.bundle.layout import INDEX, SIGNATURE, SIGNATURE_LIMIT, Layout, read_index, read_layout
 from sealift.depot.needed import needed_blobs
 from sealift.depot.store import Depot, StoredRelease, read_lock, sign_repository
 from sealift.errors import SealiftError
 from sealift.files import locked, read_limited, write_atomically
 from sealift.progress import Meter, Progress
+from sealift.release.ollama_archive import model_manifest
 from sealift.release.types import Blob, Lock
 
 
@@ -46,6 +47,7 @@ def import_bundle(depot: Depot, bundle: Path, allowed_signers: Path, progress: P
     layout = read_layout(index, media)
     lock = read_lock(layout, media)
     _check_complete(layout, lock)
+    _check_agreement(layout, lock)
     with locked(depot.path, lambda: progress("waiting for another import to end", 0, 0)):
         copied = _copy(layout, media, depot.store, progress)
         depot.store.sweep()
@@ -67,13 +69,26 @@ def _read_signature(bundle: Path) -> bytes:
 
 
 def _check_complete(layout: Layout, lock: Lock) -> None:
-    carried = layout.blobs()
-    missing = [blob.digest for blob in needed_blobs(lock, frozenset({"gpu"})) if blob.digest not in carried]
+    carried = {blob for blob, _ in layout.blobs().values()}
+    missing = [blob for blob in needed_blobs(lock, frozenset({"gpu"})) if blob not in carried]
     if missing:
         raise SealiftError(
-            f"bundle: lacks {len(missing)} blobs that its lock names, the first is {missing[0]}. "
-            "Build it again."
+            f"bundle: lacks {len(missing)} blobs that its lock names, the first is {missing[0].digest} "
+            f"of {missing[0].size} bytes. Build it again."
         )
+
+
+def _check_agreement(layout: Layout, lock: Lock) -> None:
+    """Whether who reads the bundle by its index sees what a host gets by the lock."""
+    for image in lock.images.values():
+        manifest = layout.entry(image.name).manifest
+        named = [part.blob for part in (manifest.config, *manifest.layers)]
+        if named != [image.config, *image.layers]:
+            raise SealiftError(f"bundle: {image.name} is another image than its lock says. Build it again.")
+    for name, model in lock.models.items():
+        made = digest_of(model_manifest(model))
+        if not layout.entry(name).descriptor.blob == made == model.manifest:
+            raise SealiftError(f"bundle: {name} is another model than its lock says. Build it again.")
 
 
 def _copy(layout: Layout, media: BlobStore, store: BlobStore, progress: Progress) -> tuple[Blob, ...]:

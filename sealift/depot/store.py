@@ -120,15 +120,17 @@ def read_lock(layout: Layout, store: BlobStore) -> Lock:
 
 
 def sign_repository(depot: Depot, stored: StoredRelease) -> SignedRepository:
-    """A release's packages as a signed apt repository: made once, at import, and the same ever after.
+    """A release's packages as a signed apt repository: made once per key of the site, at import.
 
     + depot: whose key signs
     + stored: a release in it
     """
     folder = depot.bundle(stored.digest) / "repository"
-    if not all((folder / name).is_file() for name in _REPOSITORY_FILES):
-        key = repository.site_key(depot.path / "apt-key.pgp")
+    key = repository.site_key(depot.path / "apt-key.pgp")
+    files = [folder / name for name in _REPOSITORY_FILES]
+    if not all(file.is_file() for file in files) or files[0].read_bytes() != repository.certificate(key):
         made = repository.sign(stored.lock, key, datetime.now(UTC))
-        for name, content in zip(_REPOSITORY_FILES, (made.key, made.inrelease, made.packages), strict=True):
-            write_atomically(folder / name, content)
-    return SignedRepository(*((folder / name).read_bytes() for name in _REPOSITORY_FILES))
+        # the key last: where it is the site's, so is the signature
+        for file, content in zip(reversed(files), (made.packages, made.inrelease, made.key), strict=True):
+            write_atomically(file, content)
+    return SignedRepository(*(file.read_bytes() for file in files))

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from sealift.bundle import signature
 from sealift.bundle.blobs import BlobStore
 from sealift.bundle.build import build
-from sealift.bundle.layout import read_index, read_layout
+from sealift.bundle.layout import REF_NAME, RELEASE_REF, read_index, read_layout
+from sealift.cli.main import main
+from sealift.cli.release import inspect
 from sealift.depot.importing import Imported, import_bundle
 from sealift.depot.needed import needed_blobs
-from sealift.depot.store import Depot
+from sealift.depot.store import Depot, sign_repository
 from sealift.errors import SealiftError
 from sealift.progress import silent
 from sealift.release.lockfile import dump_lock
@@ -196,6 +202,107 @@ def test_a_signer_allowed_for_something_else_is_refused(site: Site, bundle: Path
     site.allowed.write_text(site.allowed.read_text().replace('"sealift"', '"git"'))
     with pytest.raises(SealiftError, match=r"^index\.json.*: "):
         _import(site, bundle)
+
+
+def _sign_altered(site: Site, bundle: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """What a builder with a key could sign: a good bundle with another index."""
+    index = json.loads(read_index(bundle))
+    change(index)
+    content = json.dumps(index).encode()
+    (bundle / "index.json").write_bytes(content)
+    (bundle / "index.json.sig").write_bytes(signature.sign(content, site.key))
+
+
+def _entry(index: dict[str, Any], ref: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(e for e in index["manifests"] if e["annotations"][REF_NAME] == ref)
+    return found
+
+
+@pytest.mark.parametrize("ref", [samples.IMAGE, samples.MODEL])
+def test_a_bundle_that_shows_another_thing_than_its_lock_names_is_refused(
+    site: Site, bundle: Path, ref: str
+) -> None:
+    def swap(index: dict[str, Any]) -> None:
+        shown, other = _entry(index, ref), _entry(index, samples.GATEWAY)
+        index["manifests"].append({**shown, "annotations": {REF_NAME: "hidden"}})  # its blobs are carried
+        shown.update({key: other[key] for key in ("digest", "size", "mediaType")})
+
+    _sign_altered(site, bundle, swap)
+    with pytest.raises(SealiftError, match=rf"bundle: {ref} is another \w+ than its lock says"):
+        _import(site, bundle)
+
+
+def test_a_name_that_stands_twice_is_refused(site: Site, bundle: Path) -> None:
+    _sign_altered(site, bundle, lambda index: index["manifests"].append(index["manifests"][0]))
+    with pytest.raises(SealiftError, match=r"index\.json: has two entries named"):
+        _import(site, bundle)
+
+
+def test_a_lock_with_another_size_than_the_bundle_is_refused(site: Site, bundle: Path) -> None:
+    document = json.loads(dump_lock(site.lock))
+    document["packages"][0]["blob"]["size"] += 1
+    store = BlobStore(bundle)
+    lock = store.put_bytes(json.dumps(document).encode())
+
+    def swap(index: dict[str, Any]) -> None:
+        entry = _entry(index, RELEASE_REF)
+        manifest = json.loads((store.folder / entry["digest"].removeprefix("sha256:")).read_bytes())
+        manifest["config"].update(digest=lock.digest, size=lock.size)
+        entry.update(store.put_bytes(json.dumps(manifest).encode()).model_dump())
+
+    _sign_altered(site, bundle, swap)
+    with pytest.raises(SealiftError, match=r"lacks 1 blobs .* of 10 bytes"):
+        _import(site, bundle)
+
+
+def test_a_new_key_of_the_site_signs_at_the_next_import(site: Site, bundle: Path) -> None:
+    first = _import(site, bundle).stored
+    depot = Depot(site.sources.parent / "depot")
+    before = sign_repository(depot, first)
+    assert sign_repository(depot, first) == before
+    (depot.path / "apt-key.pgp").unlink()
+    after = sign_repository(depot, _import(site, bundle).stored)
+    assert after.key != before.key
+    assert after.inrelease != before.inrelease
+
+
+def test_a_full_depot_is_told_and_the_import_goes_on_later(site: Site, bundle: Path, tmp_path: Path) -> None:
+    # a limit on the size of files stands in for a full disk
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))"
+    paths = [str(tmp_path / "depot"), str(bundle), str(site.allowed)]
+    ran = subprocess.run(
+        [sys.executable, "-c", f"{limit}\n{IMPORT}", *paths], capture_output=True, text=True, check=False
+    )
+    assert "SealiftError" in ran.stderr.splitlines()[-1]
+    assert "cannot be written: File too large. Mend that and run it again." in ran.stderr
+    assert Depot(tmp_path / "depot").releases() == {}
+    assert _import(site, bundle).stored.lock == site.lock
+
+
+def test_a_folder_that_cannot_be_made_is_one_message(
+    site: Site, bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--depot", "/proc/depot", "--allowed-signers", str(site.allowed)]
+    monkeypatch.setattr(sys, "argv", ["sealift", "import", str(bundle), *options])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 1
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1].startswith("/proc/depot: ")
+    assert said[-1].endswith("Mend that and run the same command again.")
+
+
+def test_inspecting_shows_a_hostile_name_and_obeys_it_not(
+    site: Site, bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def spoil(index: dict[str, Any]) -> None:
+        _entry(index, samples.IMAGE)["annotations"][REF_NAME] = "[/x]\x1b[2J"
+
+    _sign_altered(site, bundle, spoil)
+    inspect(bundle)
+    shown = capsys.readouterr().out
+    assert "[/x]?[2J" in shown
+    assert "\x1b[2J" not in shown
 
 
 def test_a_model_travels_under_its_ollama_manifest(site: Site, bundle: Path) -> None:

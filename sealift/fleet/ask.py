@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import requests
 
-from sealift.errors import SealiftError
+from sealift.errors import SealiftError, printable
 from sealift.fleet.inventory import Host
 from sealift.fleet.named_host import NamedHost
 from sealift.fleet.secrets import open_secrets
@@ -50,6 +50,7 @@ def ask(host: Host, role: str, text: str) -> Answer:
                 headers={"Authorization": f"Bearer {key.get_secret_value()}"},
                 verify=str(settings.gateway.ca),
                 timeout=(_CONNECT_S, _ANSWER_S),
+                allow_redirects=False,  # a host has no say in whom this machine talks to
             )
         except (requests.RequestException, OSError) as error:
             raise SealiftError(
@@ -75,9 +76,9 @@ def _parse(host: str, answer: requests.Response) -> Answer:
     try:
         said = answer.json()
         return Answer(
-            text=str(said["message"]["content"]).strip(),
+            text=printable(str(said["message"]["content"]).strip()),
             tokens_per_second=said["eval_count"] / said["eval_duration"] * 1e9,  # nanoseconds
             seconds=said["total_duration"] / 1e9,
         )
-    except (ValueError, KeyError, TypeError, ZeroDivisionError):
+    except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
         raise SealiftError(f"{host}: answers what Ollama would not: {answer.text[:200]!r}.") from None

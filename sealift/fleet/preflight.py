@@ -118,10 +118,10 @@ def parse_probe(host: str, text: str) -> HostFacts:
             architecture=one("architecture"),
             root=one("uid") == "0",
             systemd=one("systemd") == "yes",
-            memory=int(one("memory")),
+            memory=_number(one("memory")),
             store_disk=_disk(one("store_disk")),
             docker_disk=_disk(one("docker_disk")),
-            clock=int(one("clock")),
+            clock=_number(one("clock")),
             listeners=tuple(_listener(value) for value in many("listener")),
             packages=frozenset(many("package")),
             containers=tuple(_container(value) for value in many("container")),
@@ -134,22 +134,28 @@ def parse_probe(host: str, text: str) -> HostFacts:
         ) from None
 
 
+def _number(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        raise ValueError(f"{text[:40]!r} is no number")
+    return int(text)
+
+
 def _disk(value: str) -> Disk:
     device, free = value.split()
-    return Disk(int(device), int(free))
+    return Disk(_number(device), _number(free))
 
 
 def _listener(value: str) -> Listener:
     """`PORT users:(("sshd",pid=1,fd=3))`, the last column as ss(8) has it."""
     port, _, users = value.partition(" ")
     process = re.search(r'\(\("([^"]*)"', users)
-    return Listener(int(port), process[1] if process else "")
+    return Listener(_number(port), process[1] if process else "")
 
 
 def _container(value: str) -> Container:
     """`PROJECT|NAME|0.0.0.0:8443->8443/tcp, ...`, the last as `docker ps` has it."""
     project, name, ports = value.split("|", 2)
-    return Container(project, name, frozenset(map(int, re.findall(r":(\d+)->", ports))))
+    return Container(project, name, frozenset(map(int, re.findall(r":([0-9]{1,5})->", ports))))
 
 
 def check(

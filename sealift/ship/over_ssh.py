@@ -135,10 +135,10 @@ def _dialogue(receiver: _Receiver, order: Order, blob_path: BlobPath, meter: Met
             return shipped
         items = [Item(item.blob, offset=0) for item in items if item.blob.hex in bad]
         meter.expect(sum(item.bytes for item in items))
-    names = ", ".join(item.blob.hex for item in items)
+    names = " ".join(str(blob_path(item.blob.digest)) for item in items)
     raise SealiftError(
         f"{order.host}: blobs arrive with another content than their names say: {names}. "
-        "Import the bundle again, then ship again."
+        "Remove these files from the depot, import the bundle again, then ship again."
     )
 
 

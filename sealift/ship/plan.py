@@ -15,6 +15,7 @@ LISTING = resources.files("sealift.ship").joinpath("listing.sh").read_text()
 # find's %T@ of epoch second 1, the mark of a verified blob; %m of a file that nobody should write
 _VERIFIED = ("1.0000000000", "444")
 _HEX = re.compile(r"[0-9a-f]{64}")
+_BYTES = re.compile(r"[0-9]{1,18}")  # a listing is foreign: int() takes neither any text nor any length
 
 
 @dataclass(frozen=True)
@@ -74,14 +75,14 @@ def parse_listing(host: str, lines: Iterable[str]) -> Have:
     free: int | None = None
     for line in lines:
         match line.split():
-            case ["blob", name, size, *mark] if _HEX.fullmatch(name):
+            case ["blob", name, size, *mark] if _HEX.fullmatch(name) and _BYTES.fullmatch(size):
                 if tuple(mark) == _VERIFIED:
                     verified[name] = int(size)
                 else:
                     touched.add(name)
-            case ["partial", name, size] if _HEX.fullmatch(name):
+            case ["partial", name, size] if _HEX.fullmatch(name) and _BYTES.fullmatch(size):
                 partial[name] = int(size)
-            case ["free", number] if number.isdecimal():
+            case ["free", number] if _BYTES.fullmatch(number):
                 free = int(number)
     if free is None:
         raise SealiftError(f"{host}: does not tell what it has in its store. Try again; look at its shell.")

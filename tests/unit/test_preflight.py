@@ -56,6 +56,19 @@ def test_this_machine_can_be_probed() -> None:
     assert facts.memory > 0 and facts.store_disk.free > 0 and "dash" in facts.packages
 
 
+@pytest.mark.parametrize("number", ["x", "-5", "9" * 400, "9" * 5000, "\u0663", ""])
+@pytest.mark.parametrize("old", ["clock=1795262400", "memory=8589934592", "store_disk=65024 10737418240"])
+def test_numbers_that_are_none_are_refused(old: str, number: str) -> None:
+    key, _, value = old.partition("=")
+    with pytest.raises(SealiftError, match="does not say what it is"):
+        parse_probe("h1", GOOD.replace(old, f"{key}={value.rpartition(' ')[0]} {number}".replace("= ", "=")))
+
+
+def test_what_a_host_says_moves_no_cursor() -> None:
+    spoiled = parse_probe("h1", GOOD.replace("suite=trixie", "suite=\x1b[2Jtrixie"))
+    assert problems(spoiled)[0].startswith("h1: runs debian ?[2Jtrixie, expected debian trixie.")
+
+
 def test_a_probe_that_broke_off_is_refused() -> None:
     with pytest.raises(SealiftError, match=r"^h1: does not say what it is"):
         parse_probe("h1", GOOD.replace("end=\n", ""))

@@ -158,3 +158,11 @@ def test_a_host_that_does_not_answer_is_named_with_a_remedy(tmp_path: Path) -> N
 def test_what_a_host_says_in_an_error_has_no_control_characters() -> None:
     error = Ssh("h1", Path("ssh_config")).failure(1, b"\x1b[2Jgone\n\n")
     assert str(error) == "h1: a command failed there with exit code 1: [2Jgone."
+
+
+@pytest.mark.parametrize("number", ["x", "-5", "9" * 5000, "\u0663", ""])
+def test_a_listing_with_numbers_that_are_none_is_passed_over(number: str) -> None:
+    lines = [f"blob {HEX} {number} 1.0000000000 444", f"partial {HEX} {number}", "free 1"]
+    assert parse_listing("h1", lines) == Have({}, frozenset(), {}, free=1)
+    with pytest.raises(SealiftError, match=r"^h1: does not tell what it has"):
+        parse_listing("h1", [f"free {number}"])

@@ -1,0 +1,110 @@
+"""What a gateway may answer: a real one over TLS on loopback, which is not to be believed."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyrage
+import pytest
+
+from sealift.errors import SealiftError
+from sealift.fleet.ask import ask
+from sealift.fleet.inventory import Host
+from tests.unit.fleet_site import site_settings
+
+GOOD = {
+    "message": {"content": " Paris\x1b[2J\n"},
+    "eval_count": 20,
+    "eval_duration": 10**9,
+    "total_duration": 3e9,
+}
+
+
+class _Gateway(http.server.BaseHTTPRequestHandler):
+    answer = (200, json.dumps(GOOD))
+    asked: list[str]
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.asked.append(self.path)
+        status, body = self.answer
+        self.send_response(status)
+        if status == 302:
+            self.send_header("Location", body)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        self.send_error(404)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    certificate, key, identity = (tmp_path / name for name in ("tls.crt", "tls.key", "age.key"))
+    subject = ["-subj", "/CN=h1", "-addext", "subjectAltName=DNS:h1", "-days", "1"]
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc"]
+    files = ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(["openssl", "req", "-x509", *curve, *subject, *files], check=True, capture_output=True)
+    own = pyrage.x25519.Identity.generate()
+    identity.touch(0o600)
+    identity.write_text(str(own))
+    (tmp_path / "secrets.age").write_bytes(
+        pyrage.encrypt(b"api_keys: {demo: 0123456789012345678901234}", [own.to_public()])
+    )
+    (tmp_path / "ssh_config").write_text("Host h1\n  HostName 127.0.0.1\n")
+    _Gateway.asked = []
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Gateway) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        gateway = {"certificate": "tls.crt", "key": "tls.key", "ca": str(certificate)}
+        settings = site_settings(
+            gateway={**gateway, "port": server.server_address[1]},
+            secrets=str(tmp_path / "secrets.age"),
+            identity=str(identity),
+            ssh_config_file=str(tmp_path / "ssh_config"),
+        )
+        yield Host("h1", frozenset(), settings)
+        server.shutdown()
+
+
+def test_a_good_answer_is_read_without_what_moves_a_cursor(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_Gateway, "answer", (200, json.dumps(GOOD)))
+    answer = ask(host, "chat", "Where?")
+    assert (answer.text, answer.tokens_per_second, answer.seconds) == ("Paris?[2J", 20, 3)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *("", "[]", "{}", "[" * 100_000),
+        json.dumps({**GOOD, "eval_duration": 0}),
+        json.dumps({**GOOD, "eval_count": 10**400}),
+        json.dumps({**GOOD, "eval_count": "x"}),
+    ],
+)
+def test_an_answer_that_is_none_is_refused(host: Host, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
+    monkeypatch.setattr(_Gateway, "answer", (200, body))
+    with pytest.raises(SealiftError, match=r"^h1: answers what Ollama would not"):
+        ask(host, "chat", "Where?")
+
+
+def test_a_gateway_sends_nobody_elsewhere(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Gateway, "answer", (302, "/elsewhere"))
+    with pytest.raises(SealiftError, match="answers 302 Found"):
+        ask(host, "chat", "Where?")
+    assert _Gateway.asked == ["/api/chat"]

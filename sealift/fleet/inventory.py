@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sealift.errors import SealiftError
+from sealift.files import parse_json
 from sealift.fleet import settings
 from sealift.fleet.settings import SettingsError, SiteSettings
 
@@ -100,7 +100,7 @@ def load_inventory(name: str) -> Inventory:
     )
     if ran.returncode != 0:
         raise SealiftError(f"{path}: pyinfra cannot read it: {complaint(ran.stderr)}. Correct it.")
-    return parse_inventory(path, json.loads(ran.stdout))
+    return parse_inventory(path, parse_json(ran.stdout, f"{path}: what pyinfra prints of it"))
 
 
 def parse_inventory(path: Path, raw: list[dict[str, Any]]) -> Inventory:

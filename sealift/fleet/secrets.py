@@ -11,9 +11,11 @@ from typing import Annotated
 import pyrage
 import yaml
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints, ValidationError
+from pydantic_core import PydanticCustomError
 
 from sealift.errors import SealiftError
 from sealift.files import read_limited
+from sealift.release.parse import StrictLoader
 from sealift.release.types import Frozen
 
 _LIMIT = 1 << 20  # bytes: keys are small
@@ -28,6 +30,13 @@ def _fits_a_header(key: SecretStr) -> SecretStr:
     return key
 
 
+def _differ(keys: Mapping[str, SecretStr]) -> Mapping[str, SecretStr]:
+    """Envoy does not start with a key that two clients have."""
+    if len({key.get_secret_value() for key in keys.values()}) < len(keys):
+        raise PydanticCustomError("two_clients_have_the_same_key", "two clients have the same key")
+    return keys
+
+
 # 24 characters of base64 are 128 bits and more.
 ApiKey = Annotated[SecretStr, Field(min_length=24, max_length=256), AfterValidator(_fits_a_header)]
 
@@ -35,7 +44,9 @@ ApiKey = Annotated[SecretStr, Field(min_length=24, max_length=256), AfterValidat
 class Secrets(Frozen):
     """What the age file has. Values do not show in representations and messages."""
 
-    api_keys: Mapping[Client, ApiKey] = Field(min_length=1, description="by client")
+    api_keys: Annotated[
+        Mapping[Client, ApiKey], Field(min_length=1, description="by client"), AfterValidator(_differ)
+    ]
 
     @property
     def first_key(self) -> SecretStr:
@@ -70,15 +81,15 @@ def parse_secrets(opened: bytes, path: Path) -> Secrets:
     Raises SealiftError with every mistake, without any secret in it.
     """
     try:
-        return Secrets.model_validate(yaml.safe_load(opened))
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise SealiftError(f"{path}: holds no YAML. {_REMEDY}") from None
+        return Secrets.model_validate(yaml.load(opened, StrictLoader))  # noqa: S506  a SafeLoader
     except ValidationError as error:
         # `type` and not `msg`, and no key but the top one: both may quote what is secret
         lines = (
             f"{path}: {_where(mistake['loc'])}: {mistake['type']}. {_REMEDY}" for mistake in error.errors()
         )
         raise SealiftError("\n".join(lines)) from None
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise SealiftError(f"{path}: holds no YAML, or a key twice. {_REMEDY}") from None
 
 
 def _where(location: tuple[int | str, ...]) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-from sealift.errors import SealiftError
+from sealift.errors import SealiftError, printable
 from sealift.files import parse_json
 from sealift.fleet.generation import GATEWAY, OLLAMA
 from sealift.fleet.host_paths import CURRENT, MODELS, ROOT
@@ -111,16 +112,18 @@ def parse_status(host: str, text: str) -> Standing:
     Raises SealiftError where it is not whole.
     """
     found = key_values(text)
-    if "end" not in found:
+    free, containers = found.get("free", []), found.get("container", [])
+    whole = "end" in found and all(value.count("|") >= 3 for value in containers)
+    if not whole or not all(re.fullmatch("[0-9]{1,18}", value) for value in free):
         raise SealiftError(f"{host}: does not tell its status, expected Debian's coreutils. Log in and look.")
     deployed = _deployed(host, found["release"][0]) if "release" in found else {}
     return Standing(
         generation=found.get("generation", [None])[0],
         release=deployed.get("release"),
         bundle=deployed.get("bundle"),
-        containers=tuple(sorted(map(_container, found.get("container", [])), key=lambda c: c.project)),
+        containers=tuple(sorted(map(_container, containers), key=lambda c: c.project)),
         models=tuple(_model(path) for path in found.get("model", [])),
-        disk_free=int(found["free"][0]) if "free" in found else None,
+        disk_free=int(free[0]) if free else None,
     )
 
 
@@ -128,7 +131,7 @@ def _deployed(host: str, text: str) -> dict[str, str]:
     deployed: Any = parse_json(text.encode(), f"{host}: {CURRENT}/release.json")
     if not isinstance(deployed, dict) or not all(isinstance(value, str) for value in deployed.values()):
         raise SealiftError(f"{host}: {CURRENT}/release.json: was altered. Apply the release again.")
-    return deployed
+    return {key: printable(value) for key, value in deployed.items()}
 
 
 def _container(value: str) -> ContainerStatus:

@@ -50,6 +50,13 @@ def test_an_inventory_that_python_cannot_read_is_named(
         load_inventory("site.py")
 
 
+def test_an_inventory_that_prints_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("site.py").write_text("print('hello')\nllm = ['h1']\n")
+    with pytest.raises(SealiftError, match=r"^site\.py: what pyinfra prints of it: is not JSON"):
+        load_inventory("site.py")
+
+
 def test_an_unknown_inventory_is_named_with_those_that_are_there() -> None:
     with pytest.raises(
         SealiftError, match="no such inventory, expected a path or one of: lab, prod, staging"
@@ -124,6 +131,11 @@ def test_secrets_are_opened_and_do_not_show(identity: Path) -> None:
         f"api_keys: {{demo: '{KEY}\\nx: y'}}",
         KEY,
         "api_keys: {}",
+        f"api_keys: {{one: {KEY}, two: {KEY}}}",
+        f"api_keys: {{one: {KEY}, one: {KEY[::-1]}}}",
+        f"api_keys: &a {{one: {KEY}, two: *a}}",
+        "api_keys: {one: 2026-13-45}",
+        "[" * 10_000,
     ],
 )
 def test_bad_secrets_are_refused_without_telling_them(identity: Path, text: str) -> None:
@@ -235,7 +247,19 @@ def test_a_bare_host_has_nothing() -> None:
     assert parse_status("h1", "end=\n") == Standing(None, None, None, (), (), None)
 
 
-@pytest.mark.parametrize("text", ["", "release={\nend=\n", "release=[1]\nend=\n"])
+def test_what_a_host_says_of_itself_moves_no_cursor() -> None:
+    release = json.dumps({"release": "demo\x1b[2J", "bundle": BUNDLE})
+    standing = parse_status("h1", f"release={release}\nmodel=registry.ollama.ai/library/a/\x1b[2J\nend=\n")
+    assert (standing.release, standing.models) == ("demo?[2J", ("a:?[2J",))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "release={\nend=\n", "release=[1]\nend=\n"),
+        *("container=a|b\nend=\n", "free=\nend=\n", "free=x\nend=\n", f"free={'9' * 5000}\nend=\n"),
+    ],
+)
 def test_a_status_that_is_not_whole_is_refused(text: str) -> None:
     with pytest.raises(SealiftError, match=r"^h1: "):
         parse_status("h1", text)

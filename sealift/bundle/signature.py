@@ -1,4 +1,4 @@
-"""OpenSSH's signatures over a bundle's index: every site has the tool, and an auditor verifies by hand.
+"""OpenSSH's signatures: every site has the tool, and an auditor verifies by hand.
 
 Source of the format: ssh-keygen(1), "ALLOWED SIGNERS", and PROTOCOL.sshsig of OpenSSH.
 """
@@ -11,17 +11,19 @@ from pathlib import Path
 
 from sealift.errors import SealiftError
 
-NAMESPACE = "sealift"
+NAMESPACE = "sealift"  # bundles
+HAVE_NAMESPACE = "sealift-have"  # have-lists: who may sign those may not sign bundles
 
 
-def sign(content: bytes, key: Path) -> bytes:
+def sign(content: bytes, key: Path, namespace: str = NAMESPACE) -> bytes:
     """Sign bytes.
 
     + key: OpenSSH private key, or the public half of one that an agent or token holds
+    + namespace: what the signature is good for
 
     Raises SealiftError where ssh-keygen does not.
     """
-    result = _ssh_keygen(content, "-Y", "sign", "-f", str(key), "-n", NAMESPACE)
+    result = _ssh_keygen(content, "-Y", "sign", "-f", str(key), "-n", namespace)
     if result.returncode != 0:
         raise SealiftError(
             f"{key}: cannot sign with it: {_said(result)}. Make one with ssh-keygen -t ed25519."
@@ -29,16 +31,24 @@ def sign(content: bytes, key: Path) -> bytes:
     return result.stdout
 
 
-def verify(content: bytes, signature: bytes, allowed_signers: Path) -> str:
-    """Check a signature against the site's list, and say who made it.
+def verify(
+    content: bytes,
+    signature: bytes,
+    allowed_signers: Path,
+    namespace: str = NAMESPACE,
+    where: str = "index.json",
+) -> str:
+    """Check a signature against a list of allowed signers, and say who made it.
 
     + content: what was signed
     + allowed_signers: lines of `NAME namespaces="sealift" ssh-ed25519 KEY`
+    + namespace: what the signature must be good for
+    + where: the file that was signed, for messages; the signature lies beside it as `.sig`
 
     Raises SealiftError where the signer is not on the list, or the content is not what was signed.
     """
     if not allowed_signers.is_file():
-        raise SealiftError(f"{allowed_signers}: not found, expected the site's list of allowed signers.")
+        raise SealiftError(f"{allowed_signers}: not found, expected a list of allowed signers.")
     with tempfile.NamedTemporaryFile(prefix="sealift-", suffix=".sig") as file:
         file.write(signature)
         file.flush()
@@ -46,21 +56,22 @@ def verify(content: bytes, signature: bytes, allowed_signers: Path) -> str:
         principals = found.stdout.decode(errors="replace").splitlines()
         if found.returncode != 0 or not principals:
             raise SealiftError(
-                f"index.json.sig: {_said(found)}: nobody in {allowed_signers} made it. "
-                "Refuse this bundle, or add the signer's key to the list after checking it by another way."
+                f"{where}.sig: {_said(found)}: nobody in {allowed_signers} made it. "
+                "Refuse it, or add the signer's key to the list after checking it by another way."
             )
         last = found
         for principal in principals:
             last = _ssh_keygen(
                 content,
                 *("-Y", "verify", "-f", str(allowed_signers), "-I", principal),
-                *("-n", NAMESPACE, "-s", file.name),
+                *("-n", namespace, "-s", file.name),
             )
             if last.returncode == 0:
                 return principal
     raise SealiftError(
-        f"index.json: {_said(last)}: signed by {', '.join(principals)}, but not with this content. "
-        "It was altered or damaged: copy the bundle again from its source."
+        f"{where}: {_said(last)}: signed by {', '.join(principals)}, but not with this content, "
+        f"or the list does not allow them {namespace}. "
+        "If it was altered or damaged, copy it again from its source."
     )
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from pyinfra.api import FactBase
 
+from sealift.facts.foreign import foreign
+
 # deb-triggers(5), dpkg-query(1): the second letter of an abbreviated status is the package's state.
 # n: not installed, c: only its configuration is left, i: installed.
 _SETTLED = frozenset("nci")
@@ -31,6 +33,7 @@ class InstalledPackages(FactBase[DpkgState]):
             "find /var/lib/dpkg/updates -type f -name '[0-9]*' -printf 'journal\\n'"
         )
 
+    @foreign
     def process(self, output: list[str]) -> DpkgState:
         """Read `STATUS<tab>PACKAGE<tab>VERSION` lines, then one line for each file of the journal."""
         rows = [line.split("\t") for line in output if line != "journal"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from pyinfra.api import FactBase
 
+from sealift.facts.foreign import foreign
 from sealift.fleet.generation import SPEC_LABEL
 
 _CONTAINER = (
@@ -60,6 +61,7 @@ class ComposeContainers(FactBase[tuple[Container, ...]]):
             f' for file in {files}; do if [ -f "$file" ]; then sha256sum "$file"; fi; done; done'
         )
 
+    @foreign
     def process(self, output: list[str]) -> tuple[Container, ...]:
         """Read JSON lines, each followed by the lines of `sha256sum`."""
         containers: list[dict[str, str]] = []

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 
 from pyinfra.api import FactBase
 
+from sealift.facts.foreign import foreign
+
 DAEMON_JSON = "/etc/docker/daemon.json"
 CONTAINERD_TOML = "/etc/containerd/config.toml"
 
@@ -50,6 +52,7 @@ class Daemon(FactBase[DaemonState]):
             f"if [ -e {configuration} ]; then stat -c 'Configured=%.6Z' {configuration}; fi"
         )
 
+    @foreign
     def process(self, output: list[str]) -> DaemonState:
         """Read `KEY=VALUE` lines."""
         values = dict(line.split("=", 1) for line in output)

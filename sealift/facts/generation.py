@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pyinfra.api import FactBase
 
+from sealift.facts.foreign import foreign
 from sealift.fleet.host_paths import GENERATIONS
 
 
@@ -26,6 +27,7 @@ class GenerationFiles(FactBase[dict[str, tuple[str, str]]]):
             " find . -printf 'entry\\t%P\\t%m\\t%y\\n' && find . -type f -exec sha256sum {} +; fi"
         )
 
+    @foreign
     def process(self, output: list[str]) -> dict[str, tuple[str, str]]:
         """Read the lines of `find`, then those of `sha256sum`, which start with the digest."""
         found = {}

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from pyinfra.api import FactBase
 
+from sealift.facts.foreign import foreign
+
 CONTAINERD = "io.containerd.snapshotter.v1"
 
 _IMAGE = '{"id":{{json .Id}},"names":{{json .RepoTags}},"layers":{{json .RootFS.Layers}}}'
@@ -39,6 +41,7 @@ class Images(FactBase[ImageStore]):
             f" | xargs -r docker image inspect --format '{_IMAGE}'; fi"
         )
 
+    @foreign
     def process(self, output: list[str]) -> ImageStore:
         """Read JSON lines."""
         status = json.loads(output[0]) or []

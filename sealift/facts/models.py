@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from pyinfra.api import FactBase
 
+from sealift.facts.foreign import foreign
 from sealift.fleet.host_paths import BLOBS, MODELS
 
 VERIFIED = 1.0  # the modification time of a blob whose content was compared with its name
@@ -44,6 +45,7 @@ class Models(FactBase[ModelStore]):
             f"if cd {MODELS}/manifests 2>/dev/null; then find . -type f -exec sha256sum {{}} +; fi"
         )
 
+    @foreign
     def process(self, output: list[str]) -> ModelStore:
         """Read the lines of `find`, which have tabs, and those of `sha256sum`, which have not."""
         files: dict[str, dict[str, StoredFile]] = {"store": {}, "placed": {}}

@@ -6,6 +6,8 @@ import shlex
 
 from pyinfra.api import FactBase
 
+from sealift.facts.foreign import foreign
+
 
 class TextFile(FactBase[tuple[str, str] | None]):
     """The SHA-256 of a file's content and its mode, such as ("ab12...", "644").
@@ -21,6 +23,7 @@ class TextFile(FactBase[tuple[str, str] | None]):
         quoted = shlex.quote(path)
         return f"if [ -f {quoted} ] && [ ! -L {quoted} ]; then sha256sum < {quoted}; stat -c %a {quoted}; fi"
 
+    @foreign
     def process(self, output: list[str]) -> tuple[str, str]:
         """Read the two lines: digest and mode."""
         digest, mode = output
@@ -40,6 +43,7 @@ class Links(FactBase[dict[str, str]]):
         quoted = shlex.quote(folder)
         return f"if [ -d {quoted} ]; then find {quoted} -mindepth 1 -maxdepth 1 -printf '%f\\t%l\\n'; fi"
 
+    @foreign
     def process(self, output: list[str]) -> dict[str, str]:
         """Read `NAME<tab>TARGET` lines; what is no link has an empty target."""
         return dict(line.split("\t", 1) for line in output)

@@ -76,6 +76,7 @@ def repairs(store: ModelStore, blobs: Iterable[Blob], manifest: bytes, tags: Ite
             yield f"printf %s {shlex.quote(manifest.decode())} > {MODELS}/.new-manifest"
             yield f"sync {MODELS}/.new-manifest"
             yield f"mv -T {MODELS}/.new-manifest {shlex.quote(str(place))}"
+            yield f"sync {shlex.quote(str(place.parent))}"
 
 
 def _verified(store: ModelStore, blob: Blob) -> bool:

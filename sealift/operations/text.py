@@ -36,12 +36,12 @@ def put_text(path: str, content: str, mode: str = "644", check: str | None = Non
       its place unless it exits with 0
     """
     new = f"{path}.sealift-new"
-    folder = path.rpartition("/")[0]
-    yield f"mkdir -p {shlex.quote(folder)} && install -m {mode} /dev/null {shlex.quote(new)}"
+    folder = shlex.quote(path.rpartition("/")[0])
+    yield f"mkdir -p {folder} && install -m {mode} /dev/null {shlex.quote(new)}"
     yield FileUploadCommand(io.BytesIO(content.encode()), new, remote_temp_filename=f"{new}-upload")
     if check is not None:
         yield check.format(file=shlex.quote(new))
-    yield f"sync {shlex.quote(new)} && mv -T {shlex.quote(new)} {shlex.quote(path)}"
+    yield f"sync {shlex.quote(new)} && mv -T {shlex.quote(new)} {shlex.quote(path)} && sync {folder}"
 
 
 @operation()

@@ -6,10 +6,16 @@ import hashlib
 import json
 from typing import Any
 
+import pytest
+from pyinfra.api import FactBase, FactProcessError
+
+from sealift.facts.apt import InstalledPackages
 from sealift.facts.compose import ComposeContainers, Container
+from sealift.facts.docker import Daemon
 from sealift.facts.generation import GenerationFiles
 from sealift.facts.images import CONTAINERD, Images, ImageStore, familiar
 from sealift.facts.models import Models, ModelStore, StoredFile
+from sealift.facts.text import Links, TextFile
 from sealift.operations.compose import Project, runs
 from sealift.operations.images import known_layers, load_script
 from sealift.operations.models import repairs
@@ -123,7 +129,7 @@ def test_a_blob_that_was_written_to_is_verified() -> None:
 def test_an_edited_manifest_is_written_again_and_nothing_else() -> None:
     manifests = {**WHOLE.manifests, manifest_path("chat:latest"): "edited"}
     lines = list(repairs(ModelStore(WHOLE.blobs, WHOLE.placed, manifests), MODEL, MANIFEST, TAGS))
-    assert [line.split()[0] for line in lines] == ["mkdir", "printf", "sync", "mv"]
+    assert [line.split()[0] for line in lines] == ["mkdir", "printf", "sync", "mv", "sync"]
 
 
 def test_model_files_are_read_from_find_and_sha256sum() -> None:
@@ -168,3 +174,26 @@ def test_a_project_does_not_run_when_anything_differs() -> None:
         assert not runs(GATEWAY, (Container(**{**vars(RUNNING), **change}),)), change
     assert not runs(GATEWAY, ())
     assert not runs(GATEWAY, (RUNNING, RUNNING))
+
+
+@pytest.mark.parametrize(
+    ("fact", "lines"),
+    [
+        (Images(), [""]),
+        (Images(), ["[]", "[]"]),
+        (Images(), ["[" * 100_000]),
+        (ComposeContainers(), [""]),
+        (ComposeContainers(), ["{"]),
+        (ComposeContainers(), ['{"x": 1}']),
+        (GenerationFiles(), ["\\\\ab12  ./a\\nb"]),
+        (Models(), ["\t"]),
+        (Models(), ["store\ta\tx\t1\t1"]),
+        (TextFile(), ["only one"]),
+        (Links(), ["no tab"]),
+        (Daemon(), ["no equals sign"]),
+        (InstalledPackages(), ["no tab"]),
+    ],
+)
+def test_an_answer_that_cannot_be_read_fails_its_host_only(fact: FactBase[Any], lines: list[str]) -> None:
+    with pytest.raises(FactProcessError, match="this is no answer to it"):
+        fact.process(lines)

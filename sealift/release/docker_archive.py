@@ -99,7 +99,9 @@ def _choose(image: Image, tarball: Tarball, where: str) -> _Saved:
     except (ValidationError, TypeError):
         raise SealiftError(f"{where}: is not what docker save writes. Save the image again.") from None
     if len(images) > 1:
-        images = [saved for saved in images if image.name in (saved.tags or ())]
+        # `docker save` leaves out its default registry
+        names = {image.name, image.name.removeprefix("docker.io/").removeprefix("library/")}
+        images = [saved for saved in images if names & set(saved.tags or ())]
     if len(images) != 1:
         raise SealiftError(f"{where}: does not name {image.name} once. Save that image alone.")
     return images[0]

@@ -150,6 +150,16 @@ def test_a_compressed_layer_is_refused(tmp_path: Path) -> None:
         lock_image(IMAGE, tmp_path, silent)
 
 
+@pytest.mark.parametrize("tag", [samples.IMAGE, "ollama/ollama:0.11.4"])
+def test_an_image_is_found_among_several_by_either_of_its_names(tmp_path: Path, tag: str) -> None:
+    first, second = samples.docker_files([b"one"], samples.GATEWAY), samples.docker_files([b"two"], tag)
+    second["l2/layer.tar"] = second.pop("l0/layer.tar")
+    manifest = json.loads(first["manifest.json"]) + json.loads(second["manifest.json"])
+    manifest[1]["Layers"] = ["l2/layer.tar"]
+    samples.tar(tmp_path / "image.tar", {**first, **second, "manifest.json": json.dumps(manifest).encode()})
+    assert lock_image(IMAGE, tmp_path, silent).layers == (digest_of(b"two"),)
+
+
 @pytest.mark.parametrize("manifest", [b"", b"{}", b"7", b"[]", b"[7]", b'[{"Config": 1}]', b"[" * 100_000])
 def test_a_manifest_that_is_not_dockers_is_refused(tmp_path: Path, manifest: bytes) -> None:
     samples.tar(tmp_path / "image.tar", {"manifest.json": manifest})

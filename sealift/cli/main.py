@@ -15,11 +15,11 @@ app = typer.Typer(
     name="sealift",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="""Carry a sealed release of LLM infrastructure across an air gap and roll it out over closed hosts.
-
-    Where there is internet: lock a release file, build a bundle, sign it. In the closed network: import it
-    into the depot, apply it to a fleet, verify the fleet. `make demo` does all of it once on this machine.
-    """,
+    help=(
+        "Carry a sealed release of LLM infrastructure across an air gap and roll it out over closed hosts.\n\n"
+        "Where there is internet: lock a release file, build a bundle, sign it. In the closed network: import "
+        "it into the depot, apply it to a fleet, verify the fleet. `make demo` does all of it on one machine."
+    ),
 )
 release.register(app)
 fleet.register(app)

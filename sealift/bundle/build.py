@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from sealift.bundle import debs, layout, signature
-from sealift.bundle.blobs import BlobStore, Content, digest_of
+from sealift.bundle.blobs import BlobStore, Content
+from sealift.bundle.have_list import NOTHING, HaveList
 from sealift.bundle.layout import INDEX, SIGNATURE
 from sealift.cache import cache_folder
 from sealift.errors import SealiftError
@@ -28,20 +29,34 @@ _OWN = {"index", "oci-layout", "blobs", "partial"}
 
 @dataclass(frozen=True)
 class BundleInfo:
-    """A bundle as it was built: the digest of its index, how many blobs it has and their bytes."""
+    """A bundle: the digest of its index, how many blobs it has and their bytes, and how many are carried.
+
+    A delta carries fewer than it has.
+    """
 
     digest: str
     blobs: int
     size: int
+    carried: int
+    carried_size: int
+
+    @property
+    def is_delta(self) -> bool:
+        """Whether some blobs are not carried."""
+        return self.carried < self.blobs
 
 
-def build(lock: Lock, sources: Path, out: Path, signing_key: Path, progress: Progress) -> BundleInfo:
+def build(
+    lock: Lock, sources: Path, out: Path, signing_key: Path, progress: Progress, have: HaveList = NOTHING
+) -> BundleInfo:
     """Build and sign a bundle. What is in `out` already and belongs to it is kept, all else there removed.
 
     + sources: the folder that paths in the release are relative to
     + out: its folder
     + signing_key: OpenSSH key
     + progress: told of bytes fetched and written
+    + have: blobs to leave out, because the site has them. Index, signature and digest are the same as
+      without. Manifests and the lock are carried always, so that an import can say what is missing of what
 
     Raises SealiftError where content is missing, or is not what was locked.
     """
@@ -51,24 +66,33 @@ def build(lock: Lock, sources: Path, out: Path, signing_key: Path, progress: Pro
     with locked(out, lambda: progress("waiting for another build to end", 0, 0)):
         _sweep(out)
         (out / SIGNATURE).unlink(missing_ok=True)  # half a bundle must not look like a whole one
-        _place_packages(lock, sources, store, cache, progress)
-        _place_contents(lock, sources, store, progress)
+        _place_packages(lock, have, sources, store, cache, progress)
+        _place_contents(lock, have, sources, store, progress)
         index = canonical_json({"schemaVersion": 2, "manifests": list(_manifests(lock, store))})
-        blobs = layout.read_layout(index, store).blobs()
-        store.keep_only(frozenset(blob.hex for blob, _ in blobs.values()))
+        made = layout.read_layout(index, store)
+        store.keep_only(_carried(made, have))
         write_atomically(out / "oci-layout", canonical_json({"imageLayoutVersion": "1.0.0"}))
         write_atomically(out / INDEX, index)
         write_atomically(out / SIGNATURE, signature.sign(index, signing_key))
-    return describe(index, blobs)
+    return describe(made, store)
 
 
-def describe(index: bytes, blobs: dict[str, tuple[Blob, str]]) -> BundleInfo:
+def describe(bundle: layout.Layout, store: BlobStore) -> BundleInfo:
     """Sum up a bundle.
 
-    + blobs: as `Layout.blobs` gives them
+    + store: where its blobs lie
     """
-    digest = digest_of(index).digest
-    return BundleInfo(digest, len(blobs), sum(blob.size for blob, _ in blobs.values()))
+    blobs = [blob for blob, _ in bundle.blobs().values()]
+    carried = [blob for blob in blobs if store.has(blob)]
+    sizes = (sum(blob.size for blob in some) for some in (blobs, carried))
+    return BundleInfo(bundle.digest, len(blobs), next(sizes), len(carried), next(sizes))
+
+
+def _carried(bundle: layout.Layout, have: HaveList) -> frozenset[str]:
+    """Hexadecimal digests of what a bundle carries to a site that has these blobs."""
+    tables = bundle.tables()
+    blobs = (blob for blob, _ in bundle.blobs().values())
+    return frozenset(blob.hex for blob in blobs if blob.digest in tables or blob not in have)
 
 
 def _refuse_foreign(out: Path) -> None:
@@ -88,24 +112,25 @@ def _sweep(out: Path) -> None:
 
 
 def _place_packages(
-    lock: Lock, sources: Path, store: BlobStore, cache: BlobStore, progress: Progress
+    lock: Lock, have: HaveList, sources: Path, store: BlobStore, cache: BlobStore, progress: Progress
 ) -> None:
     """Link packages out of the cache where the file system can, else copy."""
-    if all(store.has(package.blob) for package in lock.packages):
-        return
-    debs.fetch(lock, sources, cache, progress)
-    for package in lock.packages:
+    wanted = tuple(
+        package for package in lock.packages if package.blob not in have and not store.has(package.blob)
+    )
+    debs.fetch(lock.model_copy(update={"packages": wanted}), sources, cache, progress)
+    for package in wanted:
         path = cache.path(package.blob)
-        if not store.has(package.blob) and not store.link(package.blob, path):
+        if not store.link(package.blob, path):
             store.put(package.blob, Content.of_file(path), f"packages: {package.name}", lambda _: None)
 
 
-def _place_contents(lock: Lock, sources: Path, store: BlobStore, progress: Progress) -> None:
+def _place_contents(lock: Lock, have: HaveList, sources: Path, store: BlobStore, progress: Progress) -> None:
     """Copy images and models out of their tarballs, on all cores."""
     wanted = {
         blob.digest: (blob, content, owner)
         for blob, content, owner in _contents(lock, sources)
-        if not store.has(blob)
+        if blob not in have and not store.has(blob)
     }
     todo = sorted(wanted.values(), key=lambda item: -item[0].size)
     meter = Meter("writing images and models", sum(blob.size for blob, _, _ in todo), progress)
@@ -114,16 +139,16 @@ def _place_contents(lock: Lock, sources: Path, store: BlobStore, progress: Progr
             result.result()
 
 
-def _contents(lock: Lock, sources: Path) -> Iterator[tuple[Blob, Content, str]]:
-    for key, wanted in sorted(lock.release.images.items()):
-        image, saved = lock.images[key], open_image(wanted, sources)
-        if len(saved.layers) != len(image.layers):
-            raise SealiftError(f"{image.archive}: is not what was locked. Run sealift lock again.")
-        yield image.config, saved.config, image.archive
-        yield from ((*pair, image.archive) for pair in zip(image.layers, saved.layers, strict=True))
+def _contents(lock: Lock, machine: BuildMachine) -> Iterator[tuple[Blob, Callable[[], Content], str]]:
+    """Every blob of images and models, how to get at its bytes, and what it belongs to."""
+    for key, image in sorted(lock.images.items()):
+        images = image_source(lock.release.images[key], machine)
+        for blob in (image.config, *image.layers):
+            yield blob, partial(images.open, image, blob), image.name
     for name, model in sorted(lock.models.items()):
-        stored = StoredModel(name, lock.release.models[name], sources)
-        yield from ((blob, stored.content(blob), model.archive) for blob in model.blobs)
+        models = model_source(name, lock.release.models[name], machine)
+        for blob in model.blobs:
+            yield blob, partial(models.open, model, blob), name
 
 
 def _manifests(lock: Lock, store: BlobStore) -> Iterator[dict[str, Any]]:

@@ -34,6 +34,9 @@ class HaveList(Frozen):
         return self.blobs.get(blob.hex) == blob.size
 
 
+NOTHING = HaveList(releases={}, blobs={})
+
+
 def write_signed(have: HaveList, path: Path, key: Path) -> int:
     """Write a have-list and, beside it as `.sig`, its signature; give the list's bytes.
 

@@ -93,6 +93,14 @@ class Layout:
                 return entry
         raise SealiftError(f"bundle: has no entry named {ref}. Was it made by `sealift build`?")
 
+    def tables(self) -> frozenset[str]:
+        """Digests of what must be read to know what else there is: the manifests and the lock.
+
+        Raises SealiftError where the bundle has no lock.
+        """
+        lock = self.entry(RELEASE_REF).manifest.config.digest
+        return frozenset({*(entry.descriptor.digest for entry in self.entries), lock})
+
     def blobs(self) -> dict[str, tuple[Blob, str]]:
         """Every blob by digest, with what it belongs to.
 

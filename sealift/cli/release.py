@@ -12,6 +12,7 @@ from rich.table import Table
 
 from sealift.bundle.blobs import BlobStore
 from sealift.bundle.build import BundleInfo, build, describe
+from sealift.bundle.have_list import NOTHING, read_signed
 from sealift.bundle.layout import Layout, read_index, read_layout
 from sealift.cli.options import AsJson, print_json
 from sealift.cli.progress import shown
@@ -61,14 +62,25 @@ def build_bundle(
     sources: Annotated[Path, _SOURCES],
     out: Annotated[Path, typer.Option(help="Folder of the bundle.", file_okay=False)],
     key: Annotated[Path, typer.Option(help="OpenSSH key that signs the bundle.")],
+    have: Annotated[
+        Path | None, typer.Option("--for", help="A site's have-list: leave out the blobs that it has.")
+    ] = None,
+    allowed_signers: Annotated[
+        Path | None, typer.Option(help="With --for: who may sign have-lists (ssh-keygen).")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Build and sign a bundle; one that was interrupted goes on where it stopped.
 
+    With --for it is a delta: the same bundle, of which only that is carried which the site lacks.
+
     Example: sealift build releases/demo.lock --sources build/ingredients --out build/bundle --key signing_key
     """
+    if (have is None) != (allowed_signers is None):
+        raise typer.BadParameter("--for and --allowed-signers go together.")
+    had = read_signed(have, allowed_signers) if have and allowed_signers else NOTHING
     with shown() as progress:
-        info = build(load_lock(lock), sources, out, key, progress)
+        info = build(load_lock(lock), sources, out, key, progress, had)
     _print_bundle(info, out, as_json)
 
 
@@ -83,7 +95,7 @@ def inspect(
     index, store = read_index(bundle), BlobStore(bundle)
     layout = read_layout(index, store)
     found = read_lock(layout, store)
-    info = describe(index, layout.blobs())
+    info = describe(layout, store)
     if as_json:
         entries = {entry.ref: entry.descriptor.digest for entry in layout.entries}
         print_json({**_bundle_json(info), **_lock_json(found), "entries": entries})
@@ -127,8 +139,10 @@ def _print_bundle(info: BundleInfo, path: Path, as_json: bool) -> None:
     if as_json:
         print_json(_bundle_json(info))
         return
-    summary = f"{path}: {info.blobs} blobs, {decimal(info.size)}\n{info.digest}"
-    Console(highlight=False, markup=False).print(summary, soft_wrap=True)
+    summary = f"{path}: {info.blobs} blobs, {decimal(info.size)}"
+    if info.is_delta:
+        summary += f"; a delta, which carries {info.carried} of them, {decimal(info.carried_size)}"
+    Console(highlight=False, markup=False).print(f"{summary}\n{info.digest}", soft_wrap=True)
 
 
 def _print_import(imported: Imported, as_json: bool) -> None:
@@ -160,7 +174,8 @@ def _entries_table(layout: Layout) -> Table:
 
 
 def _bundle_json(info: BundleInfo) -> dict[str, Any]:
-    return {"digest": info.digest, "blobs": info.blobs, "bytes": info.size}
+    carried = {"carried": info.carried, "carried_bytes": info.carried_size}
+    return {"digest": info.digest, "blobs": info.blobs, "bytes": info.size, **carried}
 
 
 def _lock_json(found: Lock) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sealift.bundle.blobs import BlobStore
@@ -27,6 +27,9 @@ from sealift.release.types import Lock
 _REFERENCE = re.compile(
     r"([a-z0-9][a-z0-9.-]{0,62})(?::([A-Za-z0-9][A-Za-z0-9.+~_-]{0,62})|@(sha256:[0-9a-f]{64}))"
 )
+# apt refuses a date that is ahead of its host by more than Acquire::Max-FutureTime, 10 s; preflight lets a
+# host's clock be minutes behind. Source: apt.conf(5).
+_BACKDATED = timedelta(days=1)
 _REPOSITORY_FILES = ("key.asc", "InRelease", "Packages")
 
 
@@ -129,7 +132,7 @@ def sign_repository(depot: Depot, stored: StoredRelease) -> SignedRepository:
     key = repository.site_key(depot.path / "apt-key.pgp")
     files = [folder / name for name in _REPOSITORY_FILES]
     if not all(file.is_file() for file in files) or files[0].read_bytes() != repository.certificate(key):
-        made = repository.sign(stored.lock, key, datetime.now(UTC))
+        made = repository.sign(stored.lock, key, datetime.now(UTC) - _BACKDATED)
         # the key last: where it is the site's, so is the signature
         for file, content in zip(reversed(files), (made.packages, made.inrelease, made.key), strict=True):
             write_atomically(file, content)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -260,6 +262,10 @@ def test_a_new_key_of_the_site_signs_at_the_next_import(site: Site, bundle: Path
     depot = Depot(site.sources.parent / "depot")
     before = sign_repository(depot, first)
     assert sign_repository(depot, first) == before
+    date = re.search(r"^Date: (.*) UTC$", before.inrelease.decode(), re.MULTILINE)
+    assert date is not None
+    signed = datetime.strptime(date[1], "%a, %d %b %Y %H:%M:%S").replace(tzinfo=UTC)
+    assert signed < datetime.now(UTC) - timedelta(hours=1)  # a host's clock may be behind
     (depot.path / "apt-key.pgp").unlink()
     after = sign_repository(depot, _import(site, bundle).stored)
     assert after.key != before.key

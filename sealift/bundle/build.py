@@ -139,16 +139,16 @@ def _place_contents(lock: Lock, have: HaveList, sources: Path, store: BlobStore,
             result.result()
 
 
-def _contents(lock: Lock, machine: BuildMachine) -> Iterator[tuple[Blob, Callable[[], Content], str]]:
-    """Every blob of images and models, how to get at its bytes, and what it belongs to."""
-    for key, image in sorted(lock.images.items()):
-        images = image_source(lock.release.images[key], machine)
-        for blob in (image.config, *image.layers):
-            yield blob, partial(images.open, image, blob), image.name
+def _contents(lock: Lock, sources: Path) -> Iterator[tuple[Blob, Content, str]]:
+    for key, wanted in sorted(lock.release.images.items()):
+        image, saved = lock.images[key], open_image(wanted, sources)
+        if len(saved.layers) != len(image.layers):
+            raise SealiftError(f"{image.archive}: is not what was locked. Run sealift lock again.")
+        yield image.config, saved.config, image.archive
+        yield from ((*pair, image.archive) for pair in zip(image.layers, saved.layers, strict=True))
     for name, model in sorted(lock.models.items()):
-        models = model_source(name, lock.release.models[name], machine)
-        for blob in model.blobs:
-            yield blob, partial(models.open, model, blob), name
+        stored = StoredModel(name, lock.release.models[name], sources)
+        yield from ((blob, stored.content(blob), model.archive) for blob in model.blobs)
 
 
 def _manifests(lock: Lock, store: BlobStore) -> Iterator[dict[str, Any]]:

@@ -6,11 +6,12 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+from uuid import uuid4
 
 from sealift.errors import SealiftError
 from sealift.files import sync_folder
@@ -80,6 +81,28 @@ def hash_content(content: Content, note: Callable[[int], None]) -> Blob:
     return Blob(digest=f"sha256:{digest.hexdigest()}", size=content.size)
 
 
+def verified(content: Content, blob: Blob, where: str) -> Iterator[bytes]:
+    """The bytes of a blob, CHUNK at a time, hashed on the way: the last one is given before the verdict.
+
+    + blob: what they must be
+    + where: what they belong to, for messages
+
+    Raises SealiftError naming blob and place where size or, at the end, hash differ.
+    """
+    if content.size != blob.size:
+        raise SealiftError(
+            f"{where}: {blob.digest} has {content.size} bytes, expected {blob.size}. Copy it again."
+        )
+    digest = hashlib.sha256()
+    for chunk in content.chunks():
+        digest.update(chunk)
+        yield chunk
+    if digest.hexdigest() != blob.hex:
+        raise SealiftError(
+            f"{where}: {blob.digest} is damaged, its content is sha256:{digest.hexdigest()}. Copy it again."
+        )
+
+
 class BlobStore:
     """Blobs below `ROOT/blobs/sha256`. One that is there with its size is whole: names are given last."""
 
@@ -112,27 +135,33 @@ class BlobStore:
 
         Raises SealiftError naming blob and place where size or hash differ; nothing is kept then.
         """
-        if content.size != blob.size:
-            raise SealiftError(
-                f"{where}: {blob.digest} has {content.size} bytes, expected {blob.size}. Copy it again."
-            )
-        with self._arriving(blob) as file:
-            digest = hashlib.sha256()
-            for chunk in content.chunks():
-                digest.update(chunk)
+        with self._arriving(blob.hex, lambda: blob) as file:
+            for chunk in verified(content, blob, where):
                 file.write(chunk)
                 note(len(chunk))
-            if digest.hexdigest() != blob.hex:
-                raise SealiftError(
-                    f"{where}: {blob.digest} is damaged, its content is sha256:{digest.hexdigest()}. "
-                    "Copy it again."
-                )
+
+    def put_stream(self, chunks: Iterable[bytes]) -> Blob:
+        """Put content in whose name shows only at its end, and say that name.
+
+        Raises SealiftError where it cannot be written, and what `chunks` raises; nothing is kept then.
+        """
+        digest, size = hashlib.sha256(), 0
+
+        def named() -> Blob:
+            return Blob(digest=f"sha256:{digest.hexdigest()}", size=size)
+
+        with self._arriving(uuid4().hex, named) as file:
+            for chunk in chunks:
+                digest.update(chunk)
+                file.write(chunk)
+                size += len(chunk)
+        return named()
 
     def put_bytes(self, content: bytes) -> Blob:
         """Put small content in, and say its name."""
         blob = digest_of(content)
         if not self.has(blob):
-            with self._arriving(blob) as file:
+            with self._arriving(blob.hex, lambda: blob) as file:
                 file.write(content)
         return blob
 
@@ -164,8 +193,13 @@ class BlobStore:
             sync_folder(self.folder)
 
     @contextmanager
-    def _arriving(self, blob: Blob) -> Iterator[BinaryIO]:
-        partial = self.partial / f"{blob.hex}.{os.getpid()}"
+    def _arriving(self, temporary: str, named: Callable[[], Blob]) -> Iterator[BinaryIO]:
+        """A file that gets its name when it is whole.
+
+        + temporary: names it until then
+        + named: called at the end
+        """
+        partial = self.partial / f"{temporary}.{os.getpid()}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.partial.mkdir(parents=True, exist_ok=True)
@@ -174,7 +208,7 @@ class BlobStore:
                 file.flush()
                 os.fchmod(file.fileno(), 0o444)
                 os.fsync(file.fileno())
-            partial.replace(self.path(blob))
+            partial.replace(self.path(named()))
         except OSError as error:
             raise SealiftError(
                 f"{self.folder}: cannot be written: {error.strerror}. Mend that and run it again."

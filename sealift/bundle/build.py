@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -14,17 +14,23 @@ from sealift.bundle import debs, layout, signature
 from sealift.bundle.blobs import BlobStore, Content
 from sealift.bundle.have_list import NOTHING, HaveList
 from sealift.bundle.layout import INDEX, SIGNATURE
+from sealift.bundle.records import Records
+from sealift.bundle.sbom import make_sbom
 from sealift.cache import cache_folder
 from sealift.errors import SealiftError
 from sealift.files import canonical_json, locked, write_atomically
 from sealift.progress import Meter, Progress
-from sealift.release.docker_archive import open_image
+from sealift.release.arrivals import Arrivals
 from sealift.release.lockfile import dump_lock
-from sealift.release.ollama_archive import StoredModel, model_manifest
+from sealift.release.ollama_archive import model_manifest
+from sealift.release.source import BuildMachine
+from sealift.release.sources import image_source, model_source
 from sealift.release.types import Blob, Lock, LockedImage
 
 # first parts of the names in a bundle's folder
 _OWN = {"index", "oci-layout", "blobs", "partial"}
+
+_AT_ONCE = 4  # downloads
 
 
 @dataclass(frozen=True)
@@ -62,13 +68,19 @@ def build(
     """
     cache = BlobStore(cache_folder(os.environ))
     store = BlobStore(out)
+    records = Records(cache_folder(os.environ))
     _refuse_foreign(out)
     with locked(out, lambda: progress("waiting for another build to end", 0, 0)):
         _sweep(out)
         (out / SIGNATURE).unlink(missing_ok=True)  # half a bundle must not look like a whole one
-        _place_packages(lock, have, sources, store, cache, progress)
-        _place_contents(lock, have, sources, store, progress)
-        index = canonical_json({"schemaVersion": 2, "manifests": list(_manifests(lock, store))})
+        unread = have.without(records.lacking(lock))
+        _place_packages(lock, unread, sources, store, cache, progress)
+        _place_contents(
+            lock, unread, BuildMachine(sources, Arrivals(cache_folder(os.environ)), progress), store
+        )
+        manifests = list(_manifests(lock, store))
+        manifests.append(_sbom(lock, store, records, manifests, progress))
+        index = canonical_json({"schemaVersion": 2, "manifests": manifests})
         made = layout.read_layout(index, store)
         store.keep_only(_carried(made, have))
         write_atomically(out / "oci-layout", canonical_json({"imageLayoutVersion": "1.0.0"}))
@@ -125,30 +137,34 @@ def _place_packages(
             store.put(package.blob, Content.of_file(path), f"packages: {package.name}", lambda _: None)
 
 
-def _place_contents(lock: Lock, have: HaveList, sources: Path, store: BlobStore, progress: Progress) -> None:
-    """Copy images and models out of their tarballs, on all cores."""
+def _place_contents(lock: Lock, have: HaveList, machine: BuildMachine, store: BlobStore) -> None:
+    """Copy images and models out of where they come from, several at once."""
     wanted = {
-        blob.digest: (blob, content, owner)
-        for blob, content, owner in _contents(lock, sources)
+        blob.digest: (blob, open_blob, owner)
+        for blob, open_blob, owner in _contents(lock, machine)
         if blob not in have and not store.has(blob)
     }
     todo = sorted(wanted.values(), key=lambda item: -item[0].size)
-    meter = Meter("writing images and models", sum(blob.size for blob, _, _ in todo), progress)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for result in [pool.submit(store.put, *item, meter.add) for item in todo]:
+    meter = Meter("writing images and models", sum(blob.size for blob, _, _ in todo), machine.progress)
+
+    def place(blob: Blob, open_blob: Callable[[], Content], owner: str) -> None:
+        store.put(blob, open_blob(), owner, meter.add)
+
+    with ThreadPoolExecutor(max(_AT_ONCE, os.cpu_count() or 1)) as pool:
+        for result in [pool.submit(place, *item) for item in todo]:
             result.result()
 
 
-def _contents(lock: Lock, sources: Path) -> Iterator[tuple[Blob, Content, str]]:
+def _contents(lock: Lock, machine: BuildMachine) -> Iterator[tuple[Blob, Callable[[], Content], str]]:
+    """Every blob of images and models, how to get at its bytes, and what it belongs to."""
     for key, wanted in sorted(lock.release.images.items()):
-        image, saved = lock.images[key], open_image(wanted, sources)
-        if len(saved.layers) != len(image.layers):
-            raise SealiftError(f"{image.archive}: is not what was locked. Run sealift lock again.")
-        yield image.config, saved.config, image.archive
-        yield from ((*pair, image.archive) for pair in zip(image.layers, saved.layers, strict=True))
+        images, image = image_source(wanted, machine), lock.images[key]
+        for blob in (image.config, *image.layers):
+            yield blob, partial(images.open, image, blob), image.name
     for name, model in sorted(lock.models.items()):
-        stored = StoredModel(name, lock.release.models[name], sources)
-        yield from ((blob, stored.content(blob), model.archive) for blob in model.blobs)
+        models = model_source(name, lock.release.models[name], machine)
+        for blob in model.blobs:
+            yield blob, partial(models.open, model, blob), name
 
 
 def _manifests(lock: Lock, store: BlobStore) -> Iterator[dict[str, Any]]:
@@ -168,6 +184,18 @@ def _manifests(lock: Lock, store: BlobStore) -> Iterator[dict[str, Any]]:
     config = _descriptor(layout.LOCK_TYPE, store.put_bytes(dump_lock(lock)))
     artifact = _artifact(layout.RELEASE_TYPE, config, [empty])
     yield put_manifest(layout.RELEASE_REF, layout.OCI_MANIFEST, artifact)
+
+
+def _sbom(
+    lock: Lock, store: BlobStore, records: Records, manifests: list[dict[str, Any]], progress: Progress
+) -> dict[str, Any]:
+    """Write the SBOM, which refers to the manifests of images by digest."""
+    digests = {manifest["annotations"][layout.REF_NAME]: manifest["digest"] for manifest in manifests}
+    content = make_sbom(lock, records.read(lock, store, progress), digests)
+    empty = _descriptor(layout.OCI_EMPTY, store.put_bytes(b"{}"))
+    sbom = _descriptor(layout.SBOM_TYPE, store.put_bytes(content), {layout.TITLE: "sbom.cdx.json"})
+    artifact = _artifact(layout.SBOM_TYPE, empty, [sbom])
+    return _put_manifest(store, layout.SBOM_REF, layout.OCI_MANIFEST, artifact)
 
 
 def _put_manifest(store: BlobStore, ref: str, media_type: str, content: bytes) -> dict[str, Any]:

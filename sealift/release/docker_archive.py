@@ -1,47 +1,48 @@
-"""Images out of `docker save` tarballs: the classic form, and the newer one, which has `manifest.json` too.
+"""Images out of tarballs, plain, gzip or zstd: `docker save` of the classic store and of containerd's, OCI's.
 
-Source of the format: image/tarexport of github.com/moby/moby.
+Sources of the formats: image/tarexport of github.com/moby/moby, which writes `manifest.json` in both of its
+forms; image-layout.md of github.com/opencontainers/image-spec.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 
 from pydantic import BaseModel, Field, ValidationError
 
 from sealift.bundle.blobs import Content, digest_of, hash_content
 from sealift.errors import SealiftError
 from sealift.files import parse_json
-from sealift.progress import Meter, Progress
+from sealift.progress import Meter
+from sealift.release.compression import compression
+from sealift.release.oci import (
+    CONFIG_LIMIT,
+    LAYERS,
+    MANIFEST_LIMIT,
+    Descriptor,
+    Manifest,
+    choose,
+    parse_manifest,
+    read_diff_ids,
+)
+from sealift.release.source import BuildMachine
 from sealift.release.tarball import Tarball
-from sealift.release.types import Digest, Image, LockedImage
+from sealift.release.types import Blob, LockedImage
 
-_MANIFEST_LIMIT = 1 << 20  # bytes
-_CONFIG_LIMIT = 8 << 20  # bytes
-_LAYERS = 512
+_NESTED = 4  # indexes in indexes
 
 
 class _Saved(BaseModel):
     """An image of `manifest.json`."""
 
     config: str = Field(alias="Config")
-    layers: tuple[str, ...] = Field(alias="Layers", min_length=1, max_length=_LAYERS)
+    layers: tuple[str, ...] = Field(alias="Layers", min_length=1, max_length=LAYERS)
     tags: tuple[str, ...] | None = Field(alias="RepoTags", default=None)
 
 
-class _RootFs(BaseModel):
-    diff_ids: tuple[Digest, ...]
-
-
-class _Config(BaseModel):
-    architecture: str
-    os: str
-    rootfs: _RootFs
-
-
 @dataclass(frozen=True)
-class SavedImage:
+class _Parts:
     """Where an image's parts lie, before anything is hashed."""
 
     config: Content
@@ -49,73 +50,106 @@ class SavedImage:
     diff_ids: tuple[str, ...]
 
 
-def open_image(image: Image, sources: Path) -> SavedImage:
-    """Find an image in its tarball.
+class DockerArchive:
+    """An image in a tarball."""
 
-    + sources: the folder that `archive` is relative to
+    def __init__(self, name: str, archive: str, machine: BuildMachine) -> None:
+        """Name an image; nothing is read yet.
 
-    Raises SealiftError where the tarball is not what `docker save` writes, or is for another machine.
-    """
-    tarball = Tarball(sources / image.archive)
-    where = f"{tarball.path}: manifest.json"
-    saved = _choose(image, tarball, where)
-    config = _parse_config(tarball, saved.config)
-    if len(config.rootfs.diff_ids) != len(saved.layers):
-        raise SealiftError(f"{where}: its layers are not those of the config. Save the image again.")
-    if (config.os, config.architecture) != ("linux", "amd64"):
-        raise SealiftError(
-            f"{tarball.path}: is for {config.os}/{config.architecture}, expected linux/amd64. Save that one."
-        )
-    layers = tuple(tarball.find(name.removeprefix("./")) for name in saved.layers)
-    return SavedImage(tarball.find(saved.config), layers, config.rootfs.diff_ids)
+        + name: HOST/PATH:TAG
+        + archive: path below the machine's sources
+        """
+        self._name, self._archive, self._machine = name, archive, machine
+        self._shown = str(machine.sources / archive)
+
+    def lock(self) -> LockedImage:
+        """Hash an image's parts and check them against its config.
+
+        Raises SealiftError naming the layer that is not what the config says.
+        """
+        parts = self._parts
+        meter = self._meter("hashing", sum(layer.size for layer in parts.layers))
+        layers = []
+        for number, (content, diff_id) in enumerate(zip(parts.layers, parts.diff_ids, strict=True), start=1):
+            where = f"{self._shown}: layer {number}"
+            if compression(content) is not None:
+                layers.append(Blob(digest=diff_id, size=self._unpacked(content, diff_id, where).size))
+                meter.add(content.size)
+                continue
+            blob = hash_content(content, meter.add)
+            if blob.digest != diff_id:
+                raise SealiftError(
+                    f"{where}: is {blob.digest}, its config says {diff_id}. Save the image again."
+                )
+            layers.append(blob)
+        config = digest_of(b"".join(parts.config.chunks()))
+        return LockedImage(name=self._name, archive=self._archive, config=config, layers=tuple(layers))
+
+    def open(self, locked: LockedImage, blob: Blob) -> Content:
+        """Where a part's bytes lie; whoever copies them verifies them.
+
+        Raises SealiftError where this is another image than was locked.
+        """
+        parts = self._parts
+        if blob == locked.config:
+            return parts.config
+        if blob.digest not in parts.diff_ids:
+            raise SealiftError(f"{self._shown}: is not what was locked. Run sealift lock again.")
+        content = parts.layers[parts.diff_ids.index(blob.digest)]
+        if compression(content) is None:
+            return content
+        return self._unpacked(content, blob.digest, self._shown)
+
+    def _unpacked(self, content: Content, diff_id: str, where: str) -> Content:
+        return self._machine.arrivals.unpack(content, diff_id, where)
+
+    def _meter(self, doing: str, total: int) -> Meter:
+        return Meter(f"{doing} {self._archive}", total, self._machine.progress)
+
+    @cached_property
+    def _parts(self) -> _Parts:
+        path = self._machine.sources / self._archive
+        total = path.stat().st_size if path.is_file() else 0
+        plain = self._machine.arrivals.plain_tarball(path, self._meter("unpacking", total).add)
+        tarball = Tarball(plain, shown=self._shown)
+        if "manifest.json" in tarball.names():
+            config, layers = _saved(self._name, tarball, f"{self._shown}: manifest.json")
+        else:
+            config, layers = _laid_out(self._name, tarball, f"{self._shown}: index.json")
+        where = f"{self._shown}: {config}"
+        diff_ids = read_diff_ids(tarball.read(config, CONFIG_LIMIT), len(layers), where)
+        return _Parts(tarball.find(config), tuple(tarball.find(name) for name in layers), diff_ids)
 
 
-def lock_image(image: Image, sources: Path, progress: Progress) -> LockedImage:
-    """Hash an image's parts and check them against its config.
-
-    + progress: told of bytes hashed
-
-    Raises SealiftError naming the layer that is compressed or is not what the config says.
-    """
-    saved = open_image(image, sources)
-    meter = Meter(f"hashing {image.archive}", sum(layer.size for layer in saved.layers), progress)
-    layers = []
-    for number, (content, diff_id) in enumerate(zip(saved.layers, saved.diff_ids, strict=True), start=1):
-        where = f"{sources / image.archive}: layer {number}"
-        _refuse_compressed(content, where)
-        blob = hash_content(content, meter.add)
-        if blob.digest != diff_id:
-            raise SealiftError(f"{where}: is {blob.digest}, its config says {diff_id}. Save the image again.")
-        layers.append(blob)
-    config = digest_of(b"".join(saved.config.chunks()))
-    return LockedImage(name=image.name, archive=image.archive, config=config, layers=tuple(layers))
-
-
-def _choose(image: Image, tarball: Tarball, where: str) -> _Saved:
-    """The one image of the tarball, or the one of that name where there are several."""
-    parsed = parse_json(tarball.read("manifest.json", _MANIFEST_LIMIT), where)
+def _saved(name: str, tarball: Tarball, where: str) -> tuple[str, tuple[str, ...]]:
+    """Config and layers of the one image of `manifest.json`, or of that name where there are several."""
+    parsed = parse_json(tarball.read("manifest.json", MANIFEST_LIMIT), where)
     try:
         images = [_Saved.model_validate(item) for item in parsed if isinstance(parsed, list)]
     except (ValidationError, TypeError):
         raise SealiftError(f"{where}: is not what docker save writes. Save the image again.") from None
     if len(images) > 1:
         # `docker save` leaves out its default registry
-        names = {image.name, image.name.removeprefix("docker.io/").removeprefix("library/")}
+        names = {name, name.removeprefix("docker.io/").removeprefix("library/")}
         images = [saved for saved in images if names & set(saved.tags or ())]
     if len(images) != 1:
-        raise SealiftError(f"{where}: does not name {image.name} once. Save that image alone.")
-    return images[0]
+        raise SealiftError(f"{where}: does not name {name} once. Save that image alone.")
+    return images[0].config, tuple(layer.removeprefix("./") for layer in images[0].layers)
 
 
-def _parse_config(tarball: Tarball, name: str) -> _Config:
-    where = f"{tarball.path}: {name}"
-    try:
-        return _Config.model_validate(parse_json(tarball.read(name, _CONFIG_LIMIT), where))
-    except ValidationError:
-        raise SealiftError(f"{where}: is not an image's config. Save the image again.") from None
+def _laid_out(name: str, tarball: Tarball, where: str) -> tuple[str, tuple[str, ...]]:
+    """Config and layers of the image that `index.json` leads to, through the manifest for our machines."""
+    content = tarball.read("index.json", MANIFEST_LIMIT)
+    for _ in range(_NESTED):
+        found = parse_manifest(content, where)
+        if isinstance(found, Manifest):
+            return _path(found.config), tuple(map(_path, found.layers))
+        entry = choose(found, name, where)
+        content = tarball.read(_path(entry), MANIFEST_LIMIT)
+        if digest_of(content).digest != entry.digest:
+            raise SealiftError(f"{where}: {entry.digest} is damaged. Save the image again.")
+    raise SealiftError(f"{where}: leads from index to index. Save the image again.")
 
 
-def _refuse_compressed(layer: Content, where: str) -> None:
-    start = b"".join(Content(layer.path, layer.offset, min(layer.size, 4)).chunks())
-    if start.startswith((b"\x1f\x8b", b"\x28\xb5\x2f\xfd")):
-        raise SealiftError(f"{where}: is compressed, expected plain tar. Save it with docker save.")
+def _path(descriptor: Descriptor) -> str:
+    return f"blobs/sha256/{descriptor.blob.hex}"

@@ -1,25 +1,29 @@
-"""Models out of a tarball of an Ollama store: `manifests/` and `blobs/`, at its top or below `models/`.
+"""Models out of an Ollama store, a folder or a tarball: `manifests/` and `blobs/`, or both below `models/`.
 
 Source of the format: server/manifest.go and server/modelpath.go of github.com/ollama/ollama.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import BaseModel, Field, ValidationError
 
 from sealift.bundle.blobs import Content, digest_of, hash_content
 from sealift.bundle.layout import OLLAMA_MANIFEST
 from sealift.errors import SealiftError
-from sealift.files import canonical_json, parse_json
-from sealift.progress import Meter, Progress
-from sealift.release.gguf import read_context_cost
+from sealift.files import canonical_json, parse_json, read_limited
+from sealift.progress import Meter
+from sealift.release.gguf import ContextCost, read_context_cost
+from sealift.release.source import BuildMachine
 from sealift.release.tarball import Tarball
-from sealift.release.types import WEIGHTS, Blob, Digest, LockedModel, MediaType, Model, ModelLayer
+from sealift.release.types import WEIGHTS, Blob, Digest, LockedModel, MediaType, ModelLayer
 
-_MANIFEST_LIMIT = 1 << 20  # bytes
+MANIFEST_LIMIT = 1 << 20  # bytes
 # Where Ollama keeps its own models, below `manifests/`.
 LIBRARY = "registry.ollama.ai/library"
 
@@ -31,8 +35,9 @@ class _Part(BaseModel):
     digest: Digest
     size: int = Field(ge=0, lt=1 << 53)
 
-    def layer(self) -> ModelLayer:
-        return ModelLayer(digest=self.digest, size=self.size, media_type=self.media_type)
+
+def _layer(part: _Part) -> ModelLayer:
+    return ModelLayer(digest=part.digest, size=part.size, media_type=part.media_type)
 
 
 class _Manifest(BaseModel):
@@ -40,89 +45,167 @@ class _Manifest(BaseModel):
     layers: tuple[_Part, ...] = Field(min_length=1, max_length=64)
 
 
-class StoredModel:
-    """A model in the tarball of a store: its parts, and where their bytes lie."""
+@dataclass(frozen=True)
+class ModelManifest:
+    """What a model consists of."""
 
-    def __init__(self, name: str, model: Model, sources: Path) -> None:
-        """Find a model.
+    config: ModelLayer
+    layers: tuple[ModelLayer, ...]
+
+
+class Files(Protocol):
+    """A store's files, in a tarball or a folder."""
+
+    def names(self) -> Iterable[str]:
+        """Every file that may be a manifest, as normal relative paths."""
+
+    def find(self, name: str) -> Content:
+        """Where a file's bytes lie. Raises SealiftError where it is missing."""
+
+    def read(self, name: str, limit: int) -> bytes:
+        """A small file's content. Raises SealiftError where it is missing, or bigger than so many bytes."""
+
+
+class StoredModel:
+    """A model in an Ollama store."""
+
+    def __init__(self, name: str, path: str, machine: BuildMachine) -> None:
+        """Name a model; nothing is read yet.
 
         + name: MODEL:TAG
-        + sources: the folder that `archive` is relative to
-
-        Raises SealiftError where the tarball does not have it.
+        + path: of a tarball of a store or of the store's folder, below the machine's sources
         """
-        self._tarball = Tarball(sources / model.archive)
-        manifest = self._find_manifest(name)
-        where = f"{self._tarball.path}: {manifest}"
-        try:
-            parsed = _Manifest.model_validate(
-                parse_json(self._tarball.read(manifest, _MANIFEST_LIMIT), where)
-            )
-        except ValidationError as error:
-            place = ".".join(map(str, error.errors()[0]["loc"]))
-            raise SealiftError(
-                f"{where}: {place} is not as Ollama writes it. Make the tarball again."
-            ) from None
-        self._root = manifest.split("manifests/", 1)[0]
-        self.config = parsed.config.layer()
-        self.layers = tuple(part.layer() for part in parsed.layers)
+        self._name, self._path, self._machine = name, path, machine
+        self._shown = str(machine.sources / path)
 
-    def _find_manifest(self, name: str) -> str:
-        path = f"manifests/{manifest_path(name)}"
-        names = set(self._tarball.names())
-        for candidate in (path, f"models/{path}"):
-            if candidate in names:
-                return candidate
-        raise SealiftError(f"{self._tarball.path}: has no model {name}. It needs {path}.")
+    def lock(self) -> LockedModel:
+        """Normalise the manifest and verify the blobs: Ollama itself never does after its download.
 
-    def content(self, blob: Blob) -> Content:
-        """Where a blob's bytes lie, its size checked.
+        Raises SealiftError naming what is missing or damaged.
+        """
+        manifest, parts = self._manifest, (self._manifest.config, *self._manifest.layers)
+        meter = Meter(f"hashing {self._path}", sum(part.size for part in parts), self._machine.progress)
+        for part in parts:
+            self._verify(part, meter)
+        content = self._content(weights_of(manifest, f"{self._shown}: {self._name}"))
+        cost = read_context_cost(content, f"{self._path}: {self._name}")
+        return lock_manifest(manifest, cost, self._path)
+
+    def open(self, locked: LockedModel, blob: Blob) -> Content:  # noqa: ARG002 - as ModelSource has it
+        """Where a blob's bytes lie; whoever copies them verifies them.
 
         Raises SealiftError where it is missing.
         """
-        content = self._tarball.find(f"{self._root}blobs/sha256-{blob.hex}")
+        return self._content(blob)
+
+    def _verify(self, blob: Blob, meter: Meter) -> None:
+        found = hash_content(self._content(blob), meter.add)
+        if found.digest != blob.digest:
+            raise SealiftError(
+                f"{self._shown}: {blob.digest} is damaged, its content is {found.digest}. "
+                "Pull the model again, and make the tarball again if it is one."
+            )
+
+    def _content(self, blob: Blob) -> Content:
+        content = self._files.find(f"{self._root}blobs/sha256-{blob.hex}")
         if content.size != blob.size:
             raise SealiftError(
-                f"{self._tarball.path}: {blob.digest} has {content.size} bytes, "
-                f"its manifest says {blob.size}. Make the tarball again."
+                f"{self._shown}: {blob.digest} has {content.size} bytes, expected {blob.size}. "
+                "Pull the model again, and make the tarball again if it is one."
             )
         return content
 
-    def verify(self, blob: Blob, meter: Meter) -> None:
-        """Hash a blob: Ollama itself never does after its download.
+    @cached_property
+    def _manifest(self) -> ModelManifest:
+        path = f"{self._root}manifests/{manifest_path(self._name)}"
+        return parse_manifest(self._files.read(path, MANIFEST_LIMIT), f"{self._shown}: {path}")
 
-        Raises SealiftError where it is damaged.
+    @cached_property
+    def _root(self) -> str:
+        path = f"manifests/{manifest_path(self._name)}"
+        names = set(self._files.names())
+        for root in ("", "models/"):
+            if root + path in names:
+                return root
+        raise SealiftError(f"{self._shown}: has no model {self._name}. It needs {path}.")
+
+    @cached_property
+    def _files(self) -> Files:
+        path = self._machine.sources / self._path
+        if path.is_dir():
+            return Folder(path)
+        total = path.stat().st_size if path.is_file() else 0
+        meter = Meter(f"unpacking {self._path}", total, self._machine.progress)
+        return Tarball(self._machine.arrivals.plain_tarball(path, meter.add), shown=self._shown)
+
+
+class Folder:
+    """An Ollama store on this machine, such as ~/.ollama/models."""
+
+    def __init__(self, path: Path) -> None:
+        """Name the folder; nothing is read yet."""
+        self._path = path
+
+    def names(self) -> Iterable[str]:
+        """Every manifest."""
+        for root in ("", "models/"):
+            for path in (self._path / root / "manifests").rglob("*"):
+                yield path.relative_to(self._path).as_posix()
+
+    def find(self, name: str) -> Content:
+        """Where a file's bytes lie.
+
+        Raises SealiftError where it is missing, or is a link.
         """
-        found = hash_content(self.content(blob), meter.add)
-        if found.digest != blob.digest:
-            raise SealiftError(
-                f"{self._tarball.path}: {blob.digest} is damaged, its content is {found.digest}. "
-                "Pull the model again and make the tarball again."
-            )
+        return Content.of_file(self._path / name)
+
+    def read(self, name: str, limit: int) -> bytes:
+        """A small file's content.
+
+        Raises SealiftError where it is missing, or bigger than `limit` bytes.
+        """
+        return read_limited(self._path / name, limit)
 
 
-def lock_model(name: str, model: Model, sources: Path, progress: Progress) -> LockedModel:
-    """Pin a model: normalise its manifest and verify its blobs.
+def parse_manifest(content: bytes, where: str) -> ModelManifest:
+    """Parse a manifest as Ollama or its registry wrote it, leaving out all that is not of the model.
 
-    + name: MODEL:TAG
-    + progress: told of bytes hashed
+    + where: what it is, for messages
 
-    Raises SealiftError naming what is missing or damaged.
+    Raises SealiftError where it is none.
     """
-    stored = StoredModel(name, model, sources)
-    parts = (stored.config, *stored.layers)
-    meter = Meter(f"hashing {model.archive}", sum(part.size for part in parts), progress)
-    for part in parts:
-        stored.verify(part, meter)
-    weights = next((layer for layer in stored.layers if layer.media_type == WEIGHTS), None)
-    if weights is None:
-        raise SealiftError(f"{sources / model.archive}: {name} has no weights. Is it a cloud model?")
-    cost = read_context_cost(stored.content(weights), f"{model.archive}: {name}")
+    try:
+        parsed = _Manifest.model_validate(parse_json(content, where))
+    except ValidationError as error:
+        place = ".".join(map(str, error.errors()[0]["loc"])) or "the whole"
+        raise SealiftError(
+            f"{where}: {place} is not as Ollama writes it. Pull or make the model again."
+        ) from None
+    return ModelManifest(_layer(parsed.config), tuple(map(_layer, parsed.layers)))
+
+
+def weights_of(manifest: ModelManifest, where: str) -> ModelLayer:
+    """The layer with the weights.
+
+    Raises SealiftError where there is none.
+    """
+    for layer in manifest.layers:
+        if layer.media_type == WEIGHTS:
+            return layer
+    raise SealiftError(f"{where}: has no weights. Is it a cloud model?")
+
+
+def lock_manifest(manifest: ModelManifest, cost: ContextCost, archive: str | None) -> LockedModel:
+    """Pin a model.
+
+    + cost: what its weights' header says
+    + archive: the path below the sources folder that it is out of, if it is
+    """
     return LockedModel(
-        archive=model.archive,
-        manifest=digest_of(_manifest_bytes(stored.config, stored.layers)),
-        config=stored.config,
-        layers=stored.layers,
+        archive=archive,
+        manifest=digest_of(_manifest_bytes(manifest.config, manifest.layers)),
+        config=manifest.config,
+        layers=manifest.layers,
         kv_bytes_per_token=cost.kv_bytes_per_token,
         context_length=cost.context_length,
     )

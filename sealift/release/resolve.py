@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from sealift.cache import cache_folder
 from sealift.errors import SealiftError
 from sealift.progress import Progress
 from sealift.release.apt import lock_packages
-from sealift.release.docker_archive import lock_image
-from sealift.release.ollama_archive import lock_model
+from sealift.release.arrivals import Arrivals
+from sealift.release.source import BuildMachine
+from sealift.release.sources import image_source, model_source
 from sealift.release.types import Lock, LockedModel, Release
 
 _Asked = ParamSpec("_Asked")
@@ -25,6 +28,7 @@ def resolve(release: Release, sources: Path, progress: Progress) -> Lock:
 
     Raises SealiftError with a line per mistake.
     """
+    machine = BuildMachine(sources, Arrivals(cache_folder(os.environ)), progress)
     mistakes: list[str] = []
 
     def attempt(find: Callable[_Asked, _Found], *args: _Asked.args, **kwargs: _Asked.kwargs) -> _Found | None:
@@ -35,10 +39,10 @@ def resolve(release: Release, sources: Path, progress: Progress) -> Lock:
             return None
 
     images = {
-        key: attempt(lock_image, image, sources, progress) for key, image in sorted(release.images.items())
+        key: attempt(image_source(image, machine).lock) for key, image in sorted(release.images.items())
     }
     models = {
-        name: attempt(lock_model, name, model, sources, progress)
+        name: attempt(model_source(name, model, machine).lock)
         for name, model in sorted(release.models.items())
     }
     known = {name: model for name, model in models.items() if model is not None}

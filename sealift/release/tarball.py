@@ -32,12 +32,18 @@ class _Extension:
 class Tarball:
     """An index of a plain tar file: names to ranges of bytes. Nothing is ever written to disk by name."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, of_root: bool = False, shown: str | None = None) -> None:
         """Read all headers.
+
+        + path: where it lies
+        + shown: what it is called in messages; default: its path
+        + of_root: it holds a root file system, as an image's layer does: links, which may be absolute there,
+          and devices are passed over
 
         Raises SealiftError where this is no plain tar file, or one that lies about sizes or names.
         """
-        self.path = path
+        self.path, self._shown = path, shown or str(path)
+        self._of_root = of_root
         self._files: dict[str, Content] = {}
         self._links: dict[str, str] = {}
         try:
@@ -46,7 +52,7 @@ class Tarball:
                 self._refuse_compressed(file)
                 self._scan(file)
         except OSError as error:
-            raise SealiftError(f"{path}: cannot be read: {error.strerror}. Check the path.") from None
+            raise SealiftError(f"{self._shown}: cannot be read: {error.strerror}. Check the path.") from None
 
     def names(self) -> tuple[str, ...]:
         """Every file and link, as normal relative paths."""
@@ -79,14 +85,14 @@ class Tarball:
         return b"".join(content.chunks())
 
     def _wrong(self, what: str, remedy: str) -> SealiftError:
-        return SealiftError(f"{self.path}: {what}. {remedy}")
+        return SealiftError(f"{self._shown}: {what}. {remedy}")
 
     def _refuse_compressed(self, file: BinaryIO) -> None:
         file.seek(0)
         magic = file.read(6)
-        for name, start in (("gzip", b"\x1f\x8b"), ("zstd", b"\x28\xb5\x2f\xfd"), ("xz", b"\xfd7zXZ")):
+        for name, start in (("bzip2", b"BZh"), ("xz", b"\xfd7zXZ")):
             if magic.startswith(start):
-                raise self._wrong(f"is compressed with {name}, expected a plain tar file", "Uncompress it.")
+                raise self._wrong(f"is compressed with {name}, expected gzip, zstd or none", "Uncompress it.")
 
     def _scan(self, file: BinaryIO) -> None:
         position, extension = 0, _Extension()
@@ -165,6 +171,8 @@ class Tarball:
         if kind in b"0\x007":
             self._files[path] = content
             self._links.pop(path, None)
+        elif self._of_root:
+            return
         elif kind in b"12":
             target = extension.link if extension.link is not None else _text(header[157:257])
             base = posixpath.dirname(path) if kind == b"2" else ""

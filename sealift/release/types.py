@@ -74,17 +74,28 @@ class Packages(Frozen):
     gpu: tuple[PackageName, ...] = ()
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class Image(Frozen):
-    """A container image, out of a `docker save` tarball below the sources folder."""
+    """A container image, out of a tarball below the sources folder.
+
+    `docker save` of the classic form and of OCI's, plain, gzip or zstd.
+    """
 
     name: ImageName
     archive: SourcePath
 
 
 class Model(Frozen):
-    """A model, out of a tarball of an Ollama store (`blobs/` and `manifests/`) below the sources folder."""
+    """A model, out of an Ollama store (`blobs/` and `manifests/`) below the sources folder.
 
-    archive: SourcePath
+    A tarball of the store, plain, gzip or zstd, or the store's own folder, which may be a link to it.
+    """
+
+    archive: SourcePath | None = Field(default=None, exclude_if=_is_none)
+    store: SourcePath | None = Field(default=None, exclude_if=_is_none)
 
 
 class Role(Frozen):
@@ -161,7 +172,9 @@ class ModelLayer(Blob):
 class LockedModel(Frozen):
     """A model: Ollama's manifest, normalised to JSON without local paths, and the blobs it names."""
 
-    archive: SourcePath
+    archive: SourcePath | None = Field(
+        default=None, exclude_if=_is_none, description="or store: the path that it is out of, if it is"
+    )
     manifest: Blob
     config: ModelLayer
     layers: tuple[ModelLayer, ...]

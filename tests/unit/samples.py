@@ -14,9 +14,10 @@ from typing import Any
 
 from sealift.bundle.blobs import digest_of
 from sealift.progress import silent
-from sealift.release.docker_archive import lock_image
-from sealift.release.ollama_archive import lock_model
-from sealift.release.types import Lock, LockedPackage, Release
+from sealift.release.arrivals import Arrivals
+from sealift.release.source import BuildMachine
+from sealift.release.sources import image_source, model_source
+from sealift.release.types import Image, Lock, LockedImage, LockedModel, LockedPackage, Model, Release
 
 IMAGE = "docker.io/ollama/ollama:0.11.4"
 GATEWAY = "docker.io/envoyproxy/envoy:v1.36.2"
@@ -138,6 +139,18 @@ def package(name: str, content: bytes, version: str = "1:2.0-1", **more: Any) ->
     return LockedPackage.model_validate({**fields, **more})
 
 
+def machine(sources: Path) -> BuildMachine:
+    return BuildMachine(sources, Arrivals(sources / "cache"), silent)
+
+
+def lock_image(image: Image, sources: Path) -> LockedImage:
+    return image_source(image, machine(sources)).lock()
+
+
+def lock_model(name: str, model: Model, sources: Path) -> LockedModel:
+    return model_source(name, model, machine(sources)).lock()
+
+
 @dataclass(frozen=True)
 class Site:
     """Everything that a build and an import need, in one folder."""
@@ -160,8 +173,8 @@ def site(folder: Path) -> Site:
     lock = Lock(
         release=wanted,
         packages=(package("hello", b"a package"),),
-        images={key: lock_image(image, sources, silent) for key, image in wanted.images.items()},
-        models={MODEL: lock_model(MODEL, wanted.models[MODEL], sources, silent)},
+        images={key: lock_image(image, sources) for key, image in wanted.images.items()},
+        models={MODEL: lock_model(MODEL, wanted.models[MODEL], sources)},
     )
     key = signing_key(folder / "signing_key")
     allowed = folder / "allowed_signers"

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import json
+import lzma
 import struct
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from sealift.bundle.blobs import Content, digest_of
 from sealift.errors import SealiftError
-from sealift.progress import silent
-from sealift.release.docker_archive import lock_image
 from sealift.release.gguf import read_context_cost
-from sealift.release.ollama_archive import lock_model, model_manifest
+from sealift.release.oci import INDEX_TYPES, MANIFEST_TYPES
+from sealift.release.ollama_archive import model_manifest
+from sealift.release.sources import image_source
 from sealift.release.tarball import Tarball
 from sealift.release.types import Image, Model
 from tests.unit import samples
+from tests.unit.samples import lock_image, lock_model
 
 IMAGE = Image(name=samples.IMAGE, archive="image.tar")
 MODEL = Model(archive="model.tar")
@@ -107,11 +111,11 @@ def test_every_truncation_of_a_tarball_is_refused(tmp_path: Path) -> None:
             Tarball(tmp_path / "t.tar")
 
 
-@pytest.mark.parametrize("content", [gzip.compress(b"x"), b"\x28\xb5\x2f\xfd" + bytes(600)])
-def test_a_compressed_tarball_is_refused_with_a_remedy(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize("content", [lzma.compress(b"x"), bz2.compress(b"x")])
+def test_a_tarball_of_another_compression_is_refused_with_a_remedy(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "t.tar").write_bytes(content)
     with pytest.raises(
-        SealiftError, match=r"is compressed with \w+, expected a plain tar file. Uncompress it."
+        SealiftError, match=r"is compressed with \w+, expected gzip, zstd or none. Uncompress it."
     ):
         Tarball(tmp_path / "t.tar")
 
@@ -120,7 +124,7 @@ def test_an_image_is_locked_with_its_id_and_layers(tmp_path: Path) -> None:
     layers = [samples.layer(b"one"), samples.layer(b"two")]
     files = samples.docker_files(layers)
     samples.tar(tmp_path / "image.tar", files)
-    locked = lock_image(IMAGE, tmp_path, silent)
+    locked = lock_image(IMAGE, tmp_path)
     config = next(content for name, content in files.items() if name.endswith(".json") and len(name) > 60)
     assert locked.image_id == digest_of(config).digest
     assert locked.layers == tuple(map(digest_of, layers))
@@ -131,7 +135,7 @@ def test_a_layer_saved_as_a_link_to_another_is_followed(tmp_path: Path) -> None:
     files = samples.docker_files([layer, layer])
     del files["l1/layer.tar"]
     samples.tar(tmp_path / "image.tar", files, {"l1/layer.tar": "../l0/layer.tar"})
-    assert lock_image(IMAGE, tmp_path, silent).layers == (digest_of(layer),) * 2
+    assert lock_image(IMAGE, tmp_path).layers == (digest_of(layer),) * 2
 
 
 def test_a_layer_that_is_not_what_the_config_says_is_named(tmp_path: Path) -> None:
@@ -139,15 +143,84 @@ def test_a_layer_that_is_not_what_the_config_says_is_named(tmp_path: Path) -> No
     files["l1/layer.tar"] = samples.layer(b"TWO")
     samples.tar(tmp_path / "image.tar", files)
     with pytest.raises(SealiftError, match="layer 2: is sha256:"):
-        lock_image(IMAGE, tmp_path, silent)
+        lock_image(IMAGE, tmp_path)
 
 
-def test_a_compressed_layer_is_refused(tmp_path: Path) -> None:
-    files = samples.docker_files([samples.layer(b"one")])
-    files["l0/layer.tar"] = gzip.compress(files["l0/layer.tar"])
+@pytest.mark.parametrize("compress", [gzip.compress, zstandard.compress])
+def test_compression_changes_nothing_about_an_image(
+    tmp_path: Path, compress: Callable[[bytes], bytes]
+) -> None:
+    layers = [samples.layer(b"one"), samples.layer(b"two")]
+    files = samples.docker_files(layers)
     samples.tar(tmp_path / "image.tar", files)
-    with pytest.raises(SealiftError, match="layer 1: is compressed"):
-        lock_image(IMAGE, tmp_path, silent)
+    plain = lock_image(IMAGE, tmp_path)
+    (tmp_path / "image.tar").write_bytes(compress((tmp_path / "image.tar").read_bytes()))
+    assert lock_image(IMAGE, tmp_path) == plain
+    files["l1/layer.tar"] = compress(layers[1])
+    samples.tar(tmp_path / "image.tar", files)
+    assert lock_image(IMAGE, tmp_path) == plain
+    source = image_source(IMAGE, samples.machine(tmp_path))
+    opened = [b"".join(source.open(plain, blob).chunks()) for blob in plain.layers]
+    assert opened == layers
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, zstandard.compress])
+def test_damaged_compression_is_refused_and_nothing_is_kept(
+    tmp_path: Path, compress: Callable[[bytes], bytes]
+) -> None:
+    files = samples.docker_files([samples.layer(bytes(range(256)) * 100)])
+    whole = compress(files["l0/layer.tar"])
+    for length in range(8, len(whole), 41):
+        files["l0/layer.tar"] = whole[:length]
+        samples.tar(tmp_path / "image.tar", files)
+        with pytest.raises(SealiftError, match=r"layer 1: is (damaged|sha256:)"):
+            lock_image(IMAGE, tmp_path)
+    assert list((tmp_path / "cache/blobs/sha256").iterdir()) == []
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, zstandard.compress])
+def test_a_decompression_bomb_is_refused(tmp_path: Path, compress: Callable[[bytes], bytes]) -> None:
+    files = samples.docker_files([samples.layer(b"one")])
+    files["l0/layer.tar"] = compress(bytes(200 << 20))
+    samples.tar(tmp_path / "image.tar", files)
+    with pytest.raises(SealiftError, match=r"layer 1: grows to more than 200 times its \d+ bytes"):
+        lock_image(IMAGE, tmp_path)
+
+
+def _oci_files(layers: list[bytes], platforms: tuple[str, ...] = ("amd64",)) -> dict[str, bytes]:
+    """An OCI layout with gzipped layers and an image per architecture, which share them."""
+    files, entries = {}, []
+
+    def add(content: bytes, media_type: str, **more: object) -> dict[str, object]:
+        blob = digest_of(content)
+        files[f"blobs/sha256/{blob.hex}"] = content
+        return {"mediaType": media_type, "digest": blob.digest, "size": blob.size, **more}
+
+    for architecture in platforms:
+        diff_ids = [digest_of(layer).digest for layer in layers]
+        config = {"architecture": architecture, "os": "linux", "rootfs": {"diff_ids": diff_ids}}
+        manifest = {
+            "schemaVersion": 2,
+            "config": add(json.dumps(config).encode(), "application/vnd.oci.image.config.v1+json"),
+            "layers": [
+                add(gzip.compress(layer, mtime=0), "application/vnd.oci.image.layer.v1.tar+gzip")
+                for layer in layers
+            ],
+        }
+        platform = {"os": "linux", "architecture": architecture}
+        entries.append(add(json.dumps(manifest).encode(), MANIFEST_TYPES[0], platform=platform))
+    inner = add(json.dumps({"schemaVersion": 2, "manifests": entries}).encode(), INDEX_TYPES[0])
+    index = json.dumps({"schemaVersion": 2, "manifests": [inner]}).encode()
+    return {**files, "index.json": index, "oci-layout": b'{"imageLayoutVersion":"1.0.0"}'}
+
+
+def test_an_oci_layout_gives_the_image_of_our_platform(tmp_path: Path) -> None:
+    layers = [samples.layer(b"one"), samples.layer(b"two")]
+    samples.tar(tmp_path / "image.tar", _oci_files(layers, ("arm64", "amd64")))
+    assert lock_image(IMAGE, tmp_path).layers == tuple(map(digest_of, layers))
+    samples.tar(tmp_path / "image.tar", _oci_files(layers, ("arm64", "s390x")))
+    with pytest.raises(SealiftError, match="for linux/amd64 once, it has linux/arm64, linux/s390x"):
+        lock_image(IMAGE, tmp_path)
 
 
 @pytest.mark.parametrize("tag", [samples.IMAGE, "ollama/ollama:0.11.4"])
@@ -157,20 +230,20 @@ def test_an_image_is_found_among_several_by_either_of_its_names(tmp_path: Path, 
     manifest = json.loads(first["manifest.json"]) + json.loads(second["manifest.json"])
     manifest[1]["Layers"] = ["l2/layer.tar"]
     samples.tar(tmp_path / "image.tar", {**first, **second, "manifest.json": json.dumps(manifest).encode()})
-    assert lock_image(IMAGE, tmp_path, silent).layers == (digest_of(b"two"),)
+    assert lock_image(IMAGE, tmp_path).layers == (digest_of(b"two"),)
 
 
 @pytest.mark.parametrize("manifest", [b"", b"{}", b"7", b"[]", b"[7]", b'[{"Config": 1}]', b"[" * 100_000])
 def test_a_manifest_that_is_not_dockers_is_refused(tmp_path: Path, manifest: bytes) -> None:
     samples.tar(tmp_path / "image.tar", {"manifest.json": manifest})
     with pytest.raises(SealiftError, match=r"manifest\.json"):
-        lock_image(IMAGE, tmp_path, silent)
+        lock_image(IMAGE, tmp_path)
 
 
 @pytest.mark.parametrize("root", ["", "models/"])
 def test_a_model_is_locked_without_local_paths(tmp_path: Path, root: str) -> None:
     samples.tar(tmp_path / "model.tar", samples.ollama_files(samples.gguf(samples.GEMMA), root))
-    locked = lock_model(samples.MODEL, MODEL, tmp_path, silent)
+    locked = lock_model(samples.MODEL, MODEL, tmp_path)
     manifest = model_manifest(locked)
     assert digest_of(manifest) == locked.manifest
     assert b"somebody" not in manifest
@@ -179,19 +252,37 @@ def test_a_model_is_locked_without_local_paths(tmp_path: Path, root: str) -> Non
     assert locked.weights == len(samples.gguf(samples.GEMMA))
 
 
+def test_a_store_is_the_same_as_folder_and_as_tarball(tmp_path: Path) -> None:
+    files = samples.ollama_files(samples.gguf(samples.GEMMA))
+    samples.tar(tmp_path / "model.tar", files)
+    (tmp_path / "model.tar.zst").write_bytes(zstandard.compress((tmp_path / "model.tar").read_bytes()))
+    for name, content in files.items():
+        path = tmp_path / "elsewhere" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    (tmp_path / "store").symlink_to("elsewhere")
+    found = [
+        lock_model(samples.MODEL, model, tmp_path).model_copy(update={"archive": None})
+        for model in (MODEL, Model(archive="model.tar.zst"), Model(store="store"))
+    ]
+    assert found[0] == found[1] == found[2]
+    with pytest.raises(SealiftError, match="has no model llama3:8b"):
+        lock_model("llama3:8b", Model(store="store"), tmp_path)
+
+
 def test_a_damaged_model_blob_is_named(tmp_path: Path) -> None:
     files = samples.ollama_files(samples.gguf(samples.GEMMA))
     name = max(files, key=lambda key: len(files[key]))
     files[name] = files[name][:-1] + b"\xff"
     samples.tar(tmp_path / "model.tar", files)
     with pytest.raises(SealiftError, match=rf"{name.rpartition('-')[2]} is damaged"):
-        lock_model(samples.MODEL, MODEL, tmp_path, silent)
+        lock_model(samples.MODEL, MODEL, tmp_path)
 
 
 def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
     samples.tar(tmp_path / "model.tar", samples.ollama_files(b"GGUF"))
     with pytest.raises(SealiftError, match="has no model llama3:8b"):
-        lock_model("llama3:8b", MODEL, tmp_path, silent)
+        lock_model("llama3:8b", MODEL, tmp_path)
 
 
 def _cost(tmp_path: Path, content: bytes) -> tuple[int, int]:

@@ -11,8 +11,8 @@ from pathlib import Path
 from demo.archive import EPOCH, ImageSettings, Member, image_config, write_docker_archive, write_tar
 from demo.images import is_kept, normalise
 from demo.nvidia import control, deb_name, packages_index
-from sealift.release.docker_archive import lock_image
 from sealift.release.types import Image
+from tests.unit.samples import lock_image
 
 SETTINGS = ImageSettings(entrypoint=("/bin/true",), command=(), ports=("80/tcp",))
 
@@ -39,7 +39,7 @@ def test_an_image_is_read_by_the_resolver_with_the_id_that_was_computed(tmp_path
     assert image_id == again
     assert (tmp_path / "image.tar").read_bytes() == (tmp_path / "again.tar").read_bytes()
 
-    locked = lock_image(Image(name=name, archive="image.tar"), tmp_path, lambda *_: None)
+    locked = lock_image(Image(name=name, archive="image.tar"), tmp_path)
     assert locked.image_id == image_id
     assert [layer.hex for layer in locked.layers] == [
         hashlib.sha256(layer.read_bytes()).hexdigest() for layer in layers

@@ -1,0 +1,49 @@
+"""What every kind of source of images and models can do, and what it is given of the build machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from sealift.bundle.blobs import Content
+from sealift.progress import Progress
+from sealift.release.arrivals import Arrivals
+from sealift.release.types import Blob, LockedImage, LockedModel
+
+
+@dataclass(frozen=True)
+class BuildMachine:
+    """Where releases are locked and built: nothing of it gets into a lock.
+
+    + sources: the folder that paths in a release are relative to
+    + arrivals: the cache
+    + progress: told of bytes hashed and downloaded
+    """
+
+    sources: Path
+    arrivals: Arrivals
+    progress: Progress
+
+
+class ImageSource(Protocol):
+    """Where a container image comes from."""
+
+    def lock(self) -> LockedImage:
+        """Pin it. Raises SealiftError naming what is missing, damaged or for another machine."""
+
+    def open(self, locked: LockedImage, blob: Blob) -> Content:
+        """Where the bytes of one of its blobs lie, fetched if need be; whoever copies them verifies them.
+
+        Raises SealiftError where the source no longer has what was locked.
+        """
+
+
+class ModelSource(Protocol):
+    """Where a model comes from."""
+
+    def lock(self) -> LockedModel:
+        """Pin it. Raises SealiftError naming what is missing or damaged."""
+
+    def open(self, locked: LockedModel, blob: Blob) -> Content:
+        """As `ImageSource.open`."""

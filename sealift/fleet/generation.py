@@ -159,6 +159,7 @@ def _gateway_inputs(settings: SiteSettings, lock: Lock) -> dict[str, object]:
         "port": settings.gateway.port,
         "listener_port": LISTENER_PORT,
         "admin_port": ADMIN_PORT,
+        "memory_limit_mib": settings.gateway.memory_limit_mib,
     }
 
 
@@ -172,6 +173,7 @@ def _envoy(render: _Renderer, settings: SiteSettings, api_keys: Mapping[str, Sec
             "key": "/etc/envoy/tls.key",
             "idle_timeout_s": settings.gateway.idle_timeout_s,
             "requests_per_minute": settings.gateway.requests_per_minute,
+            "max_connections": settings.gateway.max_connections,
             "max_request_bytes": settings.gateway.max_request_mib * 1024 * 1024,
             "client_header": CLIENT_HEADER,
             "api_keys": {client: api_keys[client].get_secret_value() for client in sorted(api_keys)},

@@ -47,6 +47,8 @@ class GatewaySettings(Frozen):
     ca: Path = Field(description="PEM of the CA that clients trust")
     max_request_mib: int = Field(default=16, ge=1, le=1024)
     requests_per_minute: int = Field(default=120, ge=1, description="of each client")
+    max_connections: int = Field(default=1000, ge=1, description="open at once, of all clients together")
+    memory_limit_mib: int = Field(default=1024, ge=64, description="of the container")
     idle_timeout_s: int = Field(
         default=300,
         ge=1,

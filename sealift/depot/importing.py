@@ -11,6 +11,7 @@ from pathlib import Path
 from sealift.bundle import signature
 from sealift.bundle.blobs import BlobStore, Content, digest_of
 from sealift.bundle.layout import INDEX, SIGNATURE, SIGNATURE_LIMIT, Layout, read_index, read_layout
+from sealift.depot.integrity import damaged
 from sealift.depot.needed import needed_blobs
 from sealift.depot.store import Depot, StoredRelease, read_lock, sign_repository
 from sealift.errors import SealiftError
@@ -18,6 +19,9 @@ from sealift.files import locked, read_limited, write_atomically
 from sealift.progress import Meter, Progress
 from sealift.release.ollama_archive import model_manifest
 from sealift.release.types import Blob, Lock
+
+_NAMED = 20  # missing blobs that a refusal names
+_Owned = tuple[Blob, str]  # a blob, and what it belongs to
 
 
 @dataclass(frozen=True)
@@ -31,11 +35,14 @@ class Imported:
 
 
 def import_bundle(depot: Depot, bundle: Path, allowed_signers: Path, progress: Progress) -> Imported:
-    """Verify a bundle and take it in. Blobs that the depot has are neither read nor copied again.
+    """Verify a bundle, whole or a delta, and take it in.
+
+    Blobs that the depot has are neither read nor copied again. A delta presumes some of them, though, which
+    nothing carried could replace: so with a delta, all that the depot has of the release is hashed first.
 
     + bundle: folder of an OCI image layout with its signature; foreign until verified
     + allowed_signers: the site's list
-    + progress: told of bytes copied
+    + progress: told of bytes hashed and copied
 
     Raises SealiftError naming what is wrong; the release is not registered then, and what was copied whole is
     kept for the next attempt.
@@ -49,7 +56,7 @@ def import_bundle(depot: Depot, bundle: Path, allowed_signers: Path, progress: P
     _check_complete(layout, lock)
     _check_agreement(layout, lock)
     with locked(depot.path, lambda: progress("waiting for another import to end", 0, 0)):
-        copied = _copy(layout, media, depot.store, progress)
+        copied = _copy(_missing(layout, media, depot.store, progress), media, depot.store, progress)
         depot.store.sweep()
         folder = depot.bundle(layout.digest)
         write_atomically(folder / SIGNATURE, proof)
@@ -91,16 +98,44 @@ def _check_agreement(layout: Layout, lock: Lock) -> None:
             raise SealiftError(f"bundle: {name} is another model than its lock says. Build it again.")
 
 
-def _copy(layout: Layout, media: BlobStore, store: BlobStore, progress: Progress) -> tuple[Blob, ...]:
-    """All blobs that are missing, on all cores: hashing is what takes the time, and it runs in parallel."""
-    missing = [(blob, owner) for blob, owner in layout.blobs().values() if not store.has(blob)]
+def _missing(layout: Layout, media: BlobStore, store: BlobStore, progress: Progress) -> list[_Owned]:
+    """What the depot lacks of a bundle. Raises SealiftError where the medium does not have all of that."""
+    owned = layout.blobs()
+    lacking = {blob.digest for blob, _ in owned.values() if not store.has(blob)}
+    left_out = {blob.digest for blob, _ in owned.values() if not os.path.lexists(media.path(blob))}
+    _refuse_incomplete([owned[digest] for digest in owned if digest in lacking & left_out], len(owned))
+    if left_out:
+        rest = (blob for blob, _ in owned.values() if blob.digest not in lacking)
+        lacking |= damaged(store, rest, "hashing what the depot has of it", progress)
+        _refuse_incomplete([owned[digest] for digest in owned if digest in lacking & left_out], len(owned))
+    return [owned[digest] for digest in owned if digest in lacking]
+
+
+def _refuse_incomplete(missing: list[_Owned], total: int) -> None:
+    if not missing:
+        return
+    size = sum(blob.size for blob, _ in missing)
+    lines = [f"  {owner}: {blob.digest} ({blob.size} bytes) is missing" for blob, owner in missing[:_NAMED]]
+    if len(missing) > _NAMED:
+        lines.append(f"  and {len(missing) - _NAMED} more")
+    raise SealiftError(
+        f"bundle: {len(missing)} of its {total} blobs, {size} bytes, are neither carried nor whole in the "
+        "depot. Nothing was imported.\n"
+        + "\n".join(lines)
+        + "\nIf it is a delta, it was built for another have-list: make a new one with sealift have, and "
+        "have the bundle built for that. If not, copy the bundle again."
+    )
+
+
+def _copy(missing: list[_Owned], media: BlobStore, store: BlobStore, progress: Progress) -> tuple[Blob, ...]:
+    """Take blobs from the medium, on all cores: hashing is what takes the time, and it runs in parallel."""
     missing.sort(key=lambda item: -item[0].size)  # the biggest first, so that no core waits for it at the end
     meter = Meter("verifying and copying", sum(blob.size for blob, _ in missing), progress)
 
-    def copy(item: tuple[Blob, str]) -> str | None:
+    def copy(item: _Owned) -> str | None:
         blob, owner = item
         try:
-            store.put(blob, _on_media(media, blob, owner), owner, meter.add)
+            store.put(blob, Content.of_file(media.path(blob)), owner, meter.add)
         except SealiftError as error:
             return str(error)
         return None
@@ -108,13 +143,6 @@ def _copy(layout: Layout, media: BlobStore, store: BlobStore, progress: Progress
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         raise_all(pool.map(copy, missing))
     return tuple(blob for blob, _ in missing)
-
-
-def _on_media(media: BlobStore, blob: Blob, owner: str) -> Content:
-    path = media.path(blob)
-    if not os.path.lexists(path):
-        raise SealiftError(f"{owner}: {blob.digest} is missing from {path.parent}. Copy the bundle again.")
-    return Content.of_file(path)
 
 
 def raise_all(errors: Iterable[str | None]) -> None:

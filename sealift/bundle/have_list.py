@@ -33,6 +33,11 @@ class HaveList(Frozen):
     def __contains__(self, blob: Blob) -> bool:
         return self.blobs.get(blob.hex) == blob.size
 
+    def without(self, digests: frozenset[str]) -> HaveList:
+        """The list without these blobs."""
+        kept = {digest: size for digest, size in self.blobs.items() if f"sha256:{digest}" not in digests}
+        return self.model_copy(update={"blobs": kept})
+
 
 NOTHING = HaveList(releases={}, blobs={})
 

@@ -31,9 +31,11 @@ OLLAMA_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 PACKAGES_TYPE = "application/vnd.sealift.packages.v1"
 RELEASE_TYPE = "application/vnd.sealift.release.v1"
 LOCK_TYPE = "application/vnd.sealift.lock.v1+json"
+SBOM_TYPE = "application/vnd.cyclonedx+json"  # registered with IANA; its version stands in the content
 DEB_TYPE = "application/vnd.debian.binary-package"
 PACKAGES_REF = "packages"
 RELEASE_REF = "release"
+SBOM_REF = "sbom"
 
 _Model = TypeVar("_Model", bound=BaseModel)
 

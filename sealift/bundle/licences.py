@@ -1,0 +1,110 @@
+"""The licences that Debian's copyright files declare, as an SBOM names them.
+
+Source of the format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/ ("DEP-5").
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import IO
+
+from sealift.errors import SealiftError
+
+COPYRIGHT_LIMIT = 1 << 20  # bytes; the longest of Debian's main are near half of that
+_AR = b"!<arch>\n"  # what a .deb begins with
+_LICENCES = 64  # of one package
+_LENGTH = 100  # characters of a name
+_FIELD = re.compile(r"^License:[ \t]*(\S[^\n]*)$", re.MULTILINE)
+# Short names of DEP-5, lower case -> SPDX identifiers. Debian's Expat is what SPDX calls MIT.
+_SPDX = {
+    "agpl-3": "AGPL-3.0-only",
+    "agpl-3+": "AGPL-3.0-or-later",
+    "bsd-2-clause": "BSD-2-Clause",
+    "bsd-3-clause": "BSD-3-Clause",
+    "bsd-4-clause": "BSD-4-Clause",
+    "cc0": "CC0-1.0",
+    "expat": "MIT",
+    "gpl-1": "GPL-1.0-only",
+    "gpl-1+": "GPL-1.0-or-later",
+    "gpl-2": "GPL-2.0-only",
+    "gpl-2+": "GPL-2.0-or-later",
+    "gpl-2.0": "GPL-2.0-only",
+    "gpl-2.0+": "GPL-2.0-or-later",
+    "gpl-3": "GPL-3.0-only",
+    "gpl-3+": "GPL-3.0-or-later",
+    "gpl-3.0": "GPL-3.0-only",
+    "gpl-3.0+": "GPL-3.0-or-later",
+    "lgpl-2": "LGPL-2.0-only",
+    "lgpl-2+": "LGPL-2.0-or-later",
+    "lgpl-2.1": "LGPL-2.1-only",
+    "lgpl-2.1+": "LGPL-2.1-or-later",
+    "lgpl-3": "LGPL-3.0-only",
+    "lgpl-3+": "LGPL-3.0-or-later",
+    "lppl-1.3c": "LPPL-1.3c",
+    "zlib": "Zlib",
+} | {name.lower(): name for name in ("Apache-2.0", "CC0-1.0", "ISC", "MIT", "MPL-1.1", "MPL-2.0")}
+
+Licences = tuple[str, ...]
+"""SPDX identifiers where there is one, else Debian's own names; sorted."""
+
+
+def declared(copyright_file: str) -> Licences:
+    """The licences that a copyright file of DEP-5's form names; none where it is of another form.
+
+    + copyright_file: its text; foreign, so bounded
+    """
+    header = copyright_file.split("\n\n", 1)[0]
+    if "\nFormat:" not in f"\n{header}":
+        return ()
+    names = {name.strip()[:_LENGTH] for name in _FIELD.findall(copyright_file)}
+    return tuple(sorted({_SPDX.get(name.lower(), name) for name in names})[:_LICENCES])
+
+
+def is_spdx(name: str) -> bool:
+    """Whether a licence's name is an identifier of SPDX's list."""
+    return name in _SPDX.values()
+
+
+def of_deb(name: str, deb: Path) -> Licences:
+    """The licences that a .deb declares.
+
+    + name: the package's
+    + deb: the file, verified
+
+    Raises SealiftError where dpkg-deb cannot unpack it.
+    """
+    return declared(_copyright_file(name, deb))
+
+
+def _copyright_file(name: str, deb: Path) -> str:
+    """A package's own copyright file, streamed out of it; empty where it has none, as where its folder of
+    documentation is a link to another package's."""
+    with deb.open("rb") as file:
+        if file.read(len(_AR)) != _AR:
+            return ""
+    with subprocess.Popen(
+        ("dpkg-deb", "--fsys-tarfile", str(deb)), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as unpack:
+        content, found = _pick(f"./usr/share/doc/{name}/copyright", _pipe(unpack))
+    # found early, unpacking ends by a broken pipe; only where nothing was found does its end tell something
+    if not found and unpack.returncode != 0:
+        raise SealiftError(f"packages: {name}: dpkg-deb cannot unpack {deb}. Is it a Debian package?")
+    return content.decode(errors="replace")
+
+
+def _pick(member: str, archive: IO[bytes]) -> tuple[bytes, bool]:
+    """Read one small file out of a stream, and close that."""
+    command = ("tar", "--extract", "--to-stdout", "--occurrence=1", "--file=-", "--", member)
+    with subprocess.Popen(command, stdin=archive, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as tar:
+        archive.close()
+        content = _pipe(tar).read(COPYRIGHT_LIMIT)
+        _pipe(tar).close()
+    return content, tar.returncode == 0 or len(content) == COPYRIGHT_LIMIT
+
+
+def _pipe(child: subprocess.Popen[bytes]) -> IO[bytes]:
+    if child.stdout is None:
+        raise ValueError("started without a pipe")
+    return child.stdout

@@ -1,0 +1,105 @@
+"""What an SBOM has to know from inside blobs: read once from each and kept by its digest.
+
+What is read follows from a blob's bytes alone. So a delta gets the SBOM of the whole bundle, though its
+machine may hold only a part of the blobs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+from sealift.bundle.blobs import BlobStore
+from sealift.bundle.layers import LayerRecords, read_layer
+from sealift.bundle.licences import Licences, of_deb
+from sealift.errors import SealiftError
+from sealift.files import canonical_json, write_atomically
+from sealift.progress import Meter, Progress
+from sealift.release.types import Blob, Frozen, Lock
+
+LICENCE = "application/vnd.ollama.image.license"
+_FORM = "sbom-1"  # of the records: another one where reading changes
+_TEXT_LIMIT = 256 << 10  # bytes of a licence or a model's config; Gemma's terms have 9 KB
+
+
+class Record(Frozen):
+    """What was read from one blob: a package's licences, a layer's records, or a small text."""
+
+    licences: Licences = ()
+    layer: LayerRecords = LayerRecords()
+    text: str = ""
+
+
+class Records:
+    """Records in a cache folder."""
+
+    def __init__(self, cache: Path) -> None:
+        """Open them.
+
+        + cache: the machine's cache folder
+        """
+        self._folder = cache / _FORM
+
+    def lacking(self, lock: Lock) -> frozenset[str]:
+        """Digests of the blobs of a release that must be at hand, because they were never read."""
+        return frozenset(blob.digest for blob, _ in _readers(lock) if not self._path(blob).exists())
+
+    def read(self, lock: Lock, store: BlobStore, progress: Progress) -> dict[str, Record]:
+        """Every record that a release's SBOM needs, by digest.
+
+        + store: where blobs that were never read lie, verified
+        + progress: told of bytes of packages and layers read
+
+        Raises SealiftError where a package cannot be unpacked.
+        """
+        readers = {blob.digest: (blob, reader) for blob, reader in _readers(lock)}
+        missing = [readers[digest] for digest in sorted(self.lacking(lock))]
+        missing.sort(key=lambda item: -item[0].size)
+        meter = Meter("reading licences", sum(blob.size for blob, _ in missing), progress)
+
+        def read(item: tuple[Blob, Callable[[Path], Record]]) -> None:
+            blob, reader = item
+            content = canonical_json(reader(store.path(blob)).model_dump(mode="json"))
+            write_atomically(self._path(blob), content)
+            meter.add(blob.size)
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(read, missing))
+        return {digest: self._load(blob) for digest, (blob, _) in readers.items()}
+
+    def _load(self, blob: Blob) -> Record:
+        try:
+            return Record.model_validate_json(self._path(blob).read_bytes())
+        except ValueError:
+            raise SealiftError(f"{self._path(blob)}: is damaged. Remove it; it is made again.") from None
+
+    def _path(self, blob: Blob) -> Path:
+        return self._folder / blob.hex
+
+
+def _readers(lock: Lock) -> Iterator[tuple[Blob, Callable[[Path], Record]]]:
+    for package in lock.packages:
+        yield package.blob, partial(_deb_record, package.name)
+    for image in lock.images.values():
+        yield from ((layer, _layer_record) for layer in image.layers)
+    for model in lock.models.values():
+        yield model.config, _text_record
+        yield from ((layer, _text_record) for layer in model.layers if layer.media_type == LICENCE)
+
+
+def _deb_record(name: str, path: Path) -> Record:
+    return Record(licences=of_deb(name, path))
+
+
+def _layer_record(path: Path) -> Record:
+    return Record(layer=read_layer(path))
+
+
+def _text_record(path: Path) -> Record:
+    """A text that is too long to be a licence is left to its blob."""
+    with path.open("rb") as file:
+        content = file.read(_TEXT_LIMIT + 1)
+    return Record(text=content.decode(errors="replace") if len(content) <= _TEXT_LIMIT else "")

@@ -1,0 +1,252 @@
+"""The bill of materials of a bundle: CycloneDX 1.6, as JSON whose every byte follows from the lock.
+
+It has no timestamp, and its serial number is made from the lock's digest. Sources of the formats:
+https://cyclonedx.org/docs/1.6/json/ and https://github.com/package-url/purl-spec.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from sealift.bundle.blobs import digest_of
+from sealift.bundle.layers import InstalledPackage, whole_image
+from sealift.bundle.licences import Licences, is_spdx
+from sealift.bundle.records import LICENCE, Record
+from sealift.files import canonical_json
+from sealift.release.lockfile import dump_lock
+from sealift.release.types import WEIGHTS, Blob, Lock, LockedImage, LockedModel, LockedPackage, ModelLayer
+
+_TITLE_LENGTH = 100  # characters of a licence's first line
+# What Ollama's config of a model says, under the names that are shown.
+_FIGURES = {"parameters": "model_type", "quantization": "file_type", "format": "model_format"}
+
+Component = dict[str, Any]
+
+
+def make_sbom(lock: Lock, records: Mapping[str, Record], manifests: Mapping[str, str]) -> bytes:
+    """A bundle's SBOM.
+
+    + records: what was read from its blobs, by digest
+    + manifests: digests of the manifests of images and models, by their names
+    """
+    release, digest = lock.release, digest_of(dump_lock(lock)).digest
+    packages = [_package(lock, package, records[package.blob.digest].licences) for package in lock.packages]
+    images = [
+        _image(image, records, manifests[name])
+        for name, image in sorted({image.name: image for image in lock.images.values()}.items())
+    ]
+    models = [_model(name, model, records) for name, model in sorted(lock.models.items())]
+    components = [*packages, *images, *models]
+    root = f"release:{release.reference}"
+    return canonical_json(
+        {
+            "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
+            "bomFormat": "CycloneDX",
+            "specVersion": "1.6",
+            "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, f'urn:sealift:lock:{digest}')}",
+            "version": 1,
+            "metadata": {
+                "component": {
+                    "type": "platform",
+                    "bom-ref": root,
+                    "name": release.name,
+                    "version": release.version,
+                },
+                "properties": _properties({"lock": digest}),
+                "tools": {"components": [{"type": "application", "name": "sealift"}]},
+            },
+            "components": components,
+            "dependencies": [{"ref": root, "dependsOn": [component["bom-ref"] for component in components]}],
+        },
+        indent=1,
+    )
+
+
+def deb_purl(vendor: str, name: str, version: str, **qualifiers: str) -> str:
+    """The package URL of a .deb.
+
+    + vendor: who publishes it, such as debian
+    """
+    path = f"{_quoted(vendor)}/{_quoted(name)}@{_quoted(version)}"
+    return f"pkg:deb/{path}{_qualifiers(qualifiers)}"
+
+
+def image_purl(name: str, manifest: str, architecture: str) -> str:
+    """The package URL of an image.
+
+    + name: HOST/PATH:TAG
+    + manifest: its digest
+    """
+    repository, _, tag = name.rpartition(":")
+    short = repository.rpartition("/")[2]
+    more = _qualifiers({"arch": architecture, "repository_url": repository, "tag": tag})
+    return f"pkg:oci/{_quoted(short)}@{_quoted(manifest)}{more}"
+
+
+def _package(lock: Lock, package: LockedPackage, licences: Licences) -> Component:
+    vendor = "debian" if package.source in _of_debian(lock) else package.source
+    distro = {"distro": lock.release.suite} if vendor == "debian" else {}
+    purl = deb_purl(vendor, package.name, package.version, arch=package.architecture, **distro)
+    return _without_empty(
+        {
+            "type": "library",
+            "bom-ref": purl,
+            "supplier": _supplier(package.control.get("Maintainer", "")),
+            "name": package.name,
+            "version": package.version,
+            "purl": purl,
+            "hashes": _hashes(package.blob),
+            "licenses": _declared(licences),
+            "properties": _properties({"bytes": package.blob.size, "groups": " ".join(package.groups)}),
+        }
+    )
+
+
+def _of_debian(lock: Lock) -> frozenset[str]:
+    """Vendors' repositories are believed by keys of their own."""
+    sources = lock.release.packages.sources
+    return frozenset(name for name, source in sources.items() if source.key is None)
+
+
+def _image(image: LockedImage, records: Mapping[str, Record], manifest: str) -> Component:
+    purl = image_purl(image.name, manifest, "amd64")
+    inside = whole_image(tuple(records[layer.digest].layer for layer in image.layers))
+    vendor, distro = inside.distribution or "debian", inside.codename
+    layers = [_part(purl, "layer", layer) for layer in dict.fromkeys(image.layers)]
+    packages = [
+        _installed(purl, vendor, distro, package, inside.licences.get(package.name, ()))
+        for package in inside.packages
+    ]
+    told = {"image-id": image.image_id, "packages-inside": len(packages) if inside.readable else "unreadable"}
+    return {
+        "type": "container",
+        "bom-ref": purl,
+        "name": image.name.rpartition(":")[0],
+        "version": image.name.rpartition(":")[2],
+        "purl": purl,
+        "hashes": [{"alg": "SHA-256", "content": manifest.removeprefix("sha256:")}],
+        "components": [*layers, *packages],
+        "properties": _properties(told),
+    }
+
+
+def _installed(
+    image: str, vendor: str, distro: str, package: InstalledPackage, licences: Licences
+) -> Component:
+    qualifiers = {"arch": package.architecture, "distro": distro}
+    purl = deb_purl(vendor, package.name, package.version, **qualifiers)
+    return _without_empty(
+        {
+            "type": "library",
+            "bom-ref": f"{image}#{purl}",
+            "supplier": _supplier(package.maintainer),
+            "name": package.name,
+            "version": package.version,
+            "purl": purl,
+            "licenses": _declared(licences),
+        }
+    )
+
+
+def _model(name: str, model: LockedModel, records: Mapping[str, Record]) -> Component:
+    config = _figures(records[model.config.digest].text)
+    figures = {name: config[key] for name, key in _FIGURES.items() if key in config}
+    title, _, tag = name.rpartition(":")
+    parts = dict.fromkeys((model.config, *model.layers))
+    texts = [records[layer.digest].text for layer in model.layers if layer.media_type == LICENCE]
+    family = {"architectureFamily": config["model_family"]} if "model_family" in config else {}
+    return _without_empty(
+        {
+            "type": "machine-learning-model",
+            "bom-ref": f"model:{name}",
+            "name": title,
+            "version": tag,
+            "hashes": [_hash(layer) for layer in model.layers if layer.media_type == WEIGHTS],
+            "licenses": [_licence_text(text) for text in texts if text.strip()],
+            "components": [_part(f"model:{name}", _kind(part), part) for part in parts],
+            "modelCard": {
+                "modelParameters": family,
+                "properties": _properties({**figures, "context-length": model.context_length}),
+            },
+            "properties": _properties({"manifest": model.manifest.digest}),
+        }
+    )
+
+
+def _kind(part: ModelLayer) -> str:
+    """`license`, `template`, `params`; the weights are of the type `model`."""
+    return "config" if part.media_type.endswith("+json") else part.media_type.rpartition(".")[2]
+
+
+def _figures(config: str) -> dict[str, str]:
+    """The short texts of a model's config, which is foreign."""
+    try:
+        parsed = json.loads(config)
+    except (ValueError, RecursionError):
+        return {}
+    items = parsed.items() if isinstance(parsed, dict) else ()
+    return {key: value for key, value in items if isinstance(value, str) and 0 < len(value) <= _TITLE_LENGTH}
+
+
+def _part(owner: str, name: str, blob: Blob) -> Component:
+    return {
+        "type": "file",
+        "bom-ref": f"{owner}#{name}@{blob.digest}",
+        "name": name,
+        "hashes": _hashes(blob),
+        "properties": _properties({"bytes": blob.size}),
+    }
+
+
+def _licence_text(text: str) -> dict[str, Any]:
+    title = text.strip().splitlines()[0].strip()[:_TITLE_LENGTH]
+    attached = {"contentType": "text/plain", "content": text}
+    return {"license": {"name": title, "acknowledgement": "declared", "text": attached}}
+
+
+def _declared(licences: Iterable[str]) -> list[dict[str, Any]]:
+    return [
+        {"license": {"id" if is_spdx(name) else "name": name, "acknowledgement": "declared"}}
+        for name in licences
+    ]
+
+
+def _supplier(maintainer: str) -> dict[str, str]:
+    """The name alone: whose address it is does not matter to what is carried."""
+    name = maintainer.partition("<")[0].strip()
+    return {"name": name} if name else {}
+
+
+def _hashes(blob: Blob) -> list[dict[str, str]]:
+    return [_hash(blob)]
+
+
+def _hash(blob: Blob) -> dict[str, str]:
+    return {"alg": "SHA-256", "content": blob.hex}
+
+
+def _properties(values: Mapping[str, object]) -> list[dict[str, str]]:
+    return [{"name": f"sealift:{name}", "value": str(value)} for name, value in values.items()]
+
+
+def _without_empty(component: Component) -> Component:
+    return {key: value for key, value in component.items() if value not in ({}, [])}
+
+
+def _qualifiers(values: Mapping[str, str]) -> str:
+    pairs = "&".join(_pairs(values))
+    return f"?{pairs}" if pairs else ""
+
+
+def _pairs(values: Mapping[str, str]) -> Iterator[str]:
+    for key, value in sorted(values.items()):
+        if value:
+            yield f"{key}={quote(value, safe='/:')}"
+
+
+def _quoted(text: str) -> str:
+    return quote(text, safe=":")

@@ -13,7 +13,7 @@ from sealift.errors import SealiftError
 from sealift.files import read_limited
 from sealift.fleet import generation
 from sealift.fleet.generation import Generation
-from sealift.fleet.secrets import Secrets, open_secrets
+from sealift.fleet.secrets import Secrets, open_secrets, read_private
 from sealift.operations.generation import generation_active, generation_present
 from tasks.site import Site, site
 
@@ -51,7 +51,7 @@ def _render(here: Site) -> Generation:
         here.groups,
         _open_once(here.settings.secrets, here.settings.identity).api_keys,
         certificate=read_limited(gateway.certificate, _PEM_LIMIT),
-        key=read_limited(gateway.key, _PEM_LIMIT),
+        key=read_private(gateway.key, _PEM_LIMIT),
         templates=_TEMPLATES,
     )
 

@@ -92,15 +92,24 @@ def parse_secrets(opened: bytes, path: Path) -> Secrets:
         raise SealiftError(f"{path}: holds no YAML, or a key twice. {_REMEDY}") from None
 
 
+def read_private(path: Path, limit: int) -> bytes:
+    """Read a small file that only its owner may read. Raises SealiftError where others may, too.
+
+    + limit: bytes
+    """
+    content = read_limited(path, limit)
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        raise SealiftError(f"{path}: has mode {mode:04o}, expected 0600. Run: chmod 600 {path}")
+    return content
+
+
 def _where(location: tuple[int | str, ...]) -> str:
     return "api_keys" if location[:1] == ("api_keys",) else "top level"
 
 
 def _identities(path: Path) -> list[pyrage.x25519.Identity]:
-    text = read_limited(path, _LIMIT).decode(errors="replace")
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & 0o077:
-        raise SealiftError(f"{path}: has mode {mode:04o}, expected 0600. Run: chmod 600 {path}")
+    text = read_private(path, _LIMIT).decode(errors="replace")
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
     try:
         identities = [pyrage.x25519.Identity.from_str(line) for line in lines]

@@ -8,7 +8,7 @@ import sys
 import typer
 from rich.console import Console
 
-from sealift.cli import fleet, lab, release, verify
+from sealift.cli import fleet, lab, media, models, release, verify
 from sealift.errors import SealiftError, printable
 
 app = typer.Typer(
@@ -16,14 +16,16 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help=(
-        "Carry a sealed release of LLM infrastructure across an air gap and roll it out over closed hosts.\n\n"
-        "Where there is internet: lock a release file, build a bundle, sign it. In the closed network: import "
-        "it into the depot, apply it to a fleet, verify the fleet. `make demo` does all of it on one machine."
+        "Carry a sealed release of LLM infrastructure across an air gap and roll it out over closed hosts."
+        "\n\nWhere there is internet: lock a release file, build a bundle, sign it. In the closed network:"
+        " import it into the depot, apply it to a fleet, verify the fleet. `make demo` does it all once."
     ),
 )
 release.register(app)
+models.register(app)
 fleet.register(app)
 verify.register(app)
+app.add_typer(media.app, name="media")
 app.add_typer(lab.app, name="lab")
 
 

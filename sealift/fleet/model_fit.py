@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sealift.fleet.settings import OllamaSettings, in_force
+from sealift.release.memory import ENGINE, kv_cache
 from sealift.release.types import Lock, LockedModel
 
 MIB = 1 << 20
-
-# Bytes for one element of the KV cache, against f16's two: `kvCacheBytesPerElement` in `fs/ggml/ggml.go` of
-# github.com/ollama/ollama v0.11.4.
-_OF_F16: Mapping[str, float] = {"f16": 1.0, "q8_0": 0.5, "q4_0": 0.25}
-
-# The compute graph of the output layer, the largest one where vocabularies are large:
-# 4 * batch * (embedding + vocabulary), `GraphSize` in the same file. Ollama's batch is 512; Gemma 3 has the
-# largest vocabulary of the catalogue, 262144, and embeddings of up to 5376.
-_GRAPH = 4 * 512 * (5376 + 262144)
-_SERVER = 128 * MIB  # beside the runner; 94 MiB were resident in v0.11.4 while it served a model
 
 
 @dataclass(frozen=True)
@@ -33,7 +23,7 @@ class Need:
     @property
     def engine(self) -> int:
         """What the engine takes beside weights and KV cache."""
-        return _GRAPH + _SERVER
+        return ENGINE
 
     @property
     def total(self) -> int:
@@ -59,8 +49,8 @@ def needs(lock: Lock, settings: OllamaSettings) -> tuple[Need, ...]:
 
 def _need(locked: LockedModel, model: str, roles: list[str], settings: OllamaSettings) -> Need:
     tokens = min(settings.context_length, locked.context_length) * settings.num_parallel
-    kv_cache = int(locked.kv_bytes_per_token * tokens * _OF_F16[settings.kv_cache_type])
-    return Need(model, tuple(roles), locked.weights, kv_cache)
+    cache = kv_cache(locked.kv_bytes_per_token, tokens, settings.kv_cache_type)
+    return Need(model, tuple(roles), locked.weights, cache)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from sealift.errors import SealiftError
 from sealift.files import read_limited
+from sealift.release.catalogue import no_such_tag
 from sealift.release.types import Release
 
 _LIMIT = 1 << 20  # bytes
@@ -128,6 +129,9 @@ def _cross_checks(raw: Any) -> Iterator[str]:
             yield f"roles.{name}.model: {model} is not among models, which has {known}. Add it there."
         if f"{name}:latest" in models and model != f"{name}:latest":
             yield f"roles.{name}: Ollama would take it for the model {name}:latest. Give it another name."
+    for name in models:
+        if isinstance(name, str) and (wrong := no_such_tag(name)):
+            yield f"models.{name}: {wrong}. Correct it; a model of your own needs a name of its own."
     if isinstance(raw, dict) and "roles" in raw and not roles:
         yield "roles: is empty. Name at least one, such as chat: {model: MODEL:TAG}."
     for key in ("ollama", "gateway"):

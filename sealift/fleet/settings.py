@@ -25,30 +25,44 @@ class OllamaSettings(Frozen):
     itself ignores what it does not know.
     """
 
-    keep_alive: Duration = "24h"
-    load_timeout: Duration = "5m"
-    num_parallel: int = Field(default=1, ge=1, le=64)
-    max_loaded_models: int = Field(default=1, ge=1, le=64)
-    max_queue: int = Field(default=512, ge=1)
-    context_length: int = Field(default=4096, ge=256)
-    flash_attention: bool = False
-    kv_cache_type: Literal["f16", "q8_0", "q4_0"] = "f16"
-    origins: tuple[str, ...] = ()
-    memory_limit_mib: int = Field(default=8192, ge=512, description="of the container")
+    keep_alive: Duration = Field(
+        default="24h", description="how long a model stays in memory after its last request"
+    )
+    load_timeout: Duration = Field(default="5m", description="a model that takes longer to load is given up")
+    num_parallel: int = Field(
+        default=1, ge=1, le=64, description="requests that one model answers at once; each costs a context"
+    )
+    max_loaded_models: int = Field(default=1, ge=1, le=64, description="models in memory at once")
+    max_queue: int = Field(default=512, ge=1, description="requests that wait; further ones get 503")
+    context_length: int = Field(
+        default=4096, ge=256, description="tokens of context where a request does not say"
+    )
+    flash_attention: bool = Field(
+        default=False, description="less memory for long contexts, where the hardware supports it"
+    )
+    kv_cache_type: Literal["f16", "q8_0", "q4_0"] = Field(
+        default="f16", description="precision of the context's memory; less than f16 needs flash attention"
+    )
+    origins: tuple[str, ...] = Field(
+        default=(), description="web origins that browsers may ask from; empty is Ollama's own default"
+    )
+    memory_limit_mib: int = Field(default=8192, ge=512, description="MiB that the container may take")
     cpus: float = Field(default=0, ge=0, description="of the container; 0 is no limit")
 
 
 class GatewaySettings(Frozen):
     """The Envoy gateway: where it listens and with which certificate."""
 
-    port: int = Field(default=8443, ge=1, le=65535)
+    port: int = Field(default=8443, ge=1, le=65535, description="TCP, on every address of the host")
     certificate: Path = Field(description="PEM, on the control node; {host} stands for the host's name")
     key: Path = Field(description="PEM, mode 0600, on the control node; {host} stands for the host's name")
     ca: Path = Field(description="PEM of the CA that clients trust")
-    max_request_mib: int = Field(default=16, ge=1, le=1024)
-    requests_per_minute: int = Field(default=120, ge=1, description="of each client")
+    max_request_mib: int = Field(
+        default=16, ge=1, le=1024, description="MiB; a larger request is refused with 413"
+    )
+    requests_per_minute: int = Field(default=120, ge=1, description="of each client; beyond it, 429")
     max_connections: int = Field(default=1000, ge=1, description="open at once, of all clients together")
-    memory_limit_mib: int = Field(default=1024, ge=64, description="of the container")
+    memory_limit_mib: int = Field(default=1024, ge=64, description="MiB that the container may take")
     idle_timeout_s: int = Field(
         default=300,
         ge=1,
@@ -59,9 +73,13 @@ class GatewaySettings(Frozen):
 class DockerSettings(Frozen):
     """daemon.json, as far as sites differ."""
 
-    log_max_size: Annotated[str, StringConstraints(pattern=r"^[0-9]+[kmg]$")] = "10m"
-    log_max_file: int = Field(default=3, ge=1)
-    address_pool: str = "172.30.0.0/16"
+    log_max_size: Annotated[str, StringConstraints(pattern=r"^[0-9]+[kmg]$")] = Field(
+        default="10m", description="size at which a container's log is rotated"
+    )
+    log_max_file: int = Field(default=3, ge=1, description="logs kept of each container")
+    address_pool: str = Field(
+        default="172.30.0.0/16", description="where the networks of containers are cut from"
+    )
 
 
 class GpuSettings(Frozen):
@@ -73,9 +91,13 @@ class GpuSettings(Frozen):
 class MinimumSettings(Frozen):
     """What preflight demands of a host before anything is changed."""
 
-    disk_free_mib: int = Field(default=2048, ge=0, description="left over after the release has been shipped")
-    memory_mib: int = Field(default=1024, ge=0)
-    clock_skew_s: int = Field(default=300, ge=1)
+    disk_free_mib: int = Field(
+        default=2048, ge=0, description="MiB left over after the release has been shipped"
+    )
+    memory_mib: int = Field(default=1024, ge=0, description="MiB of memory")
+    clock_skew_s: int = Field(
+        default=300, ge=1, description="seconds between the host's clock and the control node's"
+    )
 
 
 class SiteSettings(Frozen):
@@ -83,11 +105,11 @@ class SiteSettings(Frozen):
 
     release: Annotated[
         str, StringConstraints(pattern=r"^[a-z0-9.-]+(:[A-Za-z0-9.+~_-]+|@sha256:[0-9a-f]{64})$")
-    ]
-    depot: Path
+    ] = Field(description="out of the depot: NAME:VERSION, or NAME@sha256:DIGEST of its bundle")
+    depot: Path = Field(description="folder of the site's imported releases")
     secrets: Path = Field(description="age file with the API keys")
     identity: Path = Field(description="age identity that opens it, mode 0600")
-    ssh_config_file: Path
+    ssh_config_file: Path = Field(description="the inventory's ssh_config")
     ollama: OllamaSettings = OllamaSettings()
     gateway: GatewaySettings
     docker: DockerSettings = DockerSettings()

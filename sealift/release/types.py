@@ -6,9 +6,9 @@ names everything in it by SHA-256. Both are parsed once, here, and passed on as 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$")]
@@ -58,20 +58,28 @@ class Frozen(BaseModel):
 class AptSource(Frozen):
     """An apt repository. Without `path` it is Debian, at the mirror that the build machine's apt has."""
 
-    path: SourcePath | None = None  # a repository below the sources folder
-    key: SourcePath | None = None  # its signing key, ASCII armored; needed with `path`
-    # Default: SUITE, SUITE-updates and SUITE-security. "./" for a flat repository.
-    suites: tuple[SourceWord, ...] = ()
+    path: SourcePath | None = Field(default=None, description="a repository below the sources folder")
+    key: SourcePath | None = Field(
+        default=None, description="its signing key, ASCII armored; needed with `path`"
+    )
+    suites: tuple[SourceWord, ...] = Field(
+        default=(),
+        description="default: SUITE, SUITE-updates and SUITE-security; with `path`, ./ where it is flat",
+    )
     components: tuple[SourceWord, ...] = ("main",)
 
 
 class Packages(Frozen):
     """OS packages: where they come from, what a minimal host has, what every host and each group gets."""
 
-    sources: dict[Name, AptSource]
-    base: tuple[PackageName, ...] = ()  # on a minimal host already: its closure is not carried
-    all: tuple[PackageName, ...]
-    gpu: tuple[PackageName, ...] = ()
+    sources: dict[Name, AptSource] = Field(description="repositories, by names of your own")
+    base: tuple[PackageName, ...] = Field(
+        default=(), description="on a minimal host already: these and all they need are not carried"
+    )
+    all: tuple[PackageName, ...] = Field(description="what every host gets")
+    gpu: tuple[PackageName, ...] = Field(
+        default=(), description="what hosts of the inventory group gpu get as well"
+    )
 
 
 def _is_none(value: object) -> bool:
@@ -79,44 +87,71 @@ def _is_none(value: object) -> bool:
 
 
 class Image(Frozen):
-    """A container image, out of a tarball below the sources folder.
+    """A container image: out of a tarball below the sources folder, or without one out of its registry.
 
-    `docker save` of the classic form and of OCI's, plain, gzip or zstd.
+    The tarball is `docker save`'s, of the classic form or OCI's, plain, gzip or zstd.
     """
 
-    name: ImageName
-    archive: SourcePath
+    name: ImageName = Field(description="HOST/PATH:TAG in full, such as docker.io/ollama/ollama:0.11.4")
+    archive: SourcePath | None = Field(
+        default=None, exclude_if=_is_none, description="the tarball, below the sources folder"
+    )
+
+
+def _from_text(given: Any) -> Any:
+    return {"name": given} if isinstance(given, str) else given
+
+
+def _from_list(given: Any) -> Any:
+    return {name: {} for name in given} if isinstance(given, list) else given
+
+
+NamedImage = Annotated[Image, BeforeValidator(_from_text, json_schema_input_type=Image | ImageName)]
 
 
 class Model(Frozen):
-    """A model, out of an Ollama store (`blobs/` and `manifests/`) below the sources folder.
+    """A model: out of an Ollama store below the sources folder, or without one out of Ollama's registry.
 
-    A tarball of the store, plain, gzip or zstd, or the store's own folder, which may be a link to it.
+    The store (`blobs/` and `manifests/`) is a tarball, plain, gzip or zstd, or a folder, which may be a link.
     """
 
-    archive: SourcePath | None = Field(default=None, exclude_if=_is_none)
-    store: SourcePath | None = Field(default=None, exclude_if=_is_none)
+    archive: SourcePath | None = Field(
+        default=None, exclude_if=_is_none, description="a tarball of the store, below the sources folder"
+    )
+    store: SourcePath | None = Field(
+        default=None, exclude_if=_is_none, description="or the store's own folder, below the sources folder"
+    )
+
+
+Models = Annotated[
+    dict[ModelName, Model],
+    BeforeValidator(_from_list, json_schema_input_type=dict[ModelName, Model] | list[ModelName]),
+]
 
 
 class Role(Frozen):
     """What applications ask for; which model answers is the release's business."""
 
-    model: ModelName
-    context: int = Field(default=4096, ge=256, description="tokens")
-    parallel: int = Field(default=1, ge=1, le=64, description="requests answered at once")
+    model: ModelName = Field(description="which of the release's models answers")
+    context: int = Field(default=4096, ge=256, description="tokens of one request; costs memory")
+    parallel: int = Field(default=1, ge=1, le=64, description="requests answered at once; costs memory")
 
 
 class Release(Frozen):
     """A release file: what a fleet runs."""
 
-    name: Name
-    version: Version
-    suite: Literal["trixie"]
+    name: Name = Field(description="small letters, digits, dots and dashes")
+    version: Version = Field(description="such as 2026.11.0; in quotes where it would be a number")
+    suite: Literal["trixie"] = Field(description="Debian's, of every host")
     architecture: Literal["amd64"] = "amd64"
     packages: Packages
-    images: dict[Literal["ollama", "gateway"], Image]
-    models: dict[ModelName, Model]
-    roles: dict[Name, Role]
+    images: dict[Literal["ollama", "gateway"], NamedImage] = Field(
+        description="container images, by their use; one that is a name alone comes out of its registry"
+    )
+    models: Models = Field(
+        description="MODEL:TAG as Ollama names it: see `sealift models`; a site's own have names of their own"
+    )
+    roles: dict[Name, Role] = Field(description="what applications ask for, such as chat or embed")
 
     @property
     def reference(self) -> str:
@@ -153,7 +188,10 @@ class LockedImage(Frozen):
     """An image: the ID is the config's digest, as Docker's classic store has it."""
 
     name: ImageName
-    archive: SourcePath
+    archive: SourcePath | None = Field(default=None, exclude_if=_is_none)
+    manifest: Digest | None = Field(
+        default=None, exclude_if=_is_none, description="in its registry, of the one platform"
+    )
     config: Blob
     layers: tuple[Blob, ...] = Field(description="uncompressed tar, so each digest is its diff ID too")
 

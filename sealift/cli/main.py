@@ -8,7 +8,7 @@ import sys
 import typer
 from rich.console import Console
 
-from sealift.cli import fleet, lab, media, models, release, verify
+from sealift.cli import fleet, lab, models, release, schema, verify
 from sealift.errors import SealiftError, printable
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 release.register(app)
 models.register(app)
+schema.register(app)
 fleet.register(app)
 verify.register(app)
 app.add_typer(media.app, name="media")

@@ -21,6 +21,7 @@ _OS_RELEASE_LIMIT = 64 << 10  # bytes
 _PACKAGES = 20_000
 _LENGTH = 255  # characters of a name or a version
 _NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")  # Debian policy 5.6.7
+_IDENTIFIER = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")  # os-release(5)
 _STATUS = "var/lib/dpkg/status"
 _STATUS_FOLDER = "var/lib/dpkg/status.d/"  # distroless images: a file for each package
 _OS_RELEASE = ("etc/os-release", "usr/lib/os-release")
@@ -74,7 +75,8 @@ def whole_image(layers: tuple[LayerRecords, ...]) -> LayerRecords:
 def _read_records(tarball: Tarball) -> LayerRecords:
     names = set(tarball.names())
     system = next((_read(tarball, name, _OS_RELEASE_LIMIT) for name in _OS_RELEASE if name in names), "")
-    about = {key: value.strip("\"'")[:_LENGTH].lower() for key, value in _pairs(system, "=")}
+    about = {key: value.strip("\"'") for key, value in _pairs(system, "=")}
+    about = {key: value for key, value in about.items() if _IDENTIFIER.fullmatch(value)}
     return LayerRecords(
         packages=_packages(list(_stanzas(tarball, names))),
         distribution=about.get("ID", ""),
@@ -97,9 +99,10 @@ def _packages(stanzas: list[str]) -> tuple[InstalledPackage, ...]:
     found = {}
     for stanza in stanzas:
         fields = {key: value[:_LENGTH] for key, value in _pairs(stanza, ":")}
-        name, version = fields.get("Package"), fields.get("Version")
+        name, version = fields.get("Package", ""), fields.get("Version")
         # distroless records have no state; dpkg keeps removed packages that left configuration behind
-        if name and version and fields.get("Status", "ok installed").endswith(" installed"):
+        installed = fields.get("Status", "ok installed").endswith(" installed")
+        if _NAME.fullmatch(name) and version and installed:
             architecture = fields.get("Architecture", "")
             found[name, version, architecture] = InstalledPackage(
                 name=name,

@@ -161,9 +161,10 @@ class Site:
     allowed: Path
 
 
-def site(folder: Path) -> Site:
+def site(folder: Path, base: bytes | None = None) -> Site:
+    """+ base: the lowest layer of both images, a tar file."""
     sources = folder / "sources"
-    base = layer(b"base")
+    base = layer(b"base") if base is None else base
     tar(sources / "ollama.tar", docker_files([base, layer(b"ollama" * 100_000)]))
     tar(sources / "gateway.tar", docker_files([base, layer(b"envoy")], GATEWAY))
     tar(sources / "model.tar", ollama_files(gguf(GEMMA) + bytes(3 << 20)))

@@ -64,7 +64,7 @@ def test_release_files_pass_and_name_their_schema() -> None:
         ("name: demo", "name: Demo", "$.name"),
         ("  base:", "  bsae:", "$.packages"),
         ("gemma3:270m: {archive", "gemma3: {archive", "$.models"),
-        ("archive: ollama.tar", "archive: ../ollama.tar", "$.images.ollama.archive"),
+        ("key: nvidia-apt", "key: ../nvidia-apt", "$.packages.sources.nvidia.key"),
         ("parallel: 2", "parallel: 0", "$.roles.chat.parallel"),
     ],
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, bytes done and bytes in all."""
@@ -38,3 +38,9 @@ class Meter:
         with self._guard:
             self._total += count
             self._report(self._what, self._done, self._total)
+
+    def noted(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """The same chunks, each counted when it has been used."""
+        for chunk in chunks:
+            yield chunk
+            self.add(len(chunk))

@@ -7,7 +7,7 @@ from pyinfra.api import deploy
 
 from sealift.operations.models import model_placed, only_models
 from sealift.release.ollama_archive import model_manifest
-from sealift.release.types import Lock
+from sealift.release.roles import role_tags
 from tasks.site import site
 
 
@@ -20,15 +20,10 @@ def place_models() -> None:
             name=f"Place model {tag}",
             blobs=model.blobs,
             manifest=model_manifest(model),
-            tags=(tag, *_roles_of(tag, lock)),
+            tags=(tag, *role_tags(lock, tag)),
         )
     only_models(
         name="Remove models that the release does not have",
-        tags=tuple(tag for model in lock.models for tag in (model, *_roles_of(model, lock))),
+        tags=tuple(tag for model in lock.models for tag in (model, *role_tags(lock, model))),
         blobs=tuple(blob for model in lock.models.values() for blob in model.blobs),
     )
-
-
-def _roles_of(tag: str, lock: Lock) -> tuple[str, ...]:
-    """The roles of a model as tags: Ollama takes a name without one for `latest`."""
-    return tuple(f"{name}:latest" for name, role in sorted(lock.release.roles.items()) if role.model == tag)

@@ -5,6 +5,7 @@ It is one line of JSON with sorted keys: equal depots have equal lists. A blob t
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -20,13 +21,13 @@ HAVE_LIMIT = 64 << 20  # bytes: some 800,000 blobs
 
 _Hex = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 _Size = Annotated[int, Field(ge=0, lt=1 << 53, strict=True)]
-SiteName = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9][A-Za-z0-9 ._-]{0,62})?$")]
+SITE_NAME = re.compile(r"^([A-Za-z0-9][A-Za-z0-9 ._-]{0,62})?$")
 
 
 class HaveList(Frozen):
     """What a site has: releases by `NAME:VERSION` with their bundles' digests, and blobs with their sizes."""
 
-    site: SiteName = ""
+    site: Annotated[str, StringConstraints(pattern=SITE_NAME.pattern)] = ""
     releases: dict[str, Digest]
     blobs: dict[_Hex, _Size] = Field(description="bytes by hexadecimal SHA-256")
 

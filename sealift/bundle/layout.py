@@ -130,17 +130,31 @@ def read_index(bundle: Path) -> bytes:
     return read_limited(bundle / INDEX, INDEX_LIMIT)
 
 
-def read_layout(index: bytes, store: BlobStore) -> Layout:
+def read_manifests(index: bytes) -> dict[str, tuple[Blob, str]]:
+    """The manifests that an index names, by digest, with what each is of. They are not read.
+
+    + index: `index.json`, verified already if it matters
+
+    Raises SealiftError where it is not as OCI describes it.
+    """
+    named = _parse(Index, index, INDEX).manifests
+    return {item.digest: (item.blob, item.annotations.get(REF_NAME, item.digest)) for item in named}
+
+
+def read_layout(index: bytes, store: BlobStore, without: frozenset[str] = frozenset()) -> Layout:
     """Follow an index through its manifests, each checked against its digest.
 
     + index: `index.json`, verified already if it matters
     + store: where the manifests lie; their configs and layers are not read
+    + without: digests of manifests to pass over
 
     Raises SealiftError naming what is missing, damaged, there twice or not as OCI describes it.
     """
     parsed = _parse(Index, index, INDEX)
     entries: list[Entry] = []
     for descriptor in parsed.manifests:
+        if descriptor.digest in without:
+            continue
         ref = descriptor.annotations.get(REF_NAME, descriptor.digest)
         if any(entry.ref == ref for entry in entries):
             raise SealiftError(f"{INDEX}: has two entries named {ref}, expected one. Build the bundle again.")

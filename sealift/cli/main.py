@@ -8,7 +8,7 @@ import sys
 import typer
 from rich.console import Console
 
-from sealift.cli import export, fleet, lab, models, release, schema, verify
+from sealift.cli import depot, export, fleet, lab, models, release, schema, verify
 from sealift.errors import SealiftError, printable
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app = typer.Typer(
     ),
 )
 release.register(app)
+depot.register(app)
 models.register(app)
 schema.register(app)
 fleet.register(app)

@@ -105,10 +105,19 @@ class Depot:
 
         Raises SealiftError where the depot was damaged.
         """
+        return StoredRelease(digest, read_lock(self.layout(digest), self.store))
+
+    def layout(self, digest: str) -> Layout:
+        """Read an imported bundle's index and manifests.
+
+        + digest: the bundle's
+
+        Raises SealiftError where the depot was damaged.
+        """
         index = read_limited(self.bundle(digest) / INDEX, INDEX_LIMIT)
         if f"sha256:{hashlib.sha256(index).hexdigest()}" != digest:
             raise SealiftError(f"{self.bundle(digest) / INDEX}: was altered. Import the bundle again.")
-        return StoredRelease(digest, read_lock(read_layout(index, self.store), self.store))
+        return read_layout(index, self.store)
 
 
 def read_lock(layout: Layout, store: BlobStore) -> Lock:

@@ -1,0 +1,160 @@
+"""have, gc and fsck: what a site's depot has, no longer needs, and has lost."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.filesize import decimal
+
+from sealift.bundle.have_list import SITE_NAME, write_signed
+from sealift.cli.options import AsJson, print_json
+from sealift.cli.progress import shown
+from sealift.depot.collecting import Garbage, collect
+from sealift.depot.fsck import Checked, Finding
+from sealift.depot.fsck import fsck as check_depot
+from sealift.depot.have import have_list
+from sealift.depot.repair import Folder, HostStore, RepairSource
+from sealift.depot.store import Depot
+from sealift.errors import printable
+from sealift.fleet.inventory import load_inventory
+from sealift.fleet.rollout import one_rollout
+from sealift.ship.ssh import Ssh
+
+_DepotFolder = Annotated[Path, typer.Option("--depot", help="The site's depot.", file_okay=False)]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the tool."""
+    app.command("have")(have)
+    app.command("gc")(gc)
+    app.command("fsck")(fsck)
+
+
+def have(
+    depot: _DepotFolder,
+    key: Annotated[Path, typer.Option(help="The site's OpenSSH key, which signs the list.")],
+    out: Annotated[Path, typer.Option(help="The list; its signature is written beside it as .sig.")],
+    site: Annotated[str, typer.Option(help="Name of the site, for people.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Hash the depot and write the signed list of what it has. Upgrades built for it carry only the rest.
+
+    Example: sealift have --depot /srv/depot --key /etc/sealift/site_key --out have.json
+    """
+    if not SITE_NAME.fullmatch(site):
+        raise typer.BadParameter("--site takes letters, digits, spaces and ._- and 63 characters at most.")
+    with shown() as progress:
+        had = have_list(Depot(depot), site, progress)
+    size = write_signed(had.have, out, key)
+    blobs, held = len(had.have.blobs), sum(had.have.blobs.values())
+    if as_json:
+        print_json({"path": str(out), "blobs": blobs, "bytes": held, "damaged": had.damaged})
+        return
+    _say(f"{out}: {blobs} blobs, {decimal(held)}, in a list of {decimal(size)}; carry {out}.sig with it")
+    for digest in had.damaged:
+        _say(f"damaged, so not in the list, and the next delta carries it again: {digest}")
+
+
+def gc(
+    depot: _DepotFolder,
+    keep: Annotated[int, typer.Option(min=1, help="How many releases of each name stay.")] = 2,
+    keep_release: Annotated[
+        list[str] | None, typer.Option(help="A release that hosts use: it stays. Repeat for more.")
+    ] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Remove; without it, only show.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what the depot no longer needs, and with --apply remove it.
+
+    What stays: the last releases of each name by version, and those named by --keep-release.
+
+    Example: sealift gc --depot /srv/depot --keep-release assistant:2026.8.1 --apply
+    """
+    found = Depot(depot)
+    with shown() as progress:
+        if apply and depot.is_dir():
+            with one_rollout(depot):
+                garbage = collect(found, keep, keep_release or (), True, progress)
+        else:
+            garbage = collect(found, keep, keep_release or (), False, progress)
+    if as_json:
+        blobs = {"blobs": [blob.digest for blob in garbage.blobs], "bytes": garbage.size}
+        names = {"kept": garbage.kept, "releases": garbage.releases, "bundles": garbage.bundles}
+        print_json({**names, **blobs, "applied": apply})
+    else:
+        _say(_garbage(garbage, apply))
+
+
+def fsck(
+    depot: _DepotFolder,
+    repair_from: Annotated[
+        list[Path] | None,
+        typer.Option(help="Bundle or folder of blobs to repair from. Repeat for more.", exists=True),
+    ] = None,
+    repair_from_host: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="INVENTORY HOST", help="Host or group to repair from, over SSH."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hash every blob of the depot; repair what is missing or damaged from where it can be had.
+
+    Exit code 0: the depot is whole now. 1: something is missing or damaged.
+
+    Example: sealift fsck --depot /srv/depot --repair-from /media/stick/bundle
+    """
+    sources: list[RepairSource] = [Folder(path) for path in repair_from or ()]
+    if repair_from_host:
+        sources += _hosts(*repair_from_host)
+    with shown() as progress:
+        checked = check_depot(Depot(depot), sources, progress)
+    if as_json:
+        print_json({**dataclasses.asdict(checked), "ok": checked.ok})
+    else:
+        _say(_checked(checked))
+    if not checked.ok:
+        raise typer.Exit(1)
+
+
+def _hosts(inventory: str, limit: str) -> list[HostStore]:
+    hosts = load_inventory(inventory).limited([limit]).hosts
+    return [HostStore(Ssh(host.name, host.settings.ssh_config_file)) for host in hosts]
+
+
+def _garbage(garbage: Garbage, applied: bool) -> str:
+    lines = [f"stays: {', '.join(garbage.kept) or 'nothing'}"]
+    lines += [f"goes:  {name}" for name in garbage.releases]
+    freed = f"{len(garbage.blobs)} blobs, {decimal(garbage.size)}"
+    if applied:
+        return "\n".join((*lines, f"removed {freed}"))
+    hint = " Run it again with --apply." if garbage.releases or garbage.bundles or garbage.blobs else ""
+    return "\n".join((*lines, f"would remove {freed}; nothing was changed.{hint}"))
+
+
+def _checked(checked: Checked) -> str:
+    bad = [finding for finding in checked.findings if not finding.repaired_from]
+    lines = [line for finding in checked.findings for line in _finding(finding)]
+    lines += checked.broken
+    lines.append(
+        f"hashed {checked.blobs} blobs, {decimal(checked.size)}: {'whole' if checked.ok else 'NOT whole'}"
+    )
+    if bad:
+        lines.append(
+            f"{len(bad)} to repair: name a bundle with --repair-from or a host with --repair-from-host, "
+            "or have a delta built for a new have-list."
+        )
+    return "\n".join(lines)
+
+
+def _finding(finding: Finding) -> list[str]:
+    outcome = f"repaired from {finding.repaired_from}" if finding.repaired_from else "not repaired"
+    line = f"{finding.owner}: {finding.digest} ({decimal(finding.size)}) was {finding.wrong}: {outcome}"
+    return [line, *(f"  {tried}" for tried in finding.tried)]
+
+
+def _say(text: str) -> None:
+    Console(highlight=False, markup=False, soft_wrap=True).print(printable(text))

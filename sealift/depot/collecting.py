@@ -1,0 +1,116 @@
+"""Garbage collection: what no release that is kept refers to goes, names first, bytes last.
+
+Killed in between, what is left is a depot with fewer names and some blobs that nobody needs: the next run
+removes those.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sealift.bundle.layout import INDEX
+from sealift.depot.integrity import stored_blobs
+from sealift.depot.store import Depot
+from sealift.errors import SealiftError
+from sealift.files import locked, sync_folder
+from sealift.progress import Progress
+from sealift.release.types import Blob
+
+_PART = re.compile(r"\d+|\+|[^\d.+_-]+")
+_HEX = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """What a collection removes, or would.
+
+    + kept: releases that stay
+    + releases: those that go, `NAME:VERSION`
+    + bundles: digests of bundles that no name stands for any more
+    + blobs: those that no bundle refers to any more
+    """
+
+    kept: tuple[str, ...]
+    releases: tuple[str, ...]
+    bundles: tuple[str, ...]
+    blobs: tuple[Blob, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes that become free."""
+        return sum(blob.size for blob in self.blobs)
+
+
+def collect(depot: Depot, keep: int, in_use: Sequence[str], apply: bool, progress: Progress) -> Garbage:
+    """Find what a depot no longer needs, and remove it.
+
+    + keep: how many releases of each name stay: those of the highest versions
+    + in_use: releases that stay whatever their version, `NAME:VERSION` or `NAME@sha256:HEX`
+    + apply: False to remove nothing
+
+    Raises SealiftError where a release in use is not there, or one that stays cannot be read: what it refers
+    to is unknown then, and nothing is removed.
+    """
+    if not depot.path.is_dir():
+        raise SealiftError(f"{depot.path}: no such depot. Name the folder that sealift import filled.")
+    with locked(depot.path, lambda: progress("waiting for another process in the depot", 0, 0)):
+        garbage = _find(depot, keep, in_use)
+        if apply:
+            _remove(depot, garbage)
+        return garbage
+
+
+def version_key(version: str) -> tuple[tuple[int, int, str], ...]:
+    """Sorts versions as people read them: 2026.11.9, 2026.11.10-rc1, 2026.11.10, 2026.11.10+site1."""
+    return (*map(_part_key, _PART.findall(version)), (1, 0, ""))
+
+
+def _part_key(part: str) -> tuple[int, int, str]:
+    """Text is before the end of a version, a plus behind it, and a number behind all."""
+    if part.isdecimal():
+        return (3, int(part), "")
+    return (2, 0, "") if part == "+" else (0, 0, part)
+
+
+def _find(depot: Depot, keep: int, in_use: Sequence[str]) -> Garbage:
+    releases = depot.releases()
+    digests = {depot.resolve(reference).digest for reference in in_use}
+    kept = _latest(releases, keep) | {name for name, digest in releases.items() if digest in digests}
+    digests |= {releases[name] for name in kept}
+    needed = {digest for bundle in sorted(digests) for digest in depot.layout(bundle).blobs()}
+    folders = (folder.name for folder in (depot.path / "bundles").glob("*") if _HEX.fullmatch(folder.name))
+    bundles = sorted({f"sha256:{name}" for name in folders} - digests)
+    blobs = (blob for blob in stored_blobs(depot.store) if blob.digest not in needed)
+    gone = tuple(name for name in releases if name not in kept)
+    return Garbage(tuple(sorted(kept)), gone, tuple(bundles), tuple(blobs))
+
+
+def _latest(releases: Iterable[str], keep: int) -> set[str]:
+    versions: dict[str, list[str]] = defaultdict(list)
+    for reference in releases:
+        name, _, version = reference.partition(":")
+        versions[name].append(version)
+    return {
+        f"{name}:{version}"
+        for name, found in versions.items()
+        for version in sorted(found, key=version_key, reverse=True)[:keep]
+    }
+
+
+def _remove(depot: Depot, garbage: Garbage) -> None:
+    for reference in garbage.releases:
+        path = depot.path / "releases" / reference.replace(":", "/")
+        path.unlink()
+        sync_folder(path.parent)
+    for digest in garbage.bundles:
+        folder = depot.bundle(digest)
+        (folder / INDEX).unlink(missing_ok=True)
+        sync_folder(folder)
+        shutil.rmtree(folder)
+    for blob in garbage.blobs:
+        depot.store.path(blob).unlink()
+    depot.store.sweep()

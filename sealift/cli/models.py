@@ -43,8 +43,9 @@ def models(
 ) -> None:
     """List the models that releases are made of, and which fit a host.
 
-    MEMORY is what a model takes at most, at --context and --parallel. A context that is longer than the
-    model was trained for counts as that. Preflight reckons again, from the lock and the host itself.
+    Memory is what a model takes at most. A context longer than it was trained for counts as that.
+
+    Before a rollout, preflight reckons again, from the release's own files and the host itself.
 
     Example: sealift models gemma3 --context 8192 --parallel 2 --ram 16G --vram 24G
     """

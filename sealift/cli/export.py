@@ -84,7 +84,7 @@ def _print(exported: ExportedImage, out: Path, archive: Path | None) -> None:
         f"{exported.name}: {decimal(exported.size)}, answers as {' and '.join(exported.models)}",
         f"image ID {exported.image_id}",
         f"manifest {exported.digest}",
-        f"push it  skopeo copy oci:{out}:{exported.name} docker://{exported.name}",
+        f"push it  skopeo copy --preserve-digests oci:{out}:{exported.name} docker://{exported.name}",
     ]
     if archive is not None:
         lines.append(f"load it  docker load --input {archive}")

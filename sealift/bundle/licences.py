@@ -44,10 +44,17 @@ _SPDX = {
     "lgpl-3+": "LGPL-3.0-or-later",
     "lppl-1.3c": "LPPL-1.3c",
     "zlib": "Zlib",
-} | {name.lower(): name for name in ("Apache-2.0", "CC0-1.0", "ISC", "MIT", "MPL-1.1", "MPL-2.0")}
+} | {
+    name.lower(): name
+    for name in (
+        *("0BSD", "Apache-2.0", "Artistic-2.0", "BSL-1.0", "CC-BY-3.0", "CC-BY-4.0", "CC-BY-SA-3.0"),
+        *("CC-BY-SA-4.0", "CC0-1.0", "FSFAP", "FSFUL", "FSFULLR", "ISC", "MIT", "MPL-1.1", "MPL-2.0"),
+        *("OFL-1.1", "OpenSSL", "PSF-2.0", "Unicode-DFS-2016", "Unlicense", "W3C", "X11"),
+    )
+}
 
 Licences = tuple[str, ...]
-"""SPDX identifiers where there is one, else Debian's own names; sorted."""
+"""Names as a copyright file has them, sorted."""
 
 
 def declared(copyright_file: str) -> Licences:
@@ -59,12 +66,12 @@ def declared(copyright_file: str) -> Licences:
     if "\nFormat:" not in f"\n{header}":
         return ()
     names = {name.strip()[:_LENGTH] for name in _FIELD.findall(copyright_file)}
-    return tuple(sorted({_SPDX.get(name.lower(), name) for name in names})[:_LICENCES])
+    return tuple(sorted(names)[:_LICENCES])
 
 
-def is_spdx(name: str) -> bool:
-    """Whether a licence's name is an identifier of SPDX's list."""
-    return name in _SPDX.values()
+def spdx(name: str) -> str | None:
+    """The identifier in SPDX's list of a licence that DEP-5 names, if it has one here."""
+    return _SPDX.get(name.lower())
 
 
 def of_deb(name: str, deb: Path) -> Licences:

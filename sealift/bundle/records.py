@@ -21,7 +21,7 @@ from sealift.progress import Meter, Progress
 from sealift.release.types import Blob, Frozen, Lock
 
 LICENCE = "application/vnd.ollama.image.license"
-_FORM = "sbom-1"  # of the records: another one where reading changes
+_FORM = "sbom-2"  # of the records: another one where reading changes
 _TEXT_LIMIT = 256 << 10  # bytes of a licence or a model's config; Gemma's terms have 9 KB
 
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from sealift.bundle.blobs import digest_of
 from sealift.bundle.layers import InstalledPackage, whole_image
-from sealift.bundle.licences import Licences, is_spdx
+from sealift.bundle.licences import Licences, spdx
 from sealift.bundle.records import LICENCE, Record
 from sealift.files import canonical_json
 from sealift.release.lockfile import dump_lock
@@ -113,7 +113,9 @@ def _of_debian(lock: Lock) -> frozenset[str]:
 
 
 def _image(image: LockedImage, records: Mapping[str, Record], manifest: str) -> Component:
-    purl = image_purl(image.name, manifest, "amd64")
+    purl = image_purl(
+        image.name, image.manifest or manifest, "amd64"
+    )  # as its registry knows it, if one does
     inside = whole_image(tuple(records[layer.digest].layer for layer in image.layers))
     vendor, distro = inside.distribution or "debian", inside.codename
     layers = [_part(purl, "layer", layer) for layer in dict.fromkeys(image.layers)]
@@ -209,10 +211,9 @@ def _licence_text(text: str) -> dict[str, Any]:
 
 
 def _declared(licences: Iterable[str]) -> list[dict[str, Any]]:
-    return [
-        {"license": {"id" if is_spdx(name) else "name": name, "acknowledgement": "declared"}}
-        for name in licences
-    ]
+    """SPDX's identifiers where there are, else Debian's own names."""
+    named = {("id", found) if (found := spdx(name)) else ("name", name) for name in licences}
+    return [{"license": {key: name, "acknowledgement": "declared"}} for key, name in sorted(named)]
 
 
 def _supplier(maintainer: str) -> dict[str, str]:

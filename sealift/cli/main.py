@@ -8,7 +8,7 @@ import sys
 import typer
 from rich.console import Console
 
-from sealift.cli import depot, export, fleet, lab, models, release, schema, verify
+from sealift.cli import compare, depot, export, fleet, lab, lock, models, release, schema, verify
 from sealift.errors import SealiftError, printable
 
 app = typer.Typer(
@@ -21,7 +21,9 @@ app = typer.Typer(
         " import it into the depot, apply it to a fleet, verify the fleet. `make demo` does it all once."
     ),
 )
+lock.register(app)
 release.register(app)
+compare.register(app)
 depot.register(app)
 models.register(app)
 schema.register(app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +13,9 @@ InventoryName = Annotated[
     str, typer.Argument(metavar="INVENTORY", help="A folder's name in inventories/, or an inventory file.")
 ]
 Limit = Annotated[list[str] | None, typer.Option("--limit", help="Only this host or group; repeat for more.")]
+Sources = Annotated[
+    Path, typer.Option(help="Folder that paths in the release file are relative to.", file_okay=False)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 

@@ -1,4 +1,4 @@
-"""lock, build, inspect and import: from a release file to the depot."""
+"""build, inspect and import: from a lock to the depot."""
 
 from __future__ import annotations
 
@@ -14,52 +14,28 @@ from sealift.bundle.blobs import BlobStore
 from sealift.bundle.build import BundleInfo, build, describe
 from sealift.bundle.have_list import NOTHING, read_signed
 from sealift.bundle.layout import Layout, read_index, read_layout
-from sealift.cli.options import AsJson, print_json
+from sealift.bundle.sbom_summary import SbomSummary, read_sbom, summarise
+from sealift.cli.lock import lock_json
+from sealift.cli.options import AsJson, Sources, print_json
 from sealift.cli.progress import shown
 from sealift.depot.importing import Imported, import_bundle
 from sealift.depot.store import Depot, read_lock
-from sealift.errors import printable
-from sealift.files import read_limited, write_atomically
-from sealift.release.lockfile import LOCK_LIMIT, dump_lock, load_lock
-from sealift.release.parse import load_release
-from sealift.release.resolve import resolve
-from sealift.release.types import Lock
+from sealift.errors import SealiftError, printable
+from sealift.release.lockfile import load_lock
 
-_SOURCES = typer.Option(help="Folder that paths in the release file are relative to.", file_okay=False)
+_TOLD = 8  # licences that a summary names
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the tool."""
-    app.command("lock")(lock)
     app.command("build")(build_bundle)
     app.command("inspect")(inspect)
     app.command("import")(import_)
 
 
-def lock(
-    release: Annotated[Path, typer.Argument(help="Release file, such as releases/demo.yaml.")],
-    sources: Annotated[Path, _SOURCES] = Path(),
-    out: Annotated[Path | None, typer.Option(help="The lock; default: beside the release file.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Pin everything a release file names to digests.
-
-    Example: sealift lock releases/demo.yaml --sources build/ingredients
-    """
-    wanted = load_release(release)
-    path = out or release.with_suffix(".lock")
-    with shown() as progress:
-        found = resolve(wanted, sources, progress)
-    content = dump_lock(found)
-    changed = not path.exists() or read_limited(path, LOCK_LIMIT) != content
-    if changed:
-        write_atomically(path, content)
-    _print_lock(found, f"{path}: {'written' if changed else 'unchanged'}", as_json, {"path": str(path)})
-
-
 def build_bundle(
     lock: Annotated[Path, typer.Argument(help="Lock, as sealift lock wrote it.")],
-    sources: Annotated[Path, _SOURCES],
+    sources: Sources,
     out: Annotated[Path, typer.Option(help="Folder of the bundle.", file_okay=False)],
     key: Annotated[Path, typer.Option(help="OpenSSH key that signs the bundle.")],
     have: Annotated[
@@ -87,6 +63,7 @@ def build_bundle(
 def inspect(
     bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
     as_json: AsJson = False,
+    sbom: Annotated[bool, typer.Option("--sbom", help="Print the bundle's SBOM, as it is.")] = False,
 ) -> None:
     """List what a bundle carries. This checks its index and manifests, not its signature: import does.
 
@@ -94,13 +71,22 @@ def inspect(
     """
     index, store = read_index(bundle), BlobStore(bundle)
     layout = read_layout(index, store)
+    materials = read_sbom(layout, store)
+    if sbom:
+        _print_sbom(materials, bundle)
+        return
+    summary = summarise(materials) if materials is not None else SbomSummary({}, {})
     found = read_lock(layout, store)
     info = describe(layout, store)
     if as_json:
         entries = {entry.ref: entry.descriptor.digest for entry in layout.entries}
-        print_json({**_bundle_json(info), **_lock_json(found), "entries": entries})
+        counted = {"components": summary.components, "licences": summary.licences}
+        print_json({**_bundle_json(info), **lock_json(found), "entries": entries, "sbom": counted})
         return
-    Console(markup=False).print(_entries_table(layout))
+    console = Console(markup=False, highlight=False)
+    console.print(_entries_table(layout))
+    if materials is not None:
+        console.print(f"SBOM: {_counted(summary.components)}\nLicences: {_counted(summary.licences)}")
     _print_bundle(info, bundle, as_json=False)
 
 
@@ -119,20 +105,16 @@ def import_(
     _print_import(imported, as_json)
 
 
-def _print_lock(found: Lock, headline: str, as_json: bool, extra: dict[str, str]) -> None:
-    if as_json:
-        print_json({**_lock_json(found), **extra})
-        return
-    table = Table("what", "name", "bytes")
-    packages = sum(package.blob.size for package in found.packages)
-    table.add_row("packages", str(len(found.packages)), decimal(packages))
-    for image in found.images.values():
-        table.add_row("image", image.name, decimal(sum(layer.size for layer in image.layers)))
-    for name, model in found.models.items():
-        table.add_row("model", name, decimal(sum(blob.size for blob in model.blobs)))
-    console = Console()
-    console.print(table)
-    console.print(headline, soft_wrap=True)
+def _print_sbom(materials: bytes | None, bundle: Path) -> None:
+    if materials is None:
+        raise SealiftError(f"{bundle}: has no SBOM. Build it again with this version of sealift.")
+    typer.echo(materials, nl=False)
+
+
+def _counted(amounts: dict[str, int]) -> str:
+    told = [f"{printable(name)} {amount}" for name, amount in list(amounts.items())[:_TOLD]]
+    more = len(amounts) - len(told)
+    return ", ".join([*told, f"{more} others"] if more > 0 else told)
 
 
 def _print_bundle(info: BundleInfo, path: Path, as_json: bool) -> None:
@@ -176,12 +158,3 @@ def _entries_table(layout: Layout) -> Table:
 def _bundle_json(info: BundleInfo) -> dict[str, Any]:
     carried = {"carried": info.carried, "carried_bytes": info.carried_size}
     return {"digest": info.digest, "blobs": info.blobs, "bytes": info.size, **carried}
-
-
-def _lock_json(found: Lock) -> dict[str, Any]:
-    return {
-        "release": found.release.reference,
-        "packages": {package.name: package.version for package in found.packages},
-        "images": {image.name: image.image_id for image in found.images.values()},
-        "models": {name: model.manifest.digest for name, model in found.models.items()},
-    }

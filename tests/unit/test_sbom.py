@@ -20,7 +20,7 @@ from sealift.bundle.build import BundleInfo, build
 from sealift.bundle.have_list import HaveList
 from sealift.bundle.layers import LayerRecords, read_layer, whole_image
 from sealift.bundle.layout import SBOM_REF, SBOM_TYPE, read_index, read_layout
-from sealift.bundle.licences import declared, of_deb
+from sealift.bundle.licences import _SPDX, declared, of_deb
 from sealift.bundle.records import Record
 from sealift.bundle.sbom import deb_purl, image_purl, make_sbom
 from sealift.errors import SealiftError
@@ -174,7 +174,7 @@ def test_a_package_has_its_digest_and_the_licences_that_it_declares(site: Site, 
     hello = json.loads(_sbom(tmp_path / "bundle"))["components"][0]
     assert hello["purl"] == "pkg:deb/vendor/hello@1:2.0-1?arch=amd64"
     assert hello["hashes"] == [{"alg": "SHA-256", "content": site.lock.packages[0].blob.hex}]
-    assert _licences(hello) == ["GPL-2+ or Artistic", "GPL-3.0-or-later", "MIT"]
+    assert _licences(hello) == ["GPL-3.0-or-later", "MIT", "GPL-2+ or Artistic"]
 
 
 def test_an_image_lists_its_layers_and_the_packages_inside(site: Site, tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_an_image_lists_its_layers_and_the_packages_inside(site: Site, tmp_path:
         "pkg:deb/debian/libc6@2.41-12?arch=amd64&distro=trixie",
         "pkg:deb/debian/libstdc%2B%2B6@1:14.2~rc1%2Bb2?arch=amd64&distro=trixie",
     ]
-    assert _licences(packages[0]) == ["GPL-2+ or Artistic", "GPL-3.0-or-later", "MIT"]
+    assert _licences(packages[0]) == ["GPL-3.0-or-later", "MIT", "GPL-2+ or Artistic"]
     assert "licenses" not in packages[1]
 
 
@@ -228,14 +228,16 @@ def test_the_serial_number_follows_from_the_lock(site: Site, tmp_path: Path) -> 
     assert one["components"] == two["components"]
 
 
-def _with_layer(lock: Lock, records: LayerRecords, config: str = "{}", terms: str = "") -> str:
+def _with_layer(
+    lock: Lock, records: LayerRecords, config: str = "{}", terms: str = "", licences: tuple[str, ...] = ()
+) -> str:
     """The SBOM where every blob says this."""
     blobs = [package.blob for package in lock.packages]
     blobs += [layer for image in lock.images.values() for layer in image.layers]
     texts = {blob.digest: Record(text=terms) for blob in lock.models[samples.MODEL].layers}
     texts[lock.models[samples.MODEL].config.digest] = Record(text=config)
     digests = {image.name: digest_of(image.name.encode()).digest for image in lock.images.values()}
-    said = {blob.digest: Record(layer=records, licences=("Odd / <licence>\x07",)) for blob in blobs}
+    said = {blob.digest: Record(layer=records, licences=("Odd / <licence>\x07", *licences)) for blob in blobs}
     return make_sbom(lock, {**said, **texts}, digests).decode()
 
 
@@ -286,6 +288,14 @@ def test_a_foreign_config_of_a_model_never_spoils_an_sbom(site: Site, config: st
     sbom = _with_layer(site.lock, LayerRecords(), config, terms=" \n\n")
     _assert_valid(sbom)
     assert "licenses" not in _of_kind(sbom, "machine-learning-model")[0]
+
+
+def test_every_identifier_of_a_licence_is_in_the_list_of_spdx(site: Site) -> None:
+    """The official schema has the list."""
+    sbom = _with_layer(site.lock, LayerRecords(), licences=tuple(_SPDX))
+    _assert_valid(sbom)
+    identifiers = [choice["license"].get("id") for choice in json.loads(sbom)["components"][0]["licenses"]]
+    assert set(identifiers) == {*_SPDX.values(), None}
 
 
 def test_the_packages_of_distroless_images_are_found(tmp_path: Path) -> None:

@@ -1,0 +1,159 @@
+"""What differs between two locks: packages, images, models, roles, settings of the release, and blobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from sealift.files import canonical_json
+from sealift.release.types import Blob, Frozen, Lock, LockedImage, LockedModel, LockedPackage, Role
+
+Kind = Literal["release", "package", "image", "model", "role"]
+
+_Item = TypeVar("_Item", bound=Frozen)
+_SHORT = 12  # hexadecimal digits of a digest, as Docker shows them
+_PARTS = ("packages", "images", "models", "roles")  # of a release, compared one by one
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that differs: what it was and is, None where it was or is not there."""
+
+    kind: Kind
+    name: str
+    before: str | None
+    after: str | None
+    size_before: int = 0  # bytes
+    size_after: int = 0
+
+    @property
+    def what(self) -> Literal["added", "removed", "changed"]:
+        """How it differs."""
+        if self.before is None:
+            return "added"
+        return "removed" if self.after is None else "changed"
+
+
+@dataclass(frozen=True)
+class Changes:
+    """All that differs between two locks."""
+
+    changes: tuple[Change, ...]
+    carry: tuple[Blob, ...]  # blobs that only the second one has
+    drop: tuple[Blob, ...]  # blobs that only the first one has
+
+    @property
+    def carry_size(self) -> int:
+        """Bytes that a site lacks which has the first one."""
+        return sum(blob.size for blob in self.carry)
+
+    @property
+    def drop_size(self) -> int:
+        """Bytes that nothing of the second one needs."""
+        return sum(blob.size for blob in self.drop)
+
+
+def compare(before: Lock, after: Lock) -> Changes:
+    """What differs, in one order: settings, packages, images, models, roles, each by name."""
+    old, new = _blobs(before), _blobs(after)
+    return Changes(
+        changes=(*_settings(before, after), *_items(before, after)),
+        carry=tuple(blob for digest, blob in sorted(new.items()) if digest not in old),
+        drop=tuple(blob for digest, blob in sorted(old.items()) if digest not in new),
+    )
+
+
+def _items(before: Lock, after: Lock) -> Iterator[Change]:
+    yield from _differences("package", _packages(before), _packages(after), _package_text, _package_blobs)
+    yield from _differences("image", before.images, after.images, _image_text, _image_blobs)
+    yield from _differences("model", before.models, after.models, _model_text, _model_blobs)
+    yield from _differences("role", before.release.roles, after.release.roles, _role_text, lambda _: ())
+
+
+def _differences(
+    kind: Kind,
+    before: Mapping[str, _Item],
+    after: Mapping[str, _Item],
+    text: Callable[[_Item], str],
+    blobs: Callable[[_Item], tuple[Blob, ...]],
+) -> Iterator[Change]:
+    for name in sorted({*before, *after}):
+        old, new = before.get(name), after.get(name)
+        if old != new:
+            yield Change(
+                kind,
+                name,
+                None if old is None else text(old),
+                None if new is None else _told_apart(old, new, text),
+                0 if old is None else sum(blob.size for blob in blobs(old)),
+                0 if new is None else sum(blob.size for blob in blobs(new)),
+            )
+
+
+def _told_apart(old: _Item | None, new: _Item, text: Callable[[_Item], str]) -> str:
+    """What it is now, with the fields that differ where that would read the same."""
+    if old is None or text(old) != text(new):
+        return text(new)
+    fields = [name for name in type(new).model_fields if getattr(old, name) != getattr(new, name)]
+    return f"{text(new)}, other {', '.join(fields)}"
+
+
+def _settings(before: Lock, after: Lock) -> Iterator[Change]:
+    old, new = (dict(_setting_texts(lock)) for lock in (before, after))
+    for name in sorted({*old, *new}):
+        if old.get(name) != new.get(name):
+            yield Change("release", name, old.get(name), new.get(name))
+
+
+def _setting_texts(lock: Lock) -> Iterator[tuple[str, str]]:
+    release = lock.release.model_dump(mode="json")
+    yield from ((name, _text(value)) for name, value in release.items() if name not in _PARTS)
+    yield from ((f"packages.{name}", _text(value)) for name, value in release["packages"].items())
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else canonical_json(value).decode()
+
+
+def _packages(lock: Lock) -> dict[str, LockedPackage]:
+    return {package.name: package for package in lock.packages}
+
+
+def _package_text(package: LockedPackage) -> str:
+    return package.version
+
+
+def _package_blobs(package: LockedPackage) -> tuple[Blob, ...]:
+    return (package.blob,)
+
+
+def _image_text(image: LockedImage) -> str:
+    return f"{image.name} {image.config.hex[:_SHORT]}"
+
+
+def _image_blobs(image: LockedImage) -> tuple[Blob, ...]:
+    return (image.config, *image.layers)
+
+
+def _model_text(model: LockedModel) -> str:
+    return model.manifest.hex[:_SHORT]
+
+
+def _model_blobs(model: LockedModel) -> tuple[Blob, ...]:
+    return (model.manifest, *model.blobs)
+
+
+def _role_text(role: Role) -> str:
+    more = role.model_dump(mode="json", exclude={"model"}, exclude_defaults=True)
+    return " ".join((role.model, *(f"{name}={_text(value)}" for name, value in more.items())))
+
+
+def _blobs(lock: Lock) -> dict[str, Blob]:
+    """Every blob of a lock by digest. What a bundle adds of its own is small, and is not among them."""
+    items = (
+        *(blob for package in lock.packages for blob in _package_blobs(package)),
+        *(blob for image in lock.images.values() for blob in _image_blobs(image)),
+        *(blob for model in lock.models.values() for blob in _model_blobs(model)),
+    )
+    return {blob.digest: Blob(digest=blob.digest, size=blob.size) for blob in items}

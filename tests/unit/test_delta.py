@@ -212,6 +212,14 @@ def test_a_second_build_for_the_same_have_list_writes_no_blob(
     assert after == before
 
 
+def test_packages_that_a_delta_leaves_out_are_not_fetched_again(
+    site: Site, depot: Depot, upgrade: Lock, tmp_path: Path
+) -> None:
+    (site.sources / "apt" / "hello.deb").unlink()
+    shutil.rmtree(tmp_path / "cache" / "blobs")
+    _delta(site, upgrade, have_list(depot, "", silent).have, tmp_path / "delta")
+
+
 def test_sources_that_a_delta_leaves_out_are_not_read_again(
     site: Site, depot: Depot, upgrade: Lock, tmp_path: Path
 ) -> None:

@@ -24,7 +24,7 @@ check: .venv/installed
 	$(BIN)/pytest tests/unit
 
 test: debian-packages check
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest tests/lab
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest tests/peers tests/lab
 
 debian-packages:
 	@missing=$$(for p in $(DEBIAN_PACKAGES); do \

@@ -8,7 +8,7 @@ import sys
 import typer
 from rich.console import Console
 
-from sealift.cli import compare, depot, export, fleet, lab, lock, models, release, schema, verify
+from sealift.cli import compare, depot, export, fleet, lab, lock, media, models, release, schema, verify
 from sealift.errors import SealiftError, printable
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ models.register(app)
 schema.register(app)
 fleet.register(app)
 verify.register(app)
+app.add_typer(media.app, name="media")
 app.add_typer(export.app, name="export")
 app.add_typer(lab.app, name="lab")
 

@@ -1,0 +1,281 @@
+"""Writing media: a signed bundle as parts of a given size. What is there and right is kept."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from sealift.bundle import signature
+from sealift.bundle.blobs import CHUNK, BlobStore, Content, digest_of, hash_content
+from sealift.bundle.layout import SIGNATURE, read_index, read_layout
+from sealift.bundle.media_table import (
+    BLOBS,
+    RESCUE,
+    TABLE,
+    TABLE_LIMIT,
+    TABLE_SIGNATURE,
+    Named,
+    Slice,
+    Table,
+    check_file,
+    cut,
+    dump_table,
+    parse_table,
+    part_name,
+    part_sizes,
+)
+from sealift.errors import SealiftError
+from sealift.files import locked, read_limited, sync_folder, write_atomically, write_if_changed
+from sealift.progress import Meter, Progress
+from sealift.release.types import Blob
+
+_FLUSH = 64 << 20  # bytes written before they must be on the medium: progress is the medium's, not memory's
+_PART_GLOB = "[0-9]" * 4 + ".part"
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was done to a folder: the media's table, the parts written now, and those that were right."""
+
+    table: Table
+    written: tuple[str, ...]
+    kept: tuple[str, ...]
+
+
+def write_media(
+    bundle: Path, folder: Path, size: int, key: Path, only: frozenset[int], progress: Progress
+) -> Written:
+    """Write a bundle as parts. Each part there is read back: right ones are kept, others written again.
+
+    The whole bundle is read, also for a single part: the table has every part's hash, and nothing that a
+    medium says is signed.
+
+    + bundle: a built bundle or a delta
+    + folder: where to; parts of other media in it are removed
+    + size: bytes of a part at most
+    + key: OpenSSH key that signs the table: that of the release
+    + only: numbers of the parts that the folder shall have, from 1 on; none: all of them
+    + progress: told of bytes of the bundle
+
+    Raises SealiftError where the bundle is damaged or the folder cannot take it.
+    """
+    files = bundle_files(bundle)
+    sizes = part_sizes(files, size)
+    unknown = sorted(number for number in only if not 1 <= number <= len(sizes))
+    if unknown:
+        raise SealiftError(f"--part {unknown[0]}: there are parts 1 to {len(sizes)}. Correct the number.")
+    if not key.is_file():
+        raise SealiftError(f"{key}: not found, expected the key that signs the release. Correct the path.")
+    wanted = only or frozenset(range(1, len(sizes) + 1))
+    try:
+        with locked(folder, lambda: progress("waiting for another writer to end", 0, 0)):
+            _make_room(folder, files, sizes, wanted)
+            return _write(_Source(bundle, files, sizes), folder, key, wanted, progress)
+    except OSError as error:
+        raise SealiftError(
+            f"{error.filename or folder}: cannot be written: {error.strerror}. "
+            "Mend that or take another medium, and run the command again."
+        ) from None
+
+
+def bundle_files(bundle: Path) -> tuple[Named, ...]:
+    """Every file of a bundle in the order of names. Blobs are believed their name here.
+
+    Raises SealiftError where it is not signed, lacks a manifest, or has in it what no bundle has.
+    """
+    store = BlobStore(bundle)
+    read_layout(read_index(bundle), store)
+    if not (bundle / SIGNATURE).is_file():
+        raise SealiftError(f"{bundle / SIGNATURE}: not found. Let sealift build finish the bundle.")
+    small = [path for path in bundle.iterdir() if path.name not in ("blobs", "partial")]
+    named = [Named(path.name, hash_content(Content.of_file(path), lambda _: None)) for path in small]
+    for path in store.folder.iterdir():
+        if not _is_digest(path.name):
+            raise SealiftError(f"{path}: is no blob. Build the bundle again.")
+        size = Content.of_file(path).size
+        named.append(Named(BLOBS + path.name, Blob(digest=f"sha256:{path.name}", size=size)))
+    for file in named:
+        check_file(file, bundle)
+    return tuple(sorted(named, key=lambda file: file.name))
+
+
+def _is_digest(name: str) -> bool:
+    return len(name) == 64 and set(name) <= set("0123456789abcdef")
+
+
+def _make_room(folder: Path, files: tuple[Named, ...], sizes: list[int], wanted: frozenset[int]) -> None:
+    """Remove what is of other media or unfinished; refuse before anything is written what cannot fit."""
+    if not _is_of(folder, files, sizes):
+        for path in folder.glob(_PART_GLOB):
+            path.unlink()
+        (folder / TABLE).unlink(missing_ok=True)
+    for own in (_PART_GLOB, f"{TABLE}*", f"{RESCUE}*"):
+        for path in folder.glob(f".{own}"):
+            path.unlink()
+    right = {part_name(number): size for number, size in enumerate(sizes, 1)}
+    for path in folder.glob(_PART_GLOB):
+        if _size(path) != right.get(path.name):
+            path.unlink()
+    missing = [number for number in sorted(wanted) if not (folder / part_name(number)).exists()]
+    needed, free = sum(sizes[number - 1] for number in missing), shutil.disk_usage(folder).free
+    if needed > free:
+        fitting = sum(sum(sizes[n - 1] for n in missing[: i + 1]) <= free for i in range(len(missing)))
+        advice = "Take a larger medium or a smaller --size."
+        if fitting:
+            some = missing[0] if fitting == 1 else f"{missing[0]}-{missing[fitting - 1]}"
+            advice = f"Write --part {some} here, and the others to other media."
+        raise SealiftError(f"{folder}: has {free} bytes free, expected {needed}. {advice}")
+    _check_largest(folder, max(sizes))
+
+
+def _is_of(folder: Path, files: tuple[Named, ...], sizes: list[int]) -> bool:
+    """Whether a folder's parts are cut as these, as far as its table says."""
+    try:
+        table = parse_table(read_limited(folder / TABLE, TABLE_LIMIT), folder / TABLE)
+    except SealiftError:  # an interrupted first write, or damage: each part is compared anyway
+        return True
+    return table.files == files and [part.blob.size for part in table.parts] == sizes
+
+
+def _size(path: Path) -> int:
+    try:
+        return Content.of_file(path).size
+    except SealiftError:
+        return -1
+
+
+def _check_largest(folder: Path, size: int) -> None:
+    """A file system refuses to seek beyond its largest file; no byte need be written to learn that."""
+    probe = folder / f".{part_name(0)}"
+    with probe.open("wb") as file:
+        try:
+            file.seek(size)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            raise SealiftError(
+                f"{folder}: its file system takes no files of {size} bytes. Use --size fat32."
+            ) from None
+        finally:
+            probe.unlink()
+
+
+class _Source:
+    """The bundle as a stream of parts, its files checked against their digests on the way."""
+
+    def __init__(self, bundle: Path, files: tuple[Named, ...], sizes: list[int]) -> None:
+        self.files = files
+        self.sizes = sizes
+        self._slices = cut(files, sizes)
+        self._bundle = bundle
+        self._digest = hashlib.sha256()
+
+    def checked(self, number: int) -> Iterator[bytes]:
+        """A part's bytes; to be called for one part after the other, as files go on in the next one."""
+        for piece in self._slices[number - 1]:
+            if piece.offset == 0:
+                self._digest = hashlib.sha256()
+            for chunk in self._content(piece).chunks():
+                self._digest.update(chunk)
+                yield chunk
+            whole = piece.offset + piece.size == piece.file.blob.size
+            if whole and self._digest.hexdigest() != piece.file.blob.hex:
+                raise SealiftError(
+                    f"{self._bundle / piece.file.name}: is damaged. Remove it and build the bundle again."
+                )
+
+    def again(self, number: int) -> Iterator[bytes]:
+        """A part's bytes once more."""
+        for piece in self._slices[number - 1]:
+            yield from self._content(piece).chunks()
+
+    def _content(self, piece: Slice) -> Content:
+        return Content(self._bundle / piece.file.name, piece.offset, piece.size)
+
+
+def _write(source: _Source, folder: Path, key: Path, wanted: frozenset[int], progress: Progress) -> Written:
+    meter = Meter("writing media", sum(source.sizes), progress)
+    parts, written, kept = [], [], []
+    for number, size in enumerate(source.sizes, 1):
+        path = folder / part_name(number)
+        if number not in wanted:
+            digest = _hash(source.checked(number), lambda _: None, meter)
+        elif path.exists():
+            with path.open("rb") as file:
+                comparison = _Comparison(file)
+                digest = _hash(source.checked(number), comparison.add, meter)
+            if comparison.same:
+                kept.append(path.name)
+            else:
+                path.unlink()
+                meter.expect(size)
+                _put(path, source.again(number), meter)
+                written.append(path.name)
+        else:
+            digest = _put(path, source.checked(number), meter)
+            written.append(path.name)
+        parts.append(Named(path.name, Blob(digest=f"sha256:{digest}", size=size)))
+    rescue = Path(__file__).with_name(RESCUE).read_bytes()
+    table = Table(digest_of(rescue), tuple(parts), source.files)
+    write_if_changed(folder / RESCUE, rescue)
+    write_if_changed(folder / TABLE, dump_table(table))
+    write_atomically(folder / TABLE_SIGNATURE, signature.sign(dump_table(table), key))
+    return Written(table, tuple(written), tuple(kept))
+
+
+def _hash(chunks: Iterable[bytes], take: Callable[[bytes], None], meter: Meter) -> str:
+    """The part's hash, made beside what is done with the bytes."""
+    digest = hashlib.sha256()
+    with ThreadPoolExecutor(1) as hasher:
+        for chunk in chunks:
+            hashed = hasher.submit(digest.update, chunk)
+            take(chunk)
+            hashed.result()
+            meter.add(len(chunk))
+    return digest.hexdigest()
+
+
+class _Comparison:
+    """Whether a part on a medium is the same as the bundle's bytes, read from the medium itself."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.same = True
+        self._file = file
+        # Not out of the page cache, where what was just written is right however bad the medium is.
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def add(self, chunk: bytes) -> None:
+        """The next bytes that should be there."""
+        try:
+            self.same = self.same and self._file.read(len(chunk)) == chunk
+        except OSError:  # the medium cannot be read there
+            self.same = False
+
+
+def _put(path: Path, chunks: Iterable[bytes], meter: Meter) -> str:
+    """Write a part whole or not at all, and give its hash."""
+    partial = path.with_name(f".{path.name}")
+    try:
+        with partial.open("wb", buffering=CHUNK) as file:
+
+            def take(chunk: bytes) -> None:
+                file.write(chunk)
+                if file.tell() // _FLUSH != (file.tell() - len(chunk)) // _FLUSH:
+                    os.fdatasync(file.fileno())
+
+            digest = _hash(chunks, take, meter)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+    return digest

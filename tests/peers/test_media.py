@@ -1,0 +1,134 @@
+"""Media of the real demo release, by the commands; and ssh-keygen asked about every byte of a table."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.lab.commands import CHECKOUT, Commands
+from tests.unit import media_bundle, samples
+from tests.unit.media_bundle import Site, content, damaged_in_every_way, passes
+
+SOURCES = CHECKOUT / "build/ingredients"
+SIZE = 64 << 20
+MEMORY = 200_000_000  # bytes
+
+
+@pytest.fixture(scope="module")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Commands:
+    return Commands(tmp_path_factory.mktemp("media-lab"))
+
+
+@pytest.fixture(scope="module")
+def site(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The demo release, locked and built as an operator does."""
+    work = tmp_path_factory.mktemp("media-site")
+    key = samples.signing_key(work / "key")
+    allowed = work / "allowed_signers"
+    allowed.write_text(f'release@example namespaces="sealift" {key.with_suffix(".pub").read_text()}')
+    lock, bundle = work / "demo.lock", work / "bundle"
+    commands.ok("python", "-m", "demo.ingredients", SOURCES)
+    commands.ok("sealift", "lock", "releases/demo.yaml", "--sources", SOURCES, "--out", lock)
+    commands.ok("sealift", "build", lock, "--sources", SOURCES, "--out", bundle, "--key", key)
+    yield Site(bundle, key, allowed)
+    shutil.rmtree(work)
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    found = {}
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                found[str(path.relative_to(folder))] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+def _write(site: Site, folder: Path, *more: str) -> tuple[str | Path, ...]:
+    return ("sealift", "media", "write", site.bundle, folder, "--size", "64M", "--key", site.key, *more)
+
+
+def _read(site: Site, out: Path, *folders: Path) -> tuple[str | Path, ...]:
+    return ("sealift", "media", "read", *folders, "--out", out, "--allowed-signers", site.allowed)
+
+
+def test_the_demo_release_crosses_on_sticks_one_of_them_bad_with_a_kill_on_each_side(
+    commands: Commands, site: Site, tmp_path: Path
+) -> None:
+    media, out = tmp_path / "media", tmp_path / "out"
+    commands.kill_after(1.0, *_write(site, media))
+    written = commands.ok(*_write(site, media, "--json"))
+    assert written.peak_memory < MEMORY
+    names = sorted(json.loads(written.out)["parts"])
+    assert len(names) > 5
+    assert all((media / name).stat().st_size <= SIZE for name in names)
+
+    stick = tmp_path / "stick"
+    stick.mkdir()
+    for name in ("TABLE.txt", "TABLE.txt.sig", "RESCUE.txt"):
+        shutil.copy(media / name, stick)
+    for name in names[3:]:
+        (media / name).rename(stick / name)
+    with (media / names[1]).open("r+b") as file:
+        file.seek(SIZE // 2)
+        file.write(b"bad")
+    refused = commands.refused(*_read(site, out, media))
+    assert f"{media}: part 0002.part is damaged" in refused.said
+    assert f"--size {SIZE} --part 2" in refused.said
+    assert f"has 2 of {len(names)} parts, missing: 0002, 0004" in refused.said
+
+    commands.ok(*_write(site, media, "--part", "2"))
+    assert sorted(path.name for path in media.glob("*.part")) == names[:3]
+    commands.kill_after(0.8, *_read(site, out, stick, media))
+    read = commands.ok(*_read(site, out, stick, media))
+    assert read.peak_memory < MEMORY
+    assert _hashes(out) == _hashes(site.bundle)
+
+    rescue = ["/bin/sh", "-eu", str(stick / "RESCUE.txt"), str(tmp_path / "rescued"), str(media), str(stick)]
+    subprocess.run(rescue, check=True, capture_output=True)
+    assert _hashes(tmp_path / "rescued") == _hashes(site.bundle)
+    for folder in (media, stick, out, tmp_path / "rescued"):
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def _small_disk(where: Path, size: str) -> Iterator[Path]:
+    where.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", where], check=True)
+    try:
+        yield where
+    finally:
+        subprocess.run(["umount", where], check=True)
+
+
+def test_a_small_stick_takes_what_fits_and_is_told_what_does(
+    commands: Commands, site: Site, tmp_path: Path
+) -> None:
+    with _small_disk(tmp_path / "stick", "140m") as stick:
+        refused = commands.refused(*_write(site, stick))
+        assert "Write --part 1-2 here, and the others to other media" in refused.said
+        assert os.listdir(stick) == []  # noqa: PTH208 - names
+        commands.ok(*_write(site, stick, "--part", "1-2"))
+        again = commands.ok(*_write(site, stick, "--part", "1-2", "--json"))
+        assert json.loads(again.out)["kept"] == ["0001.part", "0002.part"]
+        with _small_disk(tmp_path / "disk", "100m") as disk:
+            refused = commands.refused(*_read(site, disk / "out", stick))
+            assert "Make room or name another folder" in refused.said
+
+
+@pytest.mark.parametrize("name", ["TABLE.txt", "TABLE.txt.sig"])
+def test_every_single_damage_to_table_and_signature_is_found(tmp_path: Path, name: str) -> None:
+    tiny, media = media_bundle.site(tmp_path, b"tiny"), tmp_path / "media"
+    tiny.write(media, 1 << 20)
+    whole = content(media)[name]
+    passed = [damaged for damaged in damaged_in_every_way(whole) if passes(tiny, media / name, damaged)]
+    # White space in a signature's armour means nothing: what it proves is the same.
+    assert {b"".join(damaged.split()) for damaged in passed} <= {b"".join(whole.split())}
+    assert name == "TABLE.txt.sig" or not passed

@@ -20,7 +20,6 @@ from sealift.cache import cache_folder
 from sealift.errors import SealiftError
 from sealift.files import canonical_json, locked, write_atomically
 from sealift.progress import Meter, Progress
-from sealift.release.arrivals import Arrivals
 from sealift.release.lockfile import dump_lock
 from sealift.release.ollama_archive import model_manifest
 from sealift.release.source import BuildMachine
@@ -75,9 +74,7 @@ def build(
         (out / SIGNATURE).unlink(missing_ok=True)  # half a bundle must not look like a whole one
         unread = have.without(records.lacking(lock))
         _place_packages(lock, unread, sources, store, cache, progress)
-        _place_contents(
-            lock, unread, BuildMachine(sources, Arrivals(cache_folder(os.environ)), progress), store
-        )
+        _place_contents(lock, unread, BuildMachine.of(os.environ, sources, progress), store, cache)
         manifests = list(_manifests(lock, store))
         manifests.append(_sbom(lock, store, records, manifests, progress))
         index = canonical_json({"schemaVersion": 2, "manifests": manifests})
@@ -137,8 +134,10 @@ def _place_packages(
             store.put(package.blob, Content.of_file(path), f"packages: {package.name}", lambda _: None)
 
 
-def _place_contents(lock: Lock, have: HaveList, machine: BuildMachine, store: BlobStore) -> None:
-    """Copy images and models out of where they come from, several at once."""
+def _place_contents(
+    lock: Lock, have: HaveList, machine: BuildMachine, store: BlobStore, cache: BlobStore
+) -> None:
+    """Bring images and models in from where they come from, several at once."""
     wanted = {
         blob.digest: (blob, open_blob, owner)
         for blob, open_blob, owner in _contents(lock, machine)
@@ -148,11 +147,18 @@ def _place_contents(lock: Lock, have: HaveList, machine: BuildMachine, store: Bl
     meter = Meter("writing images and models", sum(blob.size for blob, _, _ in todo), machine.progress)
 
     def place(blob: Blob, open_blob: Callable[[], Content], owner: str) -> None:
-        store.put(blob, open_blob(), owner, meter.add)
+        content = open_blob()
+        if content.path == cache.path(blob) and store.link(blob, content.path):
+            meter.add(blob.size)
+        else:
+            store.put(blob, content, owner, meter.add)
 
     with ThreadPoolExecutor(max(_AT_ONCE, os.cpu_count() or 1)) as pool:
-        for result in [pool.submit(place, *item) for item in todo]:
-            result.result()
+        try:
+            for result in [pool.submit(place, *item) for item in todo]:
+                result.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _contents(lock: Lock, machine: BuildMachine) -> Iterator[tuple[Blob, Callable[[], Content], str]]:

@@ -6,15 +6,27 @@ import fcntl
 import hashlib
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from sealift.bundle.blobs import BlobStore, Content, hash_content
+from sealift.bundle.blobs import CHUNK, BlobStore, Content, hash_content
 from sealift.errors import SealiftError
 from sealift.files import sync_folder
 from sealift.release.compression import compression, unpacked
+from sealift.release.types import Blob
+
+_PAUSE = 0.25  # seconds after a break; twice as long after each further one
+_CUTS = 6  # breaks without a byte between them
+
+# start and end in bytes -> from where it really starts, and the bytes from there
+Read = Callable[[int, int], AbstractContextManager[tuple[int, Iterator[bytes]]]]
+
+
+class CutError(Exception):
+    """A connection broke; what came until then is good."""
 
 
 class Arrivals:
@@ -25,13 +37,13 @@ class Arrivals:
 
         + root: folder of the cache
         """
-        self._folder = BlobStore(root).folder
+        self._store = BlobStore(root)
         self._coming = root / "coming"
         self._tarballs = root / "tarballs"
 
     def find(self, digest: str) -> Content | None:
         """Content that has arrived, by its digest."""
-        path = self._folder / digest.removeprefix("sha256:")
+        path = self._store.folder / digest.removeprefix("sha256:")
         try:
             status = path.lstat()
         except FileNotFoundError:
@@ -46,13 +58,13 @@ class Arrivals:
 
         Raises SealiftError where something else comes out.
         """
-        final = self._folder / digest.removeprefix("sha256:")
-        with self.alone(final) as file:
+        final = self._store.folder / digest.removeprefix("sha256:")
+        with self._alone(final) as file:
             if file is not None:
                 found = _write(file, unpacked(content, where))
                 if found != digest:
                     raise SealiftError(f"{where}: is {found}, expected {digest}. Get it again.")
-                self.arrived(file, final)
+                self._arrived(file, final)
         return Content.of_file(final)
 
     def plain_tarball(self, path: Path, note: Callable[[int], None]) -> Path:
@@ -68,40 +80,129 @@ class Arrivals:
         if compression(content) is None:
             return path
         final = self._tarballs / hash_content(content, note).hex
-        with self.alone(final) as file:
+        with self._alone(final) as file:
             if file is not None:
                 _write(file, unpacked(content, str(path)))
-                self.arrived(file, final)
+                self._arrived(file, final)
         return final
 
+    def keep(self, content: bytes) -> Content:
+        """Put small content into the cache."""
+        return Content.of_file(self._store.path(self._store.put_bytes(content)))
+
+    def download(self, blob: Blob, read: Read, where: str, note: Callable[[int], None]) -> Content:
+        """Fetch a blob, hashing it as it comes; what an interrupted run fetched is not fetched again.
+
+        + where: what it is, for messages
+        + note: told the bytes of each chunk
+
+        Raises SealiftError where it is not what was asked for, or the connection breaks too often.
+        """
+        final = self._store.path(blob)
+        with self._alone(final) as file:
+            if file is not None:
+                digest = _go_on(file, blob, blob.size, read, where, note)
+                if digest != blob.digest:
+                    file.truncate(0)
+                    raise SealiftError(
+                        f"{where}: {blob.digest} is damaged, its content is {digest}. Try again."
+                    )
+                self._arrived(file, final)
+        return Content.of_file(final)
+
+    def beginning(self, blob: Blob, count: int, read: Read, where: str) -> Content:
+        """Fetch the first bytes of a blob; `download` goes on after them. They are not verified.
+
+        + count: bytes wanted at least; fewer come where the blob has fewer
+
+        Raises SealiftError as `download` does.
+        """
+        final = self._store.path(blob)
+        with self._alone(final) as file:
+            if file is None:
+                return Content.of_file(final)
+            _go_on(file, blob, min(count, blob.size), read, where, lambda _: None)
+            return Content(self._coming / final.name, 0, file.tell())
+
     @contextmanager
-    def alone(self, final: Path) -> Iterator[BinaryIO | None]:
+    def _alone(self, final: Path) -> Iterator[BinaryIO | None]:
         """Open what has come of a file so far, and let nobody else do; None where all of it is there.
 
         + final: where it will lie
         """
-        if final.exists():
-            yield None
-            return
+        coming = self._coming / final.name
         try:
             self._coming.mkdir(parents=True, exist_ok=True)
             final.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self._coming / final.name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
-            with os.fdopen(handle, "r+b") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)  # let go of when the file is closed, however that happens
-                yield None if final.exists() else file
+            while not final.exists():
+                handle = os.open(coming, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+                with os.fdopen(handle, "r+b") as file:
+                    fcntl.flock(
+                        file, fcntl.LOCK_EX
+                    )  # let go of when the file is closed, however that happens
+                    if _is_at(file, coming):
+                        yield file
+                        return
+            yield None
         except OSError as error:
             raise SealiftError(
                 f"{final.parent}: cannot be written: {error.strerror}. Mend that and run it again."
             ) from None
 
-    def arrived(self, file: BinaryIO, final: Path) -> None:
+    def _arrived(self, file: BinaryIO, final: Path) -> None:
         """Give a file its final name."""
         file.flush()
         os.fchmod(file.fileno(), 0o444)
         os.fsync(file.fileno())
         (self._coming / final.name).replace(final)
         sync_folder(final.parent)
+
+
+def _is_at(file: BinaryIO, path: Path) -> bool:
+    """Whether an open file has its name still: while we waited for it, it may have got its final one."""
+    return path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())
+
+
+def _go_on(file: BinaryIO, blob: Blob, end: int, read: Read, where: str, note: Callable[[int], None]) -> str:
+    """Read what is there, fetch the rest, and say the digest. The file's position is its end then."""
+    if os.fstat(file.fileno()).st_size > blob.size:
+        file.truncate(0)
+    digest = hashlib.sha256()
+    file.seek(0)
+    while chunk := file.read(CHUNK):
+        digest.update(chunk)
+        note(len(chunk))
+    cuts = 0
+    while file.tell() < end:
+        before = file.tell()
+        try:
+            with read(before, end) as (start, chunks):
+                if start != before:  # a server that knows no ranges
+                    file.seek(0)
+                    file.truncate()
+                    digest = hashlib.sha256()
+                    note(-before)
+                for chunk in chunks:
+                    if file.tell() + len(chunk) > blob.size:
+                        raise SealiftError(
+                            f"{where}: {blob.digest} has more than {blob.size} bytes. Try again."
+                        )
+                    digest.update(chunk)
+                    file.write(chunk)
+                    note(len(chunk))
+                    if file.tell() >= end:
+                        break
+        except CutError:
+            pass  # counted below, as an answer that ends early is
+        cuts = 0 if file.tell() > before else cuts + 1
+        if cuts == _CUTS:
+            raise SealiftError(
+                f"{where}: the connection breaks again and again. "
+                "Run it again later, it goes on where it stopped."
+            )
+        if file.tell() < end:
+            time.sleep(_PAUSE * 2**cuts)
+    return f"sha256:{digest.hexdigest()}"
 
 
 def _write(file: BinaryIO, chunks: Iterator[bytes]) -> str:

@@ -24,6 +24,10 @@ _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: 
 Value = int | float | bool | str | tuple[int, ...] | None
 
 
+class EndsEarlyError(SealiftError):
+    """There is more of the header than was given."""
+
+
 @dataclass(frozen=True)
 class ContextCost:
     """What a context costs, and how long it may be."""
@@ -40,7 +44,8 @@ def read_context_cost(weights: Content, where: str) -> ContextCost:
     + weights: a GGUF file
     + where: what it is, for messages
 
-    Raises SealiftError where this is no GGUF of version 2 or 3, or lacks a figure.
+    Raises EndsEarlyError where the header is not whole, SealiftError where this is no GGUF of version 2 or 3,
+    or lacks a figure.
     """
     metadata = dict(_Reader(weights, where).metadata())
     name = metadata.get("general.architecture")
@@ -148,7 +153,7 @@ class _Reader:
     def _next_chunk(self) -> bytes:
         chunk = next(self._chunks, b"")
         if not chunk:
-            raise self._wrong("ends within its header")
+            raise EndsEarlyError(f"{self._where}: ends within its header. Is it a model that Ollama runs?")
         return chunk
 
     def _wrong(self, what: str) -> SealiftError:

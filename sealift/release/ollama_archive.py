@@ -118,7 +118,7 @@ class StoredModel:
     @cached_property
     def _manifest(self) -> ModelManifest:
         path = f"{self._root}manifests/{manifest_path(self._name)}"
-        return parse_manifest(self._files.read(path, MANIFEST_LIMIT), f"{self._shown}: {path}")
+        return parse_model(self._files.read(path, MANIFEST_LIMIT), f"{self._shown}: {path}")
 
     @cached_property
     def _root(self) -> str:
@@ -167,7 +167,7 @@ class Folder:
         return read_limited(self._path / name, limit)
 
 
-def parse_manifest(content: bytes, where: str) -> ModelManifest:
+def parse_model(content: bytes, where: str) -> ModelManifest:
     """Parse a manifest as Ollama or its registry wrote it, leaving out all that is not of the model.
 
     + where: what it is, for messages

@@ -122,6 +122,7 @@ def _example(loc: list[str]) -> str:
 def _cross_checks(raw: Any) -> Iterator[str]:
     """What no single key shows. Works on what is there, so that it can be told beside other mistakes."""
     models, roles, images = (_mapping(raw, key) for key in ("models", "roles", "images"))
+    models = models or dict.fromkeys(_texts(raw, "models"))
     for name, role in roles.items():
         model = _mapping(roles, name).get("model")
         if isinstance(role, dict) and isinstance(model, str) and model not in models:
@@ -150,3 +151,8 @@ def _cross_checks(raw: Any) -> Iterator[str]:
 def _mapping(raw: Any, key: Any) -> dict[Any, Any]:
     value = raw.get(key) if isinstance(raw, dict) else None
     return value if isinstance(value, dict) else {}
+
+
+def _texts(raw: Any, key: Any) -> list[str]:
+    value = raw.get(key) if isinstance(raw, dict) else None
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []

@@ -7,11 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from sealift.cache import cache_folder
 from sealift.errors import SealiftError
 from sealift.progress import Progress
 from sealift.release.apt import lock_packages
-from sealift.release.arrivals import Arrivals
 from sealift.release.source import BuildMachine
 from sealift.release.sources import image_source, model_source
 from sealift.release.types import Lock, LockedModel, Release
@@ -28,7 +26,7 @@ def resolve(release: Release, sources: Path, progress: Progress) -> Lock:
 
     Raises SealiftError with a line per mistake.
     """
-    machine = BuildMachine(sources, Arrivals(cache_folder(os.environ)), progress)
+    machine = BuildMachine.of(os.environ, sources, progress)
     mistakes: list[str] = []
 
     def attempt(find: Callable[_Asked, _Found], *args: _Asked.args, **kwargs: _Asked.kwargs) -> _Found | None:

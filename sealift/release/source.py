@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from sealift.bundle.blobs import Content
+from sealift.cache import cache_folder
 from sealift.progress import Progress
 from sealift.release.arrivals import Arrivals
 from sealift.release.types import Blob, LockedImage, LockedModel
@@ -19,11 +21,18 @@ class BuildMachine:
     + sources: the folder that paths in a release are relative to
     + arrivals: the cache
     + progress: told of bytes hashed and downloaded
+    + environment: of the process, for mirrors and logins of registries
     """
 
     sources: Path
     arrivals: Arrivals
     progress: Progress
+    environment: Mapping[str, str]
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str], sources: Path, progress: Progress) -> BuildMachine:
+        """This machine, as a process's environment has it."""
+        return cls(sources, Arrivals(cache_folder(environment)), progress, environment)
 
 
 class ImageSource(Protocol):

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from sealift.errors import SealiftError
 from sealift.release.docker_archive import DockerArchive
+from sealift.release.from_registry import RegistryImage, RegistryModel
 from sealift.release.ollama_archive import StoredModel
 from sealift.release.source import BuildMachine, ImageSource, ModelSource
 from sealift.release.types import Image, Model
 
 
 def image_source(image: Image, machine: BuildMachine) -> ImageSource:
-    """Where an image comes from."""
-    return DockerArchive(image.name, image.archive, machine)
+    """Where an image comes from: its tarball, or else its registry."""
+    if image.archive is not None:
+        return DockerArchive(image.name, image.archive, machine)
+    return RegistryImage(image.name, machine)
 
 
 def model_source(name: str, model: Model, machine: BuildMachine) -> ModelSource:
-    """Where a model comes from.
+    """Where a model comes from: an Ollama store, or else Ollama's registry.
 
     + name: MODEL:TAG
     """
     path = model.archive or model.store
-    if path is None:
-        raise SealiftError(f"models.{name}: has neither archive nor store. Add one to the release file.")
-    return StoredModel(name, path, machine)
+    if path is not None:
+        return StoredModel(name, path, machine)
+    return RegistryModel(name, machine)

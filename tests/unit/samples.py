@@ -14,7 +14,6 @@ from typing import Any
 
 from sealift.bundle.blobs import digest_of
 from sealift.progress import silent
-from sealift.release.arrivals import Arrivals
 from sealift.release.source import BuildMachine
 from sealift.release.sources import image_source, model_source
 from sealift.release.types import Image, Lock, LockedImage, LockedModel, LockedPackage, Model, Release
@@ -139,8 +138,8 @@ def package(name: str, content: bytes, version: str = "1:2.0-1", **more: Any) ->
     return LockedPackage.model_validate({**fields, **more})
 
 
-def machine(sources: Path) -> BuildMachine:
-    return BuildMachine(sources, Arrivals(sources / "cache"), silent)
+def machine(sources: Path, environment: dict[str, str] | None = None) -> BuildMachine:
+    return BuildMachine.of({"SEALIFT_CACHE": str(sources / "cache"), **(environment or {})}, sources, silent)
 
 
 def lock_image(image: Image, sources: Path) -> LockedImage:

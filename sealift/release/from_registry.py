@@ -1,0 +1,213 @@
+"""Images and models out of registries: pinned by little, fetched when they are built.
+
+A layer is carried as the plain tar that Docker hashes, like one out of `docker save`, and how long that is
+stands nowhere but in the layer: locking an image fetches its layers, into the cache that a build takes them
+from. Locking a model fetches its manifest and the beginning of its weights.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
+
+from sealift.bundle.blobs import Content, digest_of
+from sealift.errors import SealiftError
+from sealift.progress import Meter
+from sealift.release.access import DOCKER_HUB
+from sealift.release.compression import compression
+from sealift.release.gguf import ContextCost, EndsEarlyError, read_context_cost
+from sealift.release.oci import (
+    CONFIG_LIMIT,
+    MANIFEST_LIMIT,
+    Descriptor,
+    Manifest,
+    choose,
+    parse_manifest,
+    read_diff_ids,
+)
+from sealift.release.ollama_archive import LIBRARY, ModelManifest, lock_manifest, parse_model, weights_of
+from sealift.release.registry import Registry
+from sealift.release.source import BuildMachine
+from sealift.release.types import Blob, LockedImage, LockedModel
+
+_AT_ONCE = 4  # downloads
+_NESTED = 4  # indexes in indexes
+_BEGINNING = (
+    4 << 20
+)  # bytes of weights to look for their header in; four times as many each time it is longer
+
+
+class RegistryImage:
+    """An image in its registry."""
+
+    def __init__(self, name: str, machine: BuildMachine) -> None:
+        """Name an image; nothing is asked yet.
+
+        + name: HOST/PATH:TAG
+        """
+        self._name, self._machine = name, machine
+
+    def lock(self) -> LockedImage:
+        """Pin the image that its tag stands for now, on linux/amd64.
+
+        Raises SealiftError where it cannot be had or is damaged.
+        """
+        digest, manifest = self._tagged()
+        config = self._read(manifest.config.blob)
+        diff_ids = read_diff_ids(config, len(manifest.layers), f"{self._name}: config")
+        layers = self._layers(dict(zip(diff_ids, manifest.layers, strict=True)))
+        return LockedImage(
+            name=self._name,
+            manifest=digest,
+            config=digest_of(config),
+            layers=tuple(Blob(digest=diff_id, size=layers[diff_id].size) for diff_id in diff_ids),
+        )
+
+    def open(self, locked: LockedImage, blob: Blob) -> Content:
+        """Where a part's bytes lie, in the cache.
+
+        Raises SealiftError where it cannot be had any more.
+        """
+        found = self._machine.arrivals.find(blob.digest)
+        if found is not None and found.size == blob.size:
+            return found
+        if locked.manifest is None:
+            raise SealiftError(f"{self._name}: was not locked from a registry. Run sealift lock again.")
+        manifest = self._parse(self._manifest(locked.manifest))
+        if not isinstance(manifest, Manifest) or len(manifest.layers) != len(locked.layers):
+            raise SealiftError(f"{self._name}: is not what was locked. Run sealift lock again.")
+        if blob == locked.config:
+            return self._machine.arrivals.keep(self._registry.read(blob, CONFIG_LIMIT))
+        descriptor = manifest.layers[locked.layers.index(blob)]
+        meter = Meter(f"fetching {blob.digest[:19]} of {self._name}", descriptor.size, self._machine.progress)
+        return self._layer(blob.digest, descriptor, meter)
+
+    def _tagged(self) -> tuple[str, Manifest]:
+        reference = self._name.rpartition(":")[2]
+        for _ in range(_NESTED):
+            content = self._manifest(reference)
+            found = self._parse(content)
+            if isinstance(found, Manifest):
+                return digest_of(content).digest, found
+            reference = choose(found, self._name, self._name).digest
+        raise SealiftError(f"{self._name}: leads from index to index. Push the image again.")
+
+    def _layers(self, wanted: dict[str, Descriptor]) -> dict[str, Content]:
+        """Fetch layers by diff ID, several at once."""
+        missing = [
+            layer.size for diff_id, layer in wanted.items() if not self._machine.arrivals.find(diff_id)
+        ]
+        meter = Meter(f"fetching {self._name}", sum(missing), self._machine.progress)
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            coming: dict[str, Future[Content]] = {
+                diff_id: pool.submit(self._layer, diff_id, layer, meter) for diff_id, layer in wanted.items()
+            }
+            try:
+                return {diff_id: layer.result() for diff_id, layer in coming.items()}
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _layer(self, diff_id: str, layer: Descriptor, meter: Meter) -> Content:
+        arrivals, where = self._machine.arrivals, f"{self._name}: layer {layer.digest}"
+        found = arrivals.find(diff_id)
+        if found is not None:
+            return found
+        packed = arrivals.download(layer.blob, self._registry.reader(layer.digest), where, meter.add)
+        if compression(packed) is None:
+            if layer.digest != diff_id:
+                raise SealiftError(
+                    f"{where}: is not {diff_id}, which its config names. Push the image again."
+                )
+            return packed
+        plain = arrivals.unpack(packed, diff_id, where)
+        packed.path.unlink(missing_ok=True)
+        return plain
+
+    def _manifest(self, reference: str) -> bytes:
+        found = self._machine.arrivals.find(reference)
+        if found is not None and found.size <= MANIFEST_LIMIT:
+            return b"".join(found.chunks())
+        content = self._registry.manifest(reference)
+        self._machine.arrivals.keep(content)
+        return content
+
+    def _parse(self, content: bytes) -> Manifest | tuple[Descriptor, ...]:
+        return parse_manifest(content, f"{self._name}: manifest")
+
+    def _read(self, blob: Blob) -> bytes:
+        found = self._machine.arrivals.find(blob.digest)
+        if found is not None and found.size <= CONFIG_LIMIT:
+            return b"".join(found.chunks())
+        content = self._registry.read(blob, CONFIG_LIMIT)
+        self._machine.arrivals.keep(content)
+        return content
+
+    @cached_property
+    def _registry(self) -> Registry:
+        host, _, path = self._name.rpartition(":")[0].partition("/")
+        if host == DOCKER_HUB and "/" not in path:
+            path = f"library/{path}"
+        return Registry(host, path, self._machine.environment)
+
+
+class RegistryModel:
+    """A model in Ollama's registry."""
+
+    def __init__(self, name: str, machine: BuildMachine) -> None:
+        """Name a model; nothing is asked yet.
+
+        + name: MODEL:TAG
+        """
+        self._name, self._machine = name, machine
+
+    def lock(self) -> LockedModel:
+        """Pin the model that its tag stands for now.
+
+        Raises SealiftError where it cannot be had, or is none that Ollama runs.
+        """
+        manifest = self._tagged()
+        weights = weights_of(manifest, self._name)
+        count = _BEGINNING
+        while True:
+            try:
+                cost = self._cost(
+                    self._machine.arrivals.beginning(
+                        weights, count, self._registry.reader(weights.digest), self._name
+                    )
+                )
+            except EndsEarlyError:
+                if count >= weights.size:
+                    raise
+                count *= 4
+            else:
+                return lock_manifest(manifest, cost, None)
+
+    def open(self, locked: LockedModel, blob: Blob) -> Content:
+        """Where a blob's bytes lie, in the cache.
+
+        Raises SealiftError where it cannot be had any more, or the beginning that was locked was a lie.
+        """
+        meter = Meter(f"fetching {blob.digest[:19]} of {self._name}", blob.size, self._machine.progress)
+        reader = self._registry.reader(blob.digest)
+        content = self._machine.arrivals.download(blob, reader, self._name, meter.add)
+        if blob.digest == weights_of(ModelManifest(locked.config, locked.layers), self._name).digest:
+            cost = self._cost(content)
+            if (cost.kv_bytes_per_token, cost.context_length) != (
+                locked.kv_bytes_per_token,
+                locked.context_length,
+            ):
+                raise SealiftError(
+                    f"{self._name}: its header is not what was locked. Run sealift lock again."
+                )
+        return content
+
+    def _tagged(self) -> ModelManifest:
+        return parse_model(self._registry.manifest(self._name.partition(":")[2]), f"{self._name}: manifest")
+
+    def _cost(self, weights: Content) -> ContextCost:
+        return read_context_cost(weights, self._name)
+
+    @cached_property
+    def _registry(self) -> Registry:
+        host, _, namespace = LIBRARY.partition("/")
+        return Registry(host, f"{namespace}/{self._name.partition(':')[0]}", self._machine.environment)

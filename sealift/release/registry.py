@@ -1,0 +1,227 @@
+"""Reading from registries of images, and Ollama's of models, which speaks the same protocol.
+
+Sources: spec.md of github.com/opencontainers/distribution-spec 1.1; docs/spec/auth/token.md of
+github.com/distribution/distribution.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from functools import partial
+from urllib.parse import urlencode, urljoin, urlsplit
+
+import requests
+import urllib3
+from requests.auth import AuthBase, _basic_auth_str
+
+from sealift.bundle.blobs import CHUNK, digest_of
+from sealift.errors import SealiftError
+from sealift.files import parse_json
+from sealift.release.access import is_safe, server_of
+from sealift.release.arrivals import CutError, Read
+from sealift.release.oci import INDEX_TYPES, MANIFEST_LIMIT, MANIFEST_TYPES
+from sealift.release.types import Blob
+
+_TIMEOUT = (10, 60)  # seconds to connect, and between two pieces of an answer
+_ATTEMPTS = 6
+_PAUSE = 0.25  # seconds before the second attempt; twice as long before each further one
+_REDIRECTS = 5
+_TOKEN_LIMIT = 64 << 10  # bytes
+_BUSY = frozenset({429, 500, 502, 503, 504})
+_PARAMETER = re.compile(r'(\w+)="([^"]*)"')
+
+
+class _Authorization(AuthBase):
+    """Exactly this header or none: `requests` would look for a login in ~/.netrc otherwise."""
+
+    def __init__(self, value: str | None) -> None:
+        self._value = value
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._value is not None:
+            request.headers["Authorization"] = self._value
+        return request
+
+
+class Registry:
+    """One repository of a registry, as this machine reaches it. May be used by several threads."""
+
+    def __init__(self, host: str, repository: str, environment: Mapping[str, str]) -> None:
+        """Name a repository; nothing is asked yet.
+
+        + host: of the registry, as images are named
+        + environment: of the process, for mirrors and logins
+
+        Raises SealiftError where those are not set as they should be.
+        """
+        self._server = server_of(host, environment)
+        self._repository = repository
+        self._authorization: str | None = None
+        self._session = requests.Session()
+
+    def manifest(self, reference: str) -> bytes:
+        """A manifest or an index.
+
+        + reference: a tag, or a digest, which is checked
+
+        Raises SealiftError where it cannot be had or is another.
+        """
+        accept = {"Accept": ", ".join(MANIFEST_TYPES + INDEX_TYPES)}
+        return self._small(f"manifests/{reference}", reference, MANIFEST_LIMIT, accept)
+
+    def read(self, blob: Blob, limit: int) -> bytes:
+        """A small blob, checked.
+
+        + limit: bytes it may have
+
+        Raises SealiftError where it cannot be had or is another.
+        """
+        return self._small(f"blobs/{blob.digest}", blob.digest, limit, {})
+
+    def reader(self, digest: str) -> Read:
+        """What `Arrivals` fetches a blob with: `stream` of it."""
+        return partial(self.stream, digest)
+
+    @contextmanager
+    def stream(self, digest: str, start: int, end: int) -> Iterator[tuple[int, Iterator[bytes]]]:
+        """A range of a blob, not checked: from where it really starts, and its bytes.
+
+        + start, end: bytes; end is not included
+
+        Raises CutError where the connection breaks, SealiftError where the registry refuses.
+        """
+        asked = {"Range": f"bytes={start}-{end - 1}"}
+        with closing(self._get(f"blobs/{digest}", asked)) as response:
+            if response.status_code != 206:
+                yield 0, _pieces(response)
+            elif response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
+                yield start, _pieces(response)
+            else:
+                raise self._wrong(f"blobs/{digest}", "is answered with another range than was asked for")
+
+    def _small(self, path: str, reference: str, limit: int, headers: Mapping[str, str]) -> bytes:
+        for _ in range(_ATTEMPTS):
+            try:
+                with closing(self._get(path, headers)) as response:
+                    content = _bounded(response, limit)
+            except CutError:
+                continue
+            if len(content) > limit:
+                raise self._wrong(path, f"has more than {limit} bytes")
+            if reference.startswith("sha256:") and digest_of(content).digest != reference:
+                raise self._wrong(path, f"is damaged, its content is {digest_of(content).digest}")
+            return content
+        raise self._wrong(path, f"breaks off, {_ATTEMPTS} times")
+
+    def _get(self, path: str, headers: Mapping[str, str]) -> requests.Response:
+        """Ask, log in if need be, follow redirects, and try again what may only be a bad moment."""
+        url = f"{self._server.base}/v2/{self._repository}/{path}"
+        problem, logged_in = "", False
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                time.sleep(_PAUSE * 2 ** (attempt - 1))
+            try:
+                response = self._follow(url, headers)
+                if response.status_code == 401 and not logged_in:
+                    logged_in = True
+                    self._log_in(response)
+                    response = self._follow(url, headers)
+            except requests.RequestException as error:  # its text may have a signed address in it
+                problem = f"cannot be reached ({type(error).__name__})"
+                continue
+            if response.status_code < 300:
+                return response
+            response.close()
+            problem = self._refusal(response.status_code)
+            if response.status_code not in _BUSY:
+                break
+        raise self._wrong(path, problem)
+
+    def _follow(self, url: str, headers: Mapping[str, str]) -> requests.Response:
+        first = urlsplit(url)
+        for _ in range(_REDIRECTS):
+            same = urlsplit(url)[:2] == first[:2]
+            response = self._ask(url, headers, self._authorization if same else None)
+            if response.status_code not in (301, 302, 303, 307, 308):
+                return response
+            response.close()
+            url = urljoin(url, response.headers.get("Location", ""))
+            if not is_safe(url):
+                raise SealiftError(
+                    f"{self._server.host}: sends us to a place without TLS. Use another mirror."
+                )
+        raise SealiftError(f"{self._server.host}: sends us from place to place. Use another mirror.")
+
+    def _ask(self, url: str, headers: Mapping[str, str], authorization: str | None) -> requests.Response:
+        return self._session.get(
+            url,
+            headers={"Accept-Encoding": "identity", **headers},
+            auth=_Authorization(authorization),
+            allow_redirects=False,
+            stream=True,
+            timeout=_TIMEOUT,
+        )
+
+    def _log_in(self, refused: requests.Response) -> None:
+        """Do what a refusal asks for: send the password, or fetch a token, for it or anonymously."""
+        refused.close()
+        scheme, _, rest = refused.headers.get("WWW-Authenticate", "").partition(" ")
+        login = self._server.login
+        basic = _basic_auth_str(login.user.encode(), login.password.encode()) if login else None
+        if scheme.lower() != "bearer":
+            self._authorization = basic
+            return
+        named = dict(_PARAMETER.findall(rest))
+        realm = named.get("realm", "")
+        if not is_safe(realm):
+            raise SealiftError(f"{self._server.host}: asks for logins without TLS. Use another mirror.")
+        wanted = {"scope": f"repository:{self._repository}:pull"}
+        if "service" in named:
+            wanted["service"] = named["service"]
+        with closing(
+            self._ask(f"{realm}{'&' if '?' in realm else '?'}{urlencode(wanted)}", {}, basic)
+        ) as got:
+            if got.status_code != 200:
+                raise SealiftError(
+                    f"{self._server.host}: {self._repository}: {self._refusal(got.status_code)}"
+                )
+            parsed = parse_json(_bounded(got, _TOKEN_LIMIT), f"{self._server.host}: token")
+        token = parsed.get("token") or parsed.get("access_token") if isinstance(parsed, dict) else None
+        if not isinstance(token, str) or not re.fullmatch(r"[!-~]+", token):
+            raise SealiftError(f"{self._server.host}: gives no token. Use another mirror.")
+        self._authorization = f"Bearer {token}"
+
+    def _refusal(self, status: int) -> str:
+        host = self._server.host
+        if status in (401, 403):
+            done = "refuses this machine's login" if self._server.login else "asks for a login"
+            return f"the registry {done}. Run docker login {host}"
+        if status == 404:
+            return "is not there. Check the name"
+        return f"is answered with HTTP {status}"
+
+    def _wrong(self, path: str, what: str) -> SealiftError:
+        remedy = "" if ". " in what else ". Try again later or use another mirror"
+        return SealiftError(f"{self._server.host}: {self._repository}/{path}: {what}{remedy}.")
+
+
+def _bounded(response: requests.Response, limit: int) -> bytes:
+    """An answer's bytes, one more than the limit at most."""
+    content = b""
+    for piece in _pieces(response):
+        content += piece
+        if len(content) > limit:
+            break
+    return content[: limit + 1]
+
+
+def _pieces(response: requests.Response) -> Iterator[bytes]:
+    if not {"content-length", "transfer-encoding"} & {name.lower() for name in response.headers}:
+        raise CutError("the head of the answer is cut off")  # http.client takes it for a whole one
+    try:
+        yield from response.raw.stream(CHUNK, decode_content=False)
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise CutError(type(error).__name__) from None

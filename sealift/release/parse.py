@@ -22,6 +22,7 @@ _EXAMPLES = {
     "name": "small letters, digits, dots and dashes",
     "version": "a version such as 2026.11.0",
     "archive": "a path below the sources folder, such as images/ollama.tar",
+    "store": "a path below the sources folder, such as ollama",
     "path": "a path below the sources folder, such as nvidia-apt",
     "key": "a path below the sources folder, such as nvidia-apt/key.asc",
     "images": "HOST/PATH:TAG in full, such as docker.io/ollama/ollama:0.11.4",
@@ -107,7 +108,7 @@ def _explain(error: ErrorDetails) -> str:
 
 def _nearest(loc: list[str]) -> str:
     known = {"name", "version", "suite", "architecture", "packages", "images", "models", "roles", "sources"}
-    known |= {"base", "all", "gpu", "archive", "path", "key", "suites", "components"}
+    known |= {"base", "all", "gpu", "archive", "store", "path", "key", "suites", "components"}
     known |= {"model", "context", "parallel"}
     near = difflib.get_close_matches(loc[-1], known, n=1)
     return f"Did you mean {near[0]}?" if near else "Remove it."
@@ -130,6 +131,9 @@ def _cross_checks(raw: Any) -> Iterator[str]:
             yield f"roles.{name}.model: {model} is not among models, which has {known}. Add it there."
         if f"{name}:latest" in models and model != f"{name}:latest":
             yield f"roles.{name}: Ollama would take it for the model {name}:latest. Give it another name."
+    for name in models:
+        if {"archive", "store"} <= _mapping(models, name).keys():
+            yield f"models.{name}: has archive and store. Keep one."
     for name in models:
         if isinstance(name, str) and (wrong := no_such_tag(name)):
             yield f"models.{name}: {wrong}. Correct it; a model of your own needs a name of its own."

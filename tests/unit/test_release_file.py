@@ -8,6 +8,7 @@ import pytest
 
 from sealift.errors import SealiftError
 from sealift.release.parse import load_release
+from sealift.release.types import Image, Model, Release
 
 GOOD = """\
 name: demo
@@ -42,6 +43,25 @@ def test_a_good_file_is_read(tmp_path: Path) -> None:
     (tmp_path / "demo.yaml").write_text(GOOD)
     release = load_release(tmp_path / "demo.yaml")
     assert (release.name, release.roles["chat"].parallel) == ("demo", 2)
+
+
+def test_what_has_no_archive_comes_out_of_a_registry(tmp_path: Path) -> None:
+    text = (
+        GOOD.replace(", archive: ollama.tar}", "}")
+        .replace('{name: "docker.io/envoyproxy/envoy:v1.40.0", archive: envoy.tar}', "docker.io/x/envoy:v1")
+        .replace("models:\n  gemma3:270m: {archive: gemma3-270m.tar}", "models: ['gemma3:270m']")
+    )
+    (tmp_path / "demo.yaml").write_text(text)
+    release = load_release(tmp_path / "demo.yaml")
+    assert release.images["ollama"] == Image(name="docker.io/ollama/ollama:0.11.4")
+    assert release.images["gateway"] == Image(name="docker.io/x/envoy:v1")
+    assert release.models == {"gemma3:270m": Model()}
+    assert Release.model_validate(release.model_dump(mode="json")) == release
+
+
+def test_a_model_has_one_source(tmp_path: Path) -> None:
+    text = GOOD.replace("{archive: gemma3-270m.tar}", "{archive: gemma3-270m.tar, store: ollama}")
+    assert _refusal(tmp_path, text) == ["models.gemma3:270m: has archive and store. Keep one."]
 
 
 def test_all_mistakes_are_listed_with_path_and_remedy(tmp_path: Path) -> None:

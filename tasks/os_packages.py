@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyinfra.api import deploy
 
 from sealift.depot.repository import pool_path
-from sealift.depot.store import Depot, sign_repository
+from sealift.depot.store import Depot, signed_repository
 from sealift.fleet.host_paths import BLOBS, REPOSITORIES
 from sealift.operations.apt import packages_installed
 from sealift.operations.text import links_present, text_present
@@ -19,7 +19,7 @@ SOURCE = "/etc/apt/sources.list.d/sealift.sources"
 def install_os_packages() -> None:
     """Set up the repository, then bring every package of the host's groups to its locked version."""
     here = site()
-    repository = sign_repository(Depot(here.settings.depot), here.stored)
+    repository = signed_repository(Depot(here.settings.depot), here.stored)
     packages = here.lock.packages_for(here.groups)
     folder = f"{REPOSITORIES}/{here.stored.digest.removeprefix('sha256:')[:12]}"
 

@@ -145,4 +145,18 @@ def sign_repository(depot: Depot, stored: StoredRelease) -> SignedRepository:
         # the key last: where it is the site's, so is the signature
         for file, content in zip(reversed(files), (made.packages, made.inrelease, made.key), strict=True):
             write_atomically(file, content)
-    return SignedRepository(*(file.read_bytes() for file in files))
+    return signed_repository(depot, stored)
+
+
+def signed_repository(depot: Depot, stored: StoredRelease) -> SignedRepository:
+    """A release's apt repository as its import signed it.
+
+    A deployment must not open the site's key: the OpenPGP library crashes in pyinfra's greenlets.
+
+    Raises SealiftError where the depot was damaged.
+    """
+    folder = depot.bundle(stored.digest) / "repository"
+    try:
+        return SignedRepository(*((folder / name).read_bytes() for name in _REPOSITORY_FILES))
+    except FileNotFoundError as error:
+        raise SealiftError(f"{error.filename}: not found. Import the bundle again.") from None

@@ -25,6 +25,7 @@ from sealift.release.sources import image_source, model_source
 from sealift.release.types import Image, LockedImage, Model
 from tests.peers.registry import Peer, serving, skopeo
 from tests.peers.relay import relaying
+from tests.peers.tokens import ISSUER, SERVICE, issuing
 from tests.unit import samples
 
 PASSWORD = "correct horse"  # noqa: S105 - of a registry that lives as long as these tests
@@ -196,6 +197,27 @@ def test_no_password_is_refused_with_a_remedy(guarded: Peer, tmp_path: Path) -> 
         SealiftError, match=rf"the registry asks for a login. Run docker login {guarded.host}"
     ):
         _fetched(tmp_path, NAME, _mirror(guarded.port))
+
+
+def test_a_token_opens_a_registry_and_only_with_the_password(
+    tmp_path: Path, saved: Path, expected: LockedImage
+) -> None:
+    with issuing(tmp_path / "issuer", "builder", PASSWORD) as issuer:
+        auth = {
+            "realm": issuer.url,
+            "service": SERVICE,
+            "issuer": ISSUER,
+            "rootcertbundle": str(issuer.certificate),
+        }
+        with serving(tmp_path / "registry", {"token": auth}) as peer:
+            _log_in(tmp_path / "docker", peer, PASSWORD)
+            login = f"{tmp_path}/docker/config.json"
+            skopeo(f"docker-archive:{saved}", peer, "acme/tool:1.0", "--authfile", login)
+            assert _fetched(tmp_path, NAME, _mirror(peer.port)).config == expected.config
+            _log_in(tmp_path / "docker", peer, "wrong battery")
+            with pytest.raises(SealiftError, match="refuses this machine's login") as refusal:
+                _fetched(tmp_path, "docker.io/acme/tool:2.0", _mirror(peer.port))
+            assert "battery" not in str(refusal.value)
 
 
 def test_a_cut_connection_is_taken_up_where_it_broke(

@@ -8,7 +8,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 # What the control node and the lab need from Debian. g++ builds Ollama for the demo release.
-DEBIAN_PACKAGES := ca-certificates curl debian-archive-keyring docker-registry g++ iproute2 mmdebstrap netcat-openbsd \
+DEBIAN_PACKAGES := ca-certificates curl debian-archive-keyring docker-registry g++ iproute2 jq mmdebstrap netcat-openbsd \
                    openssh-client python3-venv skopeo systemd systemd-container util-linux xz-utils zstd
 
 .PHONY: demo check test debian-packages requirements clean

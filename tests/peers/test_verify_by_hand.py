@@ -1,0 +1,152 @@
+"""docs/verify-by-hand.md, typed as it stands: what a reviewer sees of good and bad bundles."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sealift.bundle import signature
+from sealift.bundle.blobs import digest_of
+from sealift.bundle.build import build
+from sealift.progress import silent
+from tests.unit import samples, test_sbom
+from tests.unit.samples import Site
+
+PAGE = Path(__file__).parents[2] / "docs/verify-by-hand.md"
+SIGNER = "release@example.org"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """A site with a real package, and a distribution in its images."""
+    folder = tmp_path_factory.mktemp("site")
+    site = samples.site(folder, base=test_sbom.DISTRIBUTION)
+    hello = test_sbom.deb(folder / "deb", "hello")
+    (site.sources / "apt/hello.deb").write_bytes(hello)
+    packages = (samples.package("hello", hello, version="1.0"),)
+    return Site(site.lock.model_copy(update={"packages": packages}), site.sources, site.key, site.allowed)
+
+
+@pytest.fixture
+def bundle(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SEALIFT_CACHE", str(tmp_path / "cache"))
+    build(site.lock, site.sources, tmp_path / "bundle", site.key, silent)
+    return tmp_path / "bundle"
+
+
+def _typed(site: Site, bundle: Path, signers: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Type the page's commands; the first block sets what is the reviewer's own."""
+    own, *blocks = re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    assert re.fullmatch(r"export BUNDLE=\S+ SIGNERS=\S+ SIGNER=\S+\n", own)
+    tools = bundle.parent / "tools"  # a python3 that has the validator; no sealift on PATH
+    tools.mkdir(exist_ok=True)
+    (tools / "python3").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (tools / "python3").chmod(0o755)
+    environment = {
+        "PATH": f"{tools}:/usr/bin:/bin",
+        "TMPDIR": str(bundle.parent),
+        "HOME": str(bundle.parent),
+        "BUNDLE": str(bundle),
+        "SIGNERS": str(signers or site.allowed),
+        "SIGNER": SIGNER,
+    }
+    return subprocess.run(
+        ("sh", "-c", "".join(blocks)), env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_good_bundle_passes_every_command(site: Site, bundle: Path) -> None:
+    typed = _typed(site, bundle)
+    assert (typed.returncode, typed.stderr) == (0, "")
+    assert f'Good "sealift" signature for {SIGNER}' in typed.stdout
+    for told in (
+        f"image {samples.IMAGE}",
+        "package hello 1.0",
+        f"model {samples.MODEL}",
+        "Gemma Terms of Use",
+    ):
+        assert told in typed.stdout
+    assert "Upstream-Name: hello" in typed.stdout
+
+
+def _blob(bundle: Path, name: str) -> Path:
+    return bundle / "blobs/sha256" / name
+
+
+def _flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.unlink()
+    path.write_bytes(content)
+
+
+def _flip_weights(site: Site, bundle: Path) -> None:
+    _flip(_blob(bundle, site.lock.models[samples.MODEL].layers[0].hex))
+
+
+def _lose_a_layer(site: Site, bundle: Path) -> None:
+    _blob(bundle, site.lock.images["ollama"].layers[1].hex).unlink()
+
+
+def _add_a_blob(site: Site, bundle: Path) -> None:
+    content = b"smuggled"
+    _blob(bundle, digest_of(content).hex).write_bytes(content)
+
+
+def _flip_the_index(site: Site, bundle: Path) -> None:
+    _flip(bundle / "index.json")
+
+
+def _take_the_sbom_of_another(site: Site, bundle: Path) -> None:
+    """By whoever can sign: every hash and the signature are right."""
+    lock = site.lock.model_copy(update={"packages": ()})
+    other = bundle.parent / "other"
+    build(lock, site.sources, other, site.key, silent)
+    entries = {"bundle": "", "other": ""}
+    for name in entries:
+        index = (bundle.parent / name / "index.json").read_text()
+        found = re.search(r'\{"annotations":\{"[^"]*":"sbom"\}[^}]*\}', index)
+        assert found is not None
+        entries[name] = found.group()
+    index = (bundle / "index.json").read_text().replace(entries["bundle"], entries["other"])
+    for path in list((bundle / "blobs/sha256").iterdir()):
+        if path.name in entries["bundle"] or b'"bomFormat"' in path.read_bytes()[:200]:
+            path.unlink()
+    for path in (other / "blobs/sha256").iterdir():
+        if path.name in entries["other"] or b'"bomFormat"' in path.read_bytes()[:200]:
+            shutil.copy(path, bundle / "blobs/sha256")
+    (bundle / "index.json").write_text(index)
+    (bundle / "index.json.sig").write_bytes(signature.sign(index.encode(), site.key))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (_flip_the_index, "incorrect signature"),
+        (_flip_weights, "did NOT match"),
+        (_lose_a_layer, "< "),
+        (_add_a_blob, "> "),
+        (_take_the_sbom_of_another, "true\n"),
+    ],
+)
+def test_a_bad_bundle_does_not_pass(
+    site: Site, bundle: Path, spoil: Callable[[Site, Path], None], told: str
+) -> None:
+    assert _typed(site, bundle).returncode == 0
+    spoil(site, bundle)
+    typed = _typed(site, bundle)
+    assert typed.returncode != 0
+    assert told in typed.stdout + typed.stderr
+    assert "Gemma Terms of Use" not in typed.stdout
+
+
+def test_a_stranger_s_signature_does_not_pass(site: Site, bundle: Path, tmp_path: Path) -> None:
+    stranger = samples.signing_key(tmp_path / "stranger").with_suffix(".pub").read_text()
+    (tmp_path / "signers").write_text(f'{SIGNER} namespaces="sealift" {stranger}')
+    assert _typed(site, bundle, tmp_path / "signers").returncode != 0

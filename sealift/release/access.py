@@ -75,8 +75,13 @@ def server_of(registry: str, environment: Mapping[str, str]) -> Server:
 
 def is_safe(url: str) -> bool:
     """Whether what is sent to an address cannot be read on the way: TLS, or this very machine."""
-    parts = urlsplit(url)
-    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.netloc))
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return (parts.scheme == "https" and bool(parts.hostname)) or (
+        parts.scheme == "http" and _is_loopback(parts.netloc)
+    )
 
 
 def _is_loopback(host: str) -> bool:
@@ -93,8 +98,7 @@ def _mirrors(environment: Mapping[str, str]) -> dict[str, str]:
     found = {}
     for word in environment.get(MIRRORS, "").split():
         registry, _, address = word.partition("=")
-        parts = urlsplit(address)
-        if not registry or not parts.hostname or "@" in parts.netloc or parts.query or parts.fragment:
+        if not registry or not _is_address(address):
             raise SealiftError(
                 f"{MIRRORS}: the setting for {registry!r} is not understood, expected REGISTRY=https://HOST. "
                 "Correct it; a login goes to docker login."
@@ -103,6 +107,14 @@ def _mirrors(environment: Mapping[str, str]) -> dict[str, str]:
             raise SealiftError(f"{MIRRORS}: {address} is not safe, expected https://. Correct it.")
         found[registry] = address.rstrip("/")
     return found
+
+
+def _is_address(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return False
+    return bool(parts.hostname) and "@" not in parts.netloc and not parts.query and not parts.fragment
 
 
 def _login(names: tuple[str, ...], environment: Mapping[str, str]) -> Login | None:

@@ -126,8 +126,8 @@ class Registry:
             try:
                 response = self._follow(url, headers)
                 if response.status_code == 401 and not logged_in:
-                    logged_in = True
                     self._log_in(response)
+                    logged_in = True
                     response = self._follow(url, headers)
             except requests.RequestException as error:  # its text may have a signed address in it
                 problem = f"cannot be reached ({type(error).__name__})"
@@ -148,7 +148,10 @@ class Registry:
             if response.status_code not in (301, 302, 303, 307, 308):
                 return response
             response.close()
-            url = urljoin(url, response.headers.get("Location", ""))
+            try:
+                url = urljoin(url, response.headers.get("Location", ""))
+            except ValueError:
+                url = ""
             if not is_safe(url):
                 raise SealiftError(
                     f"{self._server.host}: sends us to a place without TLS. Use another mirror."

@@ -1,5 +1,5 @@
-# make demo   three closed hosts, a real release, a prompt answered by Gemma on each (root; first time ~10 min)
-# make check  style, types and unit tests: under a minute, for everyday work
+# make demo   three closed hosts, a real release, a prompt answered by Gemma on each (root; first time ~5 min)
+# make check  style, types and unit tests: about a minute, for everyday work
 # make test   everything: check, then the whole way end to end on a lab of its own (root)
 # make clean  takes the demo's lab down and removes what was built in this checkout
 

@@ -73,6 +73,7 @@ class _Stream(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
+    # typeshed has any buffer here; RawIOBase calls it with a memoryview.
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         if not self._rest:
             self._rest = memoryview(next(self._chunks, b""))

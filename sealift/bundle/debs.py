@@ -7,7 +7,6 @@ as some mirror keeps the files.
 from __future__ import annotations
 
 import subprocess
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -18,6 +17,7 @@ from sealift.progress import Meter, Progress
 from sealift.release.apt_config import IsolatedApt, explain
 from sealift.release.apt_mirror import Mirrors, debian_mirrors
 from sealift.release.types import Lock, LockedPackage
+from sealift.scratch import scratch
 
 _BATCH = 32 << 20  # bytes fetched before they are put away: what a kill costs at most, beside one file
 _POLL = 0.3  # seconds
@@ -67,8 +67,7 @@ def _batches(packages: Iterable[LockedPackage]) -> Iterator[list[LockedPackage]]
 
 def _fetch_batch(packages: list[LockedPackage], mirrors: Mirrors, cache: BlobStore, meter: Meter) -> None:
     cache.folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="sealift-fetch-") as folder:
-        root = Path(folder)
+    with scratch("fetch") as root:
         apt = IsolatedApt.make(root / "apt")
         arrived = root / "arrived"
         arrived.mkdir()

@@ -9,7 +9,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from sealift.evidence import junit
 from sealift.evidence.expectations import Expectations
 from sealift.evidence.types import ClaimResult
 from sealift.progress import Progress
+from sealift.scratch import scratch
 
 _ROOT = Path(__file__).parents[2]
 _TESTS = _ROOT / "tests" / "hosts"
@@ -48,10 +48,10 @@ def verify_hosts(
             progress(what, done, total)
 
     with (
-        tempfile.TemporaryDirectory(prefix="sealift-verify-") as folder,  # made with mode 0700
+        scratch("verify") as folder,
         ThreadPoolExecutor(at_once) as pool,
     ):
-        jobs = [pool.submit(_verify, host, Path(folder), enter, tell) for host in hosts]
+        jobs = [pool.submit(_verify, host, folder, enter, tell) for host in hosts]
         return tuple(result for job in jobs for result in job.result())
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import posixpath
 import re
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from sealift.errors import SealiftError
 from sealift.release.apt_config import IsolatedApt
 from sealift.release.apt_mirror import Mirrors, debian_mirrors
 from sealift.release.types import CONTROL_FIELDS, AptSource, LockedPackage, Release
+from sealift.scratch import scratch
 
 DEBIAN_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 # `'URI' NAME SIZE HASH`. Source: apt-get(8), --print-uris.
@@ -47,8 +47,8 @@ def lock_packages(release: Release, sources: Path) -> tuple[LockedPackage, ...]:
 
     Raises SealiftError in apt's words where a package or repository is not there or not signed.
     """
-    with tempfile.TemporaryDirectory(prefix="sealift-apt-") as folder:
-        apt = IsolatedApt.make(Path(folder))
+    with scratch("apt") as folder:
+        apt = IsolatedApt.make(folder)
         repositories = tuple(_repositories(release, sources, apt.root))
         (apt.root / "sources.list").write_text("".join(map(_Repository.line, repositories)))
         apt.run("apt-get", "update", "--error-on=any", "-q")

@@ -103,3 +103,10 @@ def site(commands: Commands, sources: Path, tmp_path_factory: pytest.TempPathFac
 def digest_of(bundle: Path) -> str:
     """The digest of a bundle: the SHA-256 of its index."""
     return f"sha256:{hashlib.sha256((bundle / 'index.json').read_bytes()).hexdigest()}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what tests recorded, such as the models' answers, in the log of every run."""
+    for report in terminalreporter.stats.get("passed", []):
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f"{report.nodeid.rpartition('::')[2]}: {name}: {value}")

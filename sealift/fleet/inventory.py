@@ -40,10 +40,6 @@ class Inventory:
         """Names of the hosts."""
         return tuple(host.name for host in self.hosts)
 
-    def host(self, name: str) -> Host:
-        """A host by its name. Raises KeyError."""
-        return {host.name: host for host in self.hosts}[name]
-
     def limited(self, limits: Sequence[str]) -> Inventory:
         """The same with some hosts only.
 

@@ -126,6 +126,21 @@ def test_a_folder_that_is_no_labs_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["thesis"]
 
 
+def test_a_machine_without_namespaces_is_refused(tmp_path: Path) -> None:
+    commands = Commands(tmp_path / "lab")
+    refused = commands.refused("setpriv", "--bounding-set", "-sys_admin", "sealift", "lab", "up")
+    assert "no network and mount namespaces" in refused.said
+    assert not commands.lab.exists()
+
+
+def test_a_disk_without_room_is_refused(tmp_path: Path) -> None:
+    commands = Commands(tmp_path / "lab")
+    mount = f"mount -t tmpfs -o size=100m none {tmp_path} && exec sealift lab up"
+    refused = commands.refused("unshare", "--mount", "--propagation", "private", "sh", "-c", mount)
+    assert f"{commands.lab}: 100 MiB free, expected 6144 MiB" in refused.said
+    assert not commands.lab.exists()
+
+
 def test_down_leaves_no_trace_after_kills(own: Commands) -> None:
     lab = Lab(own.lab.resolve())
     assert traces(lab)

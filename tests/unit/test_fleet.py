@@ -36,7 +36,7 @@ def test_a_real_inventory_is_read_with_the_data_of_its_groups(tmp_path: Path) ->
     site = load_inventory(str(tmp_path / "site.py"))
     assert (site.name, site.names) == ("site", ("h1", "h2"))
     assert [host.settings.gpu.stand_in for host in site.hosts] == [False, True]
-    assert site.host("h2").groups == {"llm", "gpu", "site"}
+    assert {host.name: host for host in site.hosts}["h2"].groups == {"llm", "gpu", "site"}
 
 
 def test_an_inventory_that_python_cannot_read_is_named(

@@ -19,13 +19,13 @@ test: DEBIAN_PACKAGES += curl docker-registry jq
 demo: debian-packages .venv/installed
 	@PATH="$(CURDIR)/$(BIN):$$PATH" demo/run.sh
 
-check: .venv/installed
+check: debian-packages .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest tests/unit
 
-test: debian-packages check
+test: check
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest tests/peers tests/lab
 
 debian-packages:

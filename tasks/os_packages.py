@@ -6,7 +6,7 @@ from pyinfra.api import deploy
 
 from sealift.depot.repository import pool_path
 from sealift.depot.store import Depot, signed_repository
-from sealift.fleet.host_paths import BLOBS, REPOSITORIES
+from sealift.host_paths import BLOBS, REPOSITORIES
 from sealift.operations.apt import packages_installed
 from sealift.operations.text import links_present, text_present
 from tasks.site import site

@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sealift.blobs import BlobStore, Content
 from sealift.bundle import debs, layout, signature
-from sealift.bundle.blobs import BlobStore, Content
 from sealift.bundle.have_list import NOTHING, HaveList
 from sealift.bundle.layout import INDEX, SIGNATURE
 from sealift.bundle.records import Records
@@ -21,7 +21,7 @@ from sealift.errors import SealiftError
 from sealift.files import canonical_json, locked, write_atomically
 from sealift.progress import Meter, Progress
 from sealift.release.lockfile import dump_lock
-from sealift.release.ollama_archive import model_manifest
+from sealift.release.ollama_archive import OLLAMA_MANIFEST, model_manifest
 from sealift.release.source import BuildMachine
 from sealift.release.sources import image_source, model_source
 from sealift.release.types import Blob, Lock, LockedImage
@@ -179,7 +179,7 @@ def _manifests(lock: Lock, store: BlobStore) -> Iterator[dict[str, Any]]:
     for _, image in sorted(lock.images.items()):
         yield put_manifest(image.name, layout.OCI_MANIFEST, canonical_json(_image_manifest(image)))
     for name, model in sorted(lock.models.items()):
-        yield put_manifest(name, layout.OLLAMA_MANIFEST, model_manifest(model))
+        yield put_manifest(name, OLLAMA_MANIFEST, model_manifest(model))
     empty = _descriptor(layout.OCI_EMPTY, store.put_bytes(b"{}"))
     packages = [
         _descriptor(layout.DEB_TYPE, package.blob, {layout.TITLE: package.path.rpartition("/")[2]})

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from sealift.bundle.blobs import BlobStore, Content
+from sealift.blobs import BlobStore, Content
 from sealift.errors import SealiftError
 from sealift.progress import Meter, Progress
 from sealift.release.apt_config import IsolatedApt, explain

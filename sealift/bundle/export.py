@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import TypeAdapter, ValidationError
 
-from sealift.bundle.blobs import BlobStore, Content, verified
+from sealift.blobs import BlobStore, Content, verified
 from sealift.bundle.image_archive import LAYOUT_FILE, WrittenImage, write_archive
 from sealift.bundle.image_config import BaseConfig
 from sealift.bundle.layout import (

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sealift.bundle.blobs import BlobStore, Content
+from sealift.blobs import BlobStore, Content
 from sealift.bundle.layout import INDEX
 from sealift.bundle.tar import Member, tar_chunks
 from sealift.errors import SealiftError

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sealift.bundle.blobs import BlobStore, digest_of
+from sealift.blobs import BlobStore, digest_of
 from sealift.errors import SealiftError
 from sealift.files import parse_json, read_limited
 from sealift.release.types import Blob, Digest, MediaType
@@ -27,7 +27,6 @@ OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
 OCI_EMPTY = "application/vnd.oci.empty.v1+json"
-OLLAMA_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 PACKAGES_TYPE = "application/vnd.sealift.packages.v1"
 RELEASE_TYPE = "application/vnd.sealift.release.v1"
 LOCK_TYPE = "application/vnd.sealift.lock.v1+json"

@@ -18,8 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from sealift.blobs import Content, digest_of, hash_content
 from sealift.bundle import signature
-from sealift.bundle.blobs import Content, digest_of, hash_content
 from sealift.bundle.layout import INDEX, SIGNATURE, SIGNATURE_LIMIT
 from sealift.bundle.media_table import (
     BLOBS,

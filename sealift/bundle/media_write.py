@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from sealift.blobs import CHUNK, BlobStore, Content, digest_of, hash_content
 from sealift.bundle import signature
-from sealift.bundle.blobs import CHUNK, BlobStore, Content, digest_of, hash_content
 from sealift.bundle.layout import SIGNATURE, read_index, read_layout
 from sealift.bundle.media_table import (
     BLOBS,

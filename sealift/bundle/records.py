@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from sealift.bundle.blobs import BlobStore
+from sealift.blobs import BlobStore
 from sealift.bundle.layers import LayerRecords, read_layer
 from sealift.bundle.licences import Licences, of_deb
 from sealift.errors import SealiftError

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from sealift.bundle.blobs import digest_of
+from sealift.blobs import digest_of
 from sealift.bundle.layers import InstalledPackage, whole_image
 from sealift.bundle.licences import Licences, spdx
 from sealift.bundle.records import LICENCE, Record

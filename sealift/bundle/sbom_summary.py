@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, Field, ValidationError
 
-from sealift.bundle.blobs import BlobStore
+from sealift.blobs import BlobStore
 from sealift.bundle.layout import SBOM_REF, SBOM_TYPE, Layout, read_small
 from sealift.errors import SealiftError
 from sealift.files import parse_json

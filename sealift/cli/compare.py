@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from sealift.bundle.blobs import BlobStore
+from sealift.blobs import BlobStore
 from sealift.bundle.layout import read_index, read_layout
 from sealift.cli.options import AsJson, print_json
 from sealift.depot.store import Depot, read_lock

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.filesize import decimal
 
-from sealift.bundle.blobs import BlobStore
+from sealift.blobs import BlobStore
 from sealift.bundle.export import ExportedImage, Order, export_image
 from sealift.cli.options import AsJson, print_json
 from sealift.cli.progress import shown

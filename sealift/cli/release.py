@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from sealift.bundle.blobs import BlobStore
+from sealift.blobs import BlobStore
 from sealift.bundle.build import BundleInfo, build, describe
 from sealift.bundle.have_list import NOTHING, read_signed
 from sealift.bundle.layout import Layout, read_index, read_layout

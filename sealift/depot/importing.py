@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from sealift.blobs import BlobStore, Content, digest_of
 from sealift.bundle import signature
-from sealift.bundle.blobs import BlobStore, Content, digest_of
 from sealift.bundle.layout import INDEX, SIGNATURE, SIGNATURE_LIMIT, Layout, read_index, read_layout
 from sealift.depot.integrity import damaged
 from sealift.depot.needed import needed_blobs

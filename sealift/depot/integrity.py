@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from sealift.bundle.blobs import BlobStore, Content, hash_content
+from sealift.blobs import BlobStore, Content, hash_content
 from sealift.errors import SealiftError
 from sealift.progress import Meter, Progress
 from sealift.release.types import Blob

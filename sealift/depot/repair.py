@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from sealift.bundle.blobs import BlobStore, Content
+from sealift.blobs import BlobStore, Content
 from sealift.errors import SealiftError
-from sealift.fleet.host_paths import BLOBS
+from sealift.host_paths import BLOBS
 from sealift.release.types import Blob
 from sealift.ship.ssh import Ssh
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sealift.bundle.blobs import BlobStore
+from sealift.blobs import BlobStore
 from sealift.bundle.layout import INDEX, INDEX_LIMIT, RELEASE_REF, Layout, read_layout, read_small
 from sealift.depot import repository
 from sealift.depot.repository import SignedRepository

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyinfra.api import FactBase
 
 from sealift.facts.foreign import foreign
-from sealift.fleet.host_paths import GENERATIONS
+from sealift.host_paths import GENERATIONS
 
 
 class GenerationFiles(FactBase[dict[str, tuple[str, str]]]):

@@ -6,7 +6,7 @@ import shlex
 
 from pyinfra.api import FactBase
 
-from sealift.fleet.host_paths import BLOBS, PARTIAL
+from sealift.host_paths import BLOBS, PARTIAL
 from sealift.ship.plan import LISTING
 
 

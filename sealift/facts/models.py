@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pyinfra.api import FactBase
 
 from sealift.facts.foreign import foreign
-from sealift.fleet.host_paths import BLOBS, MODELS
+from sealift.host_paths import BLOBS, MODELS
 
 VERIFIED = 1.0  # the modification time of a blob whose content was compared with its name
 

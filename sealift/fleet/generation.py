@@ -14,8 +14,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import SecretStr
 
 from sealift.files import canonical_json
-from sealift.fleet.host_paths import CURRENT, MODELS
 from sealift.fleet.settings import OllamaSettings, SiteSettings, in_force
+from sealift.host_paths import CURRENT, MODELS
 from sealift.release.types import Lock
 
 OLLAMA = "sealift-ollama"  # Compose projects

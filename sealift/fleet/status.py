@@ -10,9 +10,9 @@ from typing import Any
 from sealift.errors import SealiftError, printable
 from sealift.files import parse_json
 from sealift.fleet.generation import GATEWAY, OLLAMA
-from sealift.fleet.host_paths import CURRENT, MODELS, ROOT
 from sealift.fleet.key_values import key_values
 from sealift.fleet.survey import Target
+from sealift.host_paths import CURRENT, MODELS, ROOT
 from sealift.release.ollama_archive import LIBRARY
 from sealift.release.types import Lock
 from sealift.ship.ssh import Ssh, on_all

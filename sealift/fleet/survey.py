@@ -10,9 +10,9 @@ from pathlib import Path
 from sealift.depot.needed import needed_blobs
 from sealift.depot.store import Depot, StoredRelease
 from sealift.errors import SealiftError
-from sealift.fleet.host_paths import BLOBS, PARTIAL
 from sealift.fleet.inventory import Host, Inventory
 from sealift.fleet.preflight import PROBE, check, parse_probe
+from sealift.host_paths import BLOBS, PARTIAL
 from sealift.ship.plan import LISTING, ShipPlan, parse_listing, plan
 from sealift.ship.ssh import Ssh, on_all
 from sealift.ship.types import Order

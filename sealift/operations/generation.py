@@ -14,7 +14,7 @@ from pyinfra.api import StringCommand, operation
 from sealift.facts.generation import GenerationFiles
 from sealift.facts.text import Links
 from sealift.fleet.generation import Generation
-from sealift.fleet.host_paths import CURRENT, GENERATIONS, ROOT
+from sealift.host_paths import CURRENT, GENERATIONS, ROOT
 
 Commands = Generator[StringCommand, None, None]
 

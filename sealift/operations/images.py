@@ -10,7 +10,7 @@ from pyinfra import host
 from pyinfra.api import FunctionCommand, StringCommand, operation
 
 from sealift.facts.images import CONTAINERD, Images, familiar
-from sealift.fleet.host_paths import BLOBS, ROOT
+from sealift.host_paths import BLOBS, ROOT
 from sealift.operations.refusal import refusal
 from sealift.release.types import LockedImage
 

@@ -11,7 +11,7 @@ from pyinfra import host
 from pyinfra.api import StringCommand, operation
 
 from sealift.facts.models import VERIFIED, Models, ModelStore
-from sealift.fleet.host_paths import BLOBS, MODELS
+from sealift.host_paths import BLOBS, MODELS
 from sealift.release.ollama_archive import manifest_path
 from sealift.release.types import Blob
 

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from sealift.bundle.blobs import CHUNK, BlobStore, Content, hash_content
+from sealift.blobs import CHUNK, BlobStore, Content, hash_content
 from sealift.errors import SealiftError
 from sealift.files import sync_folder
 from sealift.release.compression import compression, unpacked

@@ -13,7 +13,7 @@ from typing import BinaryIO, Literal, cast
 
 import zstandard
 
-from sealift.bundle.blobs import CHUNK, Content
+from sealift.blobs import CHUNK, Content
 from sealift.errors import SealiftError
 
 Kind = Literal["gzip", "zstd"]

@@ -11,7 +11,7 @@ from functools import cached_property
 
 from pydantic import BaseModel, Field, ValidationError
 
-from sealift.bundle.blobs import Content, digest_of, hash_content
+from sealift.blobs import Content, digest_of, hash_content
 from sealift.errors import SealiftError
 from sealift.files import parse_json
 from sealift.progress import Meter

@@ -10,7 +10,7 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 
-from sealift.bundle.blobs import Content, digest_of
+from sealift.blobs import Content, digest_of
 from sealift.errors import SealiftError
 from sealift.progress import Meter
 from sealift.release.access import DOCKER_HUB

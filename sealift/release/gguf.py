@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sealift.bundle.blobs import Content
+from sealift.blobs import Content
 from sealift.errors import SealiftError
 
 _HEADER_LIMIT = 256 << 20  # bytes; the biggest part of a header is its vocabulary

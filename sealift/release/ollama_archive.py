@@ -13,8 +13,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, Field, ValidationError
 
-from sealift.bundle.blobs import Content, digest_of, hash_content
-from sealift.bundle.layout import OLLAMA_MANIFEST
+from sealift.blobs import Content, digest_of, hash_content
 from sealift.errors import SealiftError
 from sealift.files import canonical_json, parse_json, read_limited
 from sealift.progress import Meter
@@ -24,6 +23,7 @@ from sealift.release.tarball import Tarball
 from sealift.release.types import WEIGHTS, Blob, Digest, LockedModel, MediaType, ModelLayer
 
 MANIFEST_LIMIT = 1 << 20  # bytes
+OLLAMA_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 # Where Ollama keeps its own models, below `manifests/`.
 LIBRARY = "registry.ollama.ai/library"
 

@@ -17,7 +17,7 @@ import requests
 import urllib3
 from requests.auth import AuthBase, _basic_auth_str
 
-from sealift.bundle.blobs import CHUNK, digest_of
+from sealift.blobs import CHUNK, digest_of
 from sealift.errors import SealiftError
 from sealift.files import parse_json
 from sealift.release.access import is_safe, server_of

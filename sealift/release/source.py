@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from sealift.bundle.blobs import Content
+from sealift.blobs import Content
 from sealift.cache import cache_folder
 from sealift.progress import Progress
 from sealift.release.arrivals import Arrivals

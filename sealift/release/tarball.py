@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from sealift.bundle.blobs import Content
+from sealift.blobs import Content
 from sealift.errors import SealiftError
 
 _BLOCK = 512  # bytes

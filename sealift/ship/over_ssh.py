@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from sealift.errors import SealiftError
-from sealift.fleet.host_paths import BLOBS, PARTIAL, ROOT
+from sealift.host_paths import BLOBS, PARTIAL, ROOT
 from sealift.progress import Meter, Progress
 from sealift.release.types import Blob
 from sealift.ship.plan import LISTING, Item, parse_listing, plan

@@ -7,7 +7,7 @@ import json
 from testinfra.host import Host
 
 from sealift.evidence.expectations import Expectations
-from sealift.fleet.host_paths import CURRENT, GENERATIONS, PARTIAL
+from sealift.host_paths import CURRENT, GENERATIONS, PARTIAL
 from tests.hosts.commands import output
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import requests
 import yaml
 
-from sealift.bundle.blobs import digest_of
+from sealift.blobs import digest_of
 
 _READY = 20  # seconds
 

@@ -6,7 +6,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from sealift.bundle.blobs import BlobStore
+from sealift.blobs import BlobStore
 from sealift.bundle.build import build
 from sealift.bundle.export import Order, export_image
 from sealift.progress import silent

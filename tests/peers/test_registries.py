@@ -15,7 +15,7 @@ from typing import Any
 import bcrypt
 import pytest
 
-from sealift.bundle.blobs import Content, digest_of
+from sealift.blobs import Content, digest_of
 from sealift.bundle.build import build
 from sealift.errors import SealiftError
 from sealift.progress import silent

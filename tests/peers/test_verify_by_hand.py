@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from sealift.blobs import digest_of
 from sealift.bundle import signature
-from sealift.bundle.blobs import digest_of
 from sealift.bundle.build import build
 from sealift.progress import silent
 from tests.unit import samples, test_sbom

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from sealift.blobs import BlobStore
 from sealift.bundle import layout, signature
-from sealift.bundle.blobs import BlobStore
 from sealift.bundle.media_read import Read, find_media, read_media
 from sealift.bundle.media_write import Written, write_media
 from sealift.errors import SealiftError

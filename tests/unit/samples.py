@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sealift.bundle.blobs import digest_of
+from sealift.blobs import digest_of
 from sealift.progress import silent
 from sealift.release.source import BuildMachine
 from sealift.release.sources import image_source, model_source

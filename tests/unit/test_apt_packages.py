@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sealift.bundle.blobs import digest_of
+from sealift.blobs import digest_of
 from sealift.depot import repository
 from sealift.depot.needed import needed_blobs
 from sealift.errors import SealiftError

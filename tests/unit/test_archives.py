@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from sealift.bundle.blobs import Content, digest_of
+from sealift.blobs import Content, digest_of
 from sealift.errors import SealiftError
 from sealift.release.gguf import read_context_cost
 from sealift.release.oci import INDEX_TYPES, MANIFEST_TYPES

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
+from sealift.blobs import BlobStore
 from sealift.bundle import signature
-from sealift.bundle.blobs import BlobStore
 from sealift.bundle.build import build
 from sealift.bundle.layout import REF_NAME, RELEASE_REF, read_index, read_layout
 from sealift.cli.main import main

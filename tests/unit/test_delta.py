@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sealift.bundle.blobs import BlobStore
+from sealift.blobs import BlobStore
 from sealift.bundle.build import BundleInfo, build
 from sealift.bundle.have_list import NOTHING, HaveList, parse_have_list, read_signed, write_signed
 from sealift.bundle.layout import read_index, read_layout

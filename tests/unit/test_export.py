@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from sealift.bundle.blobs import BlobStore, digest_of
+from sealift.blobs import BlobStore, digest_of
 from sealift.bundle.build import build
 from sealift.bundle.export import ExportedImage, Order, export_image
 from sealift.bundle.image_config import BaseConfig

@@ -21,8 +21,8 @@ from sealift.fleet.generation import (
     _Renderer,
     render_generation,
 )
-from sealift.fleet.host_paths import CURRENT
 from sealift.fleet.settings import OllamaSettings, SiteSettings, in_force
+from sealift.host_paths import CURRENT
 from sealift.operations.generation import _archive, expected_files
 from sealift.release.types import Role
 from tests.unit.fleet_site import lock, site_settings

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sealift.blobs import digest_of
 from sealift.bundle import signature
-from sealift.bundle.blobs import digest_of
 from sealift.bundle.media_table import (
     Named,
     Table,

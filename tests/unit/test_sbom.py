@@ -15,7 +15,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from packageurl import PackageURL
 
-from sealift.bundle.blobs import BlobStore, digest_of
+from sealift.blobs import BlobStore, digest_of
 from sealift.bundle.build import BundleInfo, build
 from sealift.bundle.have_list import HaveList
 from sealift.bundle.layers import LayerRecords, read_layer, whole_image

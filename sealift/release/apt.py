@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 from urllib.parse import unquote
 
 from pydantic import ValidationError
@@ -19,7 +18,7 @@ from pydantic import ValidationError
 from sealift.errors import SealiftError
 from sealift.release.apt_config import IsolatedApt
 from sealift.release.apt_mirror import Mirrors, debian_mirrors
-from sealift.release.types import CONTROL_FIELDS, AptSource, LockedPackage, Release
+from sealift.release.types import CONTROL_FIELDS, AptSource, LockedPackage, PackageGroup, Release
 from sealift.scratch import scratch
 
 DEBIAN_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -98,7 +97,7 @@ def _installs(
     apt: IsolatedApt,
     repositories: tuple[_Repository, ...],
     wanted: tuple[str, ...],
-    group: Literal["all", "gpu"] | None,
+    group: PackageGroup | None,
 ) -> list[LockedPackage]:
     """What installing `wanted` adds to the host that apt knows; from then on that host has it."""
     if not wanted:
@@ -143,7 +142,7 @@ def _fields(stanza: str) -> dict[str, str]:
 
 
 def _locked(
-    stanzas: _Stanzas, key: tuple[str, str, str], source: str, group: Literal["all", "gpu"] | None
+    stanzas: _Stanzas, key: tuple[str, str, str], source: str, group: PackageGroup | None
 ) -> LockedPackage:
     name, version, path = key
     fields = stanzas.get(key)

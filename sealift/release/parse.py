@@ -29,6 +29,8 @@ _EXAMPLES = {
     "models": "MODEL:TAG, such as gemma3:270m",
     "model": "MODEL:TAG, such as gemma3:270m",
     "packages": "a Debian package's name",
+    "control": "a Debian package's name",
+    "python": "a path below the project, such as requirements.txt",
     "suites": "a suite, such as trixie or ./",
     "components": "a component, such as main",
 }
@@ -109,7 +111,7 @@ def _explain(error: ErrorDetails) -> str:
 def _nearest(loc: list[str]) -> str:
     known = {"name", "version", "suite", "architecture", "packages", "images", "models", "roles", "sources"}
     known |= {"base", "all", "gpu", "archive", "store", "path", "key", "suites", "components"}
-    known |= {"model", "context", "parallel"}
+    known |= {"model", "context", "parallel", "control", "python"}
     near = difflib.get_close_matches(loc[-1], known, n=1)
     return f"Did you mean {near[0]}?" if near else "Remove it."
 

@@ -20,6 +20,8 @@ SourcePath = Annotated[
 # Debian policy 5.6.7 and 5.6.12.
 PackageName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]+$")]
 PackageVersion = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+~:-]*$")]
+# Who gets a package: every host, hosts of the inventory group gpu, the control node.
+PackageGroup = Literal["all", "gpu", "control"]
 # A path in a repository: no part begins with a dot, no blanks or control characters.
 _PART = r"[^./\x00-\x20\x7f][^/\x00-\x20\x7f]*"
 RepositoryPath = Annotated[str, StringConstraints(pattern=f"^{_PART}(/{_PART})*$")]
@@ -44,6 +46,18 @@ ImageName = Annotated[
 ]
 # Ollama's MODEL:TAG of the library namespace.
 ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*:[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
+# A Python package's name, normalised. Source: PEP 503.
+WheelName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+# Source: PEP 440.
+WheelVersion = Annotated[str, StringConstraints(pattern=r"^[0-9][A-Za-z0-9.!+]*$")]
+# NAME-VERSION(-BUILD)-PYTHON-ABI-PLATFORM.whl. Source: PEP 427.
+WheelFile = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[A-Za-z0-9_.]+-[0-9][A-Za-z0-9_.!+]*(-[0-9][A-Za-z0-9_.]*)?(-[A-Za-z0-9_.]+){3}\.whl$"
+    ),
+]
 
 # Media type of a model's weights, in Ollama's manifests.
 WEIGHTS = "application/vnd.ollama.image.model"
@@ -137,6 +151,22 @@ class Role(Frozen):
     parallel: int = Field(default=1, ge=1, le=64, description="requests answered at once; costs memory")
 
 
+class Control(Frozen):
+    """The control node of a closed site, which starts from a bare Debian with nothing but the media."""
+
+    base: tuple[PackageName, ...] = Field(
+        default=("python3",),
+        description="on a bare control node already, beside Debian's essential packages: not carried",
+    )
+    packages: tuple[PackageName, ...] = Field(
+        default=(), description="Debian packages that the control node gets; none of them goes to a host"
+    )
+    python: SourcePath = Field(
+        default="requirements.txt",
+        description="requirements of sealift itself, with hashes as pip has them: a path below the project",
+    )
+
+
 class Release(Frozen):
     """A release file: what a fleet runs."""
 
@@ -152,6 +182,11 @@ class Release(Frozen):
         description="MODEL:TAG as Ollama names it: see `sealift models`; a site's own have names of their own"
     )
     roles: dict[Name, Role] = Field(description="what applications ask for, such as chat or embed")
+    control: Control | None = Field(
+        default=None,
+        exclude_if=_is_none,
+        description="what the control node starts from; without it, nothing",
+    )
 
     @property
     def reference(self) -> str:
@@ -180,7 +215,7 @@ class LockedPackage(Frozen):
     source: Name
     path: RepositoryPath = Field(description="relative to its repository: no mirror is named in a lock")
     blob: Blob
-    groups: tuple[Literal["all", "gpu"], ...]
+    groups: tuple[PackageGroup, ...] = Field(description="with control alone it goes to no host")
     control: dict[ControlField, ControlValue] = Field(description="as in the Packages index")
 
 
@@ -230,6 +265,23 @@ class LockedModel(Frozen):
         return sum(layer.size for layer in self.layers if layer.media_type == WEIGHTS)
 
 
+class LockedWheel(Frozen):
+    """A Python package for the control node, as a wheel for the Python of the release's suite."""
+
+    name: WheelName
+    version: WheelVersion
+    file: WheelFile = Field(description="its name, by which pip knows what it is")
+    blob: Blob
+
+
+class LockedControl(Frozen):
+    """What the control node starts from, beside the packages of group control."""
+
+    code: Blob = Field(description="a plain tar of the project's files, as git tracks them")
+    requirements: Blob = Field(description="pip's requirements file, with hashes")
+    wheels: tuple[LockedWheel, ...]
+
+
 class Lock(Frozen):
     """A release with everything pinned to digests. Self-contained: the release file is in it."""
 
@@ -237,6 +289,7 @@ class Lock(Frozen):
     packages: tuple[LockedPackage, ...]
     images: dict[str, LockedImage]
     models: dict[ModelName, LockedModel]
+    control: LockedControl | None = Field(default=None, exclude_if=_is_none)
 
     def packages_for(self, groups: frozenset[str]) -> tuple[LockedPackage, ...]:
         """The packages of a host in these inventory groups."""

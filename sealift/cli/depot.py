@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +24,9 @@ from sealift.depot.store import Depot
 from sealift.errors import printable
 from sealift.fleet.inventory import load_inventory
 from sealift.fleet.rollout import one_rollout
+from sealift.fleet.status import bundles_in_use, fleet_status
+from sealift.fleet.survey import targets
+from sealift.progress import Progress
 from sealift.ship.ssh import Ssh
 
 _DepotFolder = Annotated[Path, typer.Option("--depot", help="The site's depot.", file_okay=False)]
@@ -62,25 +67,26 @@ def have(
 def gc(
     depot: _DepotFolder,
     keep: Annotated[int, typer.Option(min=1, help="How many releases of each name stay.")] = 2,
+    inventory: Annotated[
+        list[str] | None,
+        typer.Option(help="Ask these hosts what they run: that stays, and so does what they are to run."),
+    ] = None,
     keep_release: Annotated[
-        list[str] | None, typer.Option(help="A release that hosts use: it stays. Repeat for more.")
+        list[str] | None, typer.Option(help="A release that stays. Repeat for more.")
     ] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Remove; without it, only show.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what the depot no longer needs, and with --apply remove it.
 
-    What stays: the last releases of each name by version, and those named by --keep-release.
+    What stays: the last releases of each name by version, those that hosts of the inventories run or are to
+    run, and those named by --keep-release.
 
-    Example: sealift gc --depot /srv/depot --keep-release assistant:2026.8.1 --apply
+    Example: sealift gc --depot /srv/depot --inventory staging --inventory prod --apply
     """
-    found = Depot(depot)
-    with shown() as progress:
-        if apply and depot.is_dir():
-            with one_rollout(depot):
-                garbage = collect(found, keep, keep_release or (), True, progress)
-        else:
-            garbage = collect(found, keep, keep_release or (), False, progress)
+    with shown() as progress, one_rollout(depot) if apply and depot.is_dir() else nullcontext():
+        in_use = _in_use(inventory or (), progress)
+        garbage = collect(Depot(depot), keep, keep_release or (), in_use, apply, progress)
     if as_json:
         blobs = {"blobs": [blob.digest for blob in garbage.blobs], "bytes": garbage.size}
         names = {"kept": garbage.kept, "releases": garbage.releases, "bundles": garbage.bundles}
@@ -123,6 +129,17 @@ def fsck(
 def _hosts(inventory: str, limit: str) -> list[HostStore]:
     hosts = load_inventory(inventory).limited([limit]).hosts
     return [HostStore(Ssh(host.name, host.settings.ssh_config_file)) for host in hosts]
+
+
+def _in_use(inventories: Iterable[str], progress: Progress) -> frozenset[str]:
+    """Digests of the bundles that hosts run, or are to run."""
+    digests: set[str] = set()
+    for name in inventories:
+        progress(f"asking the hosts of {name}", 0, 0)
+        found = targets(load_inventory(name))
+        digests.update(target.stored.digest for target in found)
+        digests |= bundles_in_use(fleet_status(found))
+    return frozenset(digests)
 
 
 def _garbage(garbage: Garbage, applied: bool) -> str:

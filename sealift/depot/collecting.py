@@ -45,20 +45,28 @@ class Garbage:
         return sum(blob.size for blob in self.blobs)
 
 
-def collect(depot: Depot, keep: int, in_use: Sequence[str], apply: bool, progress: Progress) -> Garbage:
+def collect(
+    depot: Depot,
+    keep: int,
+    named: Sequence[str],
+    in_use: frozenset[str],
+    apply: bool,
+    progress: Progress,
+) -> Garbage:
     """Find what a depot no longer needs, and remove it.
 
     + keep: how many releases of each name stay: those of the highest versions
-    + in_use: releases that stay whatever their version, `NAME:VERSION` or `NAME@sha256:HEX`
+    + named: releases that stay whatever their version, `NAME:VERSION` or `NAME@sha256:HEX`
+    + in_use: digests of bundles that hosts run; those that the depot has stay
     + apply: False to remove nothing
 
-    Raises SealiftError where a release in use is not there, or one that stays cannot be read: what it refers
+    Raises SealiftError where a named release is not there, or one that stays cannot be read: what it refers
     to is unknown then, and nothing is removed.
     """
     if not depot.path.is_dir():
         raise SealiftError(f"{depot.path}: no such depot. Name the folder that sealift import filled.")
     with locked(depot.path, lambda: progress("waiting for another process in the depot", 0, 0)):
-        garbage = _find(depot, keep, in_use)
+        garbage = _find(depot, keep, named, in_use)
         if apply:
             _remove(depot, garbage)
         return garbage
@@ -76,9 +84,10 @@ def _part_key(part: str) -> tuple[int, int, str]:
     return (2, 0, "") if part == "+" else (0, 0, part)
 
 
-def _find(depot: Depot, keep: int, in_use: Sequence[str]) -> Garbage:
+def _find(depot: Depot, keep: int, named: Sequence[str], in_use: frozenset[str]) -> Garbage:
     releases = depot.releases()
-    digests = {depot.resolve(reference).digest for reference in in_use}
+    digests = {depot.resolve(reference).digest for reference in named}
+    digests |= {digest for digest in in_use if (depot.bundle(digest) / INDEX).is_file()}
     kept = _latest(releases, keep) | {name for name, digest in releases.items() if digest in digests}
     digests |= {releases[name] for name in kept}
     needed = {digest for bundle in sorted(digests) for digest in depot.layout(bundle).blobs()}

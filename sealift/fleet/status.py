@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -17,6 +18,7 @@ from sealift.release.ollama_archive import LIBRARY
 from sealift.release.types import Lock
 from sealift.ship.ssh import Ssh, on_all
 
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _SCRIPT = resources.files("sealift.fleet").joinpath("status.sh").read_text()
 
 
@@ -75,6 +77,25 @@ def fleet_status(found: tuple[Target, ...]) -> tuple[HostStatus, ...]:
         differs = compare(standing, target.stored.digest, target.stored.lock) if standing else ()
         statuses.append(HostStatus(name, target.release, standing, str(error) if error else None, differs))
     return tuple(statuses)
+
+
+def bundles_in_use(statuses: Iterable[HostStatus]) -> frozenset[str]:
+    """Digests of the bundles whose generations are active on hosts.
+
+    Raises SealiftError with a line per host of which it is unknown what it runs.
+    """
+    found: set[str] = set()
+    unknown: list[str] = []
+    for status in statuses:
+        bundle = status.standing.bundle if status.standing else None
+        if status.error or (bundle and not _DIGEST.fullmatch(bundle)):
+            why = status.error or f"{CURRENT}/release.json was altered. Apply the release again."
+            unknown.append(f"{status.host}: what it runs is unknown: {why}")
+        elif bundle:
+            found.add(bundle)
+    if unknown:
+        raise SealiftError("\n".join(unknown))
+    return frozenset(found)
 
 
 def compare(standing: Standing, bundle: str, lock: Lock) -> tuple[str, ...]:

@@ -64,7 +64,10 @@ def test_an_upgrade_carries_only_what_the_site_lacks(
     commands.ok("sealift", "import", delta, "--depot", depot, *take)
     assert (depot / "releases/demo/2026.11.1").read_text().strip() == built["digest"]
 
-    commands.ok("sealift", "gc", "--depot", depot, "--keep", "1", "--apply")
+    gc = ("sealift", "gc", "--depot", depot, "--keep", "1", "--apply")
+    commands.ok(*gc, "--inventory", "lab")  # the hosts run the release before
+    assert sorted(path.name for path in (depot / "releases/demo").iterdir()) == ["2026.11.0", "2026.11.1"]
+    commands.ok(*gc)
     assert [path.name for path in (depot / "releases/demo").iterdir()] == ["2026.11.1"]
     commands.ok("sealift", "fsck", "--depot", depot)
 

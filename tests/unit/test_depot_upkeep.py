@@ -36,7 +36,7 @@ def counted(path, missing_ok=False):
     left -= 1
     unlink(path, missing_ok)
 Path.unlink = counted
-collect(Depot(Path(sys.argv[1])), 1, (), True, lambda *_: None)
+collect(Depot(Path(sys.argv[1])), 1, (), frozenset(), True, lambda *_: None)
 """
 IMPORT = """
 import sys
@@ -82,8 +82,14 @@ def _blobs(depot: Depot) -> set[str]:
     return {path.name for path in depot.store.folder.iterdir()}
 
 
-def _collect(depot: Depot, keep: int = 1, *in_use: str, apply: bool = True) -> Garbage:
-    return collect(depot, keep, in_use, apply, silent)
+def _collect(
+    depot: Depot,
+    keep: int = 1,
+    *named: str,
+    in_use: frozenset[str] = frozenset(),
+    apply: bool = True,
+) -> Garbage:
+    return collect(depot, keep, named, in_use, apply, silent)
 
 
 def _assert_whole(depot: Depot) -> None:
@@ -147,14 +153,22 @@ def test_the_last_two_stay(depot: Depot) -> None:
 
 
 @pytest.mark.parametrize("by_digest", [False, True])
-def test_a_release_in_use_stays_whatever_its_version(depot: Depot, by_digest: bool) -> None:
+def test_a_named_release_stays_whatever_its_version(depot: Depot, by_digest: bool) -> None:
     digest = depot.releases()["demo:2026.9.0"]
     garbage = _collect(depot, 1, f"demo@{digest}" if by_digest else "demo:2026.9.0")
     assert garbage.releases == ("demo:2026.10.0",)
     _assert_whole(depot)
 
 
-def test_a_release_in_use_that_is_not_there_stops_it(depot: Depot) -> None:
+def test_what_hosts_run_stays(depot: Depot) -> None:
+    running = depot.releases()["demo:2026.9.0"]
+    elsewhere = f"sha256:{'7' * 64}"  # of another depot: nothing here can be kept for it
+    garbage = _collect(depot, in_use=frozenset({running, elsewhere}))
+    assert garbage.releases == ("demo:2026.10.0",)
+    _assert_whole(depot)
+
+
+def test_a_named_release_that_is_not_there_stops_it(depot: Depot) -> None:
     with pytest.raises(SealiftError, match=r"demo:2026\.1\.0: not in the depot"):
         _collect(depot, 1, "demo:2026.1.0")
     assert len(depot.releases()) == 3

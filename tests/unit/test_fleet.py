@@ -13,7 +13,7 @@ from sealift.errors import SealiftError
 from sealift.fleet.inventory import Inventory, complaint, inventory_path, load_inventory, parse_inventory
 from sealift.fleet.rollout import Change, HostResult, WaveResult, one_rollout, parse_plan, parse_results
 from sealift.fleet.secrets import open_secrets
-from sealift.fleet.status import Standing, compare, parse_status
+from sealift.fleet.status import HostStatus, Standing, bundles_in_use, compare, parse_status
 from sealift.fleet.survey import only_depot
 from tests.unit.fleet_site import DATA, MODEL, lock
 
@@ -245,6 +245,28 @@ def test_each_difference_is_told(old: str, new: str, difference: str) -> None:
 
 def test_a_bare_host_has_nothing() -> None:
     assert parse_status("h1", "end=\n") == Standing(None, None, None, (), (), None)
+
+
+def _status(text: str | None) -> HostStatus:
+    if text is None:
+        return HostStatus("h2", "demo:2026.11.0", None, "h2: does not answer.", ())
+    return HostStatus("h1", "demo:2026.11.0", parse_status("h1", text), None, ())
+
+
+def test_what_hosts_run_is_the_bundles_of_their_generations() -> None:
+    assert bundles_in_use([_status(STATUS), _status("end=\n")]) == {BUNDLE}
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (None, "h2: what it runs is unknown: h2: does not answer."),
+        (STATUS.replace(BUNDLE, "sha256:../.."), "h1: what it runs is unknown: .*release.json was altered"),
+    ],
+)
+def test_a_host_of_which_it_is_unknown_what_it_runs_is_named(text: str | None, why: str) -> None:
+    with pytest.raises(SealiftError, match=why):
+        bundles_in_use([_status(STATUS), _status(text)])
 
 
 def test_what_a_host_says_of_itself_moves_no_cursor() -> None:

@@ -35,10 +35,10 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
     sync_folder(path.parent)
 
 
-def write_if_changed(path: Path, content: bytes) -> None:
+def write_if_changed(path: Path, content: bytes, mode: int = 0o644) -> None:
     """Write a file as `write_atomically` does, unless that is what it holds."""
     if not path.exists() or path.read_bytes() != content:
-        write_atomically(path, content)
+        write_atomically(path, content, mode)
 
 
 def sync_folder(path: Path) -> None:

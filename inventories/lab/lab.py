@@ -3,8 +3,9 @@
     sealift lab up
     pyinfra inventories/lab/lab.py deploy.py
 
-This is the only inventory that reads state; those of real fleets name their hosts. pyinfra connects through a
-relay on loopback, everything else by the host's name through ssh_config.
+This is the only inventory that reads state; those of real fleets name their hosts. pyinfra connects
+through a relay on loopback, everything else by name through ssh_config. The control node has no relays: there
+pyinfra goes by ssh_config too.
 """
 
 import json
@@ -18,7 +19,7 @@ if not _file.exists():
 
 # Every host that answers prompts.
 llm = [
-    (host["name"], {"ssh_hostname": host["relay"], "ssh_port": host["relay_port"]})
+    (host["name"], {"ssh_hostname": host["relay"], "ssh_port": host["relay_port"]} if "relay" in host else {})
     for host in json.loads(_file.read_text())["hosts"]
 ]
 

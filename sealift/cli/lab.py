@@ -14,7 +14,7 @@ from rich.table import Table
 from sealift.cache import cache_folder
 from sealift.cli.options import AsJson, print_json
 from sealift.lab import control
-from sealift.lab.layout import MOST_HOSTS, Lab, hosts, open_lab
+from sealift.lab.layout import MOST_HOSTS, Lab, open_lab
 from sealift.lab.machine import require_root
 from sealift.lab.network import entering
 
@@ -38,13 +38,21 @@ def up(
             min=1, max=MOST_HOSTS, help="How many hosts.", show_default="3, or as many as there are"
         ),
     ] = None,
+    with_control: Annotated[
+        bool | None,
+        typer.Option(
+            "--control/--no-control",
+            help="A control node beside them, which starts from the media in the lab's folder media.",
+            show_default="with one, or as it was",
+        ),
+    ] = None,
 ) -> None:
     """Bring the hosts up. What is up stays as it is."""
     lab, started = _lab(), time.monotonic()
     console = Console(stderr=True)
     with console.status("lab up") as shown:
         roots = cache_folder(os.environ) / "roots"
-        booted = control.up(lab, hosts, roots, lambda what, _done, _total: shown.update(what))
+        booted = control.up(lab, hosts, with_control, roots, lambda what, _done, _total: shown.update(what))
     changed = f"booted {', '.join(booted)}" if booted else "no change"
     print(f"lab {lab.state}: {changed} ({time.monotonic() - started:.1f} s)")
 
@@ -79,11 +87,11 @@ def status(as_json: AsJson = False) -> None:
 @app.command(context_settings=_COMMAND)
 def ssh(
     context: typer.Context,
-    host: Annotated[str, typer.Argument(help="h1, h2, ...")],
+    host: Annotated[str, typer.Argument(help="h1, h2, ..., or control.")],
 ) -> None:
     """Open a shell on a host, or run the command given after its name."""
     lab = _lab()
-    names = [known.name for known in hosts(lab, control.require_lab(lab))]
+    names = [known.name for known in control.require_lab(lab).all]
     if host not in names:
         raise typer.BadParameter(f"{host}: no host of this lab, expected one of {', '.join(names)}")
     os.execvp("ssh", ["ssh", "-F", str(lab.ssh_config), host, *context.args])  # noqa: S606 - no shell is meant

@@ -14,12 +14,12 @@ from sealift.files import locked, write_if_changed
 from sealift.lab import layout
 from sealift.lab.cgroup import lab_cgroup, memory_kib, supervisor
 from sealift.lab.host import boot, end, host_key, prepare_disks
-from sealift.lab.layout import Lab, LabHost, hosts, known_count
+from sealift.lab.layout import Lab, LabHost, Machines, known_machines
 from sealift.lab.machine import require_machine, require_root
 from sealift.lab.network import ensure_network, remove_network
 from sealift.lab.relay import answers, ensure_relay
-from sealift.lab.root import ensure_root
-from sealift.lab.site import ensure_site
+from sealift.lab.root import CONTROL_PACKAGES, PACKAGES, ensure_root
+from sealift.lab.site import ensure_control_site, ensure_site
 from sealift.progress import Progress
 
 _DEFAULT_HOSTS = 3
@@ -40,10 +40,11 @@ class HostStatus:
     memory_mib: int
 
 
-def up(lab: Lab, count: int | None, cache: Path, progress: Progress) -> tuple[str, ...]:
+def up(lab: Lab, count: int | None, control: bool | None, cache: Path, progress: Progress) -> tuple[str, ...]:
     """Bring a lab up; hosts that are up stay as they are.
 
     + count: of hosts; None keeps what there is, or makes three
+    + control: whether there is a control node; None keeps what there is, or makes one
     + cache: where Debian roots are kept
     + progress: told of each step
 
@@ -53,23 +54,29 @@ def up(lab: Lab, count: int | None, cache: Path, progress: Progress) -> tuple[st
     require_machine(lab)
     with locked(lab.state, lambda: progress("waiting for another run on this lab", 0, 0)):
         _require_own_folder(lab)
-        lab_hosts = hosts(lab, _wanted(lab, count))
-        write_if_changed(lab.hosts_json, layout.hosts_json(lab_hosts))
-        root = ensure_root(cache, progress)
+        machines = _wanted(lab, count, control)
+        write_if_changed(lab.hosts_json, layout.hosts_json(machines))
+        roots = {
+            kind: ensure_root(cache, CONTROL_PACKAGES if kind else PACKAGES, progress)
+            for kind in {host.is_control for host in machines.all}
+        }
         progress("making keys, certificates and the closed network", 0, 0)
-        ensure_site(lab_hosts)
-        write_if_changed(lab.known_hosts, layout.known_hosts({host: host_key(host) for host in lab_hosts}))
-        write_if_changed(lab.ssh_config, layout.ssh_config(lab_hosts))
+        ensure_site(machines.hosts)
+        keys = {host: host_key(host) for host in machines.all}
+        write_if_changed(lab.known_hosts, layout.known_hosts(keys))
+        write_if_changed(lab.ssh_config, layout.ssh_config(machines))
+        if machines.control:
+            ensure_control_site(machines)
         ensure_network(lab)
-        stopped = [host for host in lab_hosts if supervisor(host) is None]
+        stopped = [host for host in machines.all if supervisor(host) is None]
         for host in stopped:
             progress(f"booting {host.name}", 0, 0)
             prepare_disks(host)
-            boot(host, root)
-        for host in lab_hosts:
+            boot(host, roots[host.is_control])
+        for host in machines.hosts:
             ensure_relay(host)
-        with ThreadPoolExecutor(len(lab_hosts)) as pool:
-            list(pool.map(_wait_for, lab_hosts))
+        with ThreadPoolExecutor(len(machines.all)) as pool:
+            list(pool.map(_wait_for, machines.all))
     return tuple(host.name for host in stopped)
 
 
@@ -84,14 +91,14 @@ def down(lab: Lab, keep: bool, progress: Progress) -> None:
     require_root()
     with locked(lab.state, lambda: progress("waiting for another run on this lab", 0, 0)):
         _require_own_folder(lab)
-        lab_hosts = hosts(lab, known_count(lab))
-        if lab_hosts:
-            progress(f"shutting {len(lab_hosts)} hosts down", 0, 0)
-            with ThreadPoolExecutor(len(lab_hosts)) as pool:
-                list(pool.map(lambda host: end(host, _SHUTDOWN_S), lab_hosts))
+        machines = known_machines(lab)
+        if machines:
+            progress(f"shutting {len(machines.all)} hosts down", 0, 0)
+            with ThreadPoolExecutor(len(machines.all)) as pool:
+                list(pool.map(lambda host: end(host, _SHUTDOWN_S), machines.all))
         lab_cgroup(lab).kill()
         remove_network(lab)
-        if not keep or not lab_hosts:
+        if not keep or not machines:
             progress("removing the lab's state", 0, 0)
             _remove_state(lab)
 
@@ -101,22 +108,22 @@ def status(lab: Lab) -> tuple[HostStatus, ...]:
 
     Raises SealiftError where there is no lab.
     """
-    lab_hosts = hosts(lab, require_lab(lab))
-    with ThreadPoolExecutor(len(lab_hosts)) as pool:
-        return tuple(pool.map(_status_of, lab_hosts))
+    machines = require_lab(lab)
+    with ThreadPoolExecutor(len(machines.all)) as pool:
+        return tuple(pool.map(_status_of, machines.all))
 
 
-def require_lab(lab: Lab) -> int:
-    """How many hosts the lab has.
+def require_lab(lab: Lab) -> Machines:
+    """What the lab is made of.
 
     Raises SealiftError where there is no lab.
     """
-    count = known_count(lab)
-    if not count:
+    machines = known_machines(lab)
+    if machines is None:
         raise SealiftError(
             f"{lab.state}: no lab is here, expected one. Run sealift lab up, or set SEALIFT_LAB."
         )
-    return count
+    return machines
 
 
 def system_state(host: LabHost, *, wait: bool) -> str:
@@ -138,21 +145,26 @@ def system_state(host: LabHost, *, wait: bool) -> str:
     return done.stdout.strip()
 
 
-def _wanted(lab: Lab, count: int | None) -> int:
-    known = known_count(lab)
-    wanted = count or known or _DEFAULT_HOSTS
-    if wanted < known:
+def _wanted(lab: Lab, count: int | None, control: bool | None) -> Machines:
+    known = known_machines(lab) or Machines(lab, 0, False)
+    wanted = count or known.count or _DEFAULT_HOSTS
+    if wanted < known.count:
         raise SealiftError(
-            f"{lab.state}: the lab has {known} hosts, {wanted} were asked for. "
+            f"{lab.state}: the lab has {known.count} hosts, {wanted} were asked for. "
             "Run sealift lab down first, or ask for more."
         )
-    return wanted
+    if known.control and control is False:
+        raise SealiftError(
+            f"{lab.state}: the lab has a control node, none was asked for. Run sealift lab down first."
+        )
+    return Machines(lab, wanted, known.control or control or (control is None and not known.count))
 
 
 def _wait_for(host: LabHost) -> None:
     deadline = time.monotonic() + _BOOT_S
     while time.monotonic() < deadline:
-        if supervisor(host) is not None and system_state(host, wait=True) in _BOOTED and answers(host, 3):
+        booted = supervisor(host) is not None and system_state(host, wait=True) in _BOOTED
+        if booted and (host.is_control or answers(host, 3)):
             return
         time.sleep(0.2)
     raise SealiftError(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sealift.files import write_if_changed
 from sealift.lab.cgroup import host_cgroup, supervisor
-from sealift.lab.layout import BRIDGE, LabHost
+from sealift.lab.layout import BRIDGE, CONTROL_DISK, CONTROL_MEDIA, LabHost
 from sealift.lab.network import entering
 from sealift.lab.site import ensure_ssh_key
 
@@ -45,8 +45,8 @@ def prepare_disks(host: LabHost) -> None:
 
     + host: its SSH key and the lab's are made already
     """
-    for name in ("work", "root", *_BOUND):
-        (host.folder / name).mkdir(parents=True, exist_ok=True)
+    for disk in (host.folder / "work", host.folder / "root", *_bound(host)):
+        disk.mkdir(parents=True, exist_ok=True)
     # The upper folders' modes win over those of the shared root, and the umask may be any.
     for folder, mode in {
         "": 0o755,
@@ -65,14 +65,33 @@ def prepare_disks(host: LabHost) -> None:
         host.upper / "etc/systemd/network/10-lab.network", _NETWORK.format(address=host.address).encode()
     )
     write_if_changed(host.upper / "root/.ssh/authorized_keys", control_key)
+    if host.is_control:
+        _prepare_control(host)
     if not (host.upper / "etc/machine-id").exists():
         write_if_changed(host.upper / "etc/machine-id", f"{uuid.uuid4().hex}\n".encode())
+
+
+def _prepare_control(host: LabHost) -> None:
+    """The lab's inventory finds its state by this variable, in every session."""
+    write_if_changed(host.upper / "etc/environment", f"SEALIFT_LAB={CONTROL_DISK}\n".encode())
+
+
+def _bound(host: LabHost) -> dict[Path, str]:
+    """Folders of this machine, and how they are bound on the host: where, and whether to be written."""
+    if host.is_control:
+        lab = host.lab
+        return {
+            lab.control_disk: f"--bind={lab.control_disk}:{CONTROL_DISK}",
+            lab.depot: f"--bind={lab.depot}:{CONTROL_DISK}/depot",
+            lab.media: f"--bind-ro={lab.media}:{CONTROL_MEDIA}",
+        }
+    return {host.folder / name: f"--bind={host.folder / name}:{target}" for name, target in _BOUND.items()}
 
 
 def boot_command(host: LabHost, root: Path) -> list[str]:
     """Mount the host's root and boot it in the closed network.
 
-    + root: the shared Debian root
+    + root: the Debian root that it shares with its like
 
     A host may do what Docker needs, kernel keys and BPF among it. Source of the options: systemd-nspawn(1).
     """
@@ -93,7 +112,7 @@ def boot_command(host: LabHost, root: Path) -> list[str]:
         "--link-journal=no",
         "--capability=all",
         "--system-call-filter=@keyring bpf @mount",
-        *(f"--bind={host.folder / name}:{target}" for name, target in _BOUND.items()),
+        *_bound(host).values(),
     ]
     private = ["unshare", "--mount", "--propagation", "private"]
     return entering(host.lab, [*private, "sh", "-ec", _MOUNTS, "mounts", overlay, mounted, *nspawn])
@@ -102,7 +121,7 @@ def boot_command(host: LabHost, root: Path) -> list[str]:
 def boot(host: LabHost, root: Path) -> None:
     """Start a host, and leave it running when this process ends.
 
-    + root: the shared Debian root
+    + root: the Debian root that it shares with its like
     """
     group = host_cgroup(host)
     group.kill()

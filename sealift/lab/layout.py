@@ -14,9 +14,12 @@ from sealift.errors import SealiftError
 from sealift.files import canonical_json
 
 BRIDGE = "br0"
-CONTROL_ADDRESS = "10.77.0.1"
+BRIDGE_ADDRESS = "10.77.0.1"
 RELAY_PORT = 2022
 MOST_HOSTS = 64
+CONTROL = 0  # the control node's number
+CONTROL_DISK = Path("/srv/sealift")  # on the control node
+CONTROL_MEDIA = Path("/media/sealift")
 
 # Overlay mounts, systemd-nspawn and ssh_config each give a meaning to some other characters.
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9/._@+-]+")
@@ -59,6 +62,21 @@ class Lab:
         return self.state / "hosts.json"
 
     @property
+    def depot(self) -> Path:
+        """The site's store, one for this machine and the control node."""
+        return self.state / "depot"
+
+    @property
+    def media(self) -> Path:
+        """What the control node finds on its media."""
+        return self.state / "media"
+
+    @property
+    def control_disk(self) -> Path:
+        """The control node's disk, on which the lab lays what administrators bring to a site."""
+        return self.state / "control"
+
+    @property
     def _digest(self) -> bytes:
         return hashlib.sha256(str(self.state).encode()).digest()
 
@@ -69,15 +87,20 @@ class Lab:
 
 @dataclass(frozen=True)
 class LabHost:
-    """A host of a lab, by its number, from 1 on."""
+    """A host of a lab, by its number, from 1 on; or its control node, which has the number CONTROL."""
 
     lab: Lab
     number: int
 
     @property
     def name(self) -> str:
-        """As in the inventory."""
-        return f"h{self.number}"
+        """As in the inventory and in ssh_config."""
+        return "control" if self.is_control else f"h{self.number}"
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it is the node that the others are deployed from."""
+        return self.number == CONTROL
 
     @property
     def machine(self) -> str:
@@ -87,7 +110,7 @@ class LabHost:
     @property
     def address(self) -> str:
         """In the closed network."""
-        return f"10.77.0.{10 + self.number}"
+        return "10.77.0.2" if self.is_control else f"10.77.0.{10 + self.number}"
 
     @property
     def relay(self) -> str:
@@ -121,45 +144,85 @@ def open_lab(environment: Mapping[str, str]) -> Lab:
     return Lab(Path(state))
 
 
-def hosts(lab: Lab, count: int) -> tuple[LabHost, ...]:
-    """Hosts h1 to h`count`."""
-    return tuple(LabHost(lab, number) for number in range(1, count + 1))
+@dataclass(frozen=True)
+class Machines:
+    """What a lab is made of: hosts h1 to hN, and a control node or none."""
+
+    lab: Lab
+    count: int
+    control: bool
+
+    @property
+    def hosts(self) -> tuple[LabHost, ...]:
+        """The hosts of the inventory."""
+        return tuple(LabHost(self.lab, number) for number in range(1, self.count + 1))
+
+    @property
+    def all(self) -> tuple[LabHost, ...]:
+        """Everything that is booted."""
+        return (*([LabHost(self.lab, CONTROL)] if self.control else []), *self.hosts)
 
 
-def known_count(lab: Lab) -> int:
-    """How many hosts the lab was made with; 0 where there is no lab."""
+def known_machines(lab: Lab) -> Machines | None:
+    """What the lab was made with; None where there is no lab."""
     try:
-        return len(json.loads(lab.hosts_json.read_bytes())["hosts"])
+        known = json.loads(lab.hosts_json.read_bytes())
     except FileNotFoundError:
-        return 0
+        return None
+    return Machines(lab, len(known["hosts"]), known.get("control", False))
 
 
-def hosts_json(all_hosts: tuple[LabHost, ...]) -> bytes:
-    """What the inventory reads: names, and where pyinfra and clients find the hosts."""
+def is_control_node(lab: Lab) -> bool:
+    """Whether this is the lab's control node, where the state is what the lab has laid there."""
+    try:
+        return "namespace" not in json.loads(lab.hosts_json.read_bytes())
+    except FileNotFoundError:
+        return False
+
+
+def hosts_json(machines: Machines) -> bytes:
+    """What the inventory reads on this machine: names, and where pyinfra and clients find the hosts."""
     listed = [
         {"name": host.name, "address": host.address, "relay": host.relay, "relay_port": RELAY_PORT}
-        for host in all_hosts
+        for host in machines.hosts
     ]
-    return canonical_json({"namespace": all_hosts[0].lab.namespace, "hosts": listed}, indent=2)
+    namespace = machines.lab.namespace
+    return canonical_json({"namespace": namespace, "control": machines.control, "hosts": listed}, indent=2)
 
 
-def ssh_config(all_hosts: tuple[LabHost, ...]) -> bytes:
-    """ssh_config(5) for the hosts: by name through the namespace, by relay address for pyinfra."""
-    lab = all_hosts[0].lab
+def control_hosts_json(machines: Machines) -> bytes:
+    """What the inventory reads on the control node: no relays, no namespace: it stands in the network."""
+    listed = [{"name": host.name, "address": host.address} for host in machines.hosts]
+    return canonical_json({"hosts": listed}, indent=2)
+
+
+def ssh_config(machines: Machines) -> bytes:
+    """ssh_config(5) on this machine: by name through the namespace, by relay address for pyinfra."""
+    lab = machines.lab
     blocks = [
         f"Host {host.name}\n"
         f"    HostName {host.address}\n"
         f"    ProxyCommand nsenter --net={lab.netns} nc %h %p\n\n"
-        f"Host {host.relay}\n"
-        f"    Port {RELAY_PORT}\n\n"
-        for host in all_hosts
+        for host in machines.all
     ]
+    blocks += [f"Host {host.relay}\n    Port {RELAY_PORT}\n\n" for host in machines.hosts]
+    return _ssh_config(blocks, lab.state)
+
+
+def control_ssh_config(machines: Machines) -> bytes:
+    """ssh_config(5) on the control node."""
+    blocks = [f"Host {host.name}\n    HostName {host.address}\n\n" for host in machines.hosts]
+    return _ssh_config(blocks, CONTROL_DISK)
+
+
+def _ssh_config(blocks: list[str], state: Path) -> bytes:
+    at = Lab(state)
     common = (
         "Host *\n"
         "    User root\n"
-        f"    IdentityFile {lab.identity}\n"
+        f"    IdentityFile {at.identity}\n"
         "    IdentitiesOnly yes\n"
-        f"    UserKnownHostsFile {lab.known_hosts}\n"
+        f"    UserKnownHostsFile {at.known_hosts}\n"
         "    GlobalKnownHostsFile /dev/null\n"
         "    StrictHostKeyChecking yes\n"
         "    BatchMode yes\n"

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from sealift.errors import SealiftError
-from sealift.lab.layout import BRIDGE, CONTROL_ADDRESS, Lab, open_lab
+from sealift.lab.layout import BRIDGE, BRIDGE_ADDRESS, Lab, is_control_node, open_lab
 
 # Left to itself, a bridge takes on the lowest address of its ports: when that host goes, the others send to
 # an address that is no more, and their connections with the control node stall for a minute.
@@ -24,7 +24,7 @@ def ensure_network(lab: Lab) -> None:
     if BRIDGE not in _ip(*inside, "-brief", "link", "show", "type", "bridge"):
         _ip(*inside, "link", "add", BRIDGE, "type", "bridge")
     _ip(*inside, "link", "set", BRIDGE, "address", _BRIDGE_MAC)
-    _ip(*inside, "address", "replace", f"{CONTROL_ADDRESS}/24", "dev", BRIDGE)
+    _ip(*inside, "address", "replace", f"{BRIDGE_ADDRESS}/24", "dev", BRIDGE)
     _ip(*inside, "link", "set", BRIDGE, "up")
     _ip(*inside, "link", "set", "lo", "up")
 
@@ -51,13 +51,15 @@ def lab_of(ssh_config: Path) -> Lab | None:
     lab = open_lab(os.environ)
     if ssh_config.resolve() != lab.ssh_config.resolve():
         return None
-    if not is_namespace(lab.netns):
+    if not is_inside(lab) and not is_namespace(lab.netns):
         raise SealiftError(f"{lab.state}: the lab is not up. Start it: sealift lab up")
     return lab
 
 
 def is_inside(lab: Lab) -> bool:
-    """Whether this process is in the closed network already."""
+    """Whether this process is in the closed network already: on the control node it always is."""
+    if is_control_node(lab):
+        return True
     return lab.netns.exists() and lab.netns.stat().st_ino == Path("/proc/self/ns/net").stat().st_ino
 
 

@@ -1,6 +1,6 @@
-"""The Debian root that all lab hosts share, read-only: what a bare server has, and no Python.
+"""The Debian roots that lab hosts share, read-only: what a bare server has, and for hosts no Python.
 
-It is made by mmdebstrap from the mirror that this machine's apt uses, and cached by what went into it.
+They are made by mmdebstrap from the mirror that this machine's apt uses, and cached by what went into them.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ PACKAGES = (
     "systemd-sysv",
     "tzdata",
 )
+CONTROL_PACKAGES = (*PACKAGES, "python3")  # a control node needs nothing but that, and media
 ENABLED = ("systemd-networkd.service", "ssh.service")
 MASKED = (
     "apt-daily.timer",  # there is nothing to update from
@@ -49,11 +50,14 @@ REMOVED = (
 _UNITS = "etc/systemd/system"
 
 
-def recipe_digest() -> str:
-    """Names a root by all that determines it, but for the day's package versions."""
+def recipe_digest(packages: tuple[str, ...]) -> str:
+    """Names a root by all that determines it, but for the day's package versions.
+
+    + packages: beside Debian's essential ones
+    """
     recipe = {
         "suite": SUITE,
-        "packages": PACKAGES,
+        "packages": packages,
         "enabled": ENABLED,
         "masked": MASKED,
         "removed": REMOVED,
@@ -61,21 +65,22 @@ def recipe_digest() -> str:
     return hashlib.sha256(canonical_json(recipe)).hexdigest()[:16]
 
 
-def ensure_root(cache: Path, progress: Progress) -> Path:
-    """The root, built if the cache lacks it.
+def ensure_root(cache: Path, packages: tuple[str, ...], progress: Progress) -> Path:
+    """A root, built if the cache lacks it.
 
     + cache: folder where roots are kept between labs
+    + packages: beside Debian's essential ones
 
     Raises SealiftError where mmdebstrap fails; its log stays in the cache.
     """
-    root = cache / recipe_digest()
+    root = cache / recipe_digest(packages)
     if root.exists():
         return root
     with locked(cache, lambda: progress("waiting for another lab to build the Debian root", 0, 0)):
         if not root.exists():
             partial = cache / f"{root.name}.partial"
             shutil.rmtree(partial, ignore_errors=True)
-            _debootstrap(partial, cache / f"{root.name}.log", progress)
+            _debootstrap(partial, packages, cache / f"{root.name}.log", progress)
             finish(partial)
             os.sync()
             partial.rename(root)
@@ -114,8 +119,8 @@ def _link(path: Path, target: str) -> None:
     path.symlink_to(target)
 
 
-def _debootstrap(root: Path, log: Path, progress: Progress) -> None:
-    command = ["mmdebstrap", "--variant=minbase", "--format=directory", f"--include={','.join(PACKAGES)}"]
+def _debootstrap(root: Path, packages: tuple[str, ...], log: Path, progress: Progress) -> None:
+    command = ["mmdebstrap", "--variant=minbase", "--format=directory", f"--include={','.join(packages)}"]
     child = subprocess.Popen(
         [*CONTAINED, *command, SUITE, str(root), "-"],
         stdin=subprocess.PIPE,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import secrets
+import stat
 from pathlib import Path
 from typing import cast
 
@@ -31,8 +32,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from sealift.files import write_atomically
-from sealift.lab.layout import Lab, LabHost
+from sealift.files import write_atomically, write_if_changed
+from sealift.lab import layout
+from sealift.lab.layout import Lab, LabHost, Machines
 
 SIGNER = "release@lab"
 _VALID = datetime.timedelta(days=365)
@@ -56,6 +58,29 @@ def ensure_site(all_hosts: tuple[LabHost, ...]) -> None:
             write_atomically(
                 tls / f"{host.name}.crt", server_certificate(key, ca_key, ca, host.name, host.address)
             )
+
+
+def ensure_control_site(machines: Machines) -> None:
+    """Lay on the control node's disk what administrators bring to a site by other ways than media.
+
+    + machines: their keys, certificates and known_hosts are made already
+    """
+    lab = machines.lab
+    at = Lab(lab.control_disk)
+    pairs = [f"tls/{host.name}.{kind}" for host in machines.hosts for kind in ("crt", "key")]
+    for name in (
+        "id_ed25519",
+        "known_hosts",
+        "allowed_signers",
+        "age.key",
+        "secrets.age",
+        "tls/ca.crt",
+        *pairs,
+    ):
+        mode = stat.S_IMODE((lab.state / name).stat().st_mode)
+        write_if_changed(lab.control_disk / name, (lab.state / name).read_bytes(), mode)
+    write_if_changed(at.ssh_config, layout.control_ssh_config(machines))
+    write_if_changed(at.hosts_json, layout.control_hosts_json(machines))
 
 
 def ensure_ssh_key(path: Path, comment: str) -> str:

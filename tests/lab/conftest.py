@@ -55,11 +55,11 @@ class Site:
         return self.work / "evidence/latest"
 
 
-def lab_of(state: Path, hosts: int) -> Iterator[Commands]:
+def lab_of(state: Path, hosts: int, control: bool = False) -> Iterator[Commands]:
     """A lab that is up, and leaves nothing behind."""
     commands = Commands(state)
     try:
-        commands.ok("sealift", "lab", "up", "--hosts", str(hosts))
+        commands.ok("sealift", "lab", "up", "--hosts", str(hosts), "--control" if control else "--no-control")
         yield commands
     finally:
         commands.ok("sealift", "lab", "down")
@@ -68,7 +68,7 @@ def lab_of(state: Path, hosts: int) -> Iterator[Commands]:
 @pytest.fixture(scope="session")
 def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
     """The commands against the main lab: three hosts, the last one with a stand-in GPU."""
-    yield from lab_of(tmp_path_factory.mktemp("main") / "lab", hosts=3)
+    yield from lab_of(tmp_path_factory.mktemp("main") / "lab", hosts=3, control=True)
 
 
 @pytest.fixture(scope="module")

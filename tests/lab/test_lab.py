@@ -63,7 +63,7 @@ def test_up_finishes_what_a_killed_up_began(own: Commands) -> None:
     for seconds in (0.4, 0.7, 1.0, 1.3):
         own.kill_after(seconds, "sealift", "lab", "up", "--hosts", "2")
     own.ok("sealift", "lab", "up", "--hosts", "2")
-    assert states(own) == {"h1": "running", "h2": "running"}
+    assert states(own) == {"control": "running", "h1": "running", "h2": "running"}
 
 
 def test_up_again_is_quick_and_changes_nothing(own: Commands) -> None:
@@ -87,10 +87,35 @@ def test_a_killed_host_comes_back_with_its_disk(own: Commands) -> None:
     assert own.on("h2", "cat /root/mark /var/lib/sealift/mark") == "kept\nkept\n"
 
 
+def test_the_control_node_reaches_hosts_by_name_and_no_other_network(own: Commands) -> None:
+    route = "10.77.0.0/24 dev host0 proto kernel scope link src 10.77.0.2"
+    reached = own.on("control", "ssh -F /srv/sealift/ssh_config h1 hostname; ip route; echo $SEALIFT_LAB")
+    assert [line.strip() for line in reached.splitlines()] == ["h1", route, "/srv/sealift"]
+
+
+def test_the_control_node_has_python_and_a_host_has_none(own: Commands) -> None:
+    assert own.on("control", "command -v python3").strip() == "/usr/bin/python3"
+    assert own.on("h1", "command -v python3 || echo none") == "none\n"
+
+
+def test_the_control_node_shares_the_depot_with_this_machine_and_only_reads_media(own: Commands) -> None:
+    (own.lab / "media/mark").write_text("carried")
+    assert own.on("control", "cat /media/sealift/mark; echo kept >/srv/sealift/depot/mark") == "carried"
+    assert (own.lab / "depot/mark").read_text() == "kept\n"
+    for mark in (own.lab / "media/mark", own.lab / "depot/mark"):
+        mark.unlink()
+    written = own.refused("ssh", "-F", own.lab / "ssh_config", "control", "touch /media/sealift/mark")
+    assert "Read-only file system" in written.said
+
+
+def test_a_control_node_is_not_taken_away_from_a_lab(own: Commands) -> None:
+    assert "has a control node" in own.refused("sealift", "lab", "up", "--no-control").said
+
+
 def test_an_unknown_host_key_is_refused(own: Commands) -> None:
     known = own.lab / "known_hosts"
     right = known.read_text()
-    lines = right.splitlines()
+    _, *lines = right.splitlines()  # without the control node's
     known.write_text("\n".join([lines[0].split()[0] + " " + lines[1].split(maxsplit=1)[1], lines[1]]) + "\n")
     try:
         assert (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,9 @@ from sealift.errors import SealiftError
 from sealift.lab import layout, root
 from sealift.lab.cgroup import Cgroup, hierarchies
 from sealift.lab.host import boot_command
-from sealift.lab.layout import Lab, LabHost, hosts, open_lab
+from sealift.lab.layout import CONTROL, Lab, LabHost, Machines, is_control_node, known_machines, open_lab
 from sealift.lab.machine import disk_free_mib
-from sealift.lab.site import ensure_site
+from sealift.lab.site import ensure_control_site, ensure_site
 from sealift.release.apt_mirror import Mirrors
 
 LAB = Lab(Path("/srv/lab"))
@@ -29,8 +30,15 @@ def test_labs_of_different_folders_share_no_name_and_no_address() -> None:
 
 
 def test_a_host_follows_from_its_number() -> None:
-    assert [host.name for host in hosts(LAB, 3)] == ["h1", "h2", "h3"]
+    assert [host.name for host in Machines(LAB, 3, False).all] == ["h1", "h2", "h3"]
     assert (HOST.address, HOST.relay.split(".")[0], HOST.relay.split(".")[3]) == ("10.77.0.12", "127", "12")
+
+
+def test_a_control_node_is_booted_beside_the_hosts_and_is_none_of_them() -> None:
+    machines = Machines(LAB, 2, True)
+    assert [host.name for host in machines.all] == ["control", "h1", "h2"]
+    assert [host.name for host in machines.hosts] == ["h1", "h2"]
+    assert machines.all[0].address == "10.77.0.2"
 
 
 def test_the_state_is_found_by_its_real_path(tmp_path: Path) -> None:
@@ -46,17 +54,42 @@ def test_a_path_that_mounts_would_misread_is_refused(path: str) -> None:
 
 
 def test_the_inventory_gets_names_addresses_and_relays() -> None:
-    listed = json.loads(layout.hosts_json(hosts(LAB, 1)))
+    listed = json.loads(layout.hosts_json(Machines(LAB, 1, True)))
     assert listed == {
         "namespace": LAB.namespace,
+        "control": True,
         "hosts": [
             {"name": "h1", "address": "10.77.0.11", "relay": LabHost(LAB, 1).relay, "relay_port": 2022}
         ],
     }
 
 
+def test_the_inventory_gets_no_relays_on_the_control_node() -> None:
+    listed = json.loads(layout.control_hosts_json(Machines(LAB, 1, True)))
+    assert listed == {"hosts": [{"name": "h1", "address": "10.77.0.11"}]}
+
+
+def test_a_lab_knows_what_it_was_made_with_and_the_control_node_what_it_is(tmp_path: Path) -> None:
+    lab, disk = Lab(tmp_path / "lab"), Lab(tmp_path / "disk")
+    assert known_machines(lab) is None and not is_control_node(lab)
+    for state in (lab.state, disk.state):
+        state.mkdir()
+    lab.hosts_json.write_bytes(layout.hosts_json(Machines(lab, 2, True)))
+    disk.hosts_json.write_bytes(layout.control_hosts_json(Machines(lab, 2, True)))
+    assert known_machines(lab) == Machines(lab, 2, True)
+    assert is_control_node(disk) and not is_control_node(lab)
+
+
+def test_ssh_config_of_the_control_node_goes_straight_to_the_hosts() -> None:
+    config = layout.control_ssh_config(Machines(LAB, 1, True)).decode()
+    assert "Host h1\n    HostName 10.77.0.11\n\n" in config
+    assert "ProxyCommand" not in config and "127." not in config
+    assert "IdentityFile /srv/sealift/id_ed25519\n" in config
+    assert "StrictHostKeyChecking yes" in config and "UserKnownHostsFile /srv/sealift/known_hosts" in config
+
+
 def test_ssh_config_enters_the_namespace_and_trusts_known_keys_alone() -> None:
-    config = layout.ssh_config(hosts(LAB, 2)).decode()
+    config = layout.ssh_config(Machines(LAB, 2, False)).decode()
     assert "Host h2\n    HostName 10.77.0.12\n" in config
     assert f"ProxyCommand nsenter --net=/run/netns/{LAB.namespace} nc %h %p\n" in config
     assert f"Host {HOST.relay}\n    Port 2022\n" in config
@@ -97,10 +130,24 @@ def test_a_host_is_booted_within_the_namespace_and_gets_nothing_of_this_machines
     assert "--bind=/srv/lab/hosts/h2/docker:/var/lib/docker" in command
 
 
+def test_the_control_node_gets_media_to_read_and_the_sites_depot_and_nothing_of_a_host() -> None:
+    command = boot_command(LabHost(LAB, CONTROL), Path("/cache/root"))
+    assert [option for option in command if option.startswith("--bind")] == [
+        "--bind=/srv/lab/control:/srv/sealift",
+        "--bind=/srv/lab/depot:/srv/sealift/depot",
+        "--bind-ro=/srv/lab/media:/media/sealift",
+    ]
+
+
 def test_the_root_holds_no_docker_and_no_python() -> None:
     assert not [
         name for name in root.PACKAGES if "docker" in name or "python" in name or "containerd" in name
     ]
+
+
+def test_a_control_nodes_root_holds_python_and_nothing_else_beside() -> None:
+    assert set(root.CONTROL_PACKAGES) - set(root.PACKAGES) == {"python3"}
+    assert root.recipe_digest(root.CONTROL_PACKAGES) != root.recipe_digest(root.PACKAGES)
 
 
 def test_the_root_comes_from_all_three_suites() -> None:
@@ -131,7 +178,7 @@ def test_a_finished_root_keeps_nothing_of_this_machine(tmp_path: Path) -> None:
 
 
 def test_the_site_is_made_once_and_completed(tmp_path: Path) -> None:
-    site = hosts(Lab(tmp_path), 2)
+    site = Machines(Lab(tmp_path), 2, False).hosts
     ensure_site(site)
     made = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     ensure_site(site)
@@ -141,6 +188,30 @@ def test_the_site_is_made_once_and_completed(tmp_path: Path) -> None:
     ensure_site(site)
     assert (tmp_path / "tls/h2.crt").exists()
     assert (tmp_path / "id_ed25519.pub").read_bytes() == made[tmp_path / "id_ed25519.pub"]
+
+
+def test_the_control_node_gets_keys_for_the_hosts_and_none_that_signs_or_issues(tmp_path: Path) -> None:
+    machines = Machines(Lab(tmp_path), 1, True)
+    ensure_site(machines.hosts)
+    machines.lab.known_hosts.write_bytes(b"")
+    ensure_control_site(machines)
+    files = {
+        str(p.relative_to(tmp_path / "control")): p for p in tmp_path.glob("control/**/*") if p.is_file()
+    }
+    assert sorted(files) == [
+        *(
+            "age.key",
+            "allowed_signers",
+            "hosts.json",
+            "id_ed25519",
+            "known_hosts",
+            "secrets.age",
+            "ssh_config",
+        ),
+        *("tls/ca.crt", "tls/h1.crt", "tls/h1.key"),
+    ]
+    for name in ("age.key", "id_ed25519", "tls/h1.key"):
+        assert stat.S_IMODE(files[name].stat().st_mode) == 0o600
 
 
 def test_free_disk_is_that_of_the_nearest_folder(tmp_path: Path) -> None:

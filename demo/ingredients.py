@@ -6,6 +6,7 @@ in apt repositories, so that is what the demo starts from. All is real and nothi
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -52,13 +53,13 @@ def prepare(sources: Path, cache: Path, tell: Tell) -> None:
 
 def main(arguments: list[str]) -> int:
     """Run as a command; returns the exit status."""
-    if len(arguments) != 1:
-        print("usage: python -m demo.ingredients FOLDER", file=sys.stderr)
-        return 2
+    parser = argparse.ArgumentParser(
+        "python -m demo.ingredients", description="Make what the demo release is made of. Again: what lacks."
+    )
+    parser.add_argument("folder", type=Path, help="filled with what releases/demo.yaml names")
+    folder = parser.parse_args(arguments).folder
     try:
-        prepare(
-            Path(arguments[0]), cache_folder(os.environ) / "ingredients", lambda line: print(line, flush=True)
-        )
+        prepare(folder, cache_folder(os.environ) / "ingredients", lambda line: print(line, flush=True))
     except SealiftError as error:
         print(error, file=sys.stderr, flush=True)
         return 1

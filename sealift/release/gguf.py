@@ -1,12 +1,14 @@
-"""The few figures of a GGUF file's header that say how much memory a context takes.
+"""What a GGUF file's header says of a model: how much memory a context takes, and what kind of model it is.
 
 Source of the format: docs/gguf.md of github.com/ggml-org/ggml. The file is foreign: everything is bounded.
 """
 
 from __future__ import annotations
 
+import math
+import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from sealift.blobs import Content
@@ -17,9 +19,18 @@ _KEYS = 4096
 _KEY_LENGTH = 1024  # bytes
 _ELEMENTS = 1 << 24  # of an array; vocabularies have about 2**18
 _KEPT = 4096  # elements of an array that are kept: one per layer is what we look for
-_STRING, _ARRAY = 8, 9
+_TENSORS = 1 << 16
+_DIMENSIONS = 8  # of a tensor; the format itself has four
+_UINT32, _STRING, _ARRAY = 4, 8, 9
 # type number -> struct format
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+
+# The file types that Ollama knows by name, by their number. Source: fs/ggml/type.go of ollama v0.11.4.
+_FILE_TYPES = {
+    **{1: "F16", 2: "Q4_0", 3: "Q4_1", 4: "MXFP4", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K"},
+    **{11: "Q3_K_S", 12: "Q3_K_M", 13: "Q3_K_L", 14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S"},
+    **{17: "Q5_K_M", 18: "Q6_K", 21: "Q2_K_S", 32: "BF16"},
+}
 
 Value = int | float | bool | str | tuple[int, ...] | None
 
@@ -36,6 +47,48 @@ class ContextCost:
     context_length: int  # tokens
 
 
+@dataclass(frozen=True)
+class Description:
+    """What Ollama notes about a model, and what decides how it is put together."""
+
+    family: str  # the architecture, such as gemma3
+    file_type: str  # the quantization, such as Q4_K_M
+    parameters: int
+    is_part: bool  # an adapter or an image encoder, which is no model by itself
+    has_chat_template: bool
+    cost: ContextCost
+
+
+def read_description(weights: Content, where: str) -> Description:
+    """Read what `ollama create` does. Source: fs/ggml/ggml.go and server/create.go of ollama v0.11.4.
+
+    + where: what it is, for messages
+
+    Raises SealiftError where this is no GGUF of version 2 or 3, or lacks a figure.
+    """
+    reader = _Reader(weights, where)
+    found = {key: (kind, value) for key, kind, value in reader.metadata()}
+    metadata = {key: value for key, (_, value) in found.items()}
+    family, purpose = metadata.get("general.architecture"), metadata.get("general.type")
+    if not isinstance(family, str) or not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", family):
+        raise SealiftError(f"{where}: general.architecture is {family!r}, expected a name. Is it a model?")
+    layers, encoder = metadata.get(f"{family}.block_count"), metadata.get(f"{family}.vision.block_count")
+    is_part = purpose in ("adapter", "projector") or (not layers and bool(encoder))
+    kind, file_type = found.get("general.file_type", (None, None))
+    template_kind, template = found.get("tokenizer.chat_template", (None, None))
+    return Description(
+        family=family,
+        # of another type it is none for Ollama
+        file_type=_FILE_TYPES.get(file_type, "unknown")
+        if kind == _UINT32 and isinstance(file_type, int)
+        else "unknown",
+        parameters=reader.parameters(),
+        is_part=is_part,
+        has_chat_template=template_kind == _STRING and template != "",
+        cost=ContextCost(0, 0) if is_part else _context_cost(metadata, where),
+    )
+
+
 def read_context_cost(weights: Content, where: str) -> ContextCost:
     """Work out what a token of context costs.
 
@@ -47,7 +100,10 @@ def read_context_cost(weights: Content, where: str) -> ContextCost:
     Raises EndsEarlyError where the header is not whole, SealiftError where this is no GGUF of version 2 or 3,
     or lacks a figure.
     """
-    metadata = dict(_Reader(weights, where).metadata())
+    return _context_cost({key: value for key, _, value in _Reader(weights, where).metadata()}, where)
+
+
+def _context_cost(metadata: Mapping[str, Value], where: str) -> ContextCost:
     name = metadata.get("general.architecture")
 
     def figure(key: str, default: int | None = None) -> int:
@@ -79,21 +135,39 @@ class _Reader:
         self._chunks = limited.chunks()
         self._buffer = b""
         self._position = 0
+        self._tensors = 0
 
-    def metadata(self) -> Iterator[tuple[str, Value]]:
-        """Every key with its value; None for what is not kept."""
+    def metadata(self) -> Iterator[tuple[str, int, Value]]:
+        """Every key with its type and its value; None for what is not kept."""
         if self._take(4) != b"GGUF":
             raise self._wrong("is no GGUF file")
         version = self._number("I")
         if version not in (2, 3):
             raise self._wrong(f"is GGUF version {version}, expected 2 or 3")
-        self._number("Q")  # tensors
+        self._tensors = self._number("Q")
         count = self._number("Q")
         if count > _KEYS:
             raise self._wrong(f"has {count} keys")
         for _ in range(count):
             key = self._take(self._length(_KEY_LENGTH)).decode(errors="replace")
-            yield key, self._value(self._number("I"))
+            kind = self._number("I")
+            yield key, kind, self._value(kind)
+
+    def parameters(self) -> int:
+        """The elements of all tensors, which stand after the metadata: read that to its end before."""
+        if self._tensors > _TENSORS:
+            raise self._wrong(f"has {self._tensors} tensors")
+        total = 0
+        for _ in range(self._tensors):
+            self._skip(self._length(_KEY_LENGTH))
+            dimensions = self._number("I")
+            if dimensions > _DIMENSIONS:
+                raise self._wrong(f"has a tensor of {dimensions} dimensions")
+            total += math.prod(self._number("Q") for _ in range(dimensions))
+            self._take(12)  # type and offset
+        if total >= 1 << 63:
+            raise self._wrong(f"has {total} parameters")
+        return total
 
     def _value(self, kind: int) -> Value:
         if kind == _STRING:

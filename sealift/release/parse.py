@@ -23,6 +23,7 @@ _EXAMPLES = {
     "version": "a version such as 2026.11.0",
     "archive": "a path below the sources folder, such as images/ollama.tar",
     "store": "a path below the sources folder, such as ollama",
+    "modelfile": "a path below the sources folder, such as site-gemma/Modelfile",
     "path": "a path below the sources folder, such as nvidia-apt",
     "key": "a path below the sources folder, such as nvidia-apt/key.asc",
     "images": "HOST/PATH:TAG in full, such as docker.io/ollama/ollama:0.11.4",
@@ -34,6 +35,7 @@ _EXAMPLES = {
     "suites": "a suite, such as trixie or ./",
     "components": "a component, such as main",
 }
+_MODEL_PLACES = ("archive", "store", "modelfile")
 
 
 def load_release(path: Path) -> Release:
@@ -110,7 +112,7 @@ def _explain(error: ErrorDetails) -> str:
 
 def _nearest(loc: list[str]) -> str:
     known = {"name", "version", "suite", "architecture", "packages", "images", "models", "roles", "sources"}
-    known |= {"base", "all", "gpu", "archive", "store", "path", "key", "suites", "components"}
+    known |= {"base", "all", "gpu", "archive", "store", "modelfile", "path", "key", "suites", "components"}
     known |= {"model", "context", "parallel", "control", "python"}
     near = difflib.get_close_matches(loc[-1], known, n=1)
     return f"Did you mean {near[0]}?" if near else "Remove it."
@@ -134,8 +136,8 @@ def _cross_checks(raw: Any) -> Iterator[str]:
         if f"{name}:latest" in models and model != f"{name}:latest":
             yield f"roles.{name}: Ollama would take it for the model {name}:latest. Give it another name."
     for name in models:
-        if {"archive", "store"} <= _mapping(models, name).keys():
-            yield f"models.{name}: has archive and store. Keep one."
+        if len(places := [key for key in _MODEL_PLACES if key in _mapping(models, name)]) > 1:
+            yield f"models.{name}: has {' and '.join(places)}. Keep one."
     for name in models:
         if isinstance(name, str) and (wrong := no_such_tag(name)):
             yield f"models.{name}: {wrong}. Correct it; a model of your own needs a name of its own."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sealift.release.docker_archive import DockerArchive
+from sealift.release.from_modelfile import MadeModel
 from sealift.release.from_registry import RegistryImage, RegistryModel
 from sealift.release.ollama_archive import StoredModel
 from sealift.release.source import BuildMachine, ImageSource, ModelSource
@@ -17,10 +18,12 @@ def image_source(image: Image, machine: BuildMachine) -> ImageSource:
 
 
 def model_source(name: str, model: Model, machine: BuildMachine) -> ModelSource:
-    """Where a model comes from: an Ollama store, or else Ollama's registry.
+    """Where a model comes from: a Modelfile or an Ollama store, or else Ollama's registry.
 
     + name: MODEL:TAG
     """
+    if model.modelfile is not None:
+        return MadeModel(name, model.modelfile, machine)
     path = model.archive or model.store
     if path is not None:
         return StoredModel(name, path, machine)

@@ -124,7 +124,8 @@ NamedImage = Annotated[Image, BeforeValidator(_from_text, json_schema_input_type
 
 
 class Model(Frozen):
-    """A model: out of an Ollama store below the sources folder, or without one out of Ollama's registry.
+    """A model: out of an Ollama store below the sources folder, or of a .gguf file that a Modelfile names, or
+    without either out of Ollama's registry.
 
     The store (`blobs/` and `manifests/`) is a tarball, plain, gzip or zstd, or a folder, which may be a link.
     """
@@ -134,6 +135,11 @@ class Model(Frozen):
     )
     store: SourcePath | None = Field(
         default=None, exclude_if=_is_none, description="or the store's own folder, below the sources folder"
+    )
+    modelfile: SourcePath | None = Field(
+        default=None,
+        exclude_if=_is_none,
+        description="or a Modelfile below the sources folder, whose FROM names a .gguf file there",
     )
 
 
@@ -246,7 +252,9 @@ class LockedModel(Frozen):
     """A model: Ollama's manifest, normalised to JSON without local paths, and the blobs it names."""
 
     archive: SourcePath | None = Field(
-        default=None, exclude_if=_is_none, description="or store: the path that it is out of, if it is"
+        default=None,
+        exclude_if=_is_none,
+        description="or store or Modelfile: the path that it is out of, if it is",
     )
     manifest: Blob
     config: ModelLayer

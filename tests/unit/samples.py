@@ -55,7 +55,10 @@ def layer(content: bytes) -> bytes:
     return file.getvalue()
 
 
-def gguf(keys: dict[str, Any], version: int = 3) -> bytes:
+def gguf(keys: dict[str, Any], version: int = 3, tensors: dict[str, tuple[int, ...]] | None = None) -> bytes:
+    """A header. + tensors: shapes by name."""
+    tensors = tensors or {}
+
     def text(value: str) -> bytes:
         return struct.pack("<Q", len(value)) + value.encode()
 
@@ -71,7 +74,10 @@ def gguf(keys: dict[str, Any], version: int = 3) -> bytes:
         return struct.pack("<II", 4, value)
 
     body = b"".join(text(key) + typed(value) for key, value in keys.items())
-    return b"GGUF" + struct.pack("<IQQ", version, 0, len(keys)) + body
+    for name, shape in tensors.items():
+        numbers = struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, 0, 0)
+        body += text(name) + numbers
+    return b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(keys)) + body
 
 
 GEMMA = {

@@ -62,6 +62,12 @@ def test_what_has_no_archive_comes_out_of_a_registry(tmp_path: Path) -> None:
 def test_a_model_has_one_source(tmp_path: Path) -> None:
     text = GOOD.replace("{archive: gemma3-270m.tar}", "{archive: gemma3-270m.tar, store: ollama}")
     assert _refusal(tmp_path, text) == ["models.gemma3:270m: has archive and store. Keep one."]
+    text = GOOD.replace("{archive: gemma3-270m.tar}", "{store: ollama, modelfile: ../Modelfile}")
+    assert _refusal(tmp_path, text) == [
+        "models.gemma3:270m.modelfile: '../Modelfile' is not a path below the sources folder, such as "
+        "site-gemma/Modelfile. Correct it.",
+        "models.gemma3:270m: has store and modelfile. Keep one.",
+    ]
 
 
 def test_all_mistakes_are_listed_with_path_and_remedy(tmp_path: Path) -> None:

@@ -1,0 +1,200 @@
+"""Models made of a GGUF file and a Modelfile: what `ollama create` makes of them, without Ollama.
+
+Sources: createModel and what it calls in server/create.go, ConfigV2 in server/images.go and HumanNumber in
+format/format.go of github.com/ollama/ollama v0.11.4. The manifest alone differs: Ollama notes in it, beside
+the weights, where they came from on that machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from sealift.blobs import Content, digest_of, hash_content
+from sealift.errors import SealiftError
+from sealift.files import read_limited
+from sealift.progress import Meter
+from sealift.release.gguf import Description, read_description
+from sealift.release.modelfile import LIMIT, Modelfile, Parameter, parse_modelfile
+from sealift.release.ollama_archive import ModelManifest, lock_manifest, weights_of
+from sealift.release.source import BuildMachine
+from sealift.release.types import WEIGHTS, Blob, LockedModel, ModelLayer
+
+_CONFIG = "application/vnd.docker.container.image.v1+json"
+_LAYER = "application/vnd.ollama.image."
+
+
+class MadeModel:
+    """A model that a Modelfile describes."""
+
+    def __init__(self, name: str, path: str, machine: BuildMachine) -> None:
+        """Name a model; nothing is read yet.
+
+        + name: MODEL:TAG
+        + path: of the Modelfile, below the machine's sources
+        """
+        self._name, self._path, self._machine = name, path, machine
+
+    def lock(self) -> LockedModel:
+        """Hash the weights, and make the rest in memory.
+
+        Raises SealiftError with a line per mistake of the Modelfile, or where the weights cannot be taken as
+        they are.
+        """
+        meter = Meter(f"hashing {self._weights.path.name}", self._weights.size, self._machine.progress)
+        manifest, _ = self._make(hash_content(self._weights, meter.add))
+        return lock_manifest(manifest, self._description.cost, self._path)
+
+    def open(self, locked: LockedModel, blob: Blob) -> Content:
+        """Where a blob's bytes lie: the weights are the .gguf file itself; whoever copies them verifies them.
+
+        Raises SealiftError where this is not what was locked.
+        """
+        weights = weights_of(ModelManifest(locked.config, locked.layers), self._name)
+        if blob.digest == weights.digest:
+            return self._weights
+        _, made = self._make(weights)
+        if blob.digest not in made:
+            raise SealiftError(
+                f"{self._where}: it or its .gguf is not what was locked. Run sealift lock again."
+            )
+        return self._machine.arrivals.keep(made[blob.digest])
+
+    def _make(self, weights: Blob) -> tuple[ModelManifest, dict[str, bytes]]:
+        """The manifest, and by digest what it names beside the weights."""
+        made: dict[str, bytes] = {}
+
+        def layer(media_type: str, content: bytes) -> ModelLayer:
+            blob = digest_of(content)
+            made[blob.digest] = content
+            return ModelLayer(digest=blob.digest, size=blob.size, media_type=media_type)
+
+        first = ModelLayer(digest=weights.digest, size=weights.size, media_type=WEIGHTS)
+        rest = (layer(f"{_LAYER}{kind}", content) for kind, content in _layers(self._modelfile))
+        layers = (first, *rest)
+        return ModelManifest(layer(_CONFIG, _config(self._description, layers)), layers), made
+
+    @cached_property
+    def _description(self) -> Description:
+        found = read_description(self._weights, str(self._weights.path))
+        if found.is_part:
+            raise SealiftError(
+                f"{self._weights.path}: is an adapter or an image encoder, which is not built here. "
+                "Name a whole model."
+            )
+        if found.has_chat_template and not (
+            self._modelfile.template and "stop" in self._modelfile.parameters
+        ):
+            raise SealiftError(
+                f"{self._where}: its .gguf has a chat template, by which Ollama would choose a template and "
+                "stop words of its own; that is not built here. Write TEMPLATE and PARAMETER stop into it."
+            )
+        return found
+
+    @cached_property
+    def _weights(self) -> Content:
+        """The file that FROM names."""
+        name = self._modelfile.source
+        if not name or name.startswith(("/", "~", "\\")):
+            raise SealiftError(
+                f"{self._where}: FROM {name[:80]!r} is no relative path. "
+                "Name a .gguf file below the sources folder, relative to the Modelfile."
+            )
+        path = self._below(os.path.normpath(PurePosixPath(self._path).parent / name))
+        if not os.path.lexists(path):
+            raise SealiftError(
+                f"{self._where}: FROM {name[:80]!r}: there is no such file beside it, and a model made from "
+                "another model is not built here. Name a .gguf file, relative to the Modelfile."
+            )
+        if path.is_dir() or path.suffix == ".safetensors":
+            raise SealiftError(
+                f"{self._where}: FROM {name[:80]!r}: a folder or safetensors would have to be converted, "
+                "which is not done here. Convert it to a .gguf file."
+            )
+        return Content.of_file(path)
+
+    @cached_property
+    def _modelfile(self) -> Modelfile:
+        path = Content.of_file(self._below(self._path)).path
+        return parse_modelfile(read_limited(path, LIMIT), self._where)
+
+    def _below(self, relative: str) -> Path:
+        """A path below the sources folder. Raises SealiftError where `..` or a link leads out of it."""
+        sources = self._machine.sources
+        path = sources / relative
+        if relative.startswith("..") or not Path(os.path.realpath(path)).is_relative_to(sources.resolve()):
+            raise SealiftError(
+                f"{self._where}: {relative[:80]} leads out of the sources folder {sources}. Copy it there."
+            )
+        return path
+
+    @property
+    def _where(self) -> str:
+        return str(self._machine.sources / self._path)
+
+
+def _layers(modelfile: Modelfile) -> Iterator[tuple[str, bytes]]:
+    """Kinds and contents of all layers but the weights, in Ollama's order."""
+    if modelfile.template:
+        yield "template", modelfile.template.encode()
+    if modelfile.system:
+        yield "system", modelfile.system.encode()
+    for licence in modelfile.licences:
+        yield "license", licence.encode()
+    if modelfile.parameters:
+        values = ",".join(
+            f"{_json(name)}:{_value(value)}" for name, value in sorted(modelfile.parameters.items())
+        )
+        yield "params", f"{{{values}}}\n".encode()
+    if modelfile.messages:
+        yield "messages", _line([{"role": role, "content": text} for role, text in modelfile.messages])
+
+
+def _config(description: Description, layers: tuple[ModelLayer, ...]) -> bytes:
+    return _line(
+        {
+            "model_format": "gguf",
+            "model_family": description.family,
+            "model_families": [description.family],
+            "model_type": _human(description.parameters),
+            "file_type": description.file_type,
+            "architecture": "amd64",
+            "os": "linux",
+            "rootfs": {"type": "layers", "diff_ids": [layer.digest for layer in layers]},
+        }
+    )
+
+
+def _human(number: int) -> str:
+    for unit, letter, decimals in ((10**9, "B", 1), (10**6, "M", 2)):
+        if number >= unit:
+            return f"{number / unit:.{0 if number % unit == 0 else decimals}f}{letter}"
+    return f"{number / 1000:.0f}K" if number >= 1000 else str(number)
+
+
+def _line(value: object) -> bytes:
+    return f"{_json(value)}\n".encode()
+
+
+def _json(value: object) -> str:
+    """JSON as Go's encoding/json writes it, which escapes what HTML or JavaScript would take for its own."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return re.sub("[<>&\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _value(value: Parameter) -> str:
+    """A parameter as the server writes it, for which every number is a float64.
+
+    Source: floatEncoder in encoding/json/encode.go of Go.
+    """
+    if isinstance(value, bool | tuple):
+        return _json(value)
+    number = float(value)
+    if number == 0 or 1e-6 <= abs(number) < 1e21:
+        return f"{Decimal(repr(number)):f}".removesuffix(".0")
+    return re.sub(r"e-0(\d)$", r"e-\1", repr(number))

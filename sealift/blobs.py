@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
 import stat
+import struct
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +21,7 @@ from sealift.files import sync_folder
 from sealift.release.types import Blob
 
 CHUNK = 1 << 20  # bytes read at once: memory stays flat however large a blob is
+_FICLONERANGE = 0x4020940D  # ioctl_ficlonerange(2)
 
 
 @dataclass(frozen=True)
@@ -48,11 +52,29 @@ class Content:
         Raises SealiftError where the file ends early or cannot be read.
         """
         try:
-            with os.fdopen(os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW), "rb", buffering=0) as file:
+            with self._open() as file:
                 file.seek(self.offset)
                 yield from self._chunks(file)
         except OSError as error:
             raise SealiftError(f"{self.path}: cannot be read: {error.strerror}. Copy it again.") from None
+
+    def clone(self, file: BinaryIO) -> bool:
+        """Let an empty file share these bytes, as Btrfs and XFS can: no change to the one shows in the other.
+
+        False where the file system cannot, or not from there; nothing is written then.
+        """
+        if self.size == 0:
+            return False
+        try:
+            with self._open() as source:
+                wanted = struct.pack("qQQQ", source.fileno(), self.offset, self.size, 0)
+                fcntl.ioctl(file.fileno(), _FICLONERANGE, wanted)
+        except OSError:  # of many kinds; copying tells what is really wrong
+            return False
+        return True
+
+    def _open(self) -> BinaryIO:
+        return os.fdopen(os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW), "rb", buffering=0)
 
     def _chunks(self, file: BinaryIO) -> Iterator[bytes]:
         left = self.size
@@ -75,10 +97,23 @@ def hash_content(content: Content, note: Callable[[int], None]) -> Blob:
     + note: told the bytes of each chunk
     """
     digest = hashlib.sha256()
-    for chunk in content.chunks():
-        digest.update(chunk)
+    for chunk in hashed(content.chunks(), digest):
         note(len(chunk))
     return Blob(digest=f"sha256:{digest.hexdigest()}", size=content.size)
+
+
+def hashed(chunks: Iterable[bytes], digest: hashlib._Hash) -> Iterator[bytes]:
+    """The same chunks, each hashed in another thread while it is used and the next one is read.
+
+    + digest: has them all when they are through
+    """
+    with ThreadPoolExecutor(1) as hasher:
+        last: Future[None] | None = None
+        for chunk in chunks:
+            if last is not None:
+                last.result()
+            last = hasher.submit(digest.update, chunk)
+            yield chunk
 
 
 def verified(content: Content, blob: Blob, where: str) -> Iterator[bytes]:
@@ -94,9 +129,7 @@ def verified(content: Content, blob: Blob, where: str) -> Iterator[bytes]:
             f"{where}: {blob.digest} has {content.size} bytes, expected {blob.size}. Copy it again."
         )
     digest = hashlib.sha256()
-    for chunk in content.chunks():
-        digest.update(chunk)
-        yield chunk
+    yield from hashed(content.chunks(), digest)
     if digest.hexdigest() != blob.hex:
         raise SealiftError(
             f"{where}: {blob.digest} is damaged, its content is sha256:{digest.hexdigest()}. Copy it again."
@@ -127,7 +160,7 @@ class BlobStore:
         return stat.S_ISREG(status.st_mode) and status.st_size == blob.size
 
     def put(self, blob: Blob, content: Content, where: str, note: Callable[[int], None]) -> None:
-        """Copy content in, hashing it on the way.
+        """Copy content in, hashing it on the way; where the file system can share the bytes, none are copied.
 
         + blob: what it must be
         + where: what it belongs to, for messages
@@ -136,9 +169,33 @@ class BlobStore:
         Raises SealiftError naming blob and place where size or hash differ; nothing is kept then.
         """
         with self._arriving(blob.hex, lambda: blob) as file:
+            if content.clone(file):
+                shared = Content(Path(file.name), 0, content.size)
+                for chunk in verified(shared, blob, where):
+                    note(len(chunk))
+                return
             for chunk in verified(content, blob, where):
                 file.write(chunk)
+                # Begins to write it to the disk, so that the sync at the end has little to wait for.
+                os.posix_fadvise(file.fileno(), file.tell() - len(chunk), len(chunk), os.POSIX_FADV_DONTNEED)
                 note(len(chunk))
+
+    def take(self, blob: Blob, path: Path, where: str, note: Callable[[int], None]) -> None:
+        """Put a whole file in: as a second name of it where only we could write to it and nobody does.
+
+        That is how stores leave their blobs, so a bundle on the same file system takes no more room.
+
+        + path: the file; foreign. Other arguments and errors: as `put`
+        """
+        with self._partial(blob.hex) as partial:
+            if _linked(path, partial):
+                for chunk in verified(Content.of_file(partial), blob, where):
+                    note(len(chunk))
+                with partial.open("rb") as file:
+                    os.fsync(file.fileno())
+                partial.replace(self.path(blob))
+                return
+        self.put(blob, Content.of_file(path), where, note)
 
     def put_stream(self, chunks: Iterable[bytes]) -> Blob:
         """Put content in whose name shows only at its end, and say that name.
@@ -160,7 +217,7 @@ class BlobStore:
     def put_bytes(self, content: bytes) -> Blob:
         """Put small content in, and say its name."""
         blob = digest_of(content)
-        if not self.has(blob):
+        if not self.has(blob) or self.path(blob).read_bytes() != content:
             with self._arriving(blob.hex, lambda: blob) as file:
                 file.write(content)
         return blob
@@ -199,19 +256,39 @@ class BlobStore:
         + temporary: names it until then
         + named: called at the end
         """
-        partial = self.partial / f"{temporary}.{os.getpid()}"
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self.partial.mkdir(parents=True, exist_ok=True)
+        with self._partial(temporary) as partial:
             with partial.open("wb") as file:
                 yield file
                 file.flush()
                 os.fchmod(file.fileno(), 0o444)
                 os.fsync(file.fileno())
             partial.replace(self.path(named()))
+
+    @contextmanager
+    def _partial(self, temporary: str) -> Iterator[Path]:
+        """A path beside the blobs that nothing has; what is left there at the end is removed."""
+        partial = self.partial / f"{temporary}.{os.getpid()}"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.partial.mkdir(parents=True, exist_ok=True)
+            partial.unlink(missing_ok=True)  # a killed process's may be a second name of somebody's blob
+            yield partial
         except OSError as error:
             raise SealiftError(
                 f"{self.folder}: cannot be written: {error.strerror}. Mend that and run it again."
             ) from None
         finally:
             partial.unlink(missing_ok=True)
+
+
+def _linked(source: Path, name: Path) -> bool:
+    """Give a file a second name if only we could write to it and nobody does; False where that is not so."""
+    try:
+        name.hardlink_to(source)
+    except OSError:  # another file system, or one without hard links
+        return False
+    status = name.lstat()
+    if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o222:
+        return True
+    name.unlink()
+    return False

@@ -19,6 +19,7 @@ from sealift.bundle.sbom import make_sbom
 from sealift.cache import cache_folder
 from sealift.errors import SealiftError
 from sealift.files import canonical_json, locked, write_atomically
+from sealift.integrity import drop_damaged, stored_blobs
 from sealift.progress import Meter, Progress
 from sealift.release.lockfile import dump_lock
 from sealift.release.ollama_archive import OLLAMA_MANIFEST, model_manifest
@@ -56,6 +57,8 @@ def build(
 ) -> BundleInfo:
     """Build and sign a bundle. What is in `out` already and belongs to it is kept, all else there removed.
 
+    All that is carried was hashed in this run: as it was written, or where earlier runs left it.
+
     + sources: the folder that paths in the release are relative to
     + out: its folder
     + signing_key: OpenSSH key
@@ -72,6 +75,7 @@ def build(
     with locked(out, lambda: progress("waiting for another build to end", 0, 0)):
         _sweep(out)
         (out / SIGNATURE).unlink(missing_ok=True)  # half a bundle must not look like a whole one
+        drop_damaged(store, stored_blobs(store), progress)
         unread = have.without(records.lacking(lock))
         _place_packages(lock, unread, sources, store, cache, progress)
         _place_contents(lock, unread, BuildMachine.of(os.environ, sources, progress), store, cache)
@@ -127,6 +131,7 @@ def _place_packages(
     wanted = tuple(
         package for package in lock.packages if package.blob not in have and not store.has(package.blob)
     )
+    drop_damaged(cache, (package.blob for package in wanted), progress)
     debs.fetch(lock.model_copy(update={"packages": wanted}), sources, cache, progress)
     for package in wanted:
         path = cache.path(package.blob)
@@ -143,6 +148,7 @@ def _place_contents(
         for blob, open_blob, owner in _contents(lock, machine)
         if blob not in have and not store.has(blob)
     }
+    drop_damaged(cache, (blob for blob, _, _ in wanted.values()), machine.progress)
     todo = sorted(wanted.values(), key=lambda item: -item[0].size)
     meter = Meter("writing images and models", sum(blob.size for blob, _, _ in todo), machine.progress)
 

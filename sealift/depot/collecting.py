@@ -13,10 +13,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sealift.bundle.layout import INDEX
-from sealift.depot.integrity import stored_blobs
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
 from sealift.files import locked, sync_folder
+from sealift.integrity import stored_blobs
 from sealift.progress import Progress
 from sealift.release.types import Blob
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sealift.bundle.layout import INDEX, INDEX_LIMIT, read_layout, read_manifests
-from sealift.depot.integrity import damaged, stored_blobs
 from sealift.depot.repair import RepairSource, restore_from_any
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
 from sealift.files import locked, read_limited
+from sealift.integrity import damaged, stored_blobs
 from sealift.progress import Progress
 from sealift.release.types import Blob
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sealift.bundle.have_list import HaveList
-from sealift.depot.integrity import damaged, stored_blobs
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
 from sealift.files import locked
+from sealift.integrity import damaged, stored_blobs
 from sealift.progress import Progress
 
 

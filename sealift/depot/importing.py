@@ -8,14 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from sealift.blobs import BlobStore, Content, digest_of
+from sealift.blobs import BlobStore, digest_of
 from sealift.bundle import signature
 from sealift.bundle.layout import INDEX, SIGNATURE, SIGNATURE_LIMIT, Layout, read_index, read_layout
-from sealift.depot.integrity import damaged
 from sealift.depot.needed import needed_blobs
 from sealift.depot.store import Depot, StoredRelease, read_lock, sign_repository
 from sealift.errors import SealiftError
 from sealift.files import locked, read_limited, write_atomically
+from sealift.integrity import damaged
 from sealift.progress import Meter, Progress
 from sealift.release.ollama_archive import model_manifest
 from sealift.release.types import Blob, Lock
@@ -135,7 +135,7 @@ def _copy(missing: list[_Owned], media: BlobStore, store: BlobStore, progress: P
     def copy(item: _Owned) -> str | None:
         blob, owner = item
         try:
-            store.put(blob, Content.of_file(media.path(blob)), owner, meter.add)
+            store.take(blob, media.path(blob), owner, meter.add)
         except SealiftError as error:
             return str(error)
         return None

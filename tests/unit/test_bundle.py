@@ -257,6 +257,35 @@ def test_a_lock_with_another_size_than_the_bundle_is_refused(site: Site, bundle:
         _import(site, bundle)
 
 
+def test_a_package_that_rotted_in_the_cache_is_not_carried(site: Site, bundle: Path, tmp_path: Path) -> None:
+    blob = site.lock.packages[0].blob
+    _rot(BlobStore(tmp_path / "cache").path(blob))
+    assert BlobStore(bundle).path(blob).read_bytes() == b"\xff package"  # one file, two names
+    build(site.lock, site.sources, tmp_path / "other", site.key, silent)
+    assert BlobStore(tmp_path / "other").path(blob).read_bytes() == b"a package"
+
+
+def test_what_rotted_in_a_bundle_is_not_signed_again(site: Site, bundle: Path) -> None:
+    before = _content(bundle)
+    for path in (bundle / "blobs" / "sha256").iterdir():
+        _rot(path)
+    assert build(site.lock, site.sources, bundle, site.key, silent).blobs == len(list(path.parent.iterdir()))
+    assert _content(bundle) == before
+
+
+def _rot(path: Path) -> None:
+    content = path.read_bytes()
+    path.chmod(0o644)
+    path.write_bytes(b"\xff" + content[1:])
+    path.chmod(0o444)
+
+
+def test_an_import_on_one_disk_takes_no_room(site: Site, bundle: Path) -> None:
+    depot = Depot(site.sources.parent / "depot")
+    for blob in _import(site, bundle).copied:
+        assert depot.store.path(blob).samefile(BlobStore(bundle).path(blob))
+
+
 def test_a_new_key_of_the_site_signs_at_the_next_import(site: Site, bundle: Path) -> None:
     first = _import(site, bundle).stored
     depot = Depot(site.sources.parent / "depot")
@@ -273,6 +302,8 @@ def test_a_new_key_of_the_site_signs_at_the_next_import(site: Site, bundle: Path
 
 
 def test_a_full_depot_is_told_and_the_import_goes_on_later(site: Site, bundle: Path, tmp_path: Path) -> None:
+    for path in (bundle / "blobs" / "sha256").iterdir():
+        path.chmod(0o644)  # as on most media: not to be shared, but copied
     # a limit on the size of files stands in for a full disk
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))"
     paths = [str(tmp_path / "depot"), str(bundle), str(site.allowed)]

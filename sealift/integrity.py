@@ -37,6 +37,15 @@ def damaged(store: BlobStore, blobs: Iterable[Blob], what: str, progress: Progre
     return frozenset(blob.digest for blob, bad in zip(todo, verdicts, strict=True) if bad)
 
 
+def drop_damaged(store: BlobStore, blobs: Iterable[Blob], progress: Progress) -> None:
+    """Remove what rotted since an earlier run left it, so that it is brought in again.
+
+    + progress: told of bytes hashed
+    """
+    for digest in damaged(store, filter(store.has, blobs), "hashing what is there", progress):
+        (store.folder / digest.removeprefix("sha256:")).unlink()
+
+
 def stored_blobs(store: BlobStore) -> tuple[Blob, ...]:
     """Every blob that a store has by name and size, sorted by name; its content is not looked at."""
     if not store.folder.is_dir():

@@ -8,7 +8,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 # What the control node and the lab need from Debian. g++ builds Ollama for the demo release.
-DEBIAN_PACKAGES := ca-certificates debian-archive-keyring g++ iproute2 mmdebstrap netcat-openbsd openssh-client \
+DEBIAN_PACKAGES := ca-certificates debian-archive-keyring g++ git iproute2 mmdebstrap netcat-openbsd openssh-client \
                    python3-venv skopeo systemd systemd-container util-linux xz-utils zstd
 # What only the tests need: clients, file systems, and a real registry (Debian starts it where systemd runs; stop it
 # if unwanted).
@@ -45,11 +45,12 @@ debian-packages:
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --no-index -e .
 	@touch $@
 
-# After a change of dependencies in pyproject.toml. The files name no download host.
+# After a change of dependencies in pyproject.toml: for every Python from 3.11 on, and no download host is named.
+COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url -q
 requirements: .venv/installed
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --generate-hashes --python-version 3.11 --no-emit-index-url -q -o requirements.txt
-	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --python-version 3.11 --no-emit-index-url -q -o requirements-dev.txt
+	$(COMPILE) --extra control -o requirements.txt
+	$(COMPILE) --extra control --extra dev -o requirements-dev.txt
 
 clean:
 	[ ! -e .lab ] || $(BIN)/sealift lab down

@@ -21,11 +21,13 @@ from sealift.errors import SealiftError
 from sealift.files import canonical_json, locked, write_atomically
 from sealift.integrity import drop_damaged, stored_blobs
 from sealift.progress import Meter, Progress
+from sealift.release.control import check_code
 from sealift.release.lockfile import dump_lock
 from sealift.release.ollama_archive import OLLAMA_MANIFEST, model_manifest
 from sealift.release.source import BuildMachine
 from sealift.release.sources import image_source, model_source
-from sealift.release.types import Blob, Lock, LockedImage
+from sealift.release.types import CODE, REQUIREMENTS, Blob, Lock, LockedImage
+from sealift.release.wheels import fetch_wheels
 
 # first parts of the names in a bundle's folder
 _OWN = {"index", "oci-layout", "blobs", "partial"}
@@ -53,7 +55,13 @@ class BundleInfo:
 
 
 def build(
-    lock: Lock, sources: Path, out: Path, signing_key: Path, progress: Progress, have: HaveList = NOTHING
+    lock: Lock,
+    sources: Path,
+    out: Path,
+    signing_key: Path,
+    progress: Progress,
+    have: HaveList = NOTHING,
+    project: Path = Path(),
 ) -> BundleInfo:
     """Build and sign a bundle. What is in `out` already and belongs to it is kept, all else there removed.
 
@@ -65,6 +73,7 @@ def build(
     + progress: told of bytes fetched and written
     + have: blobs to leave out, because the site has them. Index, signature and digest are the same as
       without. Manifests and the lock are carried always, so that an import can say what is missing of what
+    + project: folder of the deployment code, where the release has a control node
 
     Raises SealiftError where content is missing, or is not what was locked.
     """
@@ -72,12 +81,14 @@ def build(
     store = BlobStore(out)
     records = Records(cache_folder(os.environ))
     _refuse_foreign(out)
+    check_code(lock, project, cache)
     with locked(out, lambda: progress("waiting for another build to end", 0, 0)):
         _sweep(out)
         (out / SIGNATURE).unlink(missing_ok=True)  # half a bundle must not look like a whole one
         drop_damaged(store, stored_blobs(store), progress)
         unread = have.without(records.lacking(lock))
         _place_packages(lock, unread, sources, store, cache, progress)
+        _place_control(lock, unread, store, cache, progress)
         _place_contents(lock, unread, BuildMachine.of(os.environ, sources, progress), store, cache)
         manifests = list(_manifests(lock, store))
         manifests.append(_sbom(lock, store, records, manifests, progress))
@@ -127,16 +138,35 @@ def _sweep(out: Path) -> None:
 def _place_packages(
     lock: Lock, have: HaveList, sources: Path, store: BlobStore, cache: BlobStore, progress: Progress
 ) -> None:
-    """Link packages out of the cache where the file system can, else copy."""
+    """Fetch packages into the cache and take them from there."""
     wanted = tuple(
         package for package in lock.packages if package.blob not in have and not store.has(package.blob)
     )
     drop_damaged(cache, (package.blob for package in wanted), progress)
     debs.fetch(lock.model_copy(update={"packages": wanted}), sources, cache, progress)
     for package in wanted:
-        path = cache.path(package.blob)
-        if not store.link(package.blob, path):
-            store.put(package.blob, Content.of_file(path), f"packages: {package.name}", lambda _: None)
+        _take(package.blob, f"packages: {package.name}", store, cache)
+
+
+def _place_control(
+    lock: Lock, have: HaveList, store: BlobStore, cache: BlobStore, progress: Progress
+) -> None:
+    """Bring in what the control node starts from; `check_code` has put all but the wheels into the cache."""
+    if lock.control is None:
+        return
+    wanted = {blob: name for name, blob in lock.control.files if blob not in have and not store.has(blob)}
+    wheels = (wheel for wheel in lock.control.wheels if wheel.blob in wanted)
+    drop_damaged(cache, wanted, progress)
+    fetch_wheels(wheels, lock.release.suite, cache, progress)
+    for blob, name in wanted.items():
+        _take(blob, f"{layout.CONTROL_REF}: {name}", store, cache)
+
+
+def _take(blob: Blob, owner: str, store: BlobStore, cache: BlobStore) -> None:
+    """Link a blob out of the cache where the file system can, else copy it."""
+    path = cache.path(blob)
+    if not store.link(blob, path):
+        store.put(blob, Content.of_file(path), owner, lambda _: None)
 
 
 def _place_contents(
@@ -193,9 +223,19 @@ def _manifests(lock: Lock, store: BlobStore) -> Iterator[dict[str, Any]]:
     ]
     artifact = _artifact(layout.PACKAGES_TYPE, empty, packages or [empty])
     yield put_manifest(layout.PACKAGES_REF, layout.OCI_MANIFEST, artifact)
+    if lock.control is not None:
+        files = [
+            _descriptor(_control_type(name), blob, {layout.TITLE: name}) for name, blob in lock.control.files
+        ]
+        artifact = _artifact(layout.CONTROL_TYPE, empty, files)
+        yield put_manifest(layout.CONTROL_REF, layout.OCI_MANIFEST, artifact)
     config = _descriptor(layout.LOCK_TYPE, store.put_bytes(dump_lock(lock)))
     artifact = _artifact(layout.RELEASE_TYPE, config, [empty])
     yield put_manifest(layout.RELEASE_REF, layout.OCI_MANIFEST, artifact)
+
+
+def _control_type(name: str) -> str:
+    return {CODE: layout.CODE_TYPE, REQUIREMENTS: layout.REQUIREMENTS_TYPE}.get(name, layout.WHEEL_TYPE)
 
 
 def _sbom(

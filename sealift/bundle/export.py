@@ -27,7 +27,6 @@ from sealift.bundle.layout import (
     read_index,
     read_small,
 )
-from sealift.bundle.tar import Member, tar_chunks
 from sealift.errors import SealiftError
 from sealift.files import canonical_json, locked, parse_json, write_atomically, write_if_changed
 from sealift.progress import Meter, Progress
@@ -35,6 +34,7 @@ from sealift.release.oci import CONFIG_LIMIT
 from sealift.release.ollama_archive import manifest_path, model_manifest
 from sealift.release.roles import role_tags
 from sealift.release.types import Blob, ImageName, Lock, LockedModel
+from sealift.tar import Member, tar_chunks
 
 STORE = "/models"  # Ollama's store in the image; at the top, where no image has a link in the way
 _ENVIRONMENT = {

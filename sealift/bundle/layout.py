@@ -31,8 +31,14 @@ PACKAGES_TYPE = "application/vnd.sealift.packages.v1"
 RELEASE_TYPE = "application/vnd.sealift.release.v1"
 LOCK_TYPE = "application/vnd.sealift.lock.v1+json"
 SBOM_TYPE = "application/vnd.cyclonedx+json"  # registered with IANA; its version stands in the content
+CONTROL_TYPE = "application/vnd.sealift.control.v1"
+# As IANA has them; a wheel is a ZIP file.
+WHEEL_TYPE = "application/zip"
+CODE_TYPE = "application/x-tar"
+REQUIREMENTS_TYPE = "text/plain"
 DEB_TYPE = "application/vnd.debian.binary-package"
 PACKAGES_REF = "packages"
+CONTROL_REF = "control"
 RELEASE_REF = "release"
 SBOM_REF = "sbom"
 

@@ -15,22 +15,24 @@ from pathlib import Path
 from sealift.blobs import BlobStore
 from sealift.bundle.layers import LayerRecords, read_layer
 from sealift.bundle.licences import Licences, of_deb
+from sealift.bundle.python_licences import of_project, of_wheel
 from sealift.errors import SealiftError
 from sealift.files import canonical_json, write_atomically
 from sealift.progress import Meter, Progress
 from sealift.release.types import Blob, Frozen, Lock
 
 LICENCE = "application/vnd.ollama.image.license"
-_FORM = "sbom-2"  # of the records: another one where reading changes
+_FORM = "sbom-3"  # of the records: another one where reading changes
 _TEXT_LIMIT = 256 << 10  # bytes of a licence or a model's config; Gemma's terms have 9 KB
 
 
 class Record(Frozen):
-    """What was read from one blob: a package's licences, a layer's records, or a small text."""
+    """What was read from one blob: a package's licences, a layer's records, a small text or a version."""
 
     licences: Licences = ()
     layer: LayerRecords = LayerRecords()
     text: str = ""
+    version: str = ""
 
 
 class Records:
@@ -88,6 +90,9 @@ def _readers(lock: Lock) -> Iterator[tuple[Blob, Callable[[Path], Record]]]:
     for model in lock.models.values():
         yield model.config, _text_record
         yield from ((layer, _text_record) for layer in model.layers if layer.media_type == LICENCE)
+    if lock.control is not None:
+        yield lock.control.code, _code_record
+        yield from ((wheel.blob, _wheel_record) for wheel in lock.control.wheels)
 
 
 def _deb_record(name: str, path: Path) -> Record:
@@ -96,6 +101,15 @@ def _deb_record(name: str, path: Path) -> Record:
 
 def _layer_record(path: Path) -> Record:
     return Record(layer=read_layer(path))
+
+
+def _wheel_record(path: Path) -> Record:
+    return Record(licences=of_wheel(path))
+
+
+def _code_record(path: Path) -> Record:
+    version, licences = of_project(path)
+    return Record(version=version, licences=licences)
 
 
 def _text_record(path: Path) -> Record:

@@ -15,10 +15,20 @@ from urllib.parse import quote
 from sealift.blobs import digest_of
 from sealift.bundle.layers import InstalledPackage, whole_image
 from sealift.bundle.licences import Licences, spdx
+from sealift.bundle.python_licences import expression
 from sealift.bundle.records import LICENCE, Record
 from sealift.files import canonical_json
 from sealift.release.lockfile import dump_lock
-from sealift.release.types import WEIGHTS, Blob, Lock, LockedImage, LockedModel, LockedPackage, ModelLayer
+from sealift.release.types import (
+    REQUIREMENTS,
+    WEIGHTS,
+    Blob,
+    Lock,
+    LockedImage,
+    LockedModel,
+    LockedPackage,
+    ModelLayer,
+)
 
 _TITLE_LENGTH = 100  # characters of a licence's first line
 # What Ollama's config of a model says, under the names that are shown.
@@ -40,7 +50,7 @@ def make_sbom(lock: Lock, records: Mapping[str, Record], manifests: Mapping[str,
         for name, image in sorted({image.name: image for image in lock.images.values()}.items())
     ]
     models = [_model(name, model, records) for name, model in sorted(lock.models.items())]
-    components = [*packages, *images, *models]
+    components = [*packages, *images, *models, *_control(lock, records)]
     root = f"release:{release.reference}"
     return canonical_json(
         {
@@ -179,6 +189,41 @@ def _model(name: str, model: LockedModel, records: Mapping[str, Record]) -> Comp
     )
 
 
+def _control(lock: Lock, records: Mapping[str, Record]) -> Iterator[Component]:
+    """The deployment code, which `metadata.properties` ties to the lock, and the wheels that it runs by."""
+    if lock.control is None:
+        return
+    code, record = lock.control.code, records[lock.control.code.digest]
+    ref = f"code@{code.digest}"
+    yield _without_empty(
+        {
+            "type": "application",
+            "bom-ref": ref,
+            "name": "sealift",
+            "version": record.version or code.digest,
+            "hashes": _hashes(code),
+            "licenses": _spdx_licences(record.licences),
+            "components": [_part(ref, REQUIREMENTS, lock.control.requirements)],
+            "properties": _properties({"bytes": code.size, "groups": "control"}),
+        }
+    )
+    for wheel in lock.control.wheels:
+        purl = f"pkg:pypi/{_quoted(wheel.name)}@{_quoted(wheel.version)}"
+        told = {"bytes": wheel.blob.size, "file": wheel.file, "groups": "control"}
+        yield _without_empty(
+            {
+                "type": "library",
+                "bom-ref": purl,
+                "name": wheel.name,
+                "version": wheel.version,
+                "purl": purl,
+                "hashes": _hashes(wheel.blob),
+                "licenses": _spdx_licences(records[wheel.blob.digest].licences),
+                "properties": _properties(told),
+            }
+        )
+
+
 def _kind(part: ModelLayer) -> str:
     """`license`, `template`, `params`; the weights are of the type `model`."""
     return "config" if part.media_type.endswith("+json") else part.media_type.rpartition(".")[2]
@@ -214,6 +259,13 @@ def _declared(licences: Iterable[str]) -> list[dict[str, Any]]:
     """SPDX's identifiers where there are, else Debian's own names."""
     named = {("id", found) if (found := spdx(name)) else ("name", name) for name in licences}
     return [{"license": {key: name, "acknowledgement": "declared"}} for key, name in sorted(named)]
+
+
+def _spdx_licences(licences: Licences) -> list[dict[str, Any]]:
+    """Identifiers, names, or one expression of several: CycloneDX has no lists of expressions."""
+    if len(licences) == 1 and spdx(licences[0]) is None and expression(licences[0]):
+        return [{"expression": licences[0], "acknowledgement": "declared"}]
+    return _declared(licences)
 
 
 def _supplier(maintainer: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from sealift.cli.compare import changes_json, print_changes
-from sealift.cli.options import AsJson, Sources, print_json
+from sealift.cli.options import AsJson, Project, Sources, print_json
 from sealift.cli.progress import shown
 from sealift.errors import SealiftError
 from sealift.files import read_limited, write_atomically
@@ -30,6 +30,7 @@ def register(app: typer.Typer) -> None:
 def lock(
     release: Annotated[Path, typer.Argument(help="Release file, such as releases/demo.yaml.")],
     sources: Sources = Path(),
+    project: Project = Path(),
     out: Annotated[Path | None, typer.Option(help="The lock; default: beside the release file.")] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; fail where the lock is not what it would be now.")
@@ -43,7 +44,7 @@ def lock(
     wanted = load_release(release)
     path = out or release.with_suffix(".lock")
     with shown() as progress:
-        found = resolve(wanted, sources, progress)
+        found = resolve(wanted, sources, progress, project)
     content = dump_lock(found)
     before = read_limited(path, LOCK_LIMIT) if path.exists() else None
     stale = before != content
@@ -64,12 +65,16 @@ def lock(
 
 def lock_json(found: Lock) -> dict[str, Any]:
     """A lock for programs: names, with versions or digests."""
-    return {
+    parts: dict[str, Any] = {
         "release": found.release.reference,
         "packages": {package.name: package.version for package in found.packages},
         "images": {image.name: image.image_id for image in found.images.values()},
         "models": {name: model.manifest.digest for name, model in found.models.items()},
     }
+    if found.control is not None:
+        parts["wheels"] = {wheel.name: wheel.version for wheel in found.control.wheels}
+        parts["code"] = found.control.code.digest
+    return parts
 
 
 def _changes(before: bytes | None, found: Lock, path: Path) -> Changes | None:
@@ -90,6 +95,10 @@ def _print_lock(found: Lock, changes: Changes | None, headline: str) -> None:
         table.add_row("image", image.name, decimal(sum(layer.size for layer in image.layers)))
     for name, model in found.models.items():
         table.add_row("model", name, decimal(sum(blob.size for blob in model.blobs)))
+    if found.control is not None:
+        wheels = [wheel.blob.size for wheel in found.control.wheels]
+        table.add_row("wheels", str(len(wheels)), decimal(sum(wheels)))
+        table.add_row("code", found.control.code.hex[:12], decimal(found.control.code.size))
     console = Console()
     console.print(table)
     if changes is not None:

@@ -16,6 +16,12 @@ Limit = Annotated[list[str] | None, typer.Option("--limit", help="Only this host
 Sources = Annotated[
     Path, typer.Option(help="Folder that paths in the release file are relative to.", file_okay=False)
 ]
+Project = Annotated[
+    Path,
+    typer.Option(
+        help="Folder of the deployment code, a git checkout: goes to the control node.", file_okay=False
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 

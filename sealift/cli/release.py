@@ -16,7 +16,7 @@ from sealift.bundle.have_list import NOTHING, read_signed
 from sealift.bundle.layout import Layout, read_index, read_layout
 from sealift.bundle.sbom_summary import SbomSummary, read_sbom, summarise
 from sealift.cli.lock import lock_json
-from sealift.cli.options import AsJson, Sources, print_json
+from sealift.cli.options import AsJson, Project, Sources, print_json
 from sealift.cli.progress import shown
 from sealift.depot.importing import Imported, import_bundle
 from sealift.depot.store import Depot, read_lock
@@ -38,6 +38,7 @@ def build_bundle(
     sources: Sources,
     out: Annotated[Path, typer.Option(help="Folder of the bundle.", file_okay=False)],
     key: Annotated[Path, typer.Option(help="OpenSSH key that signs the bundle.")],
+    project: Project = Path(),
     have: Annotated[
         Path | None, typer.Option("--for", help="A site's have-list: leave out the blobs that it has.")
     ] = None,
@@ -56,7 +57,7 @@ def build_bundle(
         raise typer.BadParameter("--for and --allowed-signers go together.")
     had = read_signed(have, allowed_signers) if have and allowed_signers else NOTHING
     with shown() as progress:
-        info = build(load_lock(lock), sources, out, key, progress, had)
+        info = build(load_lock(lock), sources, out, key, progress, had, project)
     _print_bundle(info, out, as_json)
 
 

@@ -10,8 +10,16 @@ from pathlib import Path
 
 from sealift.blobs import BlobStore, digest_of
 from sealift.bundle import signature
-from sealift.bundle.layout import INDEX, SIGNATURE, SIGNATURE_LIMIT, Layout, read_index, read_layout
-from sealift.depot.needed import needed_blobs
+from sealift.bundle.layout import (
+    CONTROL_REF,
+    INDEX,
+    SIGNATURE,
+    SIGNATURE_LIMIT,
+    TITLE,
+    Layout,
+    read_index,
+    read_layout,
+)
 from sealift.depot.store import Depot, StoredRelease, read_lock, sign_repository
 from sealift.errors import SealiftError
 from sealift.files import locked, read_limited, write_atomically
@@ -77,7 +85,7 @@ def _read_signature(bundle: Path) -> bytes:
 
 def _check_complete(layout: Layout, lock: Lock) -> None:
     carried = {blob for blob, _ in layout.blobs().values()}
-    missing = [blob for blob in needed_blobs(lock, frozenset({"gpu"})) if blob not in carried]
+    missing = [blob for blob in lock.blobs if blob not in carried]
     if missing:
         raise SealiftError(
             f"bundle: lacks {len(missing)} blobs that its lock names, the first is {missing[0].digest} "
@@ -96,6 +104,10 @@ def _check_agreement(layout: Layout, lock: Lock) -> None:
         made = digest_of(model_manifest(model))
         if not layout.entry(name).descriptor.blob == made == model.manifest:
             raise SealiftError(f"bundle: {name} is another model than its lock says. Build it again.")
+    if lock.control is not None:
+        layers = layout.entry(CONTROL_REF).manifest.layers
+        if [(layer.annotations.get(TITLE), layer.blob) for layer in layers] != list(lock.control.files):
+            raise SealiftError("bundle: control has other files than its lock says. Build it again.")
 
 
 def _missing(layout: Layout, media: BlobStore, store: BlobStore, progress: Progress) -> list[_Owned]:

@@ -37,8 +37,9 @@ def pool_path(package: LockedPackage) -> str:
 
 
 def packages_index(lock: Lock) -> bytes:
-    """The `Packages` file over all packages of a release, in the lock's order."""
-    return "".join(f"{stanza}\n" for stanza in map(_stanza, lock.packages)).encode()
+    """The `Packages` file over what any host gets of a release, in the lock's order."""
+    packages = lock.packages_for(frozenset({"gpu"}))
+    return "".join(f"{stanza}\n" for stanza in map(_stanza, packages)).encode()
 
 
 def release_file(packages: bytes, origin: str, date: datetime) -> bytes:

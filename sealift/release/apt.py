@@ -1,7 +1,8 @@
 """OS packages: what a host needs beyond what it has, worked out by apt itself.
 
 The closure is computed against the stated minimal host, never the build machine: apt is shown a host that has
-the essential packages and `packages.base`, then one that has `packages.all` too.
+the essential packages and `packages.base`, then one that has `packages.all` too. The control node is another
+machine: it has the essential packages and `control.base`.
 """
 
 from __future__ import annotations
@@ -54,12 +55,28 @@ def lock_packages(release: Release, sources: Path) -> tuple[LockedPackage, ...]:
         wanted = release.packages
         _installs(apt, repositories, ("?essential", *wanted.base), None)
         every_host = _installs(apt, repositories, wanted.all, "all")
-        return tuple(
-            sorted(
-                (*every_host, *_installs(apt, repositories, wanted.gpu, "gpu")),
-                key=lambda package: (package.name, package.version),
-            )
-        )
+        gpu_hosts = _installs(apt, repositories, wanted.gpu, "gpu")
+        return _merged((*every_host, *gpu_hosts, *_control_node(apt, repositories, release)))
+
+
+def _control_node(
+    apt: IsolatedApt, repositories: tuple[_Repository, ...], release: Release
+) -> list[LockedPackage]:
+    if release.control is None:
+        return []
+    (apt.root / "status").write_text("")
+    _installs(apt, repositories, ("?essential", *release.control.base), None)
+    return _installs(apt, repositories, release.control.packages, "control")
+
+
+def _merged(packages: tuple[LockedPackage, ...]) -> tuple[LockedPackage, ...]:
+    """Each package once with all its groups, sorted by name."""
+    found: dict[tuple[str, str], LockedPackage] = {}
+    for package in packages:
+        key = (package.name, package.version)
+        before = found[key].groups if key in found else ()
+        found[key] = package.model_copy(update={"groups": (*before, *package.groups)})
+    return tuple(package for _, package in sorted(found.items()))
 
 
 def _repositories(release: Release, sources: Path, root: Path) -> Iterator[_Repository]:

@@ -1,4 +1,4 @@
-"""What differs between two locks: packages, images, models, roles, settings of the release, and blobs."""
+"""What differs between two locks: settings, parts of the release, what starts the control node, and blobs."""
 
 from __future__ import annotations
 
@@ -7,13 +7,24 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from sealift.files import canonical_json
-from sealift.release.types import Blob, Frozen, Lock, LockedImage, LockedModel, LockedPackage, Role
+from sealift.release.types import (
+    CODE,
+    REQUIREMENTS,
+    Blob,
+    Frozen,
+    Lock,
+    LockedImage,
+    LockedModel,
+    LockedPackage,
+    LockedWheel,
+    Role,
+)
 
-Kind = Literal["release", "package", "image", "model", "role"]
+Kind = Literal["release", "package", "image", "model", "role", "wheel", "code"]
 
 _Item = TypeVar("_Item", bound=Frozen)
 _SHORT = 12  # hexadecimal digits of a digest, as Docker shows them
-_PARTS = ("packages", "images", "models", "roles")  # of a release, compared one by one
+_PARTS = ("packages", "images", "models", "roles", "control")  # of a release, compared one by one
 
 
 @dataclass(frozen=True)
@@ -55,8 +66,8 @@ class Changes:
 
 
 def compare(before: Lock, after: Lock) -> Changes:
-    """What differs, in one order: settings, packages, images, models, roles, each by name."""
-    old, new = _blobs(before), _blobs(after)
+    """What differs, in one order: settings, packages, images, models, roles, wheels, code, each by name."""
+    old, new = ({blob.digest: blob for blob in lock.blobs} for lock in (before, after))
     return Changes(
         changes=(*_settings(before, after), *_items(before, after)),
         carry=tuple(blob for digest, blob in sorted(new.items()) if digest not in old),
@@ -69,6 +80,8 @@ def _items(before: Lock, after: Lock) -> Iterator[Change]:
     yield from _differences("image", before.images, after.images, _image_text, _image_blobs)
     yield from _differences("model", before.models, after.models, _model_text, _model_blobs)
     yield from _differences("role", before.release.roles, after.release.roles, _role_text, lambda _: ())
+    yield from _differences("wheel", _wheels(before), _wheels(after), _wheel_text, _wheel_blobs)
+    yield from _differences("code", _code(before), _code(after), _code_text, lambda blob: (blob,))
 
 
 def _differences(
@@ -109,7 +122,8 @@ def _settings(before: Lock, after: Lock) -> Iterator[Change]:
 def _setting_texts(lock: Lock) -> Iterator[tuple[str, str]]:
     release = lock.release.model_dump(mode="json")
     yield from ((name, _text(value)) for name, value in release.items() if name not in _PARTS)
-    yield from ((f"packages.{name}", _text(value)) for name, value in release["packages"].items())
+    for part in ("packages", "control"):
+        yield from ((f"{part}.{name}", _text(value)) for name, value in release.get(part, {}).items())
 
 
 def _text(value: object) -> str:
@@ -149,11 +163,23 @@ def _role_text(role: Role) -> str:
     return " ".join((role.model, *(f"{name}={_text(value)}" for name, value in more.items())))
 
 
-def _blobs(lock: Lock) -> dict[str, Blob]:
-    """Every blob of a lock by digest. What a bundle adds of its own is small, and is not among them."""
-    items = (
-        *(blob for package in lock.packages for blob in _package_blobs(package)),
-        *(blob for image in lock.images.values() for blob in _image_blobs(image)),
-        *(blob for model in lock.models.values() for blob in _model_blobs(model)),
-    )
-    return {blob.digest: Blob(digest=blob.digest, size=blob.size) for blob in items}
+def _wheels(lock: Lock) -> dict[str, LockedWheel]:
+    return {} if lock.control is None else {wheel.name: wheel for wheel in lock.control.wheels}
+
+
+def _wheel_text(wheel: LockedWheel) -> str:
+    return wheel.version
+
+
+def _wheel_blobs(wheel: LockedWheel) -> tuple[Blob, ...]:
+    return (wheel.blob,)
+
+
+def _code(lock: Lock) -> dict[str, Blob]:
+    """The deployment code and its requirements, as a bundle titles them."""
+    found = lock.control
+    return {} if found is None else {CODE: found.code, REQUIREMENTS: found.requirements}
+
+
+def _code_text(blob: Blob) -> str:
+    return blob.hex[:_SHORT]

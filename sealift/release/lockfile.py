@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.version import InvalidVersion, Version
 from pydantic import ValidationError
 
 from sealift.errors import SealiftError
 from sealift.files import canonical_json, parse_json, read_limited
-from sealift.release.types import Lock
+from sealift.release.types import Lock, LockedWheel
 
 LOCK_LIMIT = 64 << 20  # bytes; a package takes about 2,000 of them
 
@@ -61,9 +63,27 @@ def _cross_checks(lock: Lock) -> Iterator[str]:
     if lock.models.keys() != release.models.keys():
         yield f"models: has {', '.join(sorted(lock.models))}, the release {', '.join(sorted(release.models))}"
     yield from (f"models: {name} has no weights" for name, model in lock.models.items() if not model.weights)
+    if (lock.control is None) != (release.control is None):
+        yield "control: stands in one of the lock and its release only"
+    for wheel in () if lock.control is None else lock.control.wheels:
+        if not _is_file_of(wheel):
+            yield f"control: {wheel.file} is no wheel of {wheel.name} {wheel.version}"
+    wheels = [] if lock.control is None else [wheel.name for wheel in lock.control.wheels]
+    yield from (
+        f"control: {name} stands there twice" for name in sorted(set(wheels)) if wheels.count(name) > 1
+    )
     for name, role in release.roles.items():
         if role.model not in lock.models:
             yield f"roles: {name} is played by {role.model}, which is missing"
+
+
+def _is_file_of(wheel: LockedWheel) -> bool:
+    """Whether pip will see in the file's name what the lock says."""
+    try:
+        name, version, _, _ = parse_wheel_filename(wheel.file)
+        return (name, version) == (wheel.name, Version(wheel.version))
+    except (InvalidWheelFilename, InvalidVersion):
+        return False
 
 
 def dump_lock(lock: Lock) -> bytes:

@@ -7,9 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from sealift.blobs import BlobStore
+from sealift.cache import cache_folder
 from sealift.errors import SealiftError
 from sealift.progress import Progress
 from sealift.release.apt import lock_packages
+from sealift.release.control import lock_control
 from sealift.release.source import BuildMachine
 from sealift.release.sources import image_source, model_source
 from sealift.release.types import Lock, LockedModel, Release
@@ -18,10 +21,11 @@ _Asked = ParamSpec("_Asked")
 _Found = TypeVar("_Found")
 
 
-def resolve(release: Release, sources: Path, progress: Progress) -> Lock:
+def resolve(release: Release, sources: Path, progress: Progress, project: Path = Path()) -> Lock:
     """Pin everything that a release names.
 
     + sources: the folder that paths in the release are relative to
+    + project: folder of the deployment code, for the control node
     + progress: told of bytes hashed
 
     Raises SealiftError with a line per mistake.
@@ -47,6 +51,8 @@ def resolve(release: Release, sources: Path, progress: Progress) -> Lock:
     mistakes += _roles_that_ask_too_much(release, known)
     progress("asking apt for the packages and what they depend on", 0, 0)
     packages = attempt(lock_packages, release, sources)
+    cache = BlobStore(cache_folder(os.environ))
+    control = attempt(lock_control, release, project, cache, progress)
     if mistakes or packages is None:
         raise SealiftError("\n".join(mistakes))
     return Lock(
@@ -54,6 +60,7 @@ def resolve(release: Release, sources: Path, progress: Progress) -> Lock:
         packages=packages,
         images={key: image for key, image in images.items() if image is not None},
         models=known,
+        control=control,
     )
 
 

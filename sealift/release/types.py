@@ -61,6 +61,9 @@ WheelFile = Annotated[
 
 # Media type of a model's weights, in Ollama's manifests.
 WEIGHTS = "application/vnd.ollama.image.model"
+# What the control node's files are called beside its wheels, in a bundle and wherever they are shown.
+CODE = "code.tar"
+REQUIREMENTS = "requirements.txt"
 
 
 class Frozen(BaseModel):
@@ -289,6 +292,12 @@ class LockedControl(Frozen):
     requirements: Blob = Field(description="pip's requirements file, with hashes")
     wheels: tuple[LockedWheel, ...]
 
+    @property
+    def files(self) -> tuple[tuple[str, Blob], ...]:
+        """All of it, by the names that a bundle gives them."""
+        wheels = ((wheel.file, wheel.blob) for wheel in self.wheels)
+        return ((CODE, self.code), (REQUIREMENTS, self.requirements), *wheels)
+
 
 class Lock(Frozen):
     """A release with everything pinned to digests. Self-contained: the release file is in it."""
@@ -299,7 +308,19 @@ class Lock(Frozen):
     models: dict[ModelName, LockedModel]
     control: LockedControl | None = Field(default=None, exclude_if=_is_none)
 
+    @property
+    def blobs(self) -> tuple[Blob, ...]:
+        """Every blob that a lock names, each once. What a bundle adds of its own is not among them."""
+        named = (
+            *(package.blob for package in self.packages),
+            *(blob for image in self.images.values() for blob in (image.config, *image.layers)),
+            *(blob for model in self.models.values() for blob in (model.manifest, *model.blobs)),
+            *(blob for _, blob in (self.control.files if self.control else ())),
+        )
+        # plain blobs: what a layer is for does not matter to a store
+        return tuple({b.digest: Blob(digest=b.digest, size=b.size) for b in named}.values())
+
     def packages_for(self, groups: frozenset[str]) -> tuple[LockedPackage, ...]:
-        """The packages of a host in these inventory groups."""
+        """The packages of a host in these inventory groups; the control node's are not among them."""
         wanted = {"all"} | (groups & {"gpu"})
         return tuple(package for package in self.packages if wanted & set(package.groups))

@@ -60,10 +60,10 @@ def _sign(folder: Path, packages: bytes) -> None:
     (folder / "key.asc").write_bytes(repository.certificate(key))
 
 
-def _release(**more: tuple[str, ...]) -> Release:
+def _release(control: dict[str, list[str]] | None = None, **more: tuple[str, ...]) -> Release:
     vendor = {"path": "apt", "key": "apt/key.asc", "suites": ["./"]}
     wanted = {"all": ("tool",), "gpu": ("gpu-tool",), **more}
-    return samples.release(packages={"sources": {"vendor": vendor}, **wanted})
+    return samples.release(packages={"sources": {"vendor": vendor}, **wanted}, control=control)
 
 
 def _lock(sources: Path) -> Lock:
@@ -87,6 +87,32 @@ def test_the_closure_is_what_a_minimal_host_lacks(sources: Path) -> None:
 def test_what_base_brings_is_not_carried(sources: Path) -> None:
     found = lock_packages(_release(base=("library",)), sources)
     assert [package.name for package in found] == ["gpu-tool", "tool"]
+
+
+def test_the_control_node_is_another_machine_than_a_host(sources: Path) -> None:
+    """It gets what it lacks, though every host has that; and what both get is locked once."""
+    wanted = {"base": ["unwanted"], "packages": ["library", "tool"]}
+    found = lock_packages(_release(base=("library",), control=wanted), sources)
+    assert {package.name: package.groups for package in found} == {
+        "gpu-tool": ("gpu",),
+        "library": ("control",),
+        "tool": ("all", "control"),
+    }
+    lock = Lock(release=_release(), packages=found, images={}, models={})
+    assert [package.name for package in lock.packages_for(frozenset({"gpu", "control"}))] == [
+        "gpu-tool",
+        "tool",
+    ]
+
+
+def test_what_is_on_a_bare_control_node_is_not_carried(sources: Path) -> None:
+    wanted = {"base": ["library"], "packages": ["library", "unwanted"]}
+    found = lock_packages(_release(control=wanted), sources)
+    assert {package.name: package.groups for package in found if "control" in package.groups} == {
+        "unwanted": ("control",)
+    }
+    with pytest.raises(SealiftError, match="nowhere"):
+        lock_packages(_release(control={"base": ["nowhere"], "packages": []}), sources)
 
 
 def test_a_host_needs_its_groups_packages_only(sources: Path) -> None:

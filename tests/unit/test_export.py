@@ -19,7 +19,6 @@ from sealift.blobs import BlobStore, digest_of
 from sealift.bundle.build import build
 from sealift.bundle.export import ExportedImage, Order, export_image
 from sealift.bundle.image_config import BaseConfig
-from sealift.bundle.tar import Member, tar_chunks
 from sealift.cli.main import app
 from sealift.depot.importing import import_bundle
 from sealift.depot.store import Depot
@@ -27,6 +26,7 @@ from sealift.errors import SealiftError
 from sealift.progress import silent
 from sealift.release.lockfile import dump_lock
 from sealift.release.ollama_archive import manifest_path, model_manifest
+from sealift.tar import Member, tar_chunks
 from tests.unit import samples
 from tests.unit.samples import Site
 

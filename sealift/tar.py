@@ -19,6 +19,7 @@ class Member:
     name: str
     chunks: Iterable[bytes] | None = None
     size: int = 0
+    executable: bool = False
 
     @classmethod
     def of_bytes(cls, name: str, content: bytes) -> Member:
@@ -34,7 +35,7 @@ def tar_chunks(members: Iterable[Member], time: int = 0) -> Iterator[bytes]:
     """
     for member in members:
         entry = tarfile.TarInfo(member.name)
-        entry.mtime, entry.size, entry.mode = time, member.size, 0o644
+        entry.mtime, entry.size, entry.mode = time, member.size, 0o755 if member.executable else 0o644
         if member.chunks is None:
             entry.type, entry.mode = tarfile.DIRTYPE, 0o755
         yield entry.tobuf(tarfile.PAX_FORMAT)

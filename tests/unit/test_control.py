@@ -146,7 +146,7 @@ def test_a_depot_keeps_what_the_control_node_gets(site: samples.Site, project: P
     depot = Depot(tmp_path / "depot")
     import_bundle(depot, tmp_path / "bundle", site.allowed, silent)
     own = {digest_of(SSH), *(blob for _, blob in _control(site.lock).files)}
-    assert collect(depot, 1, (), True, silent).blobs == ()
+    assert collect(depot, 1, (), frozenset(), True, silent).blobs == ()
     assert all(depot.store.has(blob) for blob in own)
     assert {blob.hex for blob in own} <= have_list(depot, "", silent).have.blobs.keys()
     depot.store.path(_control(site.lock).code).unlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -89,7 +90,7 @@ def _described(model: CatalogueModel, context: int, parallel: int, hosts: _Hosts
         "sources": {figure: everything.sources[source] for figure, source in model.sources.items()},
         "kv_bytes_per_token": model.attention.bytes_per_token,
         "memory": {
-            **memory.model_dump(),
+            **asdict(memory),
             "total": memory.total,
             "context": model.tokens(context),
             "parallel": parallel,
@@ -125,8 +126,7 @@ def _print_table(chosen: dict[str, CatalogueModel], context: int, parallel: int,
 def _print_one(key: str, model: CatalogueModel, context: int, parallel: int, hosts: _Hosts) -> None:
     memory, windowed = model.memory(context, parallel), model.windowed(context, parallel)
     licence = catalogue().licences[model.licence]
-    less = "" if windowed is None else f" ({_gib(windowed)} where the engine keeps only the window)"
-    images = f", {_gib(memory.images)} images" if memory.images else ""
+    less = "" if windowed is None else f"; {_gib(windowed)} KV cache where the engine keeps only the window"
     aliases = ", ".join(f"{family_of(key)}:{alias}" for alias in model.aliases)
     lines = {
         "also": aliases,
@@ -139,8 +139,7 @@ def _print_one(key: str, model: CatalogueModel, context: int, parallel: int, hos
         "licence": f"{licence.name}, {licence.text}",
         "Ollama": f"{model.ollama} or newer" if model.ollama else "",
         "memory": f"{_gib(memory.total)} at context {model.tokens(context)}, parallel {parallel}",
-        "of it": f"{_gib(memory.weights)} weights, {_gib(memory.kv_cache)} context{less}, "
-        f"{_gib(memory.engine)} engine{images}",
+        "of it": ", ".join(f"{_gib(count)} {part}" for part, count in memory.parts.items()) + less,
         **{
             f"fits {name}": f"{'yes' if fit else 'no'}, {_gib(hosts[name])}"
             for name, fit in _fits(model, context, parallel, hosts).items()

@@ -1,56 +1,34 @@
-"""Whether models fit into a host's memory."""
+"""Whether models fit into a host's memory, and what would."""
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from sealift.fleet.settings import OllamaSettings, in_force
-from sealift.release.memory import ENGINE, kv_cache
-from sealift.release.types import Lock, LockedModel
+from sealift.release.memory import Memory, reckon
+from sealift.release.types import Lock
 
 MIB = 1 << 20
+_STEP = 256  # tokens, by which a context that fits is looked for
 
 
 @dataclass(frozen=True)
 class Need:
-    """What a model takes when it is loaded, in bytes."""
+    """What a model takes when it is loaded."""
 
     model: str
     roles: tuple[str, ...]
-    weights: int
-    kv_cache: int
+    memory: Memory
 
-    @property
-    def engine(self) -> int:
-        """What the engine takes beside weights and KV cache."""
-        return ENGINE
-
-    @property
-    def total(self) -> int:
-        """All of it."""
-        return self.weights + self.kv_cache + self.engine
-
-
-def needs(lock: Lock, settings: OllamaSettings) -> tuple[Need, ...]:
-    """What each model that answers a role takes, the largest first.
-
-    weights + KV cache bytes per token * context * parallel + engine, as Ollama itself reckons
-    (`EstimateGPULayers` in `llm/memory.go`), but without its allowance for sliding windows, which makes
-    the result too large rather than too small. Context and parallel are those in force; the context is
-    never more than the model was trained for.
-    """
-    roles: dict[str, list[str]] = {}
-    for name, role in lock.release.roles.items():
-        roles.setdefault(role.model, []).append(name)
-    applied = in_force(settings, lock.release.roles.values())
-    found = (_need(lock.models[model], model, of_model, applied) for model, of_model in roles.items())
-    return tuple(sorted(found, key=lambda need: -need.total))
-
-
-def _need(locked: LockedModel, model: str, roles: list[str], settings: OllamaSettings) -> Need:
-    tokens = min(settings.context_length, locked.context_length) * settings.num_parallel
-    cache = kv_cache(locked.kv_bytes_per_token, tokens, settings.kv_cache_type)
-    return Need(model, tuple(roles), locked.weights, cache)
+    def __str__(self) -> str:
+        """For people: the sum and its parts."""
+        parts = ", ".join(f"{mib(count)} {name}" for name, count in self.memory.parts.items())
+        return (
+            f"{self.model} ({', '.join(self.roles)}) needs {mib(self.memory.total)} MiB of memory ({parts})"
+        )
 
 
 @dataclass(frozen=True)
@@ -58,33 +36,82 @@ class Misfit:
     """Models that are loaded together and do not fit.
 
     + limit: bytes they may have
+    + would_fit: what would, for people
     """
 
     needs: tuple[Need, ...]
     limit: int
+    would_fit: tuple[str, ...]
 
     def __str__(self) -> str:
-        """For people: which models, what they need, what there is."""
-        parts = (
-            f"{need.model} ({', '.join(need.roles)}) needs {_mib(need.total)} MiB of memory "
-            f"({_mib(need.weights)} weights, {_mib(need.kv_cache)} context, {_mib(need.engine)} engine)"
-            for need in self.needs
-        )
-        return " and ".join(parts)
+        """For people: which models, what they need."""
+        return " and ".join(map(str, self.needs))
+
+
+def needs(lock: Lock, settings: OllamaSettings) -> tuple[Need, ...]:
+    """What each model that answers a role takes, the largest first.
+
+    Context and parallel are those in force; the context is never more than the model was trained for.
+    """
+    return _needs(lock, in_force(settings, lock.release.roles.values()))
 
 
 def misfit(lock: Lock, settings: OllamaSettings, host_memory: int) -> Misfit | None:
     """Whether the models that may be loaded at once fit into the container's limit and the host's memory.
 
-    Memory of GPUs is not looked at: a model must fit into the host's own, into which it spills.
-
     + settings: `max_loaded_models` of the largest count
     + host_memory: bytes
     """
     limit = min(settings.memory_limit_mib * MIB, host_memory)
-    together = needs(lock, settings)[: settings.max_loaded_models]
-    return Misfit(together, limit) if sum(need.total for need in together) > limit else None
+    applied = in_force(settings, lock.release.roles.values())
+    if _total(lock, applied) <= limit:
+        return None
+    return Misfit(_together(lock, applied), limit, tuple(_what_would_fit(lock, applied, limit)))
 
 
-def _mib(count: int) -> int:
+def _needs(lock: Lock, applied: OllamaSettings) -> tuple[Need, ...]:
+    roles: dict[str, list[str]] = {}
+    for name, role in lock.release.roles.items():
+        roles.setdefault(role.model, []).append(name)
+    found = (Need(model, tuple(of_model), _memory(lock, model, applied)) for model, of_model in roles.items())
+    return tuple(sorted(found, key=lambda need: -need.memory.total))
+
+
+def _memory(lock: Lock, model: str, applied: OllamaSettings) -> Memory:
+    locked = lock.models[model]
+    context = min(applied.context_length, locked.context_length)
+    # Ollama passes the type over without flash attention. Source: `NewLlamaServer`, llm/server.go of v0.11.4.
+    kind = applied.kv_cache_type if applied.flash_attention else "f16"
+    return reckon(locked.weights, locked.shape, context, applied.num_parallel, kind)
+
+
+def _together(lock: Lock, applied: OllamaSettings) -> tuple[Need, ...]:
+    return _needs(lock, applied)[: applied.max_loaded_models]
+
+
+def _total(lock: Lock, applied: OllamaSettings) -> int:
+    return sum(need.memory.total for need in _together(lock, applied))
+
+
+def _what_would_fit(lock: Lock, applied: OllamaSettings, limit: int) -> Iterator[str]:
+    def total(**changes: Any) -> int:
+        return _total(lock, applied.model_copy(update=changes))
+
+    def largest(key: str, highest: int, step: int) -> int:
+        smaller = range(step, highest, step)
+        return step * bisect_right(smaller, limit, key=lambda value: total(**{key: value}))
+
+    if context := largest("context_length", applied.context_length, _STEP):
+        yield f"context {context} in place of {applied.context_length}"
+    if parallel := largest("num_parallel", applied.num_parallel, 1):
+        yield f"parallel {parallel} in place of {applied.num_parallel}"
+    for kind in ("q8_0", "q4_0"):
+        if total(kv_cache_type=kind, flash_attention=True) <= limit:
+            yield f"kv_cache_type {kind} and flash_attention"
+            break
+    yield f"{mib(total())} MiB"
+
+
+def mib(count: int) -> int:
+    """Bytes as MiB, rounded up."""
     return -(-count // MIB)

@@ -241,7 +241,7 @@ def _memory(facts: HostFacts, settings: SiteSettings, lock: Lock) -> _Found:
         yield (
             str(too_much),
             f"at most {too_much.limit // MIB} MiB, the smaller of host and ollama.memory_limit_mib",
-            "Raise the limit, lower context or parallel, or take a smaller model.",
+            f"It fits with {', or with '.join(too_much.would_fit)}; or take a smaller model.",
         )
 
 

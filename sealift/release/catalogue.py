@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import Field, StringConstraints, model_validator
 
-from sealift.release.memory import Window, engine, kv_cache, vision_graph, windowed_kv_cache
-from sealift.release.types import Frozen, ModelName
+from sealift.release.memory import Memory, Window, reckon, windowed_kv_cache
+from sealift.release.types import Frozen, ModelName, Shape, Vision
 
 # what every entry has without saying where from
 _NO_FIGURES = {"aliases", "sources"}
@@ -34,7 +34,6 @@ class Attention(Frozen):
     head_dim: int = Field(ge=1, description="elements of a key, and of a value")
     window: int | None = Field(default=None, ge=1, description="tokens that most layers look back over")
     global_every: int | None = Field(default=None, ge=2, description="every so-manyth layer sees all")
-    graph_times: int = Field(default=1, ge=1, description="what Ollama multiplies the compute graph by")
 
     @property
     def bytes_per_layer(self) -> int:
@@ -47,33 +46,19 @@ class Attention(Frozen):
         return self.layers * self.bytes_per_layer
 
 
-class Vision(Frozen):
-    """What decides over the compute graph that looks at images."""
+class Embedding(Frozen):
+    """The table from tokens to what layers work on."""
 
-    image: int = Field(ge=1, description="pixels of a side")
-    patch: int = Field(ge=1, description="pixels of a patch's side")
     width: int = Field(ge=1, description="embedding length")
-    heads: int = Field(ge=1)
-
-
-class Memory(Frozen):
-    """What a model takes when it is loaded, in bytes."""
-
-    weights: int
-    kv_cache: int
-    engine: int
-    images: int
-
-    @property
-    def total(self) -> int:
-        """All of it."""
-        return self.weights + self.kv_cache + self.engine + self.images
+    vocabulary: int = Field(ge=1, description="tokens")
+    tied: bool = Field(description="whether it is the output layer too")
 
 
 class CatalogueModel(Frozen):
     """A model of Ollama's library. A figure that no source could be had for is None."""
 
     aliases: tuple[str, ...] = Field(default=(), description="tags that name the same manifest")
+    architecture: str = Field(description="as GGUF names it")
     parameters: str
     quantization: str
     size: int = Field(ge=1, description="bytes, as Ollama states it: all layers and the config")
@@ -83,6 +68,7 @@ class CatalogueModel(Frozen):
     licence: str
     ollama: str | None = Field(default=None, description="the oldest Ollama that runs it")
     attention: Attention
+    embedding: Embedding
     vision: Vision | None = None
     sources: dict[str, str] = Field(description="figure -> source")
 
@@ -91,20 +77,32 @@ class CatalogueModel(Frozen):
         return min(context, self.context_length)
 
     def memory(self, context: int, parallel: int) -> Memory:
-        """What it takes in memory, at most, by the formula that preflight uses.
+        """What it takes in memory, at most, as preflight reckons it.
 
         The size counts as weights: beside them it holds a licence and a template, a few KB.
 
         + context: tokens of one request
         + parallel: requests answered at once
         """
-        tokens = self.tokens(context) * parallel
-        seen = self.vision
-        return Memory(
-            weights=self.size,
-            kv_cache=kv_cache(self.attention.bytes_per_token, tokens),
-            engine=engine(tokens, self.attention.heads, self.attention.graph_times),
-            images=vision_graph(seen.image, seen.patch, seen.width, seen.heads) if seen else 0,
+        return reckon(self.size, self.shape, self.tokens(context), parallel)
+
+    @property
+    def shape(self) -> Shape:
+        """What decides over its memory. A quantized embedding counts as Q8_0, the finest."""
+        attention, embedding = self.attention, self.embedding
+        elements = embedding.vocabulary * embedding.width
+        return Shape(
+            architecture=self.architecture,
+            layers=attention.layers,
+            heads=attention.heads,
+            heads_per_kv_head=attention.heads // attention.kv_heads,
+            width=embedding.width,
+            vocabulary=embedding.vocabulary,
+            kv_bytes_per_token=attention.bytes_per_token,
+            quantizes_cache="embeddings" not in self.modalities,
+            embedding=elements * 2 if self.quantization == "F16" else elements * 34 // 32,
+            tied=embedding.tied,
+            vision=self.vision,
         )
 
     def windowed(self, context: int, parallel: int) -> int | None:

@@ -19,7 +19,7 @@ from sealift.blobs import Content, digest_of, hash_content
 from sealift.errors import SealiftError
 from sealift.files import read_limited
 from sealift.progress import Meter
-from sealift.release.gguf import Description, read_description
+from sealift.release.gguf import Description, read_context_cost, read_description
 from sealift.release.modelfile import LIMIT, Modelfile, Parameter, parse_modelfile
 from sealift.release.ollama_archive import ModelManifest, lock_manifest, weights_of
 from sealift.release.source import BuildMachine
@@ -48,7 +48,7 @@ class MadeModel:
         """
         meter = Meter(f"hashing {self._weights.path.name}", self._weights.size, self._machine.progress)
         manifest, _ = self._make(hash_content(self._weights, meter.add))
-        return lock_manifest(manifest, self._description.cost, self._path)
+        return lock_manifest(manifest, read_context_cost(self._weights, str(self._weights.path)), self._path)
 
     def open(self, locked: LockedModel, blob: Blob) -> Content:
         """Where a blob's bytes lie: the weights are the .gguf file itself; whoever copies them verifies them.

@@ -15,7 +15,8 @@ from sealift.errors import SealiftError
 from sealift.progress import Meter
 from sealift.release.access import DOCKER_HUB
 from sealift.release.compression import compression
-from sealift.release.gguf import ContextCost, EndsEarlyError, read_context_cost
+from sealift.release.gguf import ContextCost, read_context_cost
+from sealift.release.gguf_header import EndsEarlyError
 from sealift.release.oci import (
     CONFIG_LIMIT,
     MANIFEST_LIMIT,
@@ -192,10 +193,7 @@ class RegistryModel:
         content = self._machine.arrivals.download(blob, reader, self._name, meter.add)
         if blob.digest == weights_of(ModelManifest(locked.config, locked.layers), self._name).digest:
             cost = self._cost(content)
-            if (cost.kv_bytes_per_token, cost.context_length) != (
-                locked.kv_bytes_per_token,
-                locked.context_length,
-            ):
+            if cost != ContextCost(locked.shape, locked.context_length):
                 raise SealiftError(
                     f"{self._name}: its header is not what was locked. Run sealift lock again."
                 )

@@ -1,29 +1,21 @@
-"""What a GGUF file's header says of a model: how much memory a context takes, and what kind of model it is.
+"""What a GGUF file's header says of a model: what decides over its memory, and what kind of model it is.
 
-Source of the format: docs/gguf.md of github.com/ggml-org/ggml. The file is foreign: everything is bounded.
+Source of the keys: docs/gguf.md of github.com/ggml-org/ggml, and fs/ggml/ggml.go of ollama v0.11.4.
 """
 
 from __future__ import annotations
 
-import math
 import re
-import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isqrt
 
 from sealift.blobs import Content
 from sealift.errors import SealiftError
+from sealift.release.gguf_header import STRING, UINT32, Header, Tensor, Texts, Value
+from sealift.release.types import Shape, Vision
 
-_HEADER_LIMIT = 256 << 20  # bytes; the biggest part of a header is its vocabulary
-_KEYS = 4096
-_KEY_LENGTH = 1024  # bytes
-_ELEMENTS = 1 << 24  # of an array; vocabularies have about 2**18
-_KEPT = 4096  # elements of an array that are kept: one per layer is what we look for
-_TENSORS = 1 << 16
-_DIMENSIONS = 8  # of a tensor; the format itself has four
-_UINT32, _STRING, _ARRAY = 4, 8, 9
-# type number -> struct format
-_SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+_LIMITS = {"block_count": 4096}  # the header is foreign; the largest models have about 130 layers
 
 # The file types that Ollama knows by name, by their number. Source: fs/ggml/type.go of ollama v0.11.4.
 _FILE_TYPES = {
@@ -32,18 +24,12 @@ _FILE_TYPES = {
     **{17: "Q5_K_M", 18: "Q6_K", 21: "Q2_K_S", 32: "BF16"},
 }
 
-Value = int | float | bool | str | tuple[int, ...] | None
-
-
-class EndsEarlyError(SealiftError):
-    """There is more of the header than was given."""
-
 
 @dataclass(frozen=True)
 class ContextCost:
-    """What a context costs, and how long it may be."""
+    """What decides over the memory that a context costs, and how long it may be."""
 
-    kv_bytes_per_token: int  # bytes at f16
+    shape: Shape
     context_length: int  # tokens
 
 
@@ -56,7 +42,6 @@ class Description:
     parameters: int
     is_part: bool  # an adapter or an image encoder, which is no model by itself
     has_chat_template: bool
-    cost: ContextCost
 
 
 def read_description(weights: Content, where: str) -> Description:
@@ -64,10 +49,10 @@ def read_description(weights: Content, where: str) -> Description:
 
     + where: what it is, for messages
 
-    Raises SealiftError where this is no GGUF of version 2 or 3, or lacks a figure.
+    Raises SealiftError where this is no GGUF of version 2 or 3.
     """
-    reader = _Reader(weights, where)
-    found = {key: (kind, value) for key, kind, value in reader.metadata()}
+    header = Header(weights, where)
+    found = {key: (kind, value) for key, kind, value in header.metadata()}
     metadata = {key: value for key, (_, value) in found.items()}
     family, purpose = metadata.get("general.architecture"), metadata.get("general.type")
     if not isinstance(family, str) or not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", family):
@@ -80,19 +65,19 @@ def read_description(weights: Content, where: str) -> Description:
         family=family,
         # of another type it is none for Ollama
         file_type=_FILE_TYPES.get(file_type, "unknown")
-        if kind == _UINT32 and isinstance(file_type, int)
+        if kind == UINT32 and isinstance(file_type, int)
         else "unknown",
-        parameters=reader.parameters(),
+        parameters=sum(tensor.elements for tensor in header.tensors()),
         is_part=is_part,
-        has_chat_template=template_kind == _STRING and template != "",
-        cost=ContextCost(0, 0) if is_part else _context_cost(metadata, where),
+        has_chat_template=template_kind == STRING and template != "",
     )
 
 
 def read_context_cost(weights: Content, where: str) -> ContextCost:
-    """Work out what a token of context costs.
+    """Read what decides over a model's memory.
 
-    This is an upper bound: a model whose layers look back over a window only (Gemma 3) keeps less.
+    A token's KV cache is an upper bound: a model whose layers look back over a window only (Gemma 3) keeps
+    less.
 
     + weights: a GGUF file
     + where: what it is, for messages
@@ -100,135 +85,89 @@ def read_context_cost(weights: Content, where: str) -> ContextCost:
     Raises EndsEarlyError where the header is not whole, SealiftError where this is no GGUF of version 2 or 3,
     or lacks a figure.
     """
-    return _context_cost({key: value for key, _, value in _Reader(weights, where).metadata()}, where)
+    header = Header(weights, where)
+    figures = _Figures({key: value for key, _, value in header.metadata()}, where)
+    return ContextCost(_shape(figures, tuple(header.tensors())), figures.number("context_length"))
 
 
-def _context_cost(metadata: Mapping[str, Value], where: str) -> ContextCost:
-    name = metadata.get("general.architecture")
+def _shape(figures: _Figures, tensors: Sequence[Tensor]) -> Shape:
+    layers, width = figures.number("block_count"), figures.number("embedding_length")
+    heads = figures.per_layer("attention.head_count", layers)
+    kv_heads = figures.per_layer("attention.head_count_kv", layers, max(heads))
+    # a model may have layers without attention
+    head = width // min(filter(None, heads), default=1)
+    key = figures.number("attention.key_length", head)
+    value = figures.number("attention.value_length", head)
+    embedding = sum(tensor.bytes for tensor in tensors if tensor.name == "token_embd.weight")
+    return Shape(
+        architecture=figures.architecture,
+        layers=layers,
+        heads=max(*heads, 1),
+        heads_per_kv_head=max(1, max(heads) // min(filter(None, kv_heads), default=1)),
+        width=width,
+        vocabulary=figures.vocabulary,
+        kv_bytes_per_token=2 * sum(kv_heads) * (key + value),
+        # Source: `SupportsFlashAttention` in fs/ggml/ggml.go of ollama v0.11.4.
+        quantizes_cache=key == value and not figures.embeds and figures.architecture != "gptoss",
+        embedding=embedding,
+        tied=not any(tensor.name.startswith("output.") for tensor in tensors),
+        vision=_vision(figures),
+    )
 
-    def figure(key: str, default: int | None = None) -> int:
-        value = metadata.get(f"{name}.{key}", default)
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 1 << 32:
-            raise SealiftError(f"{where}: {name}.{key} is {value!r}, expected a number. Is it a model?")
+
+def _vision(figures: _Figures) -> Vision | None:
+    """The image encoder; what it does not say is that of Qwen 2.5 VL, whose images have any shape."""
+    if not figures.has("vision.block_count"):
+        return None
+    pixels = figures.number("vision.max_pixels", 28 * 28 * 1280)
+    return Vision(
+        image=figures.number("vision.image_size", isqrt(pixels) + 1),
+        patch=figures.number("vision.patch_size", 14),
+        width=figures.number("vision.embedding_length", 1280),
+        heads=figures.number("vision.attention.head_count", 16),
+    )
+
+
+class _Figures:
+    """The metadata of one model, by keys without its architecture."""
+
+    def __init__(self, metadata: Mapping[str, Value], where: str) -> None:
+        self._metadata, self._where = metadata, where
+        self._name = metadata.get("general.architecture")
+
+    @property
+    def architecture(self) -> str:
+        """Such as gemma3."""
+        return str(self._name)
+
+    @property
+    def vocabulary(self) -> int:
+        """Tokens; none is 0."""
+        tokens = self._metadata.get("tokenizer.ggml.tokens")
+        return tokens.count if isinstance(tokens, Texts) else 0
+
+    @property
+    def embeds(self) -> bool:
+        """Whether it makes embeddings."""
+        return f"{self._name}.pooling_type" in self._metadata
+
+    def has(self, key: str) -> bool:
+        """Whether a figure is there, and not 0."""
+        return bool(self._metadata.get(f"{self._name}.{key}"))
+
+    def number(self, key: str, default: int | None = None) -> int:
+        """A figure. Raises SealiftError where it is none, or is missing without a default."""
+        value = self._metadata.get(f"{self._name}.{key}", default)
+        limit = _LIMITS.get(key, 1 << 32)
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < limit:
+            raise SealiftError(
+                f"{self._where}: {self._name}.{key} is {value!r}, expected a number. Is it a model?"
+            )
         return value
 
-    layers = figure("block_count")
-    per_layer = metadata.get(f"{name}.attention.head_count_kv")
-    if isinstance(per_layer, tuple) and len(per_layer) == layers and all(0 <= n < 1 << 32 for n in per_layer):
-        kv_heads = sum(per_layer)
-    else:
-        heads = metadata.get(f"{name}.attention.head_count")
-        kv_heads = layers * figure("attention.head_count_kv", heads if isinstance(heads, int) else None)
-    width = None
-    if f"{name}.attention.key_length" not in metadata or f"{name}.attention.value_length" not in metadata:
-        width = figure("embedding_length") // figure("attention.head_count")
-    key, value = figure("attention.key_length", width), figure("attention.value_length", width)
-    return ContextCost(2 * kv_heads * (key + value), figure("context_length"))
-
-
-class _Reader:
-    """Walks a header without ever holding more than a chunk and a string of it."""
-
-    def __init__(self, content: Content, where: str) -> None:
-        self._where = where
-        limited = Content(content.path, content.offset, min(content.size, _HEADER_LIMIT))
-        self._chunks = limited.chunks()
-        self._buffer = b""
-        self._position = 0
-        self._tensors = 0
-
-    def metadata(self) -> Iterator[tuple[str, int, Value]]:
-        """Every key with its type and its value; None for what is not kept."""
-        if self._take(4) != b"GGUF":
-            raise self._wrong("is no GGUF file")
-        version = self._number("I")
-        if version not in (2, 3):
-            raise self._wrong(f"is GGUF version {version}, expected 2 or 3")
-        self._tensors = self._number("Q")
-        count = self._number("Q")
-        if count > _KEYS:
-            raise self._wrong(f"has {count} keys")
-        for _ in range(count):
-            key = self._take(self._length(_KEY_LENGTH)).decode(errors="replace")
-            kind = self._number("I")
-            yield key, kind, self._value(kind)
-
-    def parameters(self) -> int:
-        """The elements of all tensors, which stand after the metadata: read that to its end before."""
-        if self._tensors > _TENSORS:
-            raise self._wrong(f"has {self._tensors} tensors")
-        total = 0
-        for _ in range(self._tensors):
-            self._skip(self._length(_KEY_LENGTH))
-            dimensions = self._number("I")
-            if dimensions > _DIMENSIONS:
-                raise self._wrong(f"has a tensor of {dimensions} dimensions")
-            total += math.prod(self._number("Q") for _ in range(dimensions))
-            self._take(12)  # type and offset
-        if total >= 1 << 63:
-            raise self._wrong(f"has {total} parameters")
-        return total
-
-    def _value(self, kind: int) -> Value:
-        if kind == _STRING:
-            length = self._length(_HEADER_LIMIT)
-            if length <= _KEY_LENGTH:
-                return self._take(length).decode(errors="replace")
-            self._skip(length)
-            return None
-        if kind == _ARRAY:
-            return self._array(self._number("I"), self._length(_ELEMENTS))
-        return self._scalar(kind)
-
-    def _array(self, kind: int, count: int) -> Value:
-        if kind == _STRING:
-            for _ in range(count):
-                self._skip(self._length(_HEADER_LIMIT))
-            return None
-        if kind not in _SCALARS:
-            raise self._wrong(f"has an array of type {kind}")
-        if count > _KEPT or _SCALARS[kind] in "fd?":
-            self._skip(count * struct.calcsize(f"<{_SCALARS[kind]}"))
-            return None
-        return tuple(self._number(_SCALARS[kind]) for _ in range(count))
-
-    def _scalar(self, kind: int) -> Value:
-        if kind not in _SCALARS:
-            raise self._wrong(f"has a value of type {kind}")
-        form = f"<{_SCALARS[kind]}"
-        (value,) = struct.unpack(form, self._take(struct.calcsize(form)))
-        return value if isinstance(value, bool | int | float) else None
-
-    def _number(self, form: str) -> int:
-        (value,) = struct.unpack(f"<{form}", self._take(struct.calcsize(f"<{form}")))
-        return int(value)
-
-    def _length(self, limit: int) -> int:
-        length = self._number("Q")
-        if length > limit:
-            raise self._wrong(f"has a part of {length} bytes or elements")
-        return length
-
-    def _take(self, count: int) -> bytes:
-        end = self._position + count
-        while len(self._buffer) < end:
-            self._buffer = self._buffer[self._position :] + self._next_chunk()
-            self._position, end = 0, count
-        taken = self._buffer[self._position : end]
-        self._position = end
-        return taken
-
-    def _skip(self, count: int) -> None:
-        while count > len(self._buffer) - self._position:
-            count -= len(self._buffer) - self._position
-            self._buffer, self._position = self._next_chunk(), 0
-        self._position += count
-
-    def _next_chunk(self) -> bytes:
-        chunk = next(self._chunks, b"")
-        if not chunk:
-            raise EndsEarlyError(f"{self._where}: ends within its header. Is it a model that Ollama runs?")
-        return chunk
-
-    def _wrong(self, what: str) -> SealiftError:
-        return SealiftError(f"{self._where}: {what}. Is it a model that Ollama runs?")
+    def per_layer(self, key: str, layers: int, default: int | None = None) -> tuple[int, ...]:
+        """A figure of each layer, whether it is said once or for each."""
+        value = self._metadata.get(f"{self._name}.{key}")
+        if isinstance(value, tuple) and len(value) == layers and all(0 <= n < 1 << 32 for n in value):
+            return value
+        return (self.number(key, default),) * layers

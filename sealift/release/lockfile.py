@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from sealift.errors import SealiftError
 from sealift.files import canonical_json, parse_json, read_limited
-from sealift.release.types import Lock, LockedWheel
+from sealift.release.types import WEIGHTS, Lock, LockedWheel
 
 LOCK_LIMIT = 64 << 20  # bytes; a package takes about 2,000 of them
 
@@ -62,7 +62,9 @@ def _cross_checks(lock: Lock) -> Iterator[str]:
             yield f"images: {key} is {lock.images[key].name}, the release has {release.images[key].name}"
     if lock.models.keys() != release.models.keys():
         yield f"models: has {', '.join(sorted(lock.models))}, the release {', '.join(sorted(release.models))}"
-    yield from (f"models: {name} has no weights" for name, model in lock.models.items() if not model.weights)
+    for name, model in lock.models.items():
+        if not any(layer.media_type == WEIGHTS for layer in model.layers):
+            yield f"models: {name} has no weights"
     if (lock.control is None) != (release.control is None):
         yield "control: stands in one of the lock and its release only"
     for wheel in () if lock.control is None else lock.control.wheels:

@@ -206,8 +206,8 @@ def lock_manifest(manifest: ModelManifest, cost: ContextCost, archive: str | Non
         manifest=digest_of(_manifest_bytes(manifest.config, manifest.layers)),
         config=manifest.config,
         layers=manifest.layers,
-        kv_bytes_per_token=cost.kv_bytes_per_token,
         context_length=cost.context_length,
+        shape=cost.shape,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sealift.fleet import settings
 from sealift.fleet.settings import SiteSettings
-from sealift.release.types import Blob, Lock, LockedImage, LockedModel, ModelLayer, Release
+from sealift.release.types import Blob, Lock, LockedImage, LockedModel, ModelLayer, Release, Shape
 from tests.unit import samples
 
 MIB = 1 << 20
@@ -25,6 +25,21 @@ def image(number: int, *layers: Blob) -> LockedImage:
     return LockedImage(name=samples.IMAGE, archive="image.tar", config=blob(number, 500), layers=layers)
 
 
+# Gemma 3 270M's
+SHAPE = Shape(
+    architecture="gemma3",
+    layers=18,
+    heads=4,
+    heads_per_kv_head=4,
+    width=640,
+    vocabulary=262144,
+    kv_bytes_per_token=18 * 1024,
+    quantizes_cache=True,
+    embedding=170 * MIB,
+    tied=True,
+)
+
+
 def lock(wanted: Release | None = None) -> Lock:
     base = blob(1, 70 * MIB)
     return Lock(
@@ -37,8 +52,8 @@ def lock(wanted: Release | None = None) -> Lock:
                 manifest=blob(20, 400),
                 config=layer(21, 500, "config"),
                 layers=(layer(22, 240 * MIB, "image.model"), layer(23, 8 * MIB, "image.license")),
-                kv_bytes_per_token=18 * 1024,
                 context_length=32768,
+                shape=SHAPE,
             )
         },
     )

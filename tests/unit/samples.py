@@ -55,8 +55,13 @@ def layer(content: bytes) -> bytes:
     return file.getvalue()
 
 
-def gguf(keys: dict[str, Any], version: int = 3, tensors: dict[str, tuple[int, ...]] | None = None) -> bytes:
-    """A header. + tensors: shapes by name."""
+def gguf(
+    keys: dict[str, Any],
+    version: int = 3,
+    tensors: dict[str, tuple[int, ...]] | None = None,
+    tensor_type: int = 0,
+) -> bytes:
+    """A header. + tensors: shapes by name; + tensor_type: number of their type."""
     tensors = tensors or {}
 
     def text(value: str) -> bytes:
@@ -75,7 +80,7 @@ def gguf(keys: dict[str, Any], version: int = 3, tensors: dict[str, tuple[int, .
 
     body = b"".join(text(key) + typed(value) for key, value in keys.items())
     for name, shape in tensors.items():
-        numbers = struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, 0, 0)
+        numbers = struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, tensor_type, 0)
         body += text(name) + numbers
     return b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(keys)) + body
 
@@ -86,6 +91,7 @@ GEMMA = {
     "tokenizer.ggml.scores": [0] * 5000,
     "gemma3.block_count": 18,
     "gemma3.context_length": 32768,
+    "gemma3.embedding_length": 640,
     "gemma3.attention.head_count": 4,
     "gemma3.attention.head_count_kv": 1,
     "gemma3.attention.key_length": 256,

@@ -87,13 +87,13 @@ def test_catalogue_and_preflight_agree() -> None:
                     media_type="application/vnd.ollama.image.model",
                 ),
             ),
-            "kv_bytes_per_token": model.attention.bytes_per_token,
             "context_length": model.context_length,
+            "shape": model.shape,
         }
     )
     settings = OllamaSettings(context_length=8192, num_parallel=2)
     (need,) = needs(site.model_copy(update={"models": {name: same}}), settings)
-    assert model.memory(8192, 2).total == need.total
+    assert model.memory(8192, 2).total == need.memory.total
 
 
 def test_context_is_never_longer_than_the_model_was_trained_for() -> None:

@@ -62,7 +62,10 @@ def test_a_model_is_made_of_weights_and_modelfile(tmp_path: Path) -> None:
         "rootfs": {"type": "layers", "diff_ids": [layer.digest for layer in locked.layers]},
     }
     assert (locked.archive, locked.context_length) == ("gemma/Modelfile", 32768)
-    assert (locked.weights, locked.kv_bytes_per_token) == (opened[locked.layers[0].digest].size, 2 * 18 * 512)
+    assert (locked.weights, locked.shape.kv_bytes_per_token) == (
+        opened[locked.layers[0].digest].size,
+        2 * 18 * 512,
+    )
 
 
 def test_two_machines_lock_the_same(tmp_path: Path) -> None:
@@ -191,7 +194,7 @@ def test_parameters_are_counted_as_ollama_names_them(
     [
         (struct.pack("<Q", 1 << 40), "has a part of 1099511627776 bytes"),
         (struct.pack("<Q1sI", 1, b"a", 1 << 30), "has a tensor of 1073741824 dimensions"),
-        (struct.pack("<Q1sIQQIQ", 1, b"a", 2, 1 << 40, 1 << 40, 0, 0), "parameters"),
+        (struct.pack("<Q1sIQQIQ", 1, b"a", 2, 1 << 40, 1 << 40, 0, 0), "elements"),
         (struct.pack("<Q1sI", 1, b"a", 1), "ends within its header"),
     ],
 )

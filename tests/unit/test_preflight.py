@@ -134,27 +134,64 @@ def test_docker_s_copy_of_the_images_counts_a_shared_layer_once() -> None:
 
 def test_a_model_needs_weights_context_and_engine() -> None:
     (need,) = needs(lock(), OllamaSettings(context_length=2048))
-    assert (need.model, need.roles, need.weights) == (MODEL, ("chat",), 240 * MIB)
-    assert need.kv_cache == 18 * 1024 * 4096  # of the role, which asks for more than the site sets
+    assert (need.model, need.roles, need.memory.weights) == (MODEL, ("chat",), 240 * MIB)
+    assert need.memory.kv_cache == 18 * 1024 * 4096  # of the role, which asks for more than the site sets
 
 
 @pytest.mark.parametrize(
-    ("settings", "tokens"),
+    ("settings", "kv_cache"),
     [
-        ({"context_length": 8192}, 8192),
-        ({"num_parallel": 4}, 4 * 4096),
-        ({"context_length": 1_000_000}, 32768),
-        ({"kv_cache_type": "q8_0"}, 2048),
+        ({"context_length": 8192}, 18 * 1024 * 8192),
+        ({"num_parallel": 4}, 18 * 1024 * 4 * 4096),
+        ({"context_length": 1_000_000}, 18 * 1024 * 32768),
+        # 34 bytes for 32 elements in place of 64, but not without flash attention
+        ({"kv_cache_type": "q8_0", "flash_attention": True}, 18 * 1024 * 4096 * 34 // 64),
+        ({"kv_cache_type": "q8_0"}, 18 * 1024 * 4096),
     ],
 )
-def test_the_context_is_reckoned_as_ollama_will_have_it(settings: dict[str, Any], tokens: int) -> None:
-    assert needs(lock(), OllamaSettings(**settings))[0].kv_cache == 18 * 1024 * tokens
+def test_the_context_is_reckoned_as_ollama_will_have_it(settings: dict[str, Any], kv_cache: int) -> None:
+    assert needs(lock(), OllamaSettings(**settings))[0].memory.kv_cache == kv_cache
+
+
+def test_the_graph_grows_with_the_context() -> None:
+    def graph(context: int) -> int:
+        return needs(lock(), OllamaSettings(context_length=context))[0].memory.graph
+
+    assert graph(4096) == 4 * 512 * (640 + 262144)  # the output layer's
+    assert graph(32768) == graph(4096)
+    long = lock()
+    long = long.model_copy(
+        update={"models": {MODEL: long.models[MODEL].model_copy(update={"context_length": 131072})}}
+    )
+    (need,) = needs(long, OllamaSettings(context_length=131072))
+    assert need.memory.graph == 4 * 512 * (2 + 131072 * 5 + 4 * 640)
 
 
 def test_a_model_that_does_not_fit_is_refused_by_name() -> None:
     (problem,) = problems(ollama={"memory_limit_mib": 512})
-    assert problem.startswith(f"h1: {MODEL} (chat) needs ")
-    assert "expected at most 512 MiB" in problem
+    assert problem == (
+        f"h1: {MODEL} (chat) needs 1124 MiB of memory (410 weights, 72 KV cache, 514 graph, 128 server), "
+        "expected at most 512 MiB, the smaller of host and ollama.memory_limit_mib. "
+        "It fits with 1124 MiB; or take a smaller model."
+    )
+
+
+def test_a_refusal_says_what_would_fit() -> None:
+    asked = {"memory_limit_mib": 1200, "context_length": 8192, "num_parallel": 4}
+    (problem,) = problems(ollama=asked)
+    assert problem.endswith(
+        "It fits with context 2048 in place of 8192, or with parallel 1 in place of 4, "
+        "or with 1628 MiB; or take a smaller model."
+    )
+    # what it says is so, and is the most that is so
+    assert problems(ollama={**asked, "num_parallel": 1}) == []
+    assert problems(ollama={**asked, "num_parallel": 2}) != []
+    assert problems(ollama={**asked, "memory_limit_mib": 1628}) == []
+    assert problems(ollama={**asked, "memory_limit_mib": 1627}) != []
+    (problem,) = problems(ollama={**asked, "memory_limit_mib": 1400})
+    assert ", or with kv_cache_type q8_0 and flash_attention, or with 1628 MiB;" in problem
+    quantized = {"kv_cache_type": "q8_0", "flash_attention": True}
+    assert problems(ollama={**asked, **quantized, "memory_limit_mib": 1400}) == []
 
 
 def test_a_host_s_memory_is_a_limit_too() -> None:
@@ -171,5 +208,5 @@ def test_models_that_are_loaded_together_must_fit_together() -> None:
     wanted = samples.release(models=document["models"], roles=document["roles"])
     both = lock(wanted)
     both = both.model_copy(update={"models": {**both.models, second: both.models[MODEL]}})
-    assert misfit(both, OllamaSettings(memory_limit_mib=1100), 8 * GIB) is None
-    assert misfit(both, OllamaSettings(memory_limit_mib=1100, max_loaded_models=2), 8 * GIB) is not None
+    assert misfit(both, OllamaSettings(memory_limit_mib=1200), 8 * GIB) is None
+    assert misfit(both, OllamaSettings(memory_limit_mib=1200, max_loaded_models=2), 8 * GIB) is not None

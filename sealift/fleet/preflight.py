@@ -10,8 +10,9 @@ from importlib import resources
 
 from sealift.errors import SealiftError
 from sealift.fleet.generation import GATEWAY
+from sealift.fleet.gpus import Gpus, gpu_problems, parse_gpus
 from sealift.fleet.key_values import key_values
-from sealift.fleet.model_fit import MIB, misfit
+from sealift.fleet.model_fit import MIB, Room, misfit
 from sealift.fleet.settings import SiteSettings
 from sealift.release.types import Lock
 
@@ -81,6 +82,7 @@ class HostFacts:
     packages: frozenset[str]
     containers: tuple[Container, ...]
     images: frozenset[str]
+    gpus: Gpus
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ def parse_probe(host: str, text: str) -> HostFacts:
             packages=frozenset(many("package")),
             containers=tuple(_container(value) for value in many("container")),
             images=frozenset(many("image")),
+            gpus=parse_gpus(many("gpu")),
         )
     except (KeyError, ValueError) as error:
         raise SealiftError(
@@ -177,7 +180,8 @@ def check(
     found = (
         *_platform(facts, lock),
         *_disks(facts, settings, lock, bytes_to_ship),
-        *_memory(facts, settings, lock),
+        *_memory(facts, settings),
+        *_models(facts, settings, lock, groups),
         *_port(facts, settings.gateway.port),
         *_clock(facts, settings, now),
         *_packages(facts, lock, groups),
@@ -229,18 +233,25 @@ def _bytes_to_load(facts: HostFacts, lock: Lock) -> int:
     return sum({layer.digest: layer.size for image in images for layer in image.layers}.values())
 
 
-def _memory(facts: HostFacts, settings: SiteSettings, lock: Lock) -> _Found:
+def _memory(facts: HostFacts, settings: SiteSettings) -> _Found:
     if facts.memory < settings.minimum.memory_mib * MIB:
         yield (
             f"has {facts.memory // MIB} MiB of memory",
             f"at least {settings.minimum.memory_mib}",
             "Give it more, or lower minimum.memory_mib.",
         )
-    too_much = misfit(lock, settings.ollama, facts.memory)
+
+
+def _models(facts: HostFacts, settings: SiteSettings, lock: Lock, groups: frozenset[str]) -> _Found:
+    gpus: tuple[int, ...] = ()
+    if "gpu" in groups and not settings.gpu.stand_in:
+        yield from gpu_problems(facts.gpus, lock)
+        gpus = facts.gpus.memory
+    too_much = misfit(lock, settings.ollama, Room(facts.memory, gpus))
     if too_much:
         yield (
-            str(too_much),
-            f"at most {too_much.limit // MIB} MiB, the smaller of host and ollama.memory_limit_mib",
+            too_much.what,
+            too_much.expected,
             f"It fits with {', or with '.join(too_much.would_fit)}; or take a smaller model.",
         )
 

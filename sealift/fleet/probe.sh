@@ -26,6 +26,9 @@ else # a minimal host: the ports, without whose they are
         [ "$state" != 0A ] || printf 'listener=%d\n' "0x${address##*:}"
     done
 fi
+if command -v nvidia-smi >/dev/null; then # a driver that hangs must not hang us
+    timeout 20 nvidia-smi --query-gpu=index,name,memory.total --format=csv,noheader 2>&1 | sed 's/^/gpu=/'
+fi
 # A command to a stopped Docker would start it, through its socket.
 if command -v docker >/dev/null && [ "$(systemctl is-active docker)" = active ]; then
     docker ps --format 'container={{.Label "com.docker.compose.project"}}|{{.Names}}|{{.Ports}}'

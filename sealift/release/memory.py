@@ -23,6 +23,8 @@ _ATTENTION_KNOWN = {
 }
 _GRAPH_TIMES = {"gemma3n": 4}
 _CACHE_PART_TIMES = {"gptoss": 4}
+# What Ollama leaves to a GPU's driver. Source: `cudaMinimumMemory` in discover/gpu.go.
+GPU_MINIMUM = 457 << 20
 SERVER = 128 << 20  # beside the runner; 73 to 94 MiB were resident in v0.11.4 while it served a model
 
 
@@ -30,34 +32,33 @@ SERVER = 128 << 20  # beside the runner; 73 to 94 MiB were resident in v0.11.4 w
 class Memory:
     """What a model takes, in bytes.
 
-    + weights: of its files, as they are
-    + embedding: of its token embedding once more: Ollama keeps it twice where it is the output layer too
+    + weights: of its files, and of what is kept twice
     + kv_cache: of all requests that are answered at once
     + graph: the compute graph
     + images: the compute graph that looks at an image
+    + rest: beside the model: the server; on GPUs, what a driver keeps and what Ollama leaves free
     """
 
     weights: int
-    embedding: int
     kv_cache: int
     graph: int
     images: int
-    server: int = SERVER
+    rest: int
 
     @property
     def total(self) -> int:
         """All of it."""
-        return self.weights + self.embedding + self.kv_cache + self.graph + self.images + self.server
+        return self.weights + self.kv_cache + self.graph + self.images + self.rest
 
     @property
     def parts(self) -> dict[str, int]:
         """For people: what it is made of, without what is nothing."""
         parts = {
-            "weights": self.weights + self.embedding,
+            "weights": self.weights,
             "KV cache": self.kv_cache,
             "graph": self.graph,
             "images": self.images,
-            "server": self.server,
+            "rest": self.rest,
         }
         return {name: count for name, count in parts.items() if count}
 
@@ -77,12 +78,39 @@ def reckon(weights: int, shape: Shape, context: int, parallel: int, kv_cache_typ
     kind = kv_cache_type if shape.quantizes_cache else "f16"
     cache = int(shape.kv_bytes_per_token * tokens * _ELEMENT[kind] / _ELEMENT["f16"])
     return Memory(
-        weights=weights,
-        embedding=shape.embedding if shape.tied else 0,
+        # Ollama keeps an embedding that is the output layer too twice
+        weights=weights + (shape.embedding if shape.tied else 0),
         kv_cache=cache,
         graph=_graph(shape, tokens, cache),
         images=_vision_graph(shape.vision) if shape.vision else 0,
+        rest=SERVER,
     )
+
+
+def reckon_on_gpus(alone: Memory, shape: Shape, gpus: int) -> Memory:
+    """What a model takes of GPUs' memory when all of it is there.
+
+    Each GPU has a graph, room for one more layer and what its driver keeps; of several the graph is larger.
+
+    + alone: what it takes without a GPU
+    + gpus: over how many it is spread
+    """
+    kept_by_host = shape.embedding if shape.tied else 0
+    spread = shape.width * shape.vocabulary * 105 // 128 if gpus > 1 else 0
+    weights = alone.weights - kept_by_host
+    layer = (weights + alone.kv_cache) // shape.layers
+    return Memory(
+        weights=weights,
+        kv_cache=alone.kv_cache,
+        graph=gpus * (alone.graph + spread),
+        images=alone.images,
+        rest=gpus * (layer + GPU_MINIMUM),
+    )
+
+
+def reckon_beside_gpus(shape: Shape) -> int:
+    """Bytes of the host's own memory for a model that is on GPUs: the server, and the token embedding."""
+    return SERVER + shape.embedding
 
 
 def _graph(shape: Shape, tokens: int, cache: int) -> int:

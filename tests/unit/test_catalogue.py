@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from sealift.cli.main import app
 from sealift.errors import SealiftError
-from sealift.fleet.model_fit import needs
+from sealift.fleet.model_fit import Room, needs
 from sealift.fleet.settings import OllamaSettings
 from sealift.release import catalogue as module
 from sealift.release.catalogue import Catalogue, catalogue, find, nearest, no_such_tag
@@ -92,7 +92,7 @@ def test_catalogue_and_preflight_agree() -> None:
         }
     )
     settings = OllamaSettings(context_length=8192, num_parallel=2)
-    (need,) = needs(site.model_copy(update={"models": {name: same}}), settings)
+    (need,) = needs(site.model_copy(update={"models": {name: same}}), settings, Room(16 * GIB))
     assert model.memory(8192, 2).total == need.memory.total
 
 

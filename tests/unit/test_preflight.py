@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from sealift.errors import SealiftError
-from sealift.fleet.model_fit import misfit, needs
+from sealift.fleet.model_fit import Room, misfit, needs
 from sealift.fleet.preflight import PROBE, Container, Disk, HostFacts, Listener, check, parse_probe
 from sealift.fleet.settings import OllamaSettings
+from sealift.release.types import Lock
 from tests.unit import samples
 from tests.unit.fleet_site import MIB, MODEL, lock, site_settings
 
@@ -133,29 +134,38 @@ def test_docker_s_copy_of_the_images_counts_a_shared_layer_once() -> None:
 
 
 def test_a_model_needs_weights_context_and_engine() -> None:
-    (need,) = needs(lock(), OllamaSettings(context_length=2048))
-    assert (need.model, need.roles, need.memory.weights) == (MODEL, ("chat",), 240 * MIB)
+    (need,) = needs(lock(), OllamaSettings(context_length=2048), Room(8 * GIB))
+    assert (need.model, need.roles, need.memory.weights) == (MODEL, ("chat",), (240 + 170) * MIB)
     assert need.memory.kv_cache == 18 * 1024 * 4096  # of the role, which asks for more than the site sets
 
 
 @pytest.mark.parametrize(
-    ("settings", "kv_cache"),
+    ("settings", "tokens"),
     [
-        ({"context_length": 8192}, 18 * 1024 * 8192),
-        ({"num_parallel": 4}, 18 * 1024 * 4 * 4096),
-        ({"context_length": 1_000_000}, 18 * 1024 * 32768),
-        # 34 bytes for 32 elements in place of 64, but not without flash attention
-        ({"kv_cache_type": "q8_0", "flash_attention": True}, 18 * 1024 * 4096 * 34 // 64),
-        ({"kv_cache_type": "q8_0"}, 18 * 1024 * 4096),
+        ({"context_length": 8192}, 8192),
+        ({"num_parallel": 4}, 4 * 4096),
+        ({"context_length": 1_000_000}, 32768),
     ],
 )
-def test_the_context_is_reckoned_as_ollama_will_have_it(settings: dict[str, Any], kv_cache: int) -> None:
-    assert needs(lock(), OllamaSettings(**settings))[0].memory.kv_cache == kv_cache
+def test_the_context_is_reckoned_as_ollama_will_have_it(settings: dict[str, Any], tokens: int) -> None:
+    (need,) = needs(lock(), OllamaSettings(**settings), Room(8 * GIB))
+    assert need.memory.kv_cache == 18 * 1024 * tokens
+
+
+def test_a_smaller_kv_cache_needs_a_gpu_and_flash_attention() -> None:
+    def kv_cache(gpus: tuple[int, ...], **settings: Any) -> int:
+        return needs(lock(), OllamaSettings(**settings), Room(8 * GIB, gpus))[0].memory.kv_cache
+
+    whole = 18 * 1024 * 4096
+    # 32 elements take 34 bytes in place of 64
+    assert kv_cache((GIB,), kv_cache_type="q8_0", flash_attention=True) == whole * 34 // 64
+    assert kv_cache((GIB,), kv_cache_type="q8_0") == whole
+    assert kv_cache((), kv_cache_type="q8_0", flash_attention=True) == whole
 
 
 def test_the_graph_grows_with_the_context() -> None:
     def graph(context: int) -> int:
-        return needs(lock(), OllamaSettings(context_length=context))[0].memory.graph
+        return needs(lock(), OllamaSettings(context_length=context), Room(8 * GIB))[0].memory.graph
 
     assert graph(4096) == 4 * 512 * (640 + 262144)  # the output layer's
     assert graph(32768) == graph(4096)
@@ -163,14 +173,14 @@ def test_the_graph_grows_with_the_context() -> None:
     long = long.model_copy(
         update={"models": {MODEL: long.models[MODEL].model_copy(update={"context_length": 131072})}}
     )
-    (need,) = needs(long, OllamaSettings(context_length=131072))
+    (need,) = needs(long, OllamaSettings(context_length=131072), Room(8 * GIB))
     assert need.memory.graph == 4 * 512 * (2 + 131072 * 5 + 4 * 640)
 
 
 def test_a_model_that_does_not_fit_is_refused_by_name() -> None:
     (problem,) = problems(ollama={"memory_limit_mib": 512})
     assert problem == (
-        f"h1: {MODEL} (chat) needs 1124 MiB of memory (410 weights, 72 KV cache, 514 graph, 128 server), "
+        f"h1: {MODEL} (chat) needs 1124 MiB of memory (410 weights, 72 KV cache, 514 graph, 128 rest), "
         "expected at most 512 MiB, the smaller of host and ollama.memory_limit_mib. "
         "It fits with 1124 MiB; or take a smaller model."
     )
@@ -188,16 +198,12 @@ def test_a_refusal_says_what_would_fit() -> None:
     assert problems(ollama={**asked, "num_parallel": 2}) != []
     assert problems(ollama={**asked, "memory_limit_mib": 1628}) == []
     assert problems(ollama={**asked, "memory_limit_mib": 1627}) != []
-    (problem,) = problems(ollama={**asked, "memory_limit_mib": 1400})
-    assert ", or with kv_cache_type q8_0 and flash_attention, or with 1628 MiB;" in problem
-    quantized = {"kv_cache_type": "q8_0", "flash_attention": True}
-    assert problems(ollama={**asked, **quantized, "memory_limit_mib": 1400}) == []
 
 
 def test_a_host_s_memory_is_a_limit_too() -> None:
-    assert misfit(lock(), OllamaSettings(), host_memory=2 * GIB) is None
-    too_much = misfit(lock(), OllamaSettings(), host_memory=GIB // 2)
-    assert too_much is not None and too_much.limit == GIB // 2
+    assert misfit(lock(), OllamaSettings(), Room(2 * GIB)) is None
+    too_much = misfit(lock(), OllamaSettings(), Room(GIB // 2))
+    assert too_much is not None and too_much.expected.startswith("at most 512 MiB")
 
 
 def test_models_that_are_loaded_together_must_fit_together() -> None:
@@ -208,5 +214,93 @@ def test_models_that_are_loaded_together_must_fit_together() -> None:
     wanted = samples.release(models=document["models"], roles=document["roles"])
     both = lock(wanted)
     both = both.model_copy(update={"models": {**both.models, second: both.models[MODEL]}})
-    assert misfit(both, OllamaSettings(memory_limit_mib=1200), 8 * GIB) is None
-    assert misfit(both, OllamaSettings(memory_limit_mib=1200, max_loaded_models=2), 8 * GIB) is not None
+    assert misfit(both, OllamaSettings(memory_limit_mib=1200), Room(8 * GIB)) is None
+    assert misfit(both, OllamaSettings(memory_limit_mib=1200, max_loaded_models=2), Room(8 * GIB)) is not None
+
+
+def _on_gpu_host(said: str, wanted: Lock | None = None, **settings: Any) -> list[str]:
+    probed = parse_probe(
+        "h1", GOOD.replace("end=", "".join(f"gpu={line}\n" for line in said.splitlines()) + "end=")
+    )
+    found = check("h1", probed, site_settings(**settings), wanted or lock(), frozenset({"gpu"}), 0, NOW)
+    return [str(problem) for problem in found]
+
+
+# As nvidia-smi prints it. The last three: issues of github.com/NVIDIA/open-gpu-kernel-modules (862) and
+# nvidia-docker (988), and "Known Issues" of docs.nvidia.com/dgx/dgx-spark.
+L4 = "0, NVIDIA L4, 23034 MiB"
+SMALL = "0, NVIDIA GeForce GTX 550 Ti, 959 MiB"
+NONE_FOUND = "No devices were found"
+NO_DRIVER = (
+    "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver. "
+    "Make sure that the latest NVIDIA driver is installed and running.\n"
+)
+UNIFIED = "0, NVIDIA GB10, [N/A]"
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        (NONE_FOUND, "h1: its nvidia-smi says: No devices were found, expected a list of GPUs."),
+        (
+            NO_DRIVER,
+            "h1: its nvidia-smi says: NVIDIA-SMI has failed because it couldn't communicate with the",
+        ),
+        ("", "h1: has no nvidia-smi, expected NVIDIA's driver on a host of the group gpu. See to its NVIDIA"),
+        (UNIFIED, "h1: GPU 0 (NVIDIA GB10) does not say how much memory it has, expected a number of MiB."),
+        (f"{L4}\n{NONE_FOUND}", f"h1: its nvidia-smi says: {L4} {NONE_FOUND}, expected"),
+    ],
+)
+def test_gpus_that_cannot_be_reckoned_with_are_refused(said: str, problem: str) -> None:
+    assert _on_gpu_host(L4) == []
+    (line,) = _on_gpu_host(said)
+    assert line.startswith(problem)
+    assert problems(parse_probe("h1", GOOD.replace("end=", f"gpu={said.strip()}\nend="))) == []
+
+
+def test_a_stand_in_has_no_memory_to_look_at() -> None:
+    assert _on_gpu_host("", gpu={"stand_in": True}) == []
+
+
+def test_a_driver_that_the_release_brings_is_not_there_yet() -> None:
+    site = lock()
+    driver = samples.package("nvidia-smi", b"nvidia-smi", groups=("gpu",))
+    assert _on_gpu_host("", site.model_copy(update={"packages": (*site.packages, driver)})) == []
+
+
+def test_a_model_must_fit_the_gpu_as_a_whole() -> None:
+    (problem,) = _on_gpu_host(SMALL)
+    assert problem.startswith(
+        f"h1: {MODEL} (chat) needs 1300 MiB of GPU memory (240 weights, 72 KV cache, 514 graph, 475 rest), "
+        "expected at most 959 MiB, and 298 MiB of the host's memory beside it. "
+    )
+    assert problem.endswith("It fits with one GPU of 1300 MiB; or take a smaller model.")
+    assert _on_gpu_host("0, NVIDIA T400, 1300 MiB") == []
+    assert _on_gpu_host("0, NVIDIA T400, 1299 MiB") != []
+
+
+def test_gpu_memory_takes_less_of_the_hosts_own() -> None:
+    assert _on_gpu_host(L4, ollama={"memory_limit_mib": 512}) == []
+    assert problems(ollama={"memory_limit_mib": 512}) != []
+
+
+def test_a_model_may_be_spread_over_gpus_but_each_has_a_graph() -> None:
+    long = OllamaSettings(context_length=32768, num_parallel=8)
+
+    def fits(*gpus: int) -> bool:
+        return misfit(lock(), long, Room(8 * GIB, tuple(gpu * MIB for gpu in gpus))) is None
+
+    (need,) = needs(lock(), long, Room(8 * GIB, (GIB,)))
+    one, two = need.on_gpus(1).total // MIB, need.on_gpus(2).total // MIB
+    assert two > one + need.memory.graph // MIB
+    assert fits(one + 1) and not fits(one - 1)
+    assert fits(two // 2 + 1, two // 2 + 1) and not fits(two // 2 - 1, two // 2 - 1)
+    assert fits(one + 1, 100)  # one of them alone
+
+
+def test_a_smaller_kv_cache_is_offered_where_it_helps() -> None:
+    long = {"context_length": 32768, "num_parallel": 8}
+    (problem,) = _on_gpu_host("0, NVIDIA RTX A2000, 6138 MiB", ollama=long)
+    assert ", or with kv_cache_type q8_0 and flash_attention, or with one GPU of" in problem
+    smaller = {**long, "kv_cache_type": "q8_0", "flash_attention": True}
+    assert _on_gpu_host("0, NVIDIA RTX A2000, 6138 MiB", ollama=smaller) == []

@@ -7,6 +7,7 @@ passed preflight.
 from pyinfra import host
 
 from tasks.docker import run_docker
+from tasks.files import place_files
 from tasks.gateway import run_gateway
 from tasks.generation import render_generation
 from tasks.host_store import ship_blobs
@@ -20,6 +21,7 @@ from tasks.preflight import check_fleet
 check_fleet()
 ship_blobs()
 install_os_packages()
+place_files()
 run_docker()
 if "gpu" in host.groups:
     offer_gpu()

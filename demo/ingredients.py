@@ -49,6 +49,7 @@ def prepare(sources: Path, cache: Path, tell: Tell) -> None:
     for entry in (made(images.ollama_image(base, ollama)), envoy, made(model.store(ollama))):
         place(entry, sources)
     place(nvidia_apt, sources / "nvidia-apt")
+    place(ollama / "LICENSE", sources / "ollama" / "LICENSE")
 
 
 def main(arguments: list[str]) -> int:

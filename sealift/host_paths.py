@@ -8,4 +8,5 @@ PARTIAL = f"{ROOT}/partial"  # blobs on their way in, by the same names
 REPOSITORIES = f"{ROOT}/repositories"  # one apt repository per bundle, of links into the host store
 MODELS = f"{ROOT}/models"  # Ollama's store, of hard links into the host store; read-only for Ollama
 GENERATIONS = f"{ROOT}/generations"
+FILES = f"{ROOT}/files"  # a list of the release's plain files, which stand elsewhere
 CURRENT = f"{ROOT}/current"  # the link that activates a generation

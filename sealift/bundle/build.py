@@ -24,6 +24,7 @@ from sealift.progress import Meter, Progress
 from sealift.release.control import check_code
 from sealift.release.lockfile import dump_lock
 from sealift.release.ollama_archive import OLLAMA_MANIFEST, model_manifest
+from sealift.release.plain_file import PlainFile
 from sealift.release.source import BuildMachine
 from sealift.release.sources import image_source, model_source
 from sealift.release.types import CODE, REQUIREMENTS, Blob, Lock, LockedImage
@@ -172,7 +173,7 @@ def _take(blob: Blob, owner: str, store: BlobStore, cache: BlobStore) -> None:
 def _place_contents(
     lock: Lock, have: HaveList, machine: BuildMachine, store: BlobStore, cache: BlobStore
 ) -> None:
-    """Bring images and models in from where they come from, several at once."""
+    """Bring images, models and files in from where they come from, several at once."""
     wanted = {
         blob.digest: (blob, open_blob, owner)
         for blob, open_blob, owner in _contents(lock, machine)
@@ -180,7 +181,7 @@ def _place_contents(
     }
     drop_damaged(cache, (blob for blob, _, _ in wanted.values()), machine.progress)
     todo = sorted(wanted.values(), key=lambda item: -item[0].size)
-    meter = Meter("writing images and models", sum(blob.size for blob, _, _ in todo), machine.progress)
+    meter = Meter("writing images, models and files", sum(blob.size for blob, _, _ in todo), machine.progress)
 
     def place(blob: Blob, open_blob: Callable[[], Content], owner: str) -> None:
         content = open_blob()
@@ -198,7 +199,7 @@ def _place_contents(
 
 
 def _contents(lock: Lock, machine: BuildMachine) -> Iterator[tuple[Blob, Callable[[], Content], str]]:
-    """Every blob of images and models, how to get at its bytes, and what it belongs to."""
+    """Every blob of images, models and files, how to get at its bytes, and what it belongs to."""
     for key, wanted in sorted(lock.release.images.items()):
         images, image = image_source(wanted, machine), lock.images[key]
         for blob in (image.config, *image.layers):
@@ -207,6 +208,8 @@ def _contents(lock: Lock, machine: BuildMachine) -> Iterator[tuple[Blob, Callabl
         models = model_source(name, lock.release.models[name], machine)
         for blob in model.blobs:
             yield blob, partial(models.open, model, blob), name
+    for name, file in sorted(lock.files.items()):
+        yield file.blob, partial(PlainFile(name, lock.release.files[name], machine).open, file), name
 
 
 def _manifests(lock: Lock, store: BlobStore) -> Iterator[dict[str, Any]]:
@@ -229,6 +232,13 @@ def _manifests(lock: Lock, store: BlobStore) -> Iterator[dict[str, Any]]:
         ]
         artifact = _artifact(layout.CONTROL_TYPE, empty, files)
         yield put_manifest(layout.CONTROL_REF, layout.OCI_MANIFEST, artifact)
+    if lock.files:
+        files = [
+            _descriptor(layout.FILE_TYPE, file.blob, {layout.TITLE: name})
+            for name, file in sorted(lock.files.items())
+        ]
+        artifact = _artifact(layout.FILES_TYPE, empty, files)
+        yield put_manifest(layout.FILES_REF, layout.OCI_MANIFEST, artifact)
     config = _descriptor(layout.LOCK_TYPE, store.put_bytes(dump_lock(lock)))
     artifact = _artifact(layout.RELEASE_TYPE, config, [empty])
     yield put_manifest(layout.RELEASE_REF, layout.OCI_MANIFEST, artifact)

@@ -28,6 +28,8 @@ OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
 OCI_EMPTY = "application/vnd.oci.empty.v1+json"
 PACKAGES_TYPE = "application/vnd.sealift.packages.v1"
+FILES_TYPE = "application/vnd.sealift.files.v1"
+FILE_TYPE = "application/octet-stream"
 RELEASE_TYPE = "application/vnd.sealift.release.v1"
 LOCK_TYPE = "application/vnd.sealift.lock.v1+json"
 SBOM_TYPE = "application/vnd.cyclonedx+json"  # registered with IANA; its version stands in the content
@@ -41,6 +43,7 @@ PACKAGES_REF = "packages"
 CONTROL_REF = "control"
 RELEASE_REF = "release"
 SBOM_REF = "sbom"
+FILES_REF = "files"
 
 _Model = TypeVar("_Model", bound=BaseModel)
 

@@ -23,6 +23,7 @@ from sealift.release.types import (
     REQUIREMENTS,
     WEIGHTS,
     Blob,
+    File,
     Lock,
     LockedImage,
     LockedModel,
@@ -50,7 +51,8 @@ def make_sbom(lock: Lock, records: Mapping[str, Record], manifests: Mapping[str,
         for name, image in sorted({image.name: image for image in lock.images.values()}.items())
     ]
     models = [_model(name, model, records) for name, model in sorted(lock.models.items())]
-    components = [*packages, *images, *models, *_control(lock, records)]
+    files = [_file(name, lock.release.files[name], file.blob) for name, file in sorted(lock.files.items())]
+    components = [*packages, *images, *models, *files, *_control(lock, records)]
     root = f"release:{release.reference}"
     return canonical_json(
         {
@@ -222,6 +224,22 @@ def _control(lock: Lock, records: Mapping[str, Record]) -> Iterator[Component]:
                 "properties": _properties(told),
             }
         )
+
+
+def _file(name: str, file: File, blob: Blob) -> Component:
+    found = [] if file.url is None else [{"type": "distribution", "url": file.url, "hashes": _hashes(blob)}]
+    return _without_empty(
+        {
+            "type": "file",
+            "bom-ref": f"file:{name}",
+            "name": name,
+            "hashes": _hashes(blob),
+            "externalReferences": found,
+            "properties": _properties(
+                {"bytes": blob.size, "target": file.target, "mode": file.mode, "group": file.group}
+            ),
+        }
+    )
 
 
 def _kind(part: ModelLayer) -> str:

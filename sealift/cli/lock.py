@@ -70,6 +70,7 @@ def lock_json(found: Lock) -> dict[str, Any]:
         "packages": {package.name: package.version for package in found.packages},
         "images": {image.name: image.image_id for image in found.images.values()},
         "models": {name: model.manifest.digest for name, model in found.models.items()},
+        "files": {name: file.blob.digest for name, file in found.files.items()},
     }
     if found.control is not None:
         parts["wheels"] = {wheel.name: wheel.version for wheel in found.control.wheels}
@@ -99,6 +100,8 @@ def _print_lock(found: Lock, changes: Changes | None, headline: str) -> None:
         wheels = [wheel.blob.size for wheel in found.control.wheels]
         table.add_row("wheels", str(len(wheels)), decimal(sum(wheels)))
         table.add_row("code", found.control.code.hex[:12], decimal(found.control.code.size))
+    for name, file in found.files.items():
+        table.add_row("file", name, decimal(file.blob.size))
     console = Console()
     console.print(table)
     if changes is not None:

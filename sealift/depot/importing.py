@@ -12,6 +12,7 @@ from sealift.blobs import BlobStore, digest_of
 from sealift.bundle import signature
 from sealift.bundle.layout import (
     CONTROL_REF,
+    FILES_REF,
     INDEX,
     SIGNATURE,
     SIGNATURE_LIMIT,
@@ -108,6 +109,11 @@ def _check_agreement(layout: Layout, lock: Lock) -> None:
         layers = layout.entry(CONTROL_REF).manifest.layers
         if [(layer.annotations.get(TITLE), layer.blob) for layer in layers] != list(lock.control.files):
             raise SealiftError("bundle: control has other files than its lock says. Build it again.")
+    if lock.files:
+        parts = layout.entry(FILES_REF).manifest.layers
+        titled = [(part.annotations.get(TITLE), part.blob) for part in parts]
+        if titled != [(name, file.blob) for name, file in sorted(lock.files.items())]:
+            raise SealiftError("bundle: its files are others than its lock says. Build it again.")
 
 
 def _missing(layout: Layout, media: BlobStore, store: BlobStore, progress: Progress) -> list[_Owned]:

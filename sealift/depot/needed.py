@@ -10,8 +10,8 @@ from sealift.release.types import Blob, Lock
 def needed_blobs(lock: Lock, groups: frozenset[str]) -> tuple[Blob, ...]:
     """The blobs a host needs, each once, in an order that depends on nothing but the lock.
 
-    Packages come first, then images, then models: the order in which they are put to use. A model's manifest
-    is not among them: it is small text, made from the lock (`sealift.release.ollama_archive.model_manifest`).
+    Packages come first, then images, models and files. A model's manifest is not among them: it is small
+    text, made from the lock (`sealift.release.ollama_archive.model_manifest`).
 
     + groups: the inventory groups of the host
     """
@@ -26,3 +26,5 @@ def _blobs(lock: Lock, groups: frozenset[str]) -> Iterator[Blob]:
     for _, model in sorted(lock.models.items()):
         # plain blobs: what a layer is for does not matter to a store
         yield from (Blob(digest=blob.digest, size=blob.size) for blob in model.blobs)
+    for _, blob in lock.files_for(groups).values():
+        yield blob

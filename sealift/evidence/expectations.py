@@ -22,6 +22,14 @@ class ExpectedModel(Frozen):
     weights: Digest
 
 
+class ExpectedFile(Frozen):
+    """A plain file that must stand somewhere."""
+
+    target: str
+    mode: str = Field(description="octal")
+    sha256: str
+
+
 class ExpectedRole(Frozen):
     """A role that must answer."""
 
@@ -41,6 +49,7 @@ class Expectations(Frozen):
     packages: dict[str, str] = Field(description="name: version")
     images: dict[str, tuple[str, Digest]] = Field(description="service: (name, image ID)")
     models: dict[str, ExpectedModel]
+    files: dict[str, ExpectedFile]
     roles: dict[str, ExpectedRole]
     api_key: SecretStr
     ollama: OllamaSettings
@@ -79,6 +88,10 @@ def expect(
         packages={package.name: package.version for package in lock.packages_for(frozenset(groups))},
         images={service: (image.name, image.image_id) for service, image in lock.images.items()},
         models={name: _expect_model(model) for name, model in lock.models.items()},
+        files={
+            name: ExpectedFile(target=file.target, mode=file.mode, sha256=blob.hex)
+            for name, (file, blob) in lock.files_for(frozenset(groups)).items()
+        },
         roles={
             name: ExpectedRole(model=role.model, context=role.context)
             for name, role in lock.release.roles.items()

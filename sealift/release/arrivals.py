@@ -90,11 +90,19 @@ class Arrivals:
         """Put small content into the cache."""
         return Content.of_file(self._store.path(self._store.put_bytes(content)))
 
-    def download(self, blob: Blob, read: Read, where: str, note: Callable[[int], None]) -> Content:
+    def download(
+        self,
+        blob: Blob,
+        read: Read,
+        where: str,
+        note: Callable[[int], None],
+        remedy: str = "Try again.",
+    ) -> Content:
         """Fetch a blob, hashing it as it comes; what an interrupted run fetched is not fetched again.
 
         + where: what it is, for messages
         + note: told the bytes of each chunk
+        + remedy: what to do where it is not what was asked for
 
         Raises SealiftError where it is not what was asked for, or the connection breaks too often.
         """
@@ -105,7 +113,7 @@ class Arrivals:
                 if digest != blob.digest:
                     file.truncate(0)
                     raise SealiftError(
-                        f"{where}: {blob.digest} is damaged, its content is {digest}. Try again."
+                        f"{where}: {blob.digest} is damaged, its content is {digest}. {remedy}"
                     )
                 self._arrived(file, final)
         return Content.of_file(final)

@@ -11,6 +11,7 @@ from sealift.release.types import (
     CODE,
     REQUIREMENTS,
     Blob,
+    File,
     Frozen,
     Lock,
     LockedImage,
@@ -20,11 +21,11 @@ from sealift.release.types import (
     Role,
 )
 
-Kind = Literal["release", "package", "image", "model", "role", "wheel", "code"]
+Kind = Literal["release", "package", "image", "model", "role", "file", "wheel", "code"]
 
 _Item = TypeVar("_Item", bound=Frozen)
 _SHORT = 12  # hexadecimal digits of a digest, as Docker shows them
-_PARTS = ("packages", "images", "models", "roles", "control")  # of a release, compared one by one
+_PARTS = ("packages", "images", "models", "roles", "files", "control")  # of a release, compared one by one
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Changes:
 
 
 def compare(before: Lock, after: Lock) -> Changes:
-    """What differs, in one order: settings, packages, images, models, roles, wheels, code, each by name."""
+    """What differs, in one order: settings, packages, images, models, roles, files, wheels, code."""
     old, new = ({blob.digest: blob for blob in lock.blobs} for lock in (before, after))
     return Changes(
         changes=(*_settings(before, after), *_items(before, after)),
@@ -80,6 +81,7 @@ def _items(before: Lock, after: Lock) -> Iterator[Change]:
     yield from _differences("image", before.images, after.images, _image_text, _image_blobs)
     yield from _differences("model", before.models, after.models, _model_text, _model_blobs)
     yield from _differences("role", before.release.roles, after.release.roles, _role_text, lambda _: ())
+    yield from _differences("file", _files(before), _files(after), _file_text, lambda file: (file.blob,))
     yield from _differences("wheel", _wheels(before), _wheels(after), _wheel_text, _wheel_blobs)
     yield from _differences("code", _code(before), _code(after), _code_text, lambda blob: (blob,))
 
@@ -183,3 +185,18 @@ def _code(lock: Lock) -> dict[str, Blob]:
 
 def _code_text(blob: Blob) -> str:
     return blob.hex[:_SHORT]
+
+
+class _PlacedFile(Frozen):
+    """A file with where it goes, which the release says and not the lock."""
+
+    blob: Blob
+    file: File
+
+
+def _files(lock: Lock) -> dict[str, _PlacedFile]:
+    return {name: _PlacedFile(blob=it.blob, file=lock.release.files[name]) for name, it in lock.files.items()}
+
+
+def _file_text(placed: _PlacedFile) -> str:
+    return f"{placed.file.target} {placed.file.mode} {placed.file.group} {placed.blob.hex[:_SHORT]}"

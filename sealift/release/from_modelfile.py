@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from decimal import Decimal
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from sealift.blobs import Content, digest_of, hash_content
 from sealift.errors import SealiftError
@@ -105,7 +105,7 @@ class MadeModel:
                 f"{self._where}: FROM {name[:80]!r} is no relative path. "
                 "Name a .gguf file below the sources folder, relative to the Modelfile."
             )
-        path = self._below(os.path.normpath(PurePosixPath(self._path).parent / name))
+        path = self._machine.below(os.path.normpath(PurePosixPath(self._path).parent / name), self._where)
         if not os.path.lexists(path):
             raise SealiftError(
                 f"{self._where}: FROM {name[:80]!r}: there is no such file beside it, and a model made from "
@@ -120,18 +120,8 @@ class MadeModel:
 
     @cached_property
     def _modelfile(self) -> Modelfile:
-        path = Content.of_file(self._below(self._path)).path
+        path = Content.of_file(self._machine.below(self._path, self._where)).path
         return parse_modelfile(read_limited(path, LIMIT), self._where)
-
-    def _below(self, relative: str) -> Path:
-        """A path below the sources folder. Raises SealiftError where `..` or a link leads out of it."""
-        sources = self._machine.sources
-        path = sources / relative
-        if relative.startswith("..") or not Path(os.path.realpath(path)).is_relative_to(sources.resolve()):
-            raise SealiftError(
-                f"{self._where}: {relative[:80]} leads out of the sources folder {sources}. Copy it there."
-            )
-        return path
 
     @property
     def _where(self) -> str:

@@ -62,6 +62,8 @@ def _cross_checks(lock: Lock) -> Iterator[str]:
             yield f"images: {key} is {lock.images[key].name}, the release has {release.images[key].name}"
     if lock.models.keys() != release.models.keys():
         yield f"models: has {', '.join(sorted(lock.models))}, the release {', '.join(sorted(release.models))}"
+    if lock.files.keys() != release.files.keys():
+        yield f"files: has {', '.join(sorted(lock.files))}, the release {', '.join(sorted(release.files))}"
     for name, model in lock.models.items():
         if not any(layer.media_type == WEIGHTS for layer in model.layers):
             yield f"models: {name} has no weights"

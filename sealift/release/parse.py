@@ -31,6 +31,11 @@ _EXAMPLES = {
     "model": "MODEL:TAG, such as gemma3:270m",
     "packages": "a Debian package's name",
     "control": "a Debian package's name",
+    "url": "an address such as https://example.org/tool, without a login",
+    "sha256": "64 hexadecimal digits, in small letters",
+    "target": "a plain path below /usr/local, /opt or /srv, such as /usr/local/bin/tool",
+    "mode": "permissions such as '0755', in quotes; nobody but root may write",
+    "files": "small letters, digits, dots and dashes",
     "python": "a path below the project, such as requirements.txt",
     "suites": "a suite, such as trixie or ./",
     "components": "a component, such as main",
@@ -114,6 +119,7 @@ def _nearest(loc: list[str]) -> str:
     known = {"name", "version", "suite", "architecture", "packages", "images", "models", "roles", "sources"}
     known |= {"base", "all", "gpu", "archive", "store", "modelfile", "path", "key", "suites", "components"}
     known |= {"model", "context", "parallel", "control", "python"}
+    known |= {"files", "url", "sha256", "target", "mode", "group"}
     near = difflib.get_close_matches(loc[-1], known, n=1)
     return f"Did you mean {near[0]}?" if near else "Remove it."
 
@@ -141,6 +147,7 @@ def _cross_checks(raw: Any) -> Iterator[str]:
     for name in models:
         if isinstance(name, str) and (wrong := no_such_tag(name)):
             yield f"models.{name}: {wrong}. Correct it; a model of your own needs a name of its own."
+    yield from _file_checks(_mapping(raw, "files"))
     if isinstance(raw, dict) and "roles" in raw and not roles:
         yield "roles: is empty. Name at least one, such as chat: {model: MODEL:TAG}."
     for key in ("ollama", "gateway"):
@@ -154,6 +161,23 @@ def _cross_checks(raw: Any) -> Iterator[str]:
                 yield f"packages.sources.{name}.{needed}: is missing beside path. Add it."
         if source.get("key") and not source.get("path"):
             yield f"packages.sources.{name}.key: goes with a path; Debian's key is the machine's. Remove it."
+
+
+def _file_checks(files: dict[Any, Any]) -> Iterator[str]:
+    targets: dict[str, Any] = {}
+    for name in files:
+        file = _mapping(files, name)
+        if ("url" in file) == ("path" in file):
+            yield f"files.{name}: needs url or path, one of them. Correct it."
+        if "url" in file and "sha256" not in file:
+            yield f"files.{name}.sha256: is missing beside url. Ask the publisher and add it."
+        target = file.get("target")
+        if not isinstance(target, str):
+            continue
+        for other, owner in targets.items():
+            if f"{target}/".startswith(f"{other}/") or f"{other}/".startswith(f"{target}/"):
+                yield f"files.{name}.target: {target} is in the way of {owner}, {other}. Name another."
+        targets[target] = name
 
 
 def _mapping(raw: Any, key: Any) -> dict[Any, Any]:

@@ -7,43 +7,25 @@ github.com/distribution/distribution.
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import requests
-import urllib3
-from requests.auth import AuthBase, _basic_auth_str
+from requests.auth import _basic_auth_str
 
-from sealift.blobs import CHUNK, digest_of
+from sealift.blobs import digest_of
 from sealift.errors import SealiftError
 from sealift.files import parse_json
 from sealift.release.access import is_safe, server_of
 from sealift.release.arrivals import CutError, Read
+from sealift.release.http import ATTEMPTS, ask, follow, insist, pieces, ranged
 from sealift.release.oci import INDEX_TYPES, MANIFEST_LIMIT, MANIFEST_TYPES
 from sealift.release.types import Blob
 
-_TIMEOUT = (10, 60)  # seconds to connect, and between two pieces of an answer
-_ATTEMPTS = 6
-_PAUSE = 0.25  # seconds before the second attempt; twice as long before each further one
-_REDIRECTS = 5
 _TOKEN_LIMIT = 64 << 10  # bytes
-_BUSY = frozenset({429, 500, 502, 503, 504})
 _PARAMETER = re.compile(r'(\w+)="([^"]*)"')
-
-
-class _Authorization(AuthBase):
-    """Exactly this header or none: `requests` would look for a login in ~/.netrc otherwise."""
-
-    def __init__(self, value: str | None) -> None:
-        self._value = value
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self._value is not None:
-            request.headers["Authorization"] = self._value
-        return request
 
 
 class Registry:
@@ -95,15 +77,13 @@ class Registry:
         """
         asked = {"Range": f"bytes={start}-{end - 1}"}
         with closing(self._get(f"blobs/{digest}", asked)) as response:
-            if response.status_code != 206:
-                yield 0, _pieces(response)
-            elif response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
-                yield start, _pieces(response)
-            else:
+            found = ranged(response, start)
+            if found is None:
                 raise self._wrong(f"blobs/{digest}", "is answered with another range than was asked for")
+            yield found
 
     def _small(self, path: str, reference: str, limit: int, headers: Mapping[str, str]) -> bytes:
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             try:
                 with closing(self._get(path, headers)) as response:
                     content = _bounded(response, limit)
@@ -114,59 +94,35 @@ class Registry:
             if reference.startswith("sha256:") and digest_of(content).digest != reference:
                 raise self._wrong(path, f"is damaged, its content is {digest_of(content).digest}")
             return content
-        raise self._wrong(path, f"breaks off, {_ATTEMPTS} times")
+        raise self._wrong(path, f"breaks off, {ATTEMPTS} times")
 
     def _get(self, path: str, headers: Mapping[str, str]) -> requests.Response:
         """Ask, log in if need be, follow redirects, and try again what may only be a bad moment."""
         url = f"{self._server.base}/v2/{self._repository}/{path}"
-        problem, logged_in = "", False
-        for attempt in range(_ATTEMPTS):
-            if attempt:
-                time.sleep(_PAUSE * 2 ** (attempt - 1))
-            try:
-                response = self._follow(url, headers)
-                if response.status_code == 401 and not logged_in:
-                    self._log_in(response)
-                    logged_in = True
-                    response = self._follow(url, headers)
-            except requests.RequestException as error:  # its text may have a signed address in it
-                problem = f"cannot be reached ({type(error).__name__})"
-                continue
-            if response.status_code < 300:
+        logged_in = False
+
+        def ask_once() -> requests.Response:
+            nonlocal logged_in
+            response = self._follow(url, headers)
+            if response.status_code != 401 or logged_in:
                 return response
-            response.close()
-            problem = self._refusal(response.status_code)
-            if response.status_code not in _BUSY:
-                break
-        raise self._wrong(path, problem)
+            self._log_in(response)
+            logged_in = True
+            return self._follow(url, headers)
+
+        found = insist(ask_once, self._refusal)
+        if isinstance(found, str):
+            raise self._wrong(path, found)
+        return found
 
     def _follow(self, url: str, headers: Mapping[str, str]) -> requests.Response:
         first = urlsplit(url)
-        for _ in range(_REDIRECTS):
-            same = urlsplit(url)[:2] == first[:2]
-            response = self._ask(url, headers, self._authorization if same else None)
-            if response.status_code not in (301, 302, 303, 307, 308):
-                return response
-            response.close()
-            try:
-                url = urljoin(url, response.headers.get("Location", ""))
-            except ValueError:
-                url = ""
-            if not is_safe(url):
-                raise SealiftError(
-                    f"{self._server.host}: sends us to a place without TLS. Use another mirror."
-                )
-        raise SealiftError(f"{self._server.host}: sends us from place to place. Use another mirror.")
 
-    def _ask(self, url: str, headers: Mapping[str, str], authorization: str | None) -> requests.Response:
-        return self._session.get(
-            url,
-            headers={"Accept-Encoding": "identity", **headers},
-            auth=_Authorization(authorization),
-            allow_redirects=False,
-            stream=True,
-            timeout=_TIMEOUT,
-        )
+        def ask_one(where: str) -> requests.Response:
+            same = urlsplit(where)[:2] == first[:2]
+            return ask(self._session, where, headers, self._authorization if same else None)
+
+        return follow(url, ask_one, is_safe, self._server.host)
 
     def _log_in(self, refused: requests.Response) -> None:
         """Do what a refusal asks for: send the password, or fetch a token, for it or anonymously."""
@@ -184,9 +140,8 @@ class Registry:
         wanted = {"scope": f"repository:{self._repository}:pull"}
         if "service" in named:
             wanted["service"] = named["service"]
-        with closing(
-            self._ask(f"{realm}{'&' if '?' in realm else '?'}{urlencode(wanted)}", {}, basic)
-        ) as got:
+        address = f"{realm}{'&' if '?' in realm else '?'}{urlencode(wanted)}"
+        with closing(ask(self._session, address, {}, basic)) as got:
             if got.status_code != 200:
                 raise SealiftError(
                     f"{self._server.host}: {self._repository}: {self._refusal(got.status_code)}"
@@ -214,17 +169,8 @@ class Registry:
 def _bounded(response: requests.Response, limit: int) -> bytes:
     """An answer's bytes, one more than the limit at most."""
     content = b""
-    for piece in _pieces(response):
+    for piece in pieces(response):
         content += piece
         if len(content) > limit:
             break
     return content[: limit + 1]
-
-
-def _pieces(response: requests.Response) -> Iterator[bytes]:
-    if not {"content-length", "transfer-encoding"} & {name.lower() for name in response.headers}:
-        raise CutError("the head of the answer is cut off")  # http.client takes it for a whole one
-    try:
-        yield from response.raw.stream(CHUNK, decode_content=False)
-    except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise CutError(type(error).__name__) from None

@@ -13,6 +13,7 @@ from sealift.errors import SealiftError
 from sealift.progress import Progress
 from sealift.release.apt import lock_packages
 from sealift.release.control import lock_control
+from sealift.release.plain_file import PlainFile
 from sealift.release.source import BuildMachine
 from sealift.release.sources import image_source, model_source
 from sealift.release.types import Lock, LockedModel, Release
@@ -47,6 +48,9 @@ def resolve(release: Release, sources: Path, progress: Progress, project: Path =
         name: attempt(model_source(name, model, machine).lock)
         for name, model in sorted(release.models.items())
     }
+    files = {
+        name: attempt(PlainFile(name, file, machine).lock) for name, file in sorted(release.files.items())
+    }
     known = {name: model for name, model in models.items() if model is not None}
     mistakes += _roles_that_ask_too_much(release, known)
     progress("asking apt for the packages and what they depend on", 0, 0)
@@ -61,6 +65,7 @@ def resolve(release: Release, sources: Path, progress: Progress, project: Path =
         images={key: image for key, image in images.items() if image is not None},
         models=known,
         control=control,
+        files={name: file for name, file in files.items() if file is not None},
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Protocol
 
 from sealift.blobs import Content
 from sealift.cache import cache_folder
+from sealift.errors import SealiftError
 from sealift.progress import Progress
 from sealift.release.arrivals import Arrivals
 from sealift.release.types import Blob, LockedImage, LockedModel
@@ -33,6 +35,21 @@ class BuildMachine:
     def of(cls, environment: Mapping[str, str], sources: Path, progress: Progress) -> BuildMachine:
         """This machine, as a process's environment has it."""
         return cls(sources, Arrivals(cache_folder(environment)), progress, environment)
+
+    def below(self, relative: str, where: str) -> Path:
+        """A path below the sources folder.
+
+        + where: who names it, for messages
+
+        Raises SealiftError where `..` or a link leads out of it.
+        """
+        path = self.sources / relative
+        real = Path(os.path.realpath(path))
+        if relative.startswith("..") or not real.is_relative_to(self.sources.resolve()):
+            raise SealiftError(
+                f"{where}: {relative[:80]} leads out of the sources folder {self.sources}. Copy it there."
+            )
+        return path
 
 
 class ImageSource(Protocol):

@@ -59,6 +59,16 @@ WheelFile = Annotated[
     ),
 ]
 
+# HTTP or HTTPS, without a login, which would stand in every lock, and without a fragment.
+FileUrl = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]+)?/[!-\"$-~]*$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+# Where no package has files, so that nothing of a package is ever replaced. Source: FHS 3.0, 3.13, 3.17, 4.9.
+TARGETS = ("/usr/local/", "/opt/", "/srv/")
+_PLAIN = r"[A-Za-z0-9_][A-Za-z0-9._+-]*"
+FileTarget = Annotated[str, StringConstraints(pattern=f"^/(usr/local|opt|srv)(/{_PLAIN})+$")]
+# Octal; root alone may write, and nothing runs as another than who starts it.
+FileMode = Annotated[str, StringConstraints(pattern=r"^0[4-7][0145][0145]$")]
+
 # Media type of a model's weights, in Ollama's manifests.
 WEIGHTS = "application/vnd.ollama.image.model"
 _IN_MEMORY = (WEIGHTS, "application/vnd.ollama.image.projector", "application/vnd.ollama.image.adapter")
@@ -102,6 +112,10 @@ class Packages(Frozen):
 
 def _is_none(value: object) -> bool:
     return value is None
+
+
+def _is_empty(value: dict[str, object]) -> bool:
+    return not value
 
 
 class Image(Frozen):
@@ -177,6 +191,25 @@ class Control(Frozen):
     )
 
 
+class File(Frozen):
+    """A plain file, such as a binary: from an address, or from below the sources folder."""
+
+    url: FileUrl | None = Field(
+        default=None, exclude_if=_is_none, description="where it is downloaded, http or https; or path"
+    )
+    path: SourcePath | None = Field(
+        default=None, exclude_if=_is_none, description="or a path below the sources folder"
+    )
+    sha256: Sha256 | None = Field(
+        default=None, exclude_if=_is_none, description="of its content; needed with url"
+    )
+    target: FileTarget = Field(description="where it stands on hosts: below /usr/local, /opt or /srv")
+    mode: FileMode = Field(
+        default="0644", description="permissions in quotes; nobody but root may write: 0644, 0755, 0600"
+    )
+    group: Literal["all", "gpu"] = Field(default="all", description="which hosts get it")
+
+
 class Release(Frozen):
     """A release file: what a fleet runs."""
 
@@ -192,6 +225,9 @@ class Release(Frozen):
         description="MODEL:TAG as Ollama names it: see `sealift models`; a site's own have names of their own"
     )
     roles: dict[Name, Role] = Field(description="what applications ask for, such as chat or embed")
+    files: dict[Name, File] = Field(
+        default={}, exclude_if=_is_empty, description="plain files for hosts, by names of your own"
+    )
     control: Control | None = Field(
         default=None,
         exclude_if=_is_none,
@@ -325,6 +361,12 @@ class LockedControl(Frozen):
         return ((CODE, self.code), (REQUIREMENTS, self.requirements), *wheels)
 
 
+class LockedFile(Frozen):
+    """A plain file; where it goes is in the release."""
+
+    blob: Blob
+
+
 class Lock(Frozen):
     """A release with everything pinned to digests. Self-contained: the release file is in it."""
 
@@ -332,6 +374,7 @@ class Lock(Frozen):
     packages: tuple[LockedPackage, ...]
     images: dict[str, LockedImage]
     models: dict[ModelName, LockedModel]
+    files: dict[Name, LockedFile] = Field(default={}, exclude_if=_is_empty)
     control: LockedControl | None = Field(default=None, exclude_if=_is_none)
 
     @property
@@ -341,6 +384,7 @@ class Lock(Frozen):
             *(package.blob for package in self.packages),
             *(blob for image in self.images.values() for blob in (image.config, *image.layers)),
             *(blob for model in self.models.values() for blob in (model.manifest, *model.blobs)),
+            *(file.blob for file in self.files.values()),
             *(blob for _, blob in (self.control.files if self.control else ())),
         )
         # plain blobs: what a layer is for does not matter to a store
@@ -350,3 +394,9 @@ class Lock(Frozen):
         """The packages of a host in these inventory groups; the control node's are not among them."""
         wanted = {"all"} | (groups & {"gpu"})
         return tuple(package for package in self.packages if wanted & set(package.groups))
+
+    def files_for(self, groups: frozenset[str]) -> dict[str, tuple[File, Blob]]:
+        """The files of a host in these inventory groups, by name: where each goes, and its content."""
+        wanted = {"all"} | (groups & {"gpu"})
+        found = ((name, self.release.files[name], locked) for name, locked in sorted(self.files.items()))
+        return {name: (file, locked.blob) for name, file, locked in found if file.group in wanted}

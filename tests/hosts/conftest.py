@@ -19,6 +19,8 @@ from sealift.evidence.expectations import Expectations, read
 from tests.hosts.containers import Container, find_container
 from tests.hosts.gateway_client import Gateway
 
+# In place of a list that is empty, which pytest would turn into a skip.
+_NOTHING = pytest.param(None, marks=pytest.mark.on("nothing to claim"))
 EXPECTED = pytest.StashKey[Expectations]()
 
 
@@ -40,10 +42,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for fixture, values in (
         ("service", expected.images),
         ("model", expected.models),
+        ("file", expected.files),
         ("role", expected.roles),
     ):
         if fixture in metafunc.fixturenames:
-            metafunc.parametrize(fixture, sorted(values), scope="session")
+            metafunc.parametrize(fixture, sorted(values) or [_NOTHING], scope="session")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

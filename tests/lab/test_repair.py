@@ -28,6 +28,16 @@ DRIFT: dict[str, tuple[str, str, str]] = {
         "Generation | Place the generation",
         "! grep -q edited /var/lib/sealift/current/ollama/compose.yaml",
     ),
+    "altered file": (
+        "echo altered > /usr/local/share/doc/ollama/LICENSE",
+        "Files | Place file ollama-licence",
+        "grep -q 'MIT License' /usr/local/share/doc/ollama/LICENSE",
+    ),
+    "file made writable for everybody": (
+        "chmod 666 /usr/local/share/doc/ollama/LICENSE",
+        "Files | Place file ollama-licence",
+        "test $(stat -c %a /usr/local/share/doc/ollama/LICENSE) = 644",
+    ),
     "removed package": (
         "DEBIAN_FRONTEND=noninteractive apt-get remove -y -qq docker-compose",
         "OS packages | Install the release's packages",

@@ -15,22 +15,30 @@ from sealift.blobs import digest_of
 from sealift.bundle import signature
 from sealift.bundle.build import build
 from sealift.progress import silent
+from sealift.release.types import LockedFile
 from tests.unit import samples, test_sbom
 from tests.unit.samples import Site
 
 PAGE = Path(__file__).parents[2] / "docs/verify-by-hand.md"
+TOOL = b"a tool"
 SIGNER = "release@example.org"
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    """A site with a real package, and a distribution in its images."""
+    """A site with a real package, a plain file, and a distribution in its images."""
     folder = tmp_path_factory.mktemp("site")
     site = samples.site(folder, base=test_sbom.DISTRIBUTION)
     hello = test_sbom.deb(folder / "deb", "hello")
     (site.sources / "apt/hello.deb").write_bytes(hello)
     packages = (samples.package("hello", hello, version="1.0"),)
-    return Site(site.lock.model_copy(update={"packages": packages}), site.sources, site.key, site.allowed)
+    (site.sources / "tool").write_bytes(TOOL)
+    update = {
+        "packages": packages,
+        "release": samples.release(files={"tool": {"path": "tool", "target": "/opt/tool"}}),
+        "files": {"tool": LockedFile(blob=digest_of(TOOL))},
+    }
+    return Site(site.lock.model_copy(update=update), site.sources, site.key, site.allowed)
 
 
 @pytest.fixture
@@ -69,6 +77,7 @@ def test_a_good_bundle_passes_every_command(site: Site, bundle: Path) -> None:
         f"image {samples.IMAGE}",
         "package hello 1.0",
         f"model {samples.MODEL}",
+        "file tool",
         "Gemma Terms of Use",
     ):
         assert told in typed.stdout

@@ -95,6 +95,7 @@ def expected(folder: Path, port: int, ca: Path, *groups: str) -> Expectations:
         bundle=DIGEST,
         packages={"docker.io": "26.1.5"},
         images={"ollama": ("docker.io/ollama/ollama:1", DIGEST)},
+        files={},
         models={"gemma3:270m": ExpectedModel(blobs=(Blob(digest=DIGEST, size=1),), weights=DIGEST)},
         roles={"chat": ExpectedRole(model="gemma3:270m", context=2048)},
         api_key=SecretStr(KEY),
@@ -117,6 +118,7 @@ def test_host_that_does_not_answer_fails_every_claim_about_it(results: tuple[Cla
     assert installed.detail.startswith("h1: does not answer over SSH: ")
     assert installed.claim == "Every package of the release is installed in the version that the lock pins."
     assert claims["answers", "test_answers[chat]"].claim == ("The role answers a question sensibly (chat).")
+    assert [name for area, name in claims if area == "files"] == ["test_no_file_of_another_release_is_left"]
 
 
 def test_claims_about_gpus_are_made_about_hosts_with_a_gpu_only(

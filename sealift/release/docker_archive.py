@@ -30,6 +30,7 @@ from sealift.release.source import BuildMachine
 from sealift.release.tarball import Tarball
 from sealift.release.types import Blob, LockedImage
 
+_SHOWN = 8  # names in a message
 _NESTED = 4  # indexes in indexes
 
 
@@ -122,19 +123,21 @@ class DockerArchive:
 
 
 def _saved(name: str, tarball: Tarball, where: str) -> tuple[str, tuple[str, ...]]:
-    """Config and layers of the one image of `manifest.json`, or of that name where there are several."""
+    """Config and layers of that image in `manifest.json`, or of the only one if it has no name."""
     parsed = parse_json(tarball.read("manifest.json", MANIFEST_LIMIT), where)
     try:
         images = [_Saved.model_validate(item) for item in parsed if isinstance(parsed, list)]
     except (ValidationError, TypeError):
         raise SealiftError(f"{where}: is not what docker save writes. Save the image again.") from None
-    if len(images) > 1:
-        # `docker save` leaves out its default registry
-        names = {name, name.removeprefix("docker.io/").removeprefix("library/")}
-        images = [saved for saved in images if names & set(saved.tags or ())]
-    if len(images) != 1:
-        raise SealiftError(f"{where}: does not name {name} once. Save that image alone.")
-    return images[0].config, tuple(layer.removeprefix("./") for layer in images[0].layers)
+    # `docker save` leaves out its default registry
+    names = {name, name.removeprefix("docker.io/").removeprefix("library/")}
+    fitting = [saved for saved in images if names & set(saved.tags or ())]
+    if len(images) == 1 and not images[0].tags:
+        fitting = images
+    if len(fitting) != 1:
+        tags = sorted(tag for saved in images for tag in saved.tags or ())
+        raise SealiftError(f"{where}: {_has(tags)}, expected {name} once. Save that image, by that name.")
+    return fitting[0].config, tuple(layer.removeprefix("./") for layer in fitting[0].layers)
 
 
 def _laid_out(name: str, tarball: Tarball, where: str) -> tuple[str, tuple[str, ...]]:
@@ -145,10 +148,18 @@ def _laid_out(name: str, tarball: Tarball, where: str) -> tuple[str, tuple[str, 
         if isinstance(found, Manifest):
             return _path(found.config), tuple(map(_path, found.layers))
         entry = choose(found, name, where)
+        if entry.names and not entry.is_named(name):
+            raise SealiftError(
+                f"{where}: {_has(sorted(entry.names))}, expected {name}. Save that image, by that name."
+            )
         content = tarball.read(_path(entry), MANIFEST_LIMIT)
         if digest_of(content).digest != entry.digest:
             raise SealiftError(f"{where}: {entry.digest} is damaged. Save the image again.")
     raise SealiftError(f"{where}: leads from index to index. Save the image again.")
+
+
+def _has(names: list[str]) -> str:
+    return f"has {', '.join(name[:100] for name in names[:_SHOWN])}" if names else "has no image with a name"
 
 
 def _path(descriptor: Descriptor) -> str:

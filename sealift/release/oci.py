@@ -46,6 +46,18 @@ class Descriptor(BaseModel):
         """What it points at."""
         return Blob(digest=self.digest, size=self.size)
 
+    @property
+    def names(self) -> frozenset[str]:
+        """What an index calls it: a whole name, or the tag alone."""
+        return frozenset(found for key in _NAMES if (found := (self.annotations or {}).get(key)))
+
+    def is_named(self, name: str) -> bool:
+        """Whether it is called so.
+
+        + name: HOST/PATH:TAG
+        """
+        return bool({name, name.rpartition(":")[2]} & self.names)
+
 
 class Manifest(BaseModel):
     """One image: its config and its layers, the lowest first, mostly compressed."""
@@ -100,7 +112,7 @@ def choose(entries: tuple[Descriptor, ...], name: str, where: str) -> Descriptor
         if entry.platform is None or (entry.platform.os, entry.platform.architecture) == ("linux", "amd64")
     ]
     if len({entry.digest for entry in fitting}) > 1:
-        fitting = [entry for entry in fitting if _is_named(entry, name)]
+        fitting = [entry for entry in fitting if entry.is_named(name)]
     if len({entry.digest for entry in fitting}) != 1:
         has = ", ".join(
             sorted({f"{e.platform.os}/{e.platform.architecture}" for e in known if e.platform is not None})
@@ -110,11 +122,6 @@ def choose(entries: tuple[Descriptor, ...], name: str, where: str) -> Descriptor
             "Name an image that does."
         )
     return fitting[0]
-
-
-def _is_named(entry: Descriptor, name: str) -> bool:
-    names = {(entry.annotations or {}).get(key) for key in _NAMES}
-    return name in names or name.rpartition(":")[2] in names
 
 
 def read_diff_ids(config: bytes, layers: int, where: str) -> tuple[str, ...]:

@@ -234,6 +234,47 @@ def test_an_image_is_found_among_several_by_either_of_its_names(tmp_path: Path, 
     assert lock_image(IMAGE, tmp_path).layers == (digest_of(b"two"),)
 
 
+def test_an_only_image_is_taken_by_its_name_or_without_any(tmp_path: Path) -> None:
+    files = samples.docker_files([b"one"], "docker.io/ollama/ollama:0.12.0")
+    samples.tar(tmp_path / "image.tar", files)
+    with pytest.raises(
+        SealiftError,
+        match=r"has docker.io/ollama/ollama:0.12.0, expected docker.io/ollama/ollama:0.11.4 once. Save that",
+    ):
+        lock_image(IMAGE, tmp_path)
+    untagged: list[list[str] | None] = [None, []]
+    for tags in untagged:
+        (manifest,) = json.loads(files["manifest.json"])
+        without = json.dumps([{**manifest, "RepoTags": tags}]).encode()
+        samples.tar(tmp_path / "image.tar", {**files, "manifest.json": without})
+        assert lock_image(IMAGE, tmp_path).layers == (digest_of(b"one"),)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "taken"),
+    [
+        ("io.containerd.image.name", samples.IMAGE, True),
+        ("io.containerd.image.name", samples.GATEWAY, False),
+        ("org.opencontainers.image.ref.name", "0.11.4", True),
+        ("org.opencontainers.image.ref.name", samples.IMAGE, True),
+        ("org.opencontainers.image.ref.name", "0.12.0", False),
+        ("org.opencontainers.image.title", "anything", True),
+    ],
+)
+def test_a_layouts_only_image_is_taken_by_its_name_or_without_any(
+    tmp_path: Path, key: str, value: str, taken: bool
+) -> None:
+    files = _oci_files([b"one"])
+    index = json.loads(files["index.json"])
+    index["manifests"][0]["annotations"] = {key: value}
+    samples.tar(tmp_path / "image.tar", {**files, "index.json": json.dumps(index).encode()})
+    if taken:
+        assert lock_image(IMAGE, tmp_path).layers == (digest_of(b"one"),)
+    else:
+        with pytest.raises(SealiftError, match=f"has {value}, expected {samples.IMAGE}. Save that image"):
+            lock_image(IMAGE, tmp_path)
+
+
 @pytest.mark.parametrize("manifest", [b"", b"{}", b"7", b"[]", b"[7]", b'[{"Config": 1}]', b"[" * 100_000])
 def test_a_manifest_that_is_not_dockers_is_refused(tmp_path: Path, manifest: bytes) -> None:
     samples.tar(tmp_path / "image.tar", {"manifest.json": manifest})

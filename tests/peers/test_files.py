@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from sealift.blobs import digest_of
+from sealift.blobs import BlobStore, digest_of
+from sealift.bundle.build import build
 from sealift.errors import SealiftError
+from sealift.progress import silent
 from sealift.release.plain_file import PlainFile
 from sealift.release.types import Blob, File, LockedFile
 from tests.peers import registry
@@ -89,6 +91,18 @@ def test_a_file_is_locked_by_its_digest_and_size_and_built_from_the_cache(peer: 
     gone = PlainFile("tool", _file("http://127.0.0.1:9/gone"), samples.machine(tmp_path))
     assert b"".join(gone.open(locked).chunks()) == TOOL
     assert gone.lock() == locked
+
+
+def test_a_bundle_is_built_with_a_file_by_its_address(
+    peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"{peer.url}/{_path()}"
+    monkeypatch.setenv("SEALIFT_CACHE", str(tmp_path / "cache"))
+    site = samples.site(tmp_path)
+    release = samples.release(files={"tool": _file(url).model_dump(mode="json")})
+    update = {"release": release, "files": {"tool": LockedFile(blob=digest_of(TOOL))}}
+    build(site.lock.model_copy(update=update), site.sources, tmp_path / "bundle", site.key, silent)
+    assert BlobStore(tmp_path / "bundle").path(digest_of(TOOL)).read_bytes() == TOOL
 
 
 def test_a_cut_download_goes_on_where_it_broke(peer: Peer, tmp_path: Path) -> None:

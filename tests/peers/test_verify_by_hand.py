@@ -11,13 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from sealift.blobs import digest_of
+from sealift.blobs import BlobStore, digest_of
 from sealift.bundle import signature
 from sealift.bundle.build import build
 from sealift.progress import silent
-from sealift.release.types import LockedFile
+from sealift.release.control import lock_control
+from sealift.release.types import Lock, LockedFile
 from tests.unit import samples, test_sbom
 from tests.unit.samples import Site
+from tests.unit.test_code import FILES, checkout
+from tests.unit.wheels import pinned, pip_index, wheel
 
 PAGE = Path(__file__).parents[2] / "docs/verify-by-hand.md"
 TOOL = b"a tool"
@@ -33,10 +36,18 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     (site.sources / "apt/hello.deb").write_bytes(hello)
     packages = (samples.package("hello", hello, version="1.0"),)
     (site.sources / "tool").write_bytes(TOOL)
+    files = {"tool": {"path": "tool", "target": "/opt/tool"}}
+    release = samples.release(files=files, control={})
+    with pytest.MonkeyPatch.context() as patch:
+        index = [wheel(folder / "index", name) for name in ("pip", "setuptools")]
+        pip_index(folder / "index", patch)
+        checkout(folder / "project", {**FILES, "requirements.txt": pinned(*index)})
+        control = lock_control(release, folder / "project", BlobStore(folder / "cache"), silent)
     update = {
         "packages": packages,
-        "release": samples.release(files={"tool": {"path": "tool", "target": "/opt/tool"}}),
+        "release": release,
         "files": {"tool": LockedFile(blob=digest_of(TOOL))},
+        "control": control,
     }
     return Site(site.lock.model_copy(update=update), site.sources, site.key, site.allowed)
 
@@ -44,8 +55,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 @pytest.fixture
 def bundle(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SEALIFT_CACHE", str(tmp_path / "cache"))
-    build(site.lock, site.sources, tmp_path / "bundle", site.key, silent)
+    pip_index(site.sources.parent / "index", monkeypatch)
+    _build(site, site.lock, tmp_path / "bundle")
     return tmp_path / "bundle"
+
+
+def _build(site: Site, lock: Lock, out: Path) -> None:
+    build(lock, site.sources, out, site.key, silent, project=site.sources.parent / "project")
 
 
 def _typed(site: Site, bundle: Path, signers: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -79,6 +95,7 @@ def test_a_good_bundle_passes_every_command(site: Site, bundle: Path) -> None:
         f"model {samples.MODEL}",
         "file tool",
         "Gemma Terms of Use",
+        "releases/demo.yaml",
     ):
         assert told in typed.stdout
     assert "Upstream-Name: hello" in typed.stdout
@@ -108,6 +125,21 @@ def _add_a_blob(site: Site, bundle: Path) -> None:
     _blob(bundle, digest_of(content).hex).write_bytes(content)
 
 
+def _rename_a_wheel(site: Site, bundle: Path) -> None:
+    """By whoever can sign."""
+    index = (bundle / "index.json").read_text()
+    found = re.search(r'"control"\},"digest":"sha256:([0-9a-f]{64})"', index)
+    assert found is not None
+    old = _blob(bundle, found.group(1))
+    content = old.read_bytes().replace(b'"pip-1.0-', b'"pip-2.0-')
+    old.unlink()
+    new = digest_of(content)
+    _blob(bundle, new.hex).write_bytes(content)
+    index = index.replace(found.group(1), new.hex)
+    (bundle / "index.json").write_text(index)
+    (bundle / "index.json.sig").write_bytes(signature.sign(index.encode(), site.key))
+
+
 def _flip_the_index(site: Site, bundle: Path) -> None:
     _flip(bundle / "index.json")
 
@@ -116,7 +148,7 @@ def _take_the_sbom_of_another(site: Site, bundle: Path) -> None:
     """By whoever can sign: every hash and the signature are right."""
     lock = site.lock.model_copy(update={"packages": ()})
     other = bundle.parent / "other"
-    build(lock, site.sources, other, site.key, silent)
+    _build(site, lock, other)
     entries = {"bundle": "", "other": ""}
     for name in entries:
         index = (bundle.parent / name / "index.json").read_text()
@@ -141,6 +173,7 @@ def _take_the_sbom_of_another(site: Site, bundle: Path) -> None:
         (_flip_weights, "did NOT match"),
         (_lose_a_layer, "< "),
         (_add_a_blob, "> "),
+        (_rename_a_wheel, "pip-2.0-py3-none-any.whl"),
         (_take_the_sbom_of_another, "true\n"),
     ],
 )

@@ -1,12 +1,15 @@
 """What media carry, as a table of text lines: parts, and files of the bundle, each with its SHA-256.
 
 The parts are the files one after the other, cut at a size. So where a file lies follows from the sizes alone:
-nothing can overlap, and `tail -c` with `head -c` finds it too. It is text because sh reads it (RESCUE.txt).
+nothing can overlap, and `tail -c` with `head -c` finds it too. It is text because sh reads it (RESCUE.txt)
+and, before START.py is run, awk.
 
     sealift media 1
     rescue HEX BYTES RESCUE.txt
+    start HEX BYTES START.py
+    code HEX BYTES code.tar             the blob that START.py goes on in, where the release has `control`
     part HEX BYTES 0001.part            in order
-    file HEX BYTES blobs/sha256/HEX     in the order of their bytes in the parts, which is that of their names
+    file HEX BYTES blobs/sha256/HEX     in the order of their bytes in the parts: a control node's come first
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ from sealift.release.types import Blob
 TABLE = "TABLE.txt"
 TABLE_SIGNATURE = "TABLE.txt.sig"
 RESCUE = "RESCUE.txt"
+START = "START.py"
+CODE = "code.tar"
 TABLE_LIMIT = 32 << 20  # bytes: some 200,000 files
 SMALL_LIMIT = 16 << 20  # bytes of a file that is no blob, such as index.json
 MOST_PARTS = 9999
@@ -31,11 +36,11 @@ FAT32 = (4 << 30) - 1
 BLOBS = "blobs/sha256/"
 
 _HEAD = "sealift media 1"
-_LINE = re.compile(r"(rescue|part|file) ([0-9a-f]{64}) (0|[1-9][0-9]{0,15}) (\S{1,100})", re.ASCII)
+_LINE = re.compile(r"(rescue|start|code|part|file) ([0-9a-f]{64}) (0|[1-9][0-9]{0,15}) (\S{1,100})", re.ASCII)
 _PATH = re.compile(r"blobs/sha256/[0-9a-f]{64}|[a-z0-9][A-Za-z0-9._-]*", re.ASCII)
 _SIZE = re.compile(r"([1-9][0-9]{0,15})([MGT]?)", re.ASCII)
 _RANGE = re.compile(r"([1-9][0-9]{0,3})(?:-([1-9][0-9]{0,3}))?", re.ASCII)
-_KINDS = ("rescue", "part", "file")
+_KINDS = ("rescue", "start", "code", "part", "file")
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,8 @@ class Table:
     """What media carry."""
 
     rescue: Blob
+    start: Blob
+    code: Blob | None
     parts: tuple[Named, ...]
     files: tuple[Named, ...]
 
@@ -67,6 +74,11 @@ class Table:
     def bundle(self) -> str:
         """Digest of the bundle: that of its index."""
         return next(file.blob.digest for file in self.files if file.name == INDEX)
+
+    @property
+    def scripts(self) -> tuple[Named, ...]:
+        """What lies beside the parts to be run."""
+        return (Named(RESCUE, self.rescue), Named(START, self.start))
 
     def slices(self) -> tuple[tuple[Slice, ...], ...]:
         """What lies in each part, in order."""
@@ -165,9 +177,18 @@ def cut(files: Iterable[Named], sizes: Sequence[int]) -> tuple[tuple[Slice, ...]
 
 def dump_table(table: Table) -> bytes:
     """The table as it is written and signed."""
-    named = (("rescue", (Named(RESCUE, table.rescue),)), ("part", table.parts), ("file", table.files))
+    rescue, start = table.scripts
+    named = {
+        "rescue": (rescue,),
+        "start": (start,),
+        "code": (Named(CODE, table.code),) if table.code else (),
+        "part": table.parts,
+        "file": table.files,
+    }
     lines = [
-        f"{kind} {item.blob.hex} {item.blob.size} {item.name}" for kind, items in named for item in items
+        f"{kind} {item.blob.hex} {item.blob.size} {item.name}"
+        for kind, items in named.items()
+        for item in items
     ]
     return "\n".join((_HEAD, *lines, "")).encode()
 
@@ -190,17 +211,30 @@ def parse_table(content: bytes, where: Path) -> Table:
             raise _wrong(where, f"line {number} is none of a table, or in the wrong place")
         last = _KINDS.index(match[1])
         found[match[1]].append(Named(match[4], Blob(digest=f"sha256:{match[2]}", size=int(match[3]))))
-    _check_parts(found["rescue"], found["part"], where)
+    _check_scripts(found, where)
+    _check_parts(found["part"], where)
     _check_files(found["file"], where)
     totals = [sum(item.blob.size for item in found[kind]) for kind in ("part", "file")]
     if totals[0] != totals[1]:
         raise _wrong(where, f"its parts have {totals[0]} bytes, its files {totals[1]}")
-    return Table(found["rescue"][0].blob, tuple(found["part"]), tuple(found["file"]))
+    return Table(
+        rescue=found["rescue"][0].blob,
+        start=found["start"][0].blob,
+        code=found["code"][0].blob if found["code"] else None,
+        parts=tuple(found["part"]),
+        files=tuple(found["file"]),
+    )
 
 
-def _check_parts(rescue: list[Named], parts: list[Named], where: Path) -> None:
-    if [item.name for item in rescue] != [RESCUE]:
-        raise _wrong(where, f"does not name {RESCUE} once")
+def _check_scripts(found: dict[str, list[Named]], where: Path) -> None:
+    for kind, name in (("rescue", RESCUE), ("start", START)):
+        if [item.name for item in found[kind]] != [name]:
+            raise _wrong(where, f"does not name {name} once")
+    if [item.name for item in found["code"]] not in ([], [CODE]):
+        raise _wrong(where, f"names {CODE} twice, or by another name")
+
+
+def _check_parts(parts: list[Named], where: Path) -> None:
     if not 0 < len(parts) <= MOST_PARTS:
         raise _wrong(where, f"has {len(parts)} parts, expected 1 to {MOST_PARTS}")
     for number, part in enumerate(parts, 1):
@@ -210,12 +244,12 @@ def _check_parts(rescue: list[Named], parts: list[Named], where: Path) -> None:
 
 def _check_files(files: list[Named], where: Path) -> None:
     names = [file.name for file in files]
-    if names != sorted(set(names)):
-        raise _wrong(where, "its files are not in order, or one is there twice")
-    if not {INDEX, SIGNATURE} <= set(names):
-        raise _wrong(where, f"carries no {INDEX} or no {SIGNATURE}")
+    if len(names) != len(set(names)):
+        raise _wrong(where, "one of its files is there twice")
     for file in files:
         check_file(file, where)
+    if not {INDEX, SIGNATURE} <= set(names):
+        raise _wrong(where, f"carries no {INDEX} or no {SIGNATURE}")
 
 
 def check_file(file: Named, where: Path) -> None:

@@ -12,19 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from sealift.blobs import CHUNK, BlobStore, Content, digest_of, hash_content
+from sealift.blobs import CHUNK, Content, digest_of
 from sealift.bundle import signature
-from sealift.bundle.layout import SIGNATURE, read_index, read_layout
+from sealift.bundle.media_files import Carried, carried_files
 from sealift.bundle.media_table import (
-    BLOBS,
     RESCUE,
+    START,
     TABLE,
     TABLE_LIMIT,
     TABLE_SIGNATURE,
     Named,
     Slice,
     Table,
-    check_file,
     cut,
     dump_table,
     parse_table,
@@ -37,6 +36,8 @@ from sealift.progress import Meter, Progress
 from sealift.release.types import Blob
 
 _FLUSH = 64 << 20  # bytes written before they must be on the medium: progress is the medium's, not memory's
+# What lies beside the parts to be run; start.py is the one module that needs no other.
+_SCRIPTS = {RESCUE: Path(__file__).with_name(RESCUE), START: Path(__file__).with_name("start.py")}
 _PART_GLOB = "[0-9]" * 4 + ".part"
 
 
@@ -47,6 +48,11 @@ class Written:
     table: Table
     written: tuple[str, ...]
     kept: tuple[str, ...]
+
+    @property
+    def table_digest(self) -> str:
+        """SHA-256 of TABLE.txt, for a site that cannot check its signature yet."""
+        return digest_of(dump_table(self.table)).hex
 
 
 def write_media(
@@ -66,8 +72,8 @@ def write_media(
 
     Raises SealiftError where the bundle is damaged or the folder cannot take it.
     """
-    files = bundle_files(bundle)
-    sizes = part_sizes(files, size)
+    carried = carried_files(bundle)
+    sizes = part_sizes(carried.files, size)
     unknown = sorted(number for number in only if not 1 <= number <= len(sizes))
     if unknown:
         raise SealiftError(f"--part {unknown[0]}: there are parts 1 to {len(sizes)}. Correct the number.")
@@ -76,38 +82,13 @@ def write_media(
     wanted = only or frozenset(range(1, len(sizes) + 1))
     try:
         with locked(folder, lambda: progress("waiting for another writer to end", 0, 0)):
-            _make_room(folder, files, sizes, wanted)
-            return _write(_Source(bundle, files, sizes), folder, key, wanted, progress)
+            _make_room(folder, carried.files, sizes, wanted)
+            return _write(_Source(bundle, carried, sizes), folder, key, wanted, progress)
     except OSError as error:
         raise SealiftError(
             f"{error.filename or folder}: cannot be written: {error.strerror}. "
             "Mend that or take another medium, and run the command again."
         ) from None
-
-
-def bundle_files(bundle: Path) -> tuple[Named, ...]:
-    """Every file of a bundle in the order of names. Blobs are believed their name here.
-
-    Raises SealiftError where it is not signed, lacks a manifest, or has in it what no bundle has.
-    """
-    store = BlobStore(bundle)
-    read_layout(read_index(bundle), store)
-    if not (bundle / SIGNATURE).is_file():
-        raise SealiftError(f"{bundle / SIGNATURE}: not found. Let sealift build finish the bundle.")
-    small = [path for path in bundle.iterdir() if path.name not in ("blobs", "partial")]
-    named = [Named(path.name, hash_content(Content.of_file(path), lambda _: None)) for path in small]
-    for path in store.folder.iterdir():
-        if not _is_digest(path.name):
-            raise SealiftError(f"{path}: is no blob. Build the bundle again.")
-        size = Content.of_file(path).size
-        named.append(Named(BLOBS + path.name, Blob(digest=f"sha256:{path.name}", size=size)))
-    for file in named:
-        check_file(file, bundle)
-    return tuple(sorted(named, key=lambda file: file.name))
-
-
-def _is_digest(name: str) -> bool:
-    return len(name) == 64 and set(name) <= set("0123456789abcdef")
 
 
 def _make_room(folder: Path, files: tuple[Named, ...], sizes: list[int], wanted: frozenset[int]) -> None:
@@ -116,7 +97,7 @@ def _make_room(folder: Path, files: tuple[Named, ...], sizes: list[int], wanted:
         for path in folder.glob(_PART_GLOB):
             path.unlink()
         (folder / TABLE).unlink(missing_ok=True)
-    for own in (_PART_GLOB, f"{TABLE}*", f"{RESCUE}*"):
+    for own in (_PART_GLOB, f"{TABLE}*", *(f"{name}*" for name in _SCRIPTS)):
         for path in folder.glob(f".{own}"):
             path.unlink()
     right = {part_name(number): size for number, size in enumerate(sizes, 1)}
@@ -170,10 +151,10 @@ def _check_largest(folder: Path, size: int) -> None:
 class _Source:
     """The bundle as a stream of parts, its files checked against their digests on the way."""
 
-    def __init__(self, bundle: Path, files: tuple[Named, ...], sizes: list[int]) -> None:
-        self.files = files
+    def __init__(self, bundle: Path, carried: Carried, sizes: list[int]) -> None:
+        self.carried = carried
         self.sizes = sizes
-        self._slices = cut(files, sizes)
+        self._slices = cut(carried.files, sizes)
         self._bundle = bundle
         self._digest = hashlib.sha256()
 
@@ -222,9 +203,16 @@ def _write(source: _Source, folder: Path, key: Path, wanted: frozenset[int], pro
             digest = _put(path, source.checked(number), meter)
             written.append(path.name)
         parts.append(Named(path.name, Blob(digest=f"sha256:{digest}", size=size)))
-    rescue = Path(__file__).with_name(RESCUE).read_bytes()
-    table = Table(digest_of(rescue), tuple(parts), source.files)
-    write_if_changed(folder / RESCUE, rescue)
+    scripts = {name: path.read_bytes() for name, path in _SCRIPTS.items()}
+    for name, content in scripts.items():
+        write_if_changed(folder / name, content)
+    table = Table(
+        rescue=digest_of(scripts[RESCUE]),
+        start=digest_of(scripts[START]),
+        code=source.carried.code,
+        parts=tuple(parts),
+        files=source.carried.files,
+    )
     write_if_changed(folder / TABLE, dump_table(table))
     write_atomically(folder / TABLE_SIGNATURE, signature.sign(dump_table(table), key))
     return Written(table, tuple(written), tuple(kept))

@@ -8,7 +8,20 @@ import sys
 import typer
 from rich.console import Console
 
-from sealift.cli import compare, depot, export, fleet, lab, lock, media, models, release, schema, verify
+from sealift.cli import (
+    compare,
+    depot,
+    export,
+    fleet,
+    install,
+    lab,
+    lock,
+    media,
+    models,
+    release,
+    schema,
+    verify,
+)
 from sealift.errors import SealiftError, printable
 
 app = typer.Typer(
@@ -25,6 +38,7 @@ lock.register(app)
 release.register(app)
 compare.register(app)
 depot.register(app)
+install.register(app)
 models.register(app)
 schema.register(app)
 fleet.register(app)

@@ -78,7 +78,7 @@ def _print_written(written: Written, folder: Path, as_json: bool) -> None:
     if as_json:
         parts = {part.name: part.blob.digest for part in table.parts}
         done = {"written": written.written, "kept": written.kept}
-        print_json({"digest": table.bundle, "parts": parts, **done})
+        print_json({"digest": table.bundle, "table": written.table_digest, "parts": parts, **done})
         return
     size = sum(part.blob.size for part in table.parts)
     console = Console(highlight=False, markup=False, soft_wrap=True)
@@ -86,6 +86,7 @@ def _print_written(written: Written, folder: Path, as_json: bool) -> None:
     for what, names in (("written to", written.written), ("right already on", written.kept)):
         if names:
             console.print(f"{what} {folder}: {_names(names)}")
+    console.print(f"SHA-256 of TABLE.txt: {written.table_digest}")
 
 
 def _print_read(done: Read, out: Path) -> None:

@@ -72,7 +72,7 @@ def test_the_demo_release_crosses_on_sticks_one_of_them_bad_with_a_kill_on_each_
 
     stick = tmp_path / "stick"
     stick.mkdir()
-    for name in ("TABLE.txt", "TABLE.txt.sig", "RESCUE.txt"):
+    for name in ("TABLE.txt", "TABLE.txt.sig", "RESCUE.txt", "START.py"):
         shutil.copy(media / name, stick)
     for name in names[3:]:
         (media / name).rename(stick / name)

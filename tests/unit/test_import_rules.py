@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,7 @@ FORBIDDEN = {
     ),
     "sealift/bundle": (*_OUTSIDE, *(f"sealift.{p}" for p in ("depot", "ship", "fleet", "evidence"))),
     "sealift/depot": (*_OUTSIDE, "sealift.fleet", "sealift.evidence"),
+    "sealift/install": (*_OUTSIDE, "sealift.ship", "sealift.fleet", "sealift.evidence"),
     "sealift/ship": (*_OUTSIDE, "sealift.fleet", "sealift.evidence"),
     "sealift/fleet": (*_OUTSIDE, "sealift.evidence"),
     "sealift/evidence": _OUTSIDE,
@@ -57,6 +59,41 @@ def _violations(folder: Path, forbidden: tuple[str, ...]) -> list[str]:
 def test_folder_imports_only_what_it_may(folder: str) -> None:
     assert list((ROOT / folder).rglob("*.py"))
     assert _violations(ROOT / folder, FORBIDDEN[folder]) == []
+
+
+def _reached(module: str) -> set[str]:
+    """What importing a module imports; modules of the project are followed."""
+    found: set[str] = set()
+    todo = [module]
+    while todo:
+        name = todo.pop()
+        path = ROOT / f"{name.replace('.', '/')}.py"
+        if name not in found and path.exists():
+            todo += _imports(path)
+        found.add(name)
+    return found
+
+
+def _libraries(modules: set[str]) -> set[str]:
+    return {module.partition(".")[0] for module in modules} - sys.stdlib_module_names - {"sealift"}
+
+
+def test_a_bare_control_node_starts_without_any_library() -> None:
+    reached = _reached("sealift.install.__main__")
+    assert {"sealift.install.environment", "sealift.bundle.start", "sealift.errors"} < reached
+    assert _libraries(reached) == set()
+    packages = [ROOT / folder / "__init__.py" for folder in ("sealift", "sealift/bundle", "sealift/install")]
+    assert [path for path in packages if list(_imports(path))] == []
+
+
+def test_what_is_run_from_media_imports_the_standard_library_alone() -> None:
+    reached = _reached("sealift.bundle.start")
+    assert _libraries(reached) == set()
+    assert {module for module in reached if module.startswith("sealift")} == {"sealift.bundle.start"}
+
+
+def test_a_library_is_found_behind_modules_of_the_project() -> None:
+    assert {"pydantic"} <= _libraries(_reached("sealift.install.from_depot"))
 
 
 def test_a_forbidden_import_is_found(tmp_path: Path) -> None:

@@ -251,7 +251,7 @@ def test_killed_at_any_step_writing_and_reading_finish_when_run_again(site: Site
         if not _killed_at(step, lambda: site.write(media, 400)):
             break
         site.write(media, 400)
-        assert content(media).keys() >= {"TABLE.txt", "TABLE.txt.sig", "RESCUE.txt"}
+        assert content(media).keys() >= {"TABLE.txt", "TABLE.txt.sig", "RESCUE.txt", "START.py"}
         assert not list(media.glob(".*"))  # nothing unfinished stays
         steps += 1
     for step in range(1, 1000):

@@ -56,7 +56,9 @@ def test_every_damage_to_a_part_is_found_and_leaves_nothing_behind(site: Site, t
 
 
 # Each answer about table or signature is ssh-keygen's, 10 ms: tests/peers asks about every byte of them.
-@pytest.mark.parametrize(("name", "every"), [("TABLE.txt", 23), ("TABLE.txt.sig", 5), ("RESCUE.txt", 1)])
+@pytest.mark.parametrize(
+    ("name", "every"), [("TABLE.txt", 23), ("TABLE.txt.sig", 5), ("RESCUE.txt", 1), ("START.py", 997)]
+)
 def test_damage_to_what_describes_the_parts_is_found(
     site: Site, tmp_path: Path, name: str, every: int
 ) -> None:
@@ -85,7 +87,7 @@ def _table(files: list[int], size: int) -> Table:
         Named(part_name(number), digest_of(b"").model_copy(update={"size": n}))
         for number, n in enumerate(part_sizes(every, size), 1)
     )
-    return Table(digest_of(b"help"), parts, every)
+    return Table(digest_of(b"help"), digest_of(b"start"), None, parts, every)
 
 
 @given(st.lists(st.integers(0, 5000), max_size=20), st.integers(50, 3000))
@@ -135,7 +137,7 @@ def test_any_bundle_comes_back_from_any_sticks(layers: list[bytes], size: int, r
         while parts:
             stick = folder / f"stick{len(parts)}"
             stick.mkdir()
-            for path in ("TABLE.txt", "TABLE.txt.sig", "RESCUE.txt", *parts[:4]):
+            for path in ("TABLE.txt", "TABLE.txt.sig", "RESCUE.txt", "START.py", *parts[:4]):
                 shutil.copy(folder / "media" / path, stick)
             del parts[:4]
             assert not site.read(folder / "out", stick).problems
@@ -155,19 +157,25 @@ def _line(table: bytes, kind: bytes, index: int) -> bytes:
 
 
 HOSTILE = {
-    "a path that leads out": (_replaced(b" index.json\n", b" ../../x\n"), "is no file of a bundle|order"),
-    "an absolute path": (_replaced(b" oci-layout\n", b" /etc/passwd\n"), "is no file of a bundle|order"),
-    "a hidden file": (_replaced(b" index.json\n", b" .profile\n"), "is no file of a bundle|order"),
-    "a folder as a file": (_replaced(b" oci-layout\n", b" partial\n"), "is no file of a bundle|order"),
+    "a path that leads out": (_replaced(b" index.json\n", b" ../../x\n"), "is no file of a bundle"),
+    "an absolute path": (_replaced(b" oci-layout\n", b" /etc/passwd\n"), "is no file of a bundle"),
+    "a hidden file": (_replaced(b" index.json\n", b" .profile\n"), "is no file of a bundle"),
+    "a folder as a file": (_replaced(b" oci-layout\n", b" partial\n"), "is no file of a bundle"),
     "a blob of another name": (
         lambda t: t.replace(_line(t, b"file", 0)[5:69], b"0" * 64, 1),
         "is not named by its digest",
     ),
     "no index": (lambda t: t.replace(_line(t, b"file", -3), b""), "carries no index"),
     "the same file twice": (lambda t: t.replace(_line(t, b"file", 0), _line(t, b"file", 0) * 2), "twice"),
-    "files out of order": (
-        lambda t: t.replace(_line(t, b"file", 0), b"") + _line(t, b"file", 0),
-        "are not in order",
+    "no START.py": (lambda t: t.replace(_line(t, b"start", 0), b""), r"does not name START\.py once"),
+    "two START.py": (
+        lambda t: t.replace(_line(t, b"start", 0), _line(t, b"start", 0) * 2),
+        r"does not name START\.py once",
+    ),
+    "a START.py elsewhere": (_replaced(b" START.py", b" ../START.py"), r"does not name START\.py once"),
+    "code by another name": (
+        lambda t: t.replace(_line(t, b"part", 0), b"code %064d 1 x.tar\n" % 0 + _line(t, b"part", 0)),
+        r"names code\.tar twice, or by another name",
     ),
     "the same part twice": (
         lambda t: t.replace(_line(t, b"part", 0), _line(t, b"part", 0) * 2),
@@ -180,13 +188,13 @@ HOSTILE = {
         _replaced(b" 300 0001", b" 301 0001"),
         "its parts have .* bytes, its files",
     ),
-    "a huge number": (_replaced(b" 300 0001", b" 99999999999999999999 0001"), "line 3 is none"),
-    "a size with a zero before it": (_replaced(b" 300 0001", b" 0300 0001"), "line 3 is none"),
-    "a negative size": (_replaced(b" 300 0001", b" -300 0001"), "line 3 is none"),
+    "a huge number": (_replaced(b" 300 0001", b" 99999999999999999999 0001"), "line 4 is none"),
+    "a size with a zero before it": (_replaced(b" 300 0001", b" 0300 0001"), "line 4 is none"),
+    "a negative size": (_replaced(b" 300 0001", b" -300 0001"), "line 4 is none"),
     "a part of a file's line": (lambda t: t[:-1], "does not end with a whole line"),
     "another version": (_replaced(b"media 1", b"media 2"), "does not begin"),
-    "digits of another script": (_replaced(b" 300 0001", " ٣٠٠ 0001".encode()), "line 3 is none"),
-    "a carriage return": (_replaced(b"0001.part\n", b"0001.part\r\n"), "line 3 is none"),
+    "digits of another script": (_replaced(b" 300 0001", " ٣٠٠ 0001".encode()), "line 4 is none"),
+    "a carriage return": (_replaced(b"0001.part\n", b"0001.part\r\n"), "line 4 is none"),
     "ten thousand parts": (
         lambda t: t.replace(
             _line(t, b"part", 0), b"".join(b"part %064d 1 %04d.part\n" % (0, n) for n in range(1, 10_001))

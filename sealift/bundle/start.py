@@ -1,0 +1,335 @@
+"""Starts a closed control node from media alone: on a bare Debian with python3, as root, without a network.
+
+    python3 -I START.py --allowed-signers FILE --to /srv/sealift [MEDIA...]
+
+On the media this file is START.py, and its SHA-256 stands in their signed table: docs/install.md has the
+command that checks that first. It verifies the table, unpacks the deployment code into a folder named by its
+digest, and goes on in that code, which the same table vouches for: sealift/install/. It imports nothing
+but Python's standard library, for there is nothing else yet.
+"""
+
+import sys
+
+if __name__ == "__main__" and not sys.flags.isolated:
+    # Without -I, Python takes modules from beside this file: from the media, where nobody has verified them.
+    sys.exit("START.py: was started without -I, expected python3 -I START.py. Run it so.")
+
+import argparse
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+NAMESPACE = "sealift"
+BLOBS = "blobs/sha256/"
+_HEAD = "sealift media 1"
+_LINE = re.compile(r"(rescue|start|code|part|file) ([0-9a-f]{64}) (0|[1-9][0-9]{0,15}) (\S{1,100})", re.ASCII)
+TABLE_LIMIT = 32 << 20  # bytes, as the other limits
+_SMALL_LIMIT = 16 << 20
+_CHUNK = 1 << 20
+_RENEW = "Have the media written again by sealift media write."
+
+
+class StartError(Exception):
+    """Something is wrong that the user can mend: `where: what is wrong, what was expected. What to do.`"""
+
+
+class Item(NamedTuple):
+    """A file by its name, and what it must be: its SHA-256 and its bytes."""
+
+    name: str
+    hex: str
+    size: int
+
+
+Copy = Callable[[Item, Path], None]
+"""Puts a blob's bytes into a file, verified; raises an error that the user can mend where it cannot."""
+
+
+def verify(folders: Sequence[Path], allowed_signers: Path, digest: str | None) -> tuple[bytes, str | None]:
+    """The table of the media and who signed it; None for that where the machine has no ssh-keygen.
+
+    + folders: media; the first table that is right is taken
+    + allowed_signers: the site's list
+    + digest: SHA-256 that the table must have, if it came by another way: beside the signature, and instead
+      of it only where there is no ssh-keygen
+
+    Raises StartError with what is wrong on each medium.
+    """
+    problems = []
+    for folder in folders:
+        try:
+            table = _read(folder / "TABLE.txt", TABLE_LIMIT)
+            found = hashlib.sha256(table).hexdigest()
+            if digest not in (None, found):
+                raise StartError(
+                    f"{folder}/TABLE.txt: its SHA-256 is {found}, expected {digest}. Refuse these media."
+                )
+            if shutil.which("ssh-keygen"):
+                return table, signer_of(folder, table, allowed_signers)
+            if digest is None:
+                raise StartError(
+                    "ssh-keygen: not found, so nothing says who made these media. Add --table-digest with "
+                    "the SHA-256 of TABLE.txt that sealift media write printed, brought by another way."
+                )
+            return table, None
+        except StartError as error:
+            problems.append(str(error))
+    raise StartError("\n".join(dict.fromkeys(problems)))
+
+
+def signer_of(folder: Path, table: bytes, allowed_signers: Path) -> str:
+    """Who signed a medium's table, as the site's list names them. Source: ssh-keygen(1).
+
+    + table: what was read of it
+
+    Raises StartError where it is nobody on the list, or the content is another one.
+    """
+    _read(allowed_signers, _SMALL_LIMIT)
+    with tempfile.NamedTemporaryFile() as proof:
+        proof.write(_read(folder / "TABLE.txt.sig", _SMALL_LIMIT))
+        proof.flush()
+        given = ("-s", proof.name, "-f", str(allowed_signers))
+        names = _ssh_keygen(b"", "find-principals", *given).stdout.decode(errors="replace").splitlines()
+        for name in names:
+            if _ssh_keygen(table, "verify", "-n", NAMESPACE, "-I", name, *given).returncode == 0:
+                return name
+    what = f"signed by {', '.join(names)}, but not with this content" if names else "signed by nobody"
+    raise StartError(
+        f"{folder}/TABLE.txt: is {what} in {allowed_signers}. "
+        "Refuse these media, or add the signer's key to the list after checking it by another way."
+    )
+
+
+def _ssh_keygen(content: bytes, action: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(["ssh-keygen", "-Y", action, *arguments], input=content, capture_output=True)
+
+
+def _read(path: Path, limit: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(limit + 1)
+    except OSError as error:
+        raise StartError(f"{path}: cannot be read: {error.strerror}. Check the path.") from None
+    if len(content) > limit:
+        raise StartError(f"{path}: has more than {limit} bytes, expected fewer. Is it the right file?")
+    return content
+
+
+class Media:
+    """The files of a bundle, read out of its parts, and each checked against the table."""
+
+    def __init__(self, folders: Sequence[Path], table: bytes) -> None:
+        """Parse a table that was verified already.
+
+        + folders: that hold the parts; a part may lie in several
+
+        Raises StartError where it is none.
+        """
+        self.files: dict[str, Item] = {}
+        self.code: Item | None = None  # the deployment code, where the release has a control node
+        self._folders = folders
+        self._parts: list[Item] = []
+        self._begin: dict[str, int] = {}  # of each file, in bytes from the beginning of the first part
+        begin = 0
+        head, *lines = table.decode("ascii", errors="replace").split("\n")
+        if head != _HEAD or lines[-1:] != [""]:
+            raise StartError(f"TABLE.txt: does not begin with '{_HEAD}', or ends early. {_RENEW}")
+        for line in lines[:-1]:
+            match = _LINE.fullmatch(line)
+            if match is None:
+                raise StartError(f"TABLE.txt: has a line that is none of a table: {line[:200]!r}. {_RENEW}")
+            item = Item(match[4], match[2], int(match[3]))
+            if match[1] == "part":
+                self._parts.append(item)
+            elif match[1] == "code":
+                self.code = item
+            elif match[1] == "file":
+                self.files[item.name], self._begin[item.name] = item, begin
+                begin += item.size
+
+    def read(self, name: str, limit: int) -> bytes:
+        """A small file's content.
+
+        + limit: bytes it may have
+
+        Raises StartError where no medium has it whole, or it is too big.
+        """
+        item = self._file(name)
+        if item.size > limit:
+            raise StartError(f"{name}: has {item.size} bytes, expected {limit} at most. {_RENEW}")
+        for folders in self._orders():
+            content = b"".join(self._chunks(item, folders))
+            if hashlib.sha256(content).hexdigest() == item.hex:
+                return content
+        raise self._damaged(item)
+
+    def copy(self, item: Item, target: Path) -> None:
+        """Write a blob's bytes into a file. Raises StartError where no medium has it whole."""
+        file = self._file(BLOBS + item.hex)
+        if not any(write_checked(self._chunks(file, folders), file, target) for folders in self._orders()):
+            raise self._damaged(file)
+
+    def _file(self, name: str) -> Item:
+        if name not in self.files:
+            raise StartError(
+                f"{name}: is not on these media, expected those of a whole bundle. If they carry an upgrade, "
+                "use the control node that runs: docs/install.md."
+            )
+        return self.files[name]
+
+    def _orders(self) -> Iterator[Sequence[Path]]:
+        """The folders, each of them first once: where one has a damaged part, another may have a good one."""
+        for number in range(len(self._folders)):
+            yield (*self._folders[number:], *self._folders[:number])
+
+    def _chunks(self, item: Item, folders: Sequence[Path]) -> Iterator[bytes]:
+        """A file's bytes, unverified, and fewer where a part cannot be read."""
+        for part, offset, size in self._slices(item):
+            holder = next((f for f in folders if _size(f / part.name) == part.size), None)
+            if holder is None:
+                raise StartError(
+                    f"{part.name}: is needed to start, and not whole in {', '.join(map(str, folders))}. "
+                    "Name the folder that has it too, or copy the parts of all media into one folder."
+                )
+            try:
+                with (holder / part.name).open("rb", buffering=0) as file:
+                    file.seek(offset)
+                    while size and (chunk := file.read(min(size, _CHUNK))):
+                        size -= len(chunk)
+                        yield chunk
+            except OSError:  # a bad medium: the hash will show that bytes are missing
+                return
+
+    def _slices(self, item: Item) -> Iterator[tuple[Item, int, int]]:
+        """The parts that a file lies in, with its first byte in each and how many it has there."""
+        begin, end, at = self._begin[item.name], self._begin[item.name] + item.size, 0
+        for part in self._parts:
+            first, last = max(begin, at), min(end, at + part.size)
+            if first < last:
+                yield part, first - at, last - first
+            at += part.size
+
+    def _damaged(self, item: Item) -> StartError:
+        parts = " or ".join(part.name for part, _, _ in self._slices(item))
+        return StartError(f"{item.name}: is not what the table says, so {parts} is damaged. {_RENEW}")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
+
+
+def write_checked(chunks: Iterable[bytes], item: Item, target: Path) -> bool:
+    """Write bytes into a file, hashing them; say whether they are right. If not, there is no file."""
+    digest, size = hashlib.sha256(), 0
+    with target.open("wb") as file:
+        for chunk in chunks:
+            digest.update(chunk)
+            size += file.write(chunk)
+    right = (digest.hexdigest(), size) == (item.hex, item.size)
+    if not right:
+        target.unlink()
+    return right
+
+
+def deployment_folder(to: Path, code: Item) -> Path:
+    """Where a deployment is: named by the digest of its code.
+
+    + to: folder of all that is sealift's on the control node
+    """
+    return to / "deployments" / code.hex[:16]
+
+
+def unpack(code: Item, copy: Copy, folder: Path) -> None:
+    """Unpack deployment code. Its folder is there whole or not at all; a later call leaves it alone.
+
+    + folder: as `deployment_folder` names it
+
+    Raises StartError where the code would write elsewhere, and what `copy` raises.
+    """
+    if folder.is_dir():
+        return
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    archive = partial / ".code.tar"
+    copy(code, archive)
+    try:
+        with tarfile.open(archive, "r:") as tar:
+            tar.extractall(partial, filter="data")
+    except tarfile.TarError as error:
+        raise StartError(f"code.tar: cannot be unpacked: {error}. {_RENEW}") from None
+    archive.unlink()
+    os.sync()  # a power cut must not leave the name without the content
+    partial.rename(folder)
+
+
+def hold(to: Path) -> int:
+    """Hold the folder of the installation alone, as long as this process and what it becomes run.
+
+    Raises StartError where another process holds it.
+    """
+    to.mkdir(parents=True, exist_ok=True)
+    handle = os.open(to, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise StartError(f"{to}: another installation is running in it. Wait until it has ended.") from None
+    return handle
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="START.py",
+        description="Make this machine, a bare Debian, the control node of a closed site, out of media "
+        "alone: Debian packages, sealift with all it needs, the deployment code, the release in the depot. "
+        "Killed at any moment, it goes on where it stopped when it is run again.",
+        epilog="Check this file before you run it: docs/install.md has the command.",
+    )
+    here = Path(__file__).resolve().parent
+    parser.add_argument("media", nargs="*", type=Path, default=[here], help="folders of parts; default: here")
+    parser.add_argument("--allowed-signers", type=Path, required=True, help="the site's list (ssh-keygen)")
+    parser.add_argument("--to", type=Path, required=True, help="where all goes, such as /srv/sealift")
+    parser.add_argument("--table-digest", help="SHA-256 of TABLE.txt, where there is no ssh-keygen yet")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Verify the media, unpack the code, and go on in it."""
+    arguments = _arguments()
+    if os.geteuid() != 0:
+        raise StartError("START.py: needs root to install packages, expected user id 0. Run it with sudo.")
+    to, signers = arguments.to.absolute(), arguments.allowed_signers.absolute()
+    folders = [folder.absolute() for folder in arguments.media]
+    table, signer = verify(folders, signers, arguments.table_digest)
+    print(f"media       {f'signed by {signer}' if signer else 'as --table-digest says'}", flush=True)
+    media = Media(folders, table)
+    if media.code is None:
+        raise StartError("TABLE.txt: names no code for a control node. Add `control` to the release file.")
+    os.set_inheritable(hold(to), True)
+    code = deployment_folder(to, media.code)
+    unpack(media.code, media.copy, code)
+    go_on = [sys.executable, "-I", str(code / "sealift/install/__main__.py")]
+    given = [signers, to, *folders]
+    os.execv(go_on[0], [*go_on, hashlib.sha256(table).hexdigest(), *map(str, given)])  # noqa: S606 - no shell
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except StartError as refusal:
+        sys.exit(str(refusal))
+    except KeyboardInterrupt:
+        sys.exit("interrupted: run the same command again, it goes on where it stopped")
+    except OSError as failed:
+        sys.exit(f"{failed.filename or 'START.py'}: {failed.strerror}. Mend that and run the command again.")

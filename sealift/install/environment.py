@@ -1,0 +1,70 @@
+"""The Python environment of a deployment: the release's wheels, by the release's own pip."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from sealift.bundle.start import Copy
+from sealift.errors import SealiftError
+from sealift.files import write_atomically
+from sealift.install.content import ControlPart
+
+
+def make_environment(control: ControlPart, copy: Copy, deployment: Path) -> bool:
+    """Make a deployment's `.venv` with sealift in it, and say whether there was anything to do.
+
+    Its mark, which names all that went into it, is written last: without the mark it is made anew.
+
+    + copy: gets wheels and requirements
+    + deployment: folder of the unpacked code
+
+    Raises SealiftError in pip's words.
+    """
+    environment = deployment / ".venv"
+    mark = environment / "installed"
+    if mark.exists() and mark.read_text() == control.python:
+        return False
+    shutil.rmtree(environment, ignore_errors=True)
+    # The system's Python, also where a deployment's own is running now.
+    python = Path(sys.base_prefix) / "bin/python3"
+    _run([str(python), "-I", "-m", "venv", "--without-pip", str(environment)], "venv")
+    wheels = environment / "wheels"
+    wheels.mkdir()
+    for item in (*control.wheels, control.requirements):
+        copy(item, wheels / item.name)
+    _pip(environment, "--require-hashes", "-r", str(wheels / control.requirements.name))
+    _pip(environment, "--no-deps", "--no-build-isolation", "--editable", str(deployment))
+    shutil.rmtree(wheels)
+    os.sync()  # a power cut must not leave the mark without the rest
+    write_atomically(mark, control.python.encode())
+    return True
+
+
+def _pip(environment: Path, *arguments: str) -> None:
+    """Install by the pip that is in its wheel: a wheel is an archive that Python runs. Source: pip(1)."""
+    wheels = environment / "wheels"
+    pip = next(wheels.glob("pip-*.whl"), None)
+    if pip is None:
+        raise SealiftError("lock: has no wheel of pip, expected one. Add it to the requirements; lock again.")
+    python = (str(environment / "bin/python"), "-I", f"{pip}/pip", "--isolated", "--no-input", "--quiet")
+    options = ("--disable-pip-version-check", "--no-cache-dir")
+    _run([*python, "install", *options, "--no-index", f"--find-links={wheels}", *arguments], "pip")
+
+
+def _run(command: list[str], what: str) -> None:
+    # PIP_CONFIG_FILE: no configuration of the machine's counts. Source: pip's documentation, "Configuration".
+    environment = {**os.environ, "PIP_CONFIG_FILE": os.devnull}
+    done = subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace"
+    )
+    if done.returncode:
+        said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        told = "\n".join(f"  {line}" for line in said[-12:])
+        raise SealiftError(
+            f"{what}: exited {done.returncode}, expected sealift's Python environment:\n{told}\n"
+            "Run the command again; if it says the same, have the release locked and built again."
+        )

@@ -1,0 +1,85 @@
+"""A release's part for the control node, out of the depot: how a site that runs already gets the next one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sealift.blobs import Content
+from sealift.bundle.start import Copy, Item, StartError, deployment_folder, hold, unpack, write_checked
+from sealift.depot.store import Depot
+from sealift.errors import SealiftError
+from sealift.install.activate import COMMAND, activate
+from sealift.install.content import control_part
+from sealift.install.environment import make_environment
+from sealift.install.machine import check_machine
+from sealift.install.packages import Installed, install_packages
+from sealift.progress import Progress
+from sealift.release.lockfile import dump_lock
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What an installation did.
+
+    + packages: Debian packages
+    + made: whether a Python environment was made
+    + activated: whether another deployment is in force now
+    """
+
+    release: str
+    deployment: Path
+    packages: Installed
+    made: bool
+    activated: bool
+
+
+def install_from_depot(
+    depot: Depot, reference: str, to: Path, progress: Progress, command: Path = COMMAND
+) -> Deployed:
+    """Install packages, code and environment of a release, and put that deployment in force.
+
+    + reference: of a release in the depot, which was verified when it was imported
+    + to: folder of all that is sealift's on the control node
+    + progress: told of each step
+    + command: where `sealift` is found
+
+    Raises SealiftError where something must be mended first; what was in force stays in force then.
+    """
+    stored = depot.resolve(reference)
+    control = control_part(dump_lock(stored.lock), stored.digest)
+    check_machine(control)
+    to, copy = to.absolute(), _copying(depot)
+    with _held(to):
+        progress("installing packages", 0, 0)
+        packages = install_packages(control.packages, copy, to / "packages.partial")
+        progress("unpacking code and wheels", 0, 0)
+        deployment = deployment_folder(to, control.code)
+        unpack(control.code, copy, deployment)
+        made = make_environment(control, copy, deployment)
+        activated = activate(deployment, to, command)
+    return Deployed(control.release, deployment, packages, made, activated)
+
+
+def _copying(depot: Depot) -> Copy:
+    def copy(item: Item, target: Path) -> None:
+        path = depot.blob_path(item.hex)
+        if not write_checked(Content.of_file(path).chunks(), item, target):
+            raise SealiftError(f"{path}: is damaged. Run sealift fsck --depot {depot.path}.")
+
+    return copy
+
+
+@contextmanager
+def _held(to: Path) -> Iterator[None]:
+    try:
+        handle = hold(to)
+        try:
+            yield
+        finally:
+            os.close(handle)
+    except StartError as error:
+        raise SealiftError(str(error)) from None

@@ -1,0 +1,165 @@
+"""What START.py goes on in: from the unpacked code to a control node with the release in its depot.
+
+Nothing but Python's standard library and the parts of sealift that need nothing else may be imported here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from sealift.bundle.start import BLOBS, TABLE_LIMIT, Media, StartError, deployment_folder, signer_of
+from sealift.errors import SealiftError
+from sealift.files import read_limited
+from sealift.install.activate import COMMAND, activate
+from sealift.install.content import ControlPart, read_from_media
+from sealift.install.environment import make_environment
+from sealift.install.machine import check_machine, check_room
+from sealift.install.packages import install_packages
+
+_UNPACKED = 4  # a wheel's bytes once it is installed and compiled, at most: their mean is 3.2
+
+
+def install_from_media(digest: str, allowed_signers: Path, to: Path, folders: Sequence[Path]) -> None:
+    """Install packages, environment and release out of media, a line of output for each step.
+
+    + digest: SHA-256 of the table that START.py has verified
+    + allowed_signers: the site's list
+    + to: folder of all that is sealift's here; its lock is held already
+    + folders: media
+
+    Raises SealiftError or StartError where something must be mended first.
+    """
+    folder, table = _table(folders, digest)
+    media = Media(folders, table)
+    control = read_from_media(media)
+    check_machine(control)
+    deployment = deployment_folder(to, control.code)
+    if media.code != control.code or not deployment.is_dir():
+        raise SealiftError("TABLE.txt: names other code than the lock does. Have the media written again.")
+    _check_room(to, media, control)
+    _say("release", f"{control.release}, {control.bundle}")
+    step = _timed("packages")
+    installed = install_packages(control.packages, media.copy, to / "packages.partial")
+    step(f"{len(installed.now)} of {len(control.packages)} installed" if installed.now else "no change")
+    if installed.kept:
+        _say("", f"as they were, for what else is installed here needs them so: {', '.join(installed.kept)}")
+    _say("signed by", signer_of(folder, table, allowed_signers))  # by now there is ssh-keygen
+    step = _timed("sealift")
+    made = make_environment(control, media.copy, deployment)
+    step(f"{deployment}, {len(control.wheels)} wheels" if made else "no change")
+    _import(control, deployment, allowed_signers, to, folders)
+    changed = activate(deployment, to)
+    _say("ready", f"{COMMAND}, {to}/deployment{'' if changed else ': no change'}")
+
+
+def _table(folders: Sequence[Path], digest: str) -> tuple[Path, bytes]:
+    """The table that was verified, and the medium that it is on."""
+    for folder in folders:
+        try:
+            content = read_limited(folder / "TABLE.txt", TABLE_LIMIT)
+        except SealiftError:
+            continue
+        if hashlib.sha256(content).hexdigest() == digest:
+            return folder, content
+    raise SealiftError(f"{folders[0]}/TABLE.txt: was changed meanwhile. Run the command again.")
+
+
+def _check_room(to: Path, media: Media, control: ControlPart) -> None:
+    """Refuse a disk on which the bundle, and the depot beside it, will not find room."""
+    if _is_imported(control, to):
+        return
+    incoming, depot = _incoming(control, to) / BLOBS, to / "depot" / BLOBS
+    needed = sum(item.size for item in control.wheels) * _UNPACKED
+    for item in media.files.values():
+        needed += sum(item.size for place in (incoming, depot) if not (place / item.hex).exists())
+    check_room(to, needed)
+
+
+def _incoming(control: ControlPart, to: Path) -> Path:
+    return to / "incoming" / control.bundle.removeprefix("sha256:")
+
+
+def _is_imported(control: ControlPart, to: Path) -> bool:
+    """Whether the depot has this bundle under this name: sealift/depot/store.py says how it is laid out."""
+    registered = to / "depot/releases" / control.name / control.version
+    return registered.is_file() and registered.read_text().strip() == control.bundle
+
+
+def _import(
+    control: ControlPart, deployment: Path, allowed_signers: Path, to: Path, folders: Sequence[Path]
+) -> None:
+    """Put the bundle together and take it into the depot, by the tool as it was installed just now."""
+    incoming = _incoming(control, to)
+    if _is_imported(control, to):
+        _say("depot", "no change")
+    else:
+        signers = ("--allowed-signers", str(allowed_signers))
+        step = _timed("bundle")
+        read = _sealift(deployment, "media", "read", *map(str, folders), "--out", str(incoming), *signers)
+        if read["missing"]:
+            told = _missing(read["missing"], deployment, incoming)
+            raise SealiftError("\n".join([*read["problems"], told]))
+        step(f"{read['parts']} parts put together")
+        step = _timed("depot")
+        done = _sealift(deployment, "import", str(incoming), "--depot", str(to / "depot"), *signers)
+        step(f"{done['release']} imported")
+    shutil.rmtree(incoming.parent, ignore_errors=True)
+
+
+def _missing(parts: Sequence[str], deployment: Path, incoming: Path) -> str:
+    names = ", ".join(part.removesuffix(".part") for part in parts)
+    return (
+        f"{incoming}: has not all parts yet, missing: {names}. Name the media that hold them too, or read "
+        f"one after the other by\n  {deployment}/.venv/bin/sealift media read MEDIUM --out {incoming} "
+        "--allowed-signers FILE\nand run the command again with the first."
+    )
+
+
+def _sealift(deployment: Path, *arguments: str) -> dict[str, Any]:
+    """Run the installed tool; progress and refusals go where this process's go. Gives its JSON."""
+    command = [str(deployment / ".venv/bin/sealift"), *arguments, "--json"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    try:
+        answer = json.loads(done.stdout)
+    except ValueError:
+        raise SealiftError(
+            f"sealift {' '.join(arguments[:2])}: exited {done.returncode}; what it said stands above. "
+            "Mend that and run the command again."
+        ) from None
+    return dict(answer)
+
+
+def _say(what: str, text: str) -> None:
+    print(f"{what:<11} {text}", flush=True)
+
+
+def _timed(what: str) -> Callable[[str], None]:
+    """Begin a step; to be called with what came of it."""
+    started = time.monotonic()
+    if sys.stdout.isatty():
+        print(f"{what:<11} ...", end="\r", flush=True)
+    return lambda text: _say(what, f"{text} ({time.monotonic() - started:.1f} s)")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Take over from START.py.
+
+    + arguments: digest of the table, list of allowed signers, where to, media
+    """
+    digest, signers, to, *folders = arguments
+    try:
+        install_from_media(digest, Path(signers), Path(to), [Path(folder) for folder in folders])
+    except (SealiftError, StartError) as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("interrupted: run the same command again, it goes on where it stopped")
+    except OSError as error:
+        sys.exit(f"{error.filename or to}: {error.strerror}. Mend that and run the command again.")

@@ -73,18 +73,19 @@ def _table(folders: Sequence[Path], digest: str) -> tuple[Path, bytes]:
 
 
 def _check_room(to: Path, media: Media, control: ControlPart) -> None:
-    """Refuse a disk on which the bundle, and the depot beside it, will not find room."""
-    if _is_imported(control, to):
+    """Refuse a disk that is too small before anything is installed; media read, once begun, knows better."""
+    incoming = _incoming(control, to)
+    if _is_imported(control, to) or incoming.exists():
         return
-    incoming, depot = _incoming(control, to) / BLOBS, to / "depot" / BLOBS
-    needed = sum(item.size for item in control.wheels) * _UNPACKED
-    for item in media.files.values():
-        needed += sum(item.size for place in (incoming, depot) if not (place / item.hex).exists())
-    check_room(to, needed)
+    store = to / "depot" / BLOBS
+    store.mkdir(parents=True, exist_ok=True)
+    check_room(store, sum(i.size for i in media.files.values() if not (store / i.hex).exists()))
+    check_room(to, sum(wheel.size for wheel in control.wheels) * _UNPACKED)
 
 
 def _incoming(control: ControlPart, to: Path) -> Path:
-    return to / "incoming" / control.bundle.removeprefix("sha256:")
+    """Where the bundle is put together: on the depot's disk, for an import shares files with it there."""
+    return to / "depot/incoming" / control.bundle.removeprefix("sha256:")
 
 
 def _is_imported(control: ControlPart, to: Path) -> bool:

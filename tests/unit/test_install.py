@@ -1,0 +1,135 @@
+"""What turns unpacked code into a control node. The whole of it runs on one, in tests/lab."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sealift.bundle.start import Item
+from sealift.errors import SealiftError
+from sealift.install.activate import activate
+from sealift.install.content import ControlPart, Package, control_part
+from sealift.install.machine import check_machine, check_room
+from sealift.install.packages import Installed, install_packages
+
+HEX = "ab" * 32
+
+
+def blob(size: int = 3) -> dict[str, Any]:
+    return {"digest": f"sha256:{HEX}", "size": size}
+
+
+def lock(**control: Any) -> dict[str, Any]:
+    """The keys of a lock that are looked at."""
+    deb = {"name": "aria2", "version": "1.37.0-1", "groups": ["control"], "blob": blob(7)}
+    return {
+        "release": {"name": "demo", "version": "2026.11.0", "suite": "trixie"},
+        "packages": [deb, {**deb, "name": "docker.io", "groups": ["all"]}],
+        "control": {
+            "code": blob(),
+            "requirements": blob(4),
+            "wheels": [{"file": "pip-26.3-py3-none-any.whl", "blob": blob(5)}],
+            **control,
+        },
+    }
+
+
+def parsed(content: Any) -> ControlPart:
+    return control_part(json.dumps(content).encode(), "sha256:00")
+
+
+def never(item: Item, target: Path) -> None:
+    raise AssertionError(f"{item} was asked for")
+
+
+def test_the_control_part_of_a_lock_is_its_own_packages_wheels_and_code() -> None:
+    control = parsed(lock())
+    assert (control.release, control.suite, control.bundle) == ("demo:2026.11.0", "trixie", "sha256:00")
+    assert control.packages == (Package("aria2", "1.37.0-1", Item("aria2.deb", HEX, 7)),)
+    assert control.wheels == (Item("pip-26.3-py3-none-any.whl", HEX, 5),)
+    assert (control.code.size, control.requirements.size) == (3, 4)
+
+
+def test_another_wheel_makes_another_environment() -> None:
+    other = lock(wheels=[{"file": "pip-26.4-py3-none-any.whl", "blob": blob(5)}])
+    assert parsed(lock()).python == parsed(lock()).python != parsed(other).python
+
+
+def test_a_release_without_control_says_what_to_do() -> None:
+    with pytest.raises(
+        SealiftError, match=r"^demo:2026\.11\.0: has nothing for a control node, expected `control`"
+    ):
+        parsed({**lock(), "control": None})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [],
+        {},
+        {**lock(), "release": []},
+        lock(wheels=[{"file": "../../etc/cron.d/x", "blob": blob()}]),
+        lock(wheels=[{"file": "-e", "blob": blob()}]),
+        lock(wheels=[{"file": 7, "blob": blob()}]),
+        lock(wheels={"file": "a.whl"}),
+        lock(code={"digest": "sha256:../../etc/passwd", "size": 1}),
+        lock(code={"digest": f"sha256:{HEX}\n", "size": 1}),
+        lock(code=None),
+        {**lock(), "packages": [{"name": "../x", "version": "1", "groups": ["control"], "blob": blob()}]},
+        {**lock(), "packages": [{"name": "x", "version": 1, "groups": ["control"], "blob": blob()}]},
+    ],
+)
+def test_what_is_no_lock_is_refused(wrong: Any) -> None:
+    with pytest.raises(SealiftError, match=r"^lock: is not as sealift lock writes it .* Lock and build"):
+        parsed(wrong)
+
+
+def test_what_is_no_json_is_refused() -> None:
+    for content in (b"", b"{", b"[" * 100_000, b"\xff"):
+        with pytest.raises(SealiftError, match=r"^lock: is not as sealift lock writes it"):
+            control_part(content, "sha256:00")
+
+
+def test_another_debian_is_refused() -> None:
+    other = {**lock(), "release": {"name": "demo", "version": "1", "suite": "buzz"}}
+    with pytest.raises(
+        SealiftError, match=r"^this machine: is .*, expected debian buzz x86_64, for which demo:1 was"
+    ):
+        check_machine(parsed(other))
+
+
+def test_a_full_disk_is_refused(tmp_path: Path) -> None:
+    check_room(tmp_path, 1)
+    with pytest.raises(SealiftError, match=rf"^{tmp_path}: has \d+ bytes free, expected 9{{18}}\. Make room"):
+        check_room(tmp_path, int("9" * 18))
+
+
+def test_a_package_that_is_there_in_that_version_or_a_newer_one_stays(tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    here = [Package("dpkg", "0.1", Item("dpkg.deb", HEX, 1))]
+    assert install_packages(here, never, scratch) == Installed((), ())
+    assert not scratch.exists()
+
+
+def test_links_put_a_deployment_in_force_and_a_second_time_change_nothing(tmp_path: Path) -> None:
+    command = tmp_path / "bin/sealift"
+    for name in ("a", "b"):
+        deployment = tmp_path / "to/deployments" / name
+        (deployment / ".venv/bin").mkdir(parents=True)
+        (deployment / ".venv/bin/sealift").write_text(name)
+        assert activate(deployment, tmp_path / "to", command)
+        assert not activate(deployment, tmp_path / "to", command)
+        assert command.read_text() == name
+        assert (tmp_path / "to/deployment").readlink() == Path("deployments") / name
+    assert sorted(path.name for path in (tmp_path / "to").iterdir()) == ["deployment", "deployments"]
+
+
+def test_a_command_that_is_not_ours_is_not_replaced(tmp_path: Path) -> None:
+    command = tmp_path / "sealift"
+    command.write_text("somebody's own")
+    with pytest.raises(SealiftError, match=f"^{command}: is there and no link"):
+        activate(tmp_path / "to/deployments/a", tmp_path / "to", command)
+    assert command.read_text() == "somebody's own"

@@ -6,8 +6,8 @@ cd "$(dirname "$0")/.."
 
 sources=build/ingredients      # what the release is made from
 lock=build/demo.lock           # the release, pinned to digests
-bundle=build/bundle            # what would be carried on media
-lab=${SEALIFT_LAB:-.lab}       # the closed hosts
+bundle=build/bundle            # the release, sealed
+lab=${SEALIFT_LAB:-.lab}       # the closed site: its hosts, its control node, the media that are carried there
 times=()
 
 step() { # step TITLE COMMAND [ARGUMENT...]
@@ -19,20 +19,32 @@ step() { # step TITLE COMMAND [ARGUMENT...]
     printf '   took %s\n' "${times[-1]%% s*} s"
 }
 
+control() { # control COMMAND: typed on the control node, which nothing but media has reached
+    sealift lab ssh control "$1"
+}
+
+stale() { # stale LOCK: whether something that it pins out of this checkout is newer
+    [ ! -e "$1" ] || [ -n "$(git ls-files -z | xargs -0 -I{} find {} -newer "$1" -print -quit)" ]
+}
+
 step "Make the ingredients: Ollama, Envoy, Gemma, NVIDIA's toolkit" python -m demo.ingredients "$sources"
-step "Start three closed hosts"                        sealift lab up
+step "Start a closed site: three hosts and a control node, all bare" sealift lab up --control
 # A lock is made once: a new one may pin newer Debian packages, which would be another release.
-if [ ! -e "$lock" ] || [ releases/demo.yaml -nt "$lock" ]; then
+if stale "$lock"; then
     step "Pin the release to digests"                  sealift lock releases/demo.yaml --sources "$sources" --out "$lock"
 fi
 step "Build the sealed bundle and sign it"             sealift build "$lock" --sources "$sources" --out "$bundle" --key "$lab/release_key"
-step "Import it into the depot of the closed site"     sealift import "$bundle" --depot "$lab/depot" --allowed-signers "$lab/allowed_signers"
-step "Apply it: preflight, ship, deploy with pyinfra"  sealift apply lab
-step "Verify the hosts and write the evidence"         sealift verify lab
-step "Ask Gemma on each host through its gateway"      sealift ask lab chat "What is the capital of France? Answer in one sentence."
-step "What stands where"                               sealift status lab
+step "Write it to media, and carry them to the site"   sealift media write "$bundle" "$lab/media" --size 4G --key "$lab/release_key"
+step "Make the control node out of the media alone"    control 'cd /media/sealift &&
+     ssh-keygen -Y verify -n sealift -I release@lab -f /srv/sealift/allowed_signers -s TABLE.txt.sig <TABLE.txt &&
+     awk "\$1 == \"start\" {print \$2 \"  \" \$4}" TABLE.txt | sha256sum --check &&
+     python3 -I START.py --allowed-signers /srv/sealift/allowed_signers --to /srv/sealift'
+step "Apply it: preflight, ship, deploy with pyinfra"  control 'cd /srv/sealift/deployment && sealift apply lab'
+step "Verify the hosts and write the evidence"         control 'cd /srv/sealift/deployment && sealift verify lab --out /srv/sealift/evidence'
+step "Ask Gemma on each host through its gateway"      control 'cd /srv/sealift/deployment && sealift ask lab chat "What is the capital of France? Answer in one sentence."'
+step "What stands where"                               control 'cd /srv/sealift/deployment && sealift status lab'
 
 printf '\n\033[1m== Times\033[0m\n'
 printf '%s\n' "${times[@]}"
-printf '\nEvidence:  %s\nAgain:     make demo           (quick, changes nothing)\nLook:      .venv/bin/sealift lab ssh h1\nTake down: make clean\n' \
-    "build/evidence/$(readlink build/evidence/latest)/evidence.html"
+printf '\nEvidence:  %s\nAgain:     make demo           (quick, changes nothing)\nLook:      .venv/bin/sealift lab ssh control, or h1\nTake down: make clean\n' \
+    "$lab/control/evidence/$(readlink "$lab/control/evidence/latest")/evidence.html"

@@ -40,6 +40,11 @@ class Need:
         """What it takes of so many GPUs."""
         return reckon_on_gpus(self.memory, self.shape, gpus)
 
+    @property
+    def beside_gpus(self) -> int:
+        """Bytes of the host's own memory for it where it is on GPUs."""
+        return reckon_beside_gpus(self.memory, self.shape)
+
     def described(self, memory: Memory, where: str) -> str:
         """For people: the sum and its parts."""
         parts = ", ".join(f"{mib(count)} {name}" for name, count in memory.parts.items())
@@ -83,7 +88,7 @@ def misfit(lock: Lock, settings: OllamaSettings, room: Room) -> Misfit | None:
     if room.gpus:
         what = (need.described(need.on_gpus(1), "GPU memory") for need in together)
         there = " and ".join(f"{gpu // MIB} MiB" for gpu in room.gpus)
-        beside = mib(sum(reckon_beside_gpus(need.shape) for need in together))
+        beside = mib(sum(need.beside_gpus for need in together))
         expected = f"at most {there}, and {beside} MiB of the host's memory beside it"
     else:
         what = (need.described(need.memory, "memory") for need in together)
@@ -123,7 +128,7 @@ def _fit(lock: Lock, applied: OllamaSettings, room: Room) -> bool:
     together, limit = _together(lock, applied, room), _limit(applied, room)
     if not room.gpus:
         return sum(need.memory.total for need in together) <= limit
-    return _fit_gpus(together, room.gpus) and sum(reckon_beside_gpus(n.shape) for n in together) <= limit
+    return _fit_gpus(together, room.gpus) and sum(need.beside_gpus for need in together) <= limit
 
 
 def _fit_gpus(together: Sequence[Need], gpus: Sequence[int]) -> bool:

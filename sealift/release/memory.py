@@ -25,7 +25,11 @@ _GRAPH_TIMES = {"gemma3n": 4}
 _CACHE_PART_TIMES = {"gptoss": 4}
 # What Ollama leaves to a GPU's driver. Source: `cudaMinimumMemory` in discover/gpu.go.
 GPU_MINIMUM = 457 << 20
-SERVER = 128 << 20  # beside the runner; 73 to 94 MiB were resident in v0.11.4 while it served a model
+_SERVER = 128 << 20  # beside the runner; 73 to 94 MiB were resident in v0.11.4 while it served a model
+# Attention masks, 4 bytes for each token of a batch and of the context: Ollama's engine makes new ones for
+# each batch in the host's memory and leaves the old to its garbage collector. It does not reckon with them; 7
+# to 12 were resident when Gemma 3 270M was measured: see docs/models.md.
+_MASKS = 12
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Memory:
     + kv_cache: of all requests that are answered at once
     + graph: the compute graph
     + images: the compute graph that looks at an image
-    + rest: beside the model: the server; on GPUs, what a driver keeps and what Ollama leaves free
+    + rest: beside the model: server and masks; on GPUs, what a driver keeps and what Ollama leaves free
     """
 
     weights: int
@@ -83,7 +87,7 @@ def reckon(weights: int, shape: Shape, context: int, parallel: int, kv_cache_typ
         kv_cache=cache,
         graph=_graph(shape, tokens, cache),
         images=_vision_graph(shape.vision) if shape.vision else 0,
-        rest=SERVER,
+        rest=_beside(tokens),
     )
 
 
@@ -108,9 +112,16 @@ def reckon_on_gpus(alone: Memory, shape: Shape, gpus: int) -> Memory:
     )
 
 
-def reckon_beside_gpus(shape: Shape) -> int:
-    """Bytes of the host's own memory for a model that is on GPUs: the server, and the token embedding."""
-    return SERVER + shape.embedding
+def reckon_beside_gpus(alone: Memory, shape: Shape) -> int:
+    """Bytes of the host's own memory for a model that is on GPUs: the token embedding, and what is no model.
+
+    + alone: what it takes without a GPU
+    """
+    return alone.rest + shape.embedding
+
+
+def _beside(tokens: int) -> int:
+    return _SERVER + 4 * _BATCH * tokens * _MASKS
 
 
 def _graph(shape: Shape, tokens: int, cache: int) -> int:

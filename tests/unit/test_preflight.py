@@ -180,24 +180,24 @@ def test_the_graph_grows_with_the_context() -> None:
 def test_a_model_that_does_not_fit_is_refused_by_name() -> None:
     (problem,) = problems(ollama={"memory_limit_mib": 512})
     assert problem == (
-        f"h1: {MODEL} (chat) needs 1124 MiB of memory (410 weights, 72 KV cache, 514 graph, 128 rest), "
+        f"h1: {MODEL} (chat) needs 1220 MiB of memory (410 weights, 72 KV cache, 514 graph, 224 rest), "
         "expected at most 512 MiB, the smaller of host and ollama.memory_limit_mib. "
-        "It fits with 1124 MiB; or take a smaller model."
+        "It fits with 1220 MiB; or take a smaller model."
     )
 
 
 def test_a_refusal_says_what_would_fit() -> None:
-    asked = {"memory_limit_mib": 1200, "context_length": 8192, "num_parallel": 4}
+    asked = {"memory_limit_mib": 1500, "context_length": 8192, "num_parallel": 4}
     (problem,) = problems(ollama=asked)
     assert problem.endswith(
-        "It fits with context 2048 in place of 8192, or with parallel 1 in place of 4, "
-        "or with 1628 MiB; or take a smaller model."
+        "It fits with context 2560 in place of 8192, or with parallel 1 in place of 4, "
+        "or with 2396 MiB; or take a smaller model."
     )
     # what it says is so, and is the most that is so
     assert problems(ollama={**asked, "num_parallel": 1}) == []
     assert problems(ollama={**asked, "num_parallel": 2}) != []
-    assert problems(ollama={**asked, "memory_limit_mib": 1628}) == []
-    assert problems(ollama={**asked, "memory_limit_mib": 1627}) != []
+    assert problems(ollama={**asked, "memory_limit_mib": 2396}) == []
+    assert problems(ollama={**asked, "memory_limit_mib": 2395}) != []
 
 
 def test_a_host_s_memory_is_a_limit_too() -> None:
@@ -214,8 +214,8 @@ def test_models_that_are_loaded_together_must_fit_together() -> None:
     wanted = samples.release(models=document["models"], roles=document["roles"])
     both = lock(wanted)
     both = both.model_copy(update={"models": {**both.models, second: both.models[MODEL]}})
-    assert misfit(both, OllamaSettings(memory_limit_mib=1200), Room(8 * GIB)) is None
-    assert misfit(both, OllamaSettings(memory_limit_mib=1200, max_loaded_models=2), Room(8 * GIB)) is not None
+    assert misfit(both, OllamaSettings(memory_limit_mib=1300), Room(8 * GIB)) is None
+    assert misfit(both, OllamaSettings(memory_limit_mib=1300, max_loaded_models=2), Room(8 * GIB)) is not None
 
 
 def _on_gpu_host(said: str, wanted: Lock | None = None, **settings: Any) -> list[str]:
@@ -272,7 +272,7 @@ def test_a_model_must_fit_the_gpu_as_a_whole() -> None:
     (problem,) = _on_gpu_host(SMALL)
     assert problem.startswith(
         f"h1: {MODEL} (chat) needs 1300 MiB of GPU memory (240 weights, 72 KV cache, 514 graph, 475 rest), "
-        "expected at most 959 MiB, and 298 MiB of the host's memory beside it. "
+        "expected at most 959 MiB, and 394 MiB of the host's memory beside it. "
     )
     assert problem.endswith("It fits with one GPU of 1300 MiB; or take a smaller model.")
     assert _on_gpu_host("0, NVIDIA T400, 1300 MiB") == []

@@ -15,6 +15,7 @@ from sealift.fleet import generation
 from sealift.fleet.generation import Generation
 from sealift.fleet.secrets import Secrets, open_secrets, read_private
 from sealift.operations.generation import generation_active, generation_present
+from tasks.answers import answers
 from tasks.site import Site, site
 
 _TEMPLATES = Path(__file__).parent.parent / "templates"
@@ -49,6 +50,7 @@ def _render(here: Site) -> Generation:
         here.lock,
         here.stored.digest,
         here.groups,
+        answers(),
         _open_once(here.settings.secrets, here.settings.identity).api_keys,
         certificate=read_limited(gateway.certificate, _PEM_LIMIT),
         key=read_private(gateway.key, _PEM_LIMIT),

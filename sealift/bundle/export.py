@@ -32,7 +32,7 @@ from sealift.files import canonical_json, locked, parse_json, write_atomically, 
 from sealift.progress import Meter, Progress
 from sealift.release.oci import CONFIG_LIMIT
 from sealift.release.ollama_archive import manifest_path, model_manifest
-from sealift.release.roles import role_tags
+from sealift.release.roles import first_choices, role_tags
 from sealift.release.types import Blob, ImageName, Lock, LockedModel
 from sealift.tar import Member, tar_chunks
 
@@ -87,7 +87,7 @@ def export_image(
     _check_places(out, archive)
     content = read_small(source, base.config, base.name, CONFIG_LIMIT)
     config = BaseConfig(content, base.layers, base.name)
-    tags = (order.model, *(role_tags(lock, order.model) if order.with_roles else ()))
+    tags = (order.model, *(role_tags(first_choices(lock.release), order.model) if order.with_roles else ()))
     store = BlobStore(out)
     with locked(out, lambda: progress("waiting for another export to end", 0, 0)):
         _sweep(out)

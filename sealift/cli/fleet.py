@@ -25,7 +25,7 @@ from sealift.fleet.ask import Answer
 from sealift.fleet.ask import ask as ask_host
 from sealift.fleet.inventory import Inventory, load_inventory
 from sealift.fleet.rollout import Change, WaveResult, apply_wave, one_rollout, plan_wave
-from sealift.fleet.status import HostStatus, fleet_status
+from sealift.fleet.status import HostStatus, Standing, fleet_status
 from sealift.fleet.survey import Survey, Target, only_depot, survey, targets
 from sealift.lab.network import entering, is_inside, lab_of
 from sealift.ship.shipping import ship
@@ -270,6 +270,14 @@ def _print_result(result: WaveResult, seconds: float) -> None:
     _say(f"deploying  {verdict} ({seconds:.1f} s)")
 
 
+def _with_roles(standing: Standing) -> Iterator[str]:
+    """The models, each with the roles that it answers; a role is a model to Ollama, named ROLE:latest."""
+    for model in standing.models:
+        if model.removesuffix(":latest") not in standing.roles:
+            roles = [role for role, answering in sorted(standing.roles.items()) if answering == model]
+            yield f"{model} ({', '.join(roles)})" if roles else model
+
+
 def _print_statuses(statuses: tuple[HostStatus, ...]) -> None:
     columns = ("host", "release", "containers", "models", "disk free", "as wanted")
     table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
@@ -282,7 +290,7 @@ def _print_statuses(statuses: tuple[HostStatus, ...]) -> None:
             status.host,
             standing.release or "-",
             "\n".join(map(str, standing.containers)),
-            "\n".join(standing.models),
+            "\n".join(_with_roles(standing)),
             "-" if standing.disk_free is None else decimal(standing.disk_free),
             "\n".join(status.differs) or "yes",
         )

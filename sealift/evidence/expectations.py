@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr
 
 from sealift.files import canonical_json, write_atomically
 from sealift.fleet.settings import DockerSettings, GatewaySettings, OllamaSettings, SiteSettings
+from sealift.release.roles import Answers, placed_models
 from sealift.release.types import WEIGHTS, Blob, Digest, Frozen, Lock, LockedModel
 
 
@@ -66,6 +67,7 @@ def expect(
     address: str,
     bundle: str,
     lock: Lock,
+    answers: Answers,
     api_key: SecretStr,
 ) -> Expectations:
     """What `lock` and `settings` promise about a host.
@@ -76,6 +78,7 @@ def expect(
     + address: where clients reach it
     + bundle: digest of the bundle the lock came in
     + lock: what the release pins
+    + answers: which models answer the roles on a host of its memory
     + api_key: a key that the gateway accepts
     """
     return Expectations(
@@ -87,13 +90,13 @@ def expect(
         bundle=bundle,
         packages={package.name: package.version for package in lock.packages_for(frozenset(groups))},
         images={service: (image.name, image.image_id) for service, image in lock.images.items()},
-        models={name: _expect_model(model) for name, model in lock.models.items()},
+        models={name: _expect_model(model) for name, model in placed_models(lock, answers).items()},
         files={
             name: ExpectedFile(target=file.target, mode=file.mode, sha256=blob.hex)
             for name, (file, blob) in lock.files_for(frozenset(groups)).items()
         },
         roles={
-            name: ExpectedRole(model=role.model, context=role.context)
+            name: ExpectedRole(model=answers[name], context=role.context)
             for name, role in lock.release.roles.items()
         },
         api_key=api_key,

@@ -41,8 +41,7 @@ class Evidence(Frozen):
 
     format: Literal[1] = 1
     inventory: str
-    release: str
-    version: str
+    release: str = Field(description="NAME:VERSION")
     bundle: Digest
     verified_at: datetime = Field(description="UTC")
     verified_on: str = Field(description="host name of the control node")

@@ -16,9 +16,10 @@ from sealift.evidence.run import verify_hosts
 from sealift.evidence.types import Evidence, VerifiedHost
 from sealift.fleet.inventory import Inventory
 from sealift.fleet.secrets import open_secrets
-from sealift.fleet.survey import Target, targets
+from sealift.fleet.survey import Target, answers_of, targets
 from sealift.lab.network import entering, is_inside, lab_of
 from sealift.progress import Progress
+from sealift.release.roles import Answers
 from sealift.ship.ssh import Ssh
 
 _AT_ONCE = 16  # hosts; each waits for its own model
@@ -35,18 +36,18 @@ def verify(inventory: Inventory, progress: Progress) -> Evidence:
 
     Raises SealiftError where the depot lacks the release or the hosts have releases that differ.
     """
-    expected = [_expect(target) for target in targets(inventory)]
+    found = targets(inventory)
+    answers = answers_of(found)
+    expected = [_expect(target, answers[target.host.name]) for target in found]
     release, bundle = _one_release(inventory, expected)
     lab = lab_of(inventory.hosts[0].settings.ssh_config_file)
     enter = (
         entering(lab, []) if lab and not is_inside(lab) else []
     )  # a lab's gateways answer in its closed network alone
     results = verify_hosts(expected, enter, _LAB_AT_ONCE if lab else _AT_ONCE, progress)
-    name, _, version = release.partition(":")
     return Evidence(
         inventory=inventory.name,
-        release=name,
-        version=version,
+        release=release,
         bundle=bundle,
         verified_at=datetime.now(UTC).replace(microsecond=0),
         verified_on=platform.node(),
@@ -55,7 +56,7 @@ def verify(inventory: Inventory, progress: Progress) -> Evidence:
     )
 
 
-def _expect(target: Target) -> Expectations:
+def _expect(target: Target, answers: Answers) -> Expectations:
     host, stored = target.host, target.stored
     return expect(
         host.name,
@@ -64,6 +65,7 @@ def _expect(target: Target) -> Expectations:
         address=Ssh(host.name, host.settings.ssh_config_file).address(),
         bundle=stored.digest,
         lock=stored.lock,
+        answers=answers,
         api_key=_api_key(host.settings.secrets, host.settings.identity),
     )
 

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from sealift.files import canonical_json
 from sealift.fleet.settings import OllamaSettings, SiteSettings, in_force
 from sealift.host_paths import CURRENT, MODELS
+from sealift.release.roles import Answers
 from sealift.release.types import Lock
 
 OLLAMA = "sealift-ollama"  # Compose projects
@@ -77,6 +78,7 @@ def render_generation(
     lock: Lock,
     bundle: str,
     groups: frozenset[str],
+    answers: Answers,
     api_keys: Mapping[str, SecretStr],
     certificate: bytes,
     key: bytes,
@@ -88,6 +90,7 @@ def render_generation(
     + lock: what its release pins
     + bundle: digest of the bundle that brought the lock
     + groups: the host's inventory groups; those in `gpu` give Ollama their GPUs
+    + answers: which models answer the roles there
     + api_keys: by client
     + certificate: PEM, of the gateway
     + key: PEM, of the certificate
@@ -105,7 +108,7 @@ def render_generation(
     gateway_compose, gateway_spec = _compose(
         render, "gateway/compose.yaml.j2", _gateway_inputs(settings, lock), gateway
     )
-    release = {"release": lock.release.reference, "bundle": bundle}
+    release = {"release": lock.release.reference, "bundle": bundle, "roles": dict(answers)}
     files = {
         "release.json": RenderedFile(canonical_json(release, indent=2)),
         "ollama/compose.yaml": RenderedFile(ollama_compose),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sealift.fleet.settings import OllamaSettings, in_force
 from sealift.release.memory import Memory, reckon, reckon_beside_gpus, reckon_on_gpus
+from sealift.release.roles import Answers, first_choices
 from sealift.release.types import Lock, Shape
 
 MIB = 1 << 20
@@ -29,10 +30,14 @@ class Room:
 
 @dataclass(frozen=True)
 class Need:
-    """What a model takes when it is loaded where there is no GPU."""
+    """What a model takes when it is loaded where there is no GPU.
+
+    + in_place_of: the first choices of its roles, where it is not theirs
+    """
 
     model: str
     roles: tuple[str, ...]
+    in_place_of: tuple[str, ...]
     shape: Shape
     memory: Memory
 
@@ -48,8 +53,8 @@ class Need:
     def described(self, memory: Memory, where: str) -> str:
         """For people: the sum and its parts."""
         parts = ", ".join(f"{mib(count)} {name}" for name, count in memory.parts.items())
-        roles = ", ".join(self.roles)
-        return f"{self.model} ({roles}) needs {mib(memory.total)} MiB of {where} ({parts})"
+        answers = ", ".join((*self.roles, *(f"in place of {model}" for model in self.in_place_of)))
+        return f"{self.model} ({answers}) needs {mib(memory.total)} MiB of {where} ({parts})"
 
 
 @dataclass(frozen=True)
@@ -66,69 +71,114 @@ class Misfit:
     would_fit: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Choice:
+    """Which models answer on a host.
+
+    + misfit: why these do not fit, and all that could answer in their place are larger or do not fit either
+    """
+
+    answers: Answers
+    misfit: Misfit | None
+
+
+def choose(lock: Lock, settings: OllamaSettings, room: Room) -> Choice:
+    """Which model answers each role: while they do not fit together, the largest gives way to its fallback.
+
+    The models that may be loaded at once must fit: into GPUs as a whole, where there are any.
+
+    + settings: `max_loaded_models` of the largest count; the container's limit is of the host's memory
+    """
+    roles = lock.release.roles
+    case = Case(lock, in_force(settings, roles.values()), room, first_choices(lock.release))
+    while not case.fits:
+        for need in case.together:
+            next_best = {
+                role: roles[role].candidates[tried]
+                for role in need.roles
+                if (tried := roles[role].candidates.index(need.model) + 1) < len(roles[role].candidates)
+            }
+            if next_best:
+                case = replace(case, answers={**case.answers, **next_best})
+                break
+        else:
+            return Choice(case.answers, _explain(case))
+    return Choice(case.answers, None)
+
+
 def needs(lock: Lock, settings: OllamaSettings, room: Room) -> tuple[Need, ...]:
-    """What each model that answers a role takes, the largest first.
-
-    Context and parallel are those in force; the context is never more than the model was trained for.
-    """
-    return _needs(lock, in_force(settings, lock.release.roles.values()), room)
-
-
-def misfit(lock: Lock, settings: OllamaSettings, room: Room) -> Misfit | None:
-    """Whether the models that may be loaded at once fit: into GPUs as a whole, where there are any.
-
-    The container's limit holds for the host's memory.
-
-    + settings: `max_loaded_models` of the largest count
-    """
+    """What each model takes that is the first choice of a role, the largest first."""
     applied = in_force(settings, lock.release.roles.values())
-    if _fit(lock, applied, room):
-        return None
-    together, would_fit = _together(lock, applied, room), tuple(_what_would_fit(lock, applied, room))
-    if room.gpus:
+    return Case(lock, applied, room, first_choices(lock.release)).needs
+
+
+@dataclass(frozen=True)
+class Case:
+    """Models on a host.
+
+    + applied: the settings in force; a context is never more than the model was trained for
+    """
+
+    lock: Lock
+    applied: OllamaSettings
+    room: Room
+    answers: Answers
+
+    def changed(self, **settings: Any) -> Case:
+        """The same with other settings."""
+        return replace(self, applied=self.applied.model_copy(update=settings))
+
+    @property
+    def limit(self) -> int:
+        """Bytes of the host's memory that models may take."""
+        return min(self.applied.memory_limit_mib * MIB, self.room.host)
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """What each model takes that answers, the largest first."""
+        roles: dict[str, list[str]] = {}
+        for role, model in self.answers.items():
+            roles.setdefault(model, []).append(role)
+        found = (self._need(model, tuple(of_model)) for model, of_model in roles.items())
+        return tuple(sorted(found, key=lambda need: need.memory.total, reverse=True))
+
+    def _need(self, model: str, roles: tuple[str, ...]) -> Need:
+        locked, applied = self.lock.models[model], self.applied
+        context = min(applied.context_length, locked.context_length)
+        # Ollama has flash attention on GPUs alone, and without it f16 alone. Sources: `NewLlamaServer` in
+        # llm/server.go and `FlashAttentionSupported` in discover/types.go of v0.11.4.
+        kind = applied.kv_cache_type if self.room.gpus and applied.flash_attention else "f16"
+        memory = reckon(locked.weights, locked.shape, context, applied.num_parallel, kind)
+        first = {self.lock.release.roles[role].model for role in roles}
+        return Need(model, roles, tuple(sorted(first - {model})), locked.shape, memory)
+
+    @property
+    def together(self) -> tuple[Need, ...]:
+        """The needs of those that may be loaded at once."""
+        return self.needs[: self.applied.max_loaded_models]
+
+    @property
+    def fits(self) -> bool:
+        """Whether they do."""
+        together = self.together
+        if not self.room.gpus:
+            return sum(need.memory.total for need in together) <= self.limit
+        beside = sum(need.beside_gpus for need in together)
+        return _fit_gpus(together, self.room.gpus) and beside <= self.limit
+
+
+def _explain(case: Case) -> Misfit:
+    together, would_fit = case.together, tuple(_what_would_fit(case))
+    if case.room.gpus:
         what = (need.described(need.on_gpus(1), "GPU memory") for need in together)
-        there = " and ".join(f"{gpu // MIB} MiB" for gpu in room.gpus)
+        there = " and ".join(f"{gpu // MIB} MiB" for gpu in case.room.gpus)
         beside = mib(sum(need.beside_gpus for need in together))
         expected = f"at most {there}, and {beside} MiB of the host's memory beside it"
     else:
         what = (need.described(need.memory, "memory") for need in together)
-        limit = _limit(applied, room) // MIB
+        limit = case.limit // MIB
         expected = f"at most {limit} MiB, the smaller of host and ollama.memory_limit_mib"
     return Misfit(" and ".join(what), expected, would_fit)
-
-
-def _limit(applied: OllamaSettings, room: Room) -> int:
-    return min(applied.memory_limit_mib * MIB, room.host)
-
-
-def _needs(lock: Lock, applied: OllamaSettings, room: Room) -> tuple[Need, ...]:
-    roles: dict[str, list[str]] = {}
-    for name, role in lock.release.roles.items():
-        roles.setdefault(role.model, []).append(name)
-    # Ollama has flash attention on GPUs alone, and without it f16 alone. Source: `FlashAttentionSupported` in
-    # discover/types.go and `NewLlamaServer` in llm/server.go of v0.11.4.
-    kind = applied.kv_cache_type if room.gpus and applied.flash_attention else "f16"
-
-    def need(model: str, of_model: list[str]) -> Need:
-        locked = lock.models[model]
-        context = min(applied.context_length, locked.context_length)
-        memory = reckon(locked.weights, locked.shape, context, applied.num_parallel, kind)
-        return Need(model, tuple(of_model), locked.shape, memory)
-
-    return tuple(
-        sorted((need(*each) for each in roles.items()), key=lambda found: found.memory.total, reverse=True)
-    )
-
-
-def _together(lock: Lock, applied: OllamaSettings, room: Room) -> tuple[Need, ...]:
-    return _needs(lock, applied, room)[: applied.max_loaded_models]
-
-
-def _fit(lock: Lock, applied: OllamaSettings, room: Room) -> bool:
-    together, limit = _together(lock, applied, room), _limit(applied, room)
-    if not room.gpus:
-        return sum(need.memory.total for need in together) <= limit
-    return _fit_gpus(together, room.gpus) and sum(need.beside_gpus for need in together) <= limit
 
 
 def _fit_gpus(together: Sequence[Need], gpus: Sequence[int]) -> bool:
@@ -148,26 +198,24 @@ def _fit_gpus(together: Sequence[Need], gpus: Sequence[int]) -> bool:
     return True
 
 
-def _what_would_fit(lock: Lock, applied: OllamaSettings, room: Room) -> Iterator[str]:
-    def fits(**changes: Any) -> bool:
-        return _fit(lock, applied.model_copy(update=changes), room)
-
+def _what_would_fit(case: Case) -> Iterator[str]:
     def largest(key: str, now: int, step: int) -> int:
-        return step * bisect_left(range(step, now, step), True, key=lambda value: not fits(**{key: value}))
+        return step * bisect_left(
+            range(step, now, step), True, key=lambda value: not case.changed(**{key: value}).fits
+        )
 
-    if context := largest("context_length", applied.context_length, _STEP):
-        yield f"context {context} in place of {applied.context_length}"
-    if parallel := largest("num_parallel", applied.num_parallel, 1):
-        yield f"parallel {parallel} in place of {applied.num_parallel}"
+    if context := largest("context_length", case.applied.context_length, _STEP):
+        yield f"context {context} in place of {case.applied.context_length}"
+    if parallel := largest("num_parallel", case.applied.num_parallel, 1):
+        yield f"parallel {parallel} in place of {case.applied.num_parallel}"
     for kind in ("q8_0", "q4_0"):
-        if fits(kv_cache_type=kind, flash_attention=True):
+        if case.changed(kv_cache_type=kind, flash_attention=True).fits:
             yield f"kv_cache_type {kind} and flash_attention"
             break
-    together = _together(lock, applied, room)
-    if room.gpus:
-        yield f"one GPU of {mib(sum(need.on_gpus(1).total for need in together))} MiB"
+    if case.room.gpus:
+        yield f"one GPU of {mib(sum(need.on_gpus(1).total for need in case.together))} MiB"
     else:
-        yield f"{mib(sum(need.memory.total for need in together))} MiB"
+        yield f"{mib(sum(need.memory.total for need in case.together))} MiB"
 
 
 def mib(count: int) -> int:

@@ -12,7 +12,7 @@ from sealift.errors import SealiftError
 from sealift.fleet.generation import GATEWAY
 from sealift.fleet.gpus import Gpus, gpu_problems, parse_gpus
 from sealift.fleet.key_values import key_values
-from sealift.fleet.model_fit import MIB, Room, misfit
+from sealift.fleet.model_fit import MIB, Room, choose
 from sealift.fleet.settings import SiteSettings
 from sealift.release.types import Lock
 
@@ -242,12 +242,23 @@ def _memory(facts: HostFacts, settings: SiteSettings) -> _Found:
         )
 
 
+def room_of(facts: HostFacts, settings: SiteSettings, groups: frozenset[str]) -> Room:
+    """Where a host may load models: into its GPUs, if it is of the group gpu and has more than a stand-in.
+
+    + facts: what it is
+    + groups: its inventory groups
+    """
+    return Room(facts.memory, facts.gpus.memory if _has_gpus(settings, groups) else ())
+
+
+def _has_gpus(settings: SiteSettings, groups: frozenset[str]) -> bool:
+    return "gpu" in groups and not settings.gpu.stand_in
+
+
 def _models(facts: HostFacts, settings: SiteSettings, lock: Lock, groups: frozenset[str]) -> _Found:
-    gpus: tuple[int, ...] = ()
-    if "gpu" in groups and not settings.gpu.stand_in:
+    if _has_gpus(settings, groups):
         yield from gpu_problems(facts.gpus, lock)
-        gpus = facts.gpus.memory
-    too_much = misfit(lock, settings.ollama, Room(facts.memory, gpus))
+    too_much = choose(lock, settings.ollama, room_of(facts, settings, groups)).misfit
     if too_much:
         yield (
             too_much.what,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ValidationError
 
 from sealift.errors import SealiftError, printable
 from sealift.files import parse_json
@@ -15,10 +17,12 @@ from sealift.fleet.key_values import key_values
 from sealift.fleet.survey import Target
 from sealift.host_paths import CURRENT, MODELS, ROOT
 from sealift.release.ollama_archive import LIBRARY
+from sealift.release.roles import first_choices, placed_models
 from sealift.release.types import Lock
 from sealift.ship.ssh import Ssh, on_all
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_Text = Annotated[str, AfterValidator(printable)]  # a host's word, for the terminal
 _SCRIPT = resources.files("sealift.fleet").joinpath("status.sh").read_text()
 
 
@@ -40,6 +44,7 @@ class Standing:
     """What a host has. None and empty where sealift never was.
 
     + disk_free: bytes on the host store's file system
+    + roles: the model that answers each
     """
 
     generation: str | None
@@ -48,6 +53,7 @@ class Standing:
     containers: tuple[ContainerStatus, ...]
     models: tuple[str, ...]
     disk_free: int | None
+    roles: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -113,7 +119,8 @@ def compare(standing: Standing, bundle: str, lock: Lock) -> tuple[str, ...]:
             differs.append(f"{project.removeprefix('sealift-')} missing")
         elif any(container.image_id != image.image_id for container in own):
             differs.append(f"{project.removeprefix('sealift-')} runs another image")
-    missing = sorted(lock.models.keys() - set(standing.models))
+    answers = {**first_choices(lock.release), **standing.roles}
+    missing = sorted(placed_models(lock, answers).keys() - set(standing.models))
     return (*differs, *(f"model {model} missing" for model in missing))
 
 
@@ -137,22 +144,29 @@ def parse_status(host: str, text: str) -> Standing:
     whole = "end" in found and all(value.count("|") >= 3 for value in containers)
     if not whole or not all(re.fullmatch("[0-9]{1,18}", value) for value in free):
         raise SealiftError(f"{host}: does not tell its status, expected Debian's coreutils. Log in and look.")
-    deployed = _deployed(host, found["release"][0]) if "release" in found else {}
+    deployed = _deployed(host, found["release"][0]) if "release" in found else _Deployed()
     return Standing(
         generation=found.get("generation", [None])[0],
-        release=deployed.get("release"),
-        bundle=deployed.get("bundle"),
+        release=deployed.release,
+        bundle=deployed.bundle,
         containers=tuple(sorted(map(_container, containers), key=lambda c: c.project)),
         models=tuple(_model(path) for path in found.get("model", [])),
         disk_free=int(free[0]) if free else None,
+        roles=deployed.roles,
     )
 
 
-def _deployed(host: str, text: str) -> dict[str, str]:
-    deployed: Any = parse_json(text.encode(), f"{host}: {CURRENT}/release.json")
-    if not isinstance(deployed, dict) or not all(isinstance(value, str) for value in deployed.values()):
-        raise SealiftError(f"{host}: {CURRENT}/release.json: was altered. Apply the release again.")
-    return {key: printable(value) for key, value in deployed.items()}
+class _Deployed(BaseModel):
+    release: _Text | None = None
+    bundle: _Text | None = None
+    roles: dict[_Text, _Text] = {}
+
+
+def _deployed(host: str, text: str) -> _Deployed:
+    try:
+        return _Deployed.model_validate(parse_json(text.encode(), f"{host}: {CURRENT}/release.json"))
+    except ValidationError:
+        raise SealiftError(f"{host}: {CURRENT}/release.json: was altered. Apply the release again.") from None
 
 
 def _container(value: str) -> ContainerStatus:

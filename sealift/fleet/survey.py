@@ -11,8 +11,10 @@ from sealift.depot.needed import needed_blobs
 from sealift.depot.store import Depot, StoredRelease
 from sealift.errors import SealiftError
 from sealift.fleet.inventory import Host, Inventory
-from sealift.fleet.preflight import PROBE, check, parse_probe
+from sealift.fleet.model_fit import choose
+from sealift.fleet.preflight import PROBE, check, parse_probe, room_of
 from sealift.host_paths import BLOBS, PARTIAL
+from sealift.release.roles import Answers, first_choices
 from sealift.ship.plan import LISTING, ShipPlan, parse_listing, plan
 from sealift.ship.ssh import Ssh, on_all
 from sealift.ship.types import Order
@@ -86,6 +88,24 @@ def survey(found: tuple[Target, ...]) -> Survey:
         {name: shipping for name, (shipping, _) in gathered.results.items()},
         tuple(line for name in by_name for line in problems[name]),
     )
+
+
+def answers_of(found: tuple[Target, ...]) -> Mapping[str, Answers]:
+    """By host, which models answer its roles, as its memory has it.
+
+    A release without fallbacks needs no host asked. A host that does not answer is taken to be large enough.
+    """
+    by_name = {target.host.name: target for target in found}
+    lock_of = {name: target.stored.lock for name, target in by_name.items()}
+    small = [name for name, lock in lock_of.items() if any(r.fallback for r in lock.release.roles.values())]
+    asked = on_all(small, lambda name: _choice(by_name[name]))
+    return {name: asked.results.get(name, first_choices(lock.release)) for name, lock in lock_of.items()}
+
+
+def _choice(target: Target) -> Answers:
+    host, lock = target.host, target.stored.lock
+    facts = parse_probe(host.name, Ssh(host.name, host.settings.ssh_config_file).run(PROBE))
+    return choose(lock, host.settings.ollama, room_of(facts, host.settings, host.groups)).answers
 
 
 def _ask(target: Target) -> tuple[ShipPlan, tuple[str, ...]]:

@@ -77,8 +77,10 @@ def _cross_checks(lock: Lock) -> Iterator[str]:
         f"control: {name} stands there twice" for name in sorted(set(wheels)) if wheels.count(name) > 1
     )
     for name, role in release.roles.items():
-        if role.model not in lock.models:
-            yield f"roles: {name} is played by {role.model}, which is missing"
+        missing = [candidate for candidate in role.candidates if candidate not in lock.models]
+        yield from (f"roles: {name} is played by {candidate}, which is missing" for candidate in missing)
+        if len(set(role.candidates)) < len(role.candidates):
+            yield f"roles: {name} has a model twice"
 
 
 def _is_file_of(wheel: LockedWheel) -> bool:

@@ -29,6 +29,7 @@ _EXAMPLES = {
     "images": "HOST/PATH:TAG in full, such as docker.io/ollama/ollama:0.11.4",
     "models": "MODEL:TAG, such as gemma3:270m",
     "model": "MODEL:TAG, such as gemma3:270m",
+    "fallback": "MODEL:TAG, such as gemma3:270m",
     "packages": "a Debian package's name",
     "control": "a Debian package's name",
     "url": "an address such as https://example.org/tool, without a login",
@@ -118,7 +119,7 @@ def _explain(error: ErrorDetails) -> str:
 def _nearest(loc: list[str]) -> str:
     known = {"name", "version", "suite", "architecture", "packages", "images", "models", "roles", "sources"}
     known |= {"base", "all", "gpu", "archive", "store", "modelfile", "path", "key", "suites", "components"}
-    known |= {"model", "context", "parallel", "control", "python"}
+    known |= {"model", "fallback", "context", "parallel", "control", "python"}
     known |= {"files", "url", "sha256", "target", "mode", "group"}
     near = difflib.get_close_matches(loc[-1], known, n=1)
     return f"Did you mean {near[0]}?" if near else "Remove it."
@@ -135,10 +136,14 @@ def _cross_checks(raw: Any) -> Iterator[str]:
     models, roles, images = (_mapping(raw, key) for key in ("models", "roles", "images"))
     models = models or dict.fromkeys(_texts(raw, "models"))
     for name, role in roles.items():
-        model = _mapping(roles, name).get("model")
-        if isinstance(role, dict) and isinstance(model, str) and model not in models:
-            known = ", ".join(map(str, models)) or "nothing"
-            yield f"roles.{name}.model: {model} is not among models, which has {known}. Add it there."
+        model, fallback = _mapping(roles, name).get("model"), _texts(role, "fallback")
+        asked = [("model", model), *((f"fallback.{n}", other) for n, other in enumerate(fallback))]
+        for key, value in asked:
+            if isinstance(value, str) and value not in models:
+                known = ", ".join(map(str, models)) or "nothing"
+                yield f"roles.{name}.{key}: {value} is not among models, which has {known}. Add it there."
+        for twice in sorted({value for value in fallback if [model, *fallback].count(value) > 1}):
+            yield f"roles.{name}.fallback: {twice} stands there twice, or is its model. Remove it."
         if f"{name}:latest" in models and model != f"{name}:latest":
             yield f"roles.{name}: Ollama would take it for the model {name}:latest. Give it another name."
     for name in models:

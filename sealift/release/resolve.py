@@ -71,8 +71,9 @@ def resolve(release: Release, sources: Path, progress: Progress, project: Path =
 
 def _roles_that_ask_too_much(release: Release, models: dict[str, LockedModel]) -> list[str]:
     return [
-        f"roles.{name}.context: {role.context} tokens, but {role.model} was trained for "
-        f"{models[role.model].context_length}. Ask for that at most."
+        f"roles.{name}.context: {role.context} tokens, but {model} was trained for "
+        f"{models[model].context_length}. Ask for that at most."
         for name, role in sorted(release.roles.items())
-        if role.model in models and role.context > models[role.model].context_length
+        for model in role.candidates
+        if model in models and role.context > models[model].context_length
     ]

@@ -1,13 +1,32 @@
-"""Roles as Ollama knows them: names for a model beside its own."""
+"""Roles: which models answer them, and how Ollama knows them, as names for a model beside its own."""
 
 from __future__ import annotations
 
-from sealift.release.types import Lock
+from collections.abc import Mapping
+
+from sealift.release.types import Lock, LockedModel, Release
+
+Answers = Mapping[str, str]  # role -> the model that answers
 
 
-def role_tags(lock: Lock, model: str) -> tuple[str, ...]:
+def first_choices(release: Release) -> dict[str, str]:
+    """The models that answer wherever they fit."""
+    return {name: role.model for name, role in release.roles.items()}
+
+
+def role_tags(answers: Answers, model: str) -> tuple[str, ...]:
     """The roles that a model plays, as MODEL:TAG: Ollama takes a name without a tag for `latest`.
 
     + model: its name in the lock
     """
-    return tuple(f"{name}:latest" for name, role in sorted(lock.release.roles.items()) if role.model == model)
+    return tuple(f"{name}:latest" for name, answering in sorted(answers.items()) if answering == model)
+
+
+def placed_models(lock: Lock, answers: Answers) -> dict[str, LockedModel]:
+    """The models that a host's Ollama has: those that answer there, and those that no role asks for.
+
+    Of the others some do not fit: a client that asked for one by its name would take too much memory.
+    """
+    asked = {model for role in lock.release.roles.values() for model in role.candidates}
+    kept = set(answers.values()) | (lock.models.keys() - asked)
+    return {name: model for name, model in sorted(lock.models.items()) if name in kept}

@@ -114,7 +114,7 @@ def _is_none(value: object) -> bool:
     return value is None
 
 
-def _is_empty(value: dict[str, object]) -> bool:
+def _is_empty(value: object) -> bool:
     return not value
 
 
@@ -171,8 +171,18 @@ class Role(Frozen):
     """What applications ask for; which model answers is the release's business."""
 
     model: ModelName = Field(description="which of the release's models answers")
+    fallback: tuple[ModelName, ...] = Field(
+        default=(),
+        exclude_if=_is_empty,
+        description="which answer in its place, the first that fits, on hosts whose memory it does not fit",
+    )
     context: int = Field(default=4096, ge=256, description="tokens of one request; costs memory")
     parallel: int = Field(default=1, ge=1, le=64, description="requests answered at once; costs memory")
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """The models that may answer, the best first."""
+        return (self.model, *self.fallback)
 
 
 class Control(Frozen):

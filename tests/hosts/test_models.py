@@ -61,8 +61,11 @@ def test_manifest_names_the_blobs(host: Host, store: str, model: str, expected: 
     assert digests_in(host, store, model) == {blob.digest for blob in expected.models[model].blobs}
 
 
-def test_role_stands_for_its_model(host: Host, store: str, role: str, expected: Expectations) -> None:
-    """The role stands for the weights of the model that the release gives it."""
+def test_role_stands_for_its_model(
+    host: Host, store: str, role: str, expected: Expectations, record_property: RecordProperty
+) -> None:
+    """The role stands for the weights of the model that the release gives it on a host of this memory."""
+    record_property("model", expected.roles[role].model)
     assert expected.models[expected.roles[role].model].weights in digests_in(host, store, role)
 
 

@@ -12,10 +12,11 @@ from tests.hosts.commands import output
 
 
 def test_current_generation_is_of_the_bundle(host: Host, expected: Expectations) -> None:
-    """The generation that is active was made from the release and the bundle that this evidence names."""
+    """The active generation was made from the release and the bundle that this evidence names."""
     assert json.loads(output(host, "cat %s", f"{CURRENT}/release.json")) == {
         "release": expected.release,
         "bundle": expected.bundle,
+        "roles": {name: role.model for name, role in expected.roles.items()},
     }
 
 

@@ -36,8 +36,7 @@ CASE = '<testcase classname="a.test_b" name="c" time="0"><failure message="{}"/>
 def _evidence(*claims: ClaimResult) -> Evidence:
     return Evidence(
         inventory="lab",
-        release="demo",
-        version="1.0",
+        release="demo:1.0",
         bundle="sha256:" + "ab" * 32,
         verified_at=datetime(2026, 11, 21, 12, 30, 5, tzinfo=UTC),
         verified_on="control",

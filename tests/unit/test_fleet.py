@@ -9,12 +9,14 @@ from typing import Any
 import pyrage
 import pytest
 
+from sealift.cli.fleet import _with_roles
 from sealift.errors import SealiftError
 from sealift.fleet.inventory import Inventory, complaint, inventory_path, load_inventory, parse_inventory
 from sealift.fleet.rollout import Change, HostResult, WaveResult, one_rollout, parse_plan, parse_results
 from sealift.fleet.secrets import open_secrets
 from sealift.fleet.status import HostStatus, Standing, bundles_in_use, compare, parse_status
 from sealift.fleet.survey import only_depot
+from tests.unit import samples
 from tests.unit.fleet_site import DATA, MODEL, lock
 
 KEY = "0123456789abcdefghijklmn"
@@ -209,7 +211,7 @@ BUNDLE = f"sha256:{'b' * 64}"
 OLLAMA, GATEWAY = (lock().images[name].image_id for name in ("ollama", "gateway"))
 STATUS = f"""\
 generation=abc
-release={json.dumps({"release": "demo:2026.11.0", "bundle": BUNDLE})}
+release={json.dumps({"release": "demo:2026.11.0", "bundle": BUNDLE, "roles": {"chat": MODEL}})}
 model=registry.ollama.ai/library/chat/latest
 model=registry.ollama.ai/library/{MODEL.replace(":", "/")}
 container=sealift-ollama|running|healthy|{OLLAMA}
@@ -243,8 +245,26 @@ def test_each_difference_is_told(old: str, new: str, difference: str) -> None:
     assert differs(STATUS.replace(old, new)) == (difference,)
 
 
+def test_a_host_whose_fallback_answers_lacks_no_model() -> None:
+    larger = "larger:12b"
+    document = samples.release().model_dump()
+    models = {**document["models"], larger: {"archive": "larger.tar"}}
+    wanted = samples.release(models=models, roles={"chat": {"model": larger, "fallback": [MODEL]}})
+    both = lock(wanted)
+    both = both.model_copy(update={"models": {**both.models, larger: both.models[MODEL]}})
+    assert compare(parse_status("h1", STATUS), BUNDLE, both) == ()
+    answers = STATUS.replace(json.dumps({"chat": MODEL}), json.dumps({"chat": larger}))
+    assert compare(parse_status("h1", answers), BUNDLE, both) == (f"model {larger} missing",)
+
+
+def test_status_shows_which_model_answers() -> None:
+    assert list(_with_roles(parse_status("h1", STATUS))) == [f"{MODEL} (chat)"]
+    older = parse_status("h1", STATUS.replace(', "roles": ' + json.dumps({"chat": MODEL}), ""))
+    assert list(_with_roles(older)) == ["chat:latest", MODEL]
+
+
 def test_a_bare_host_has_nothing() -> None:
-    assert parse_status("h1", "end=\n") == Standing(None, None, None, (), (), None)
+    assert parse_status("h1", "end=\n") == Standing(None, None, None, (), (), None, {})
 
 
 def _status(text: str | None) -> HostStatus:
@@ -278,7 +298,7 @@ def test_what_a_host_says_of_itself_moves_no_cursor() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "release={\nend=\n", "release=[1]\nend=\n"),
+        *("", "release={\nend=\n", "release=[1]\nend=\n", 'release={"roles": {"chat": 1}}\nend=\n'),
         *("container=a|b\nend=\n", "free=\nend=\n", "free=x\nend=\n", f"free={'9' * 5000}\nend=\n"),
     ],
 )

@@ -25,11 +25,12 @@ from sealift.fleet.settings import OllamaSettings, SiteSettings, in_force
 from sealift.host_paths import CURRENT
 from sealift.operations.generation import _archive, expected_files
 from sealift.release.types import Role
-from tests.unit.fleet_site import lock, site_settings
+from tests.unit.fleet_site import MODEL, lock, site_settings
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 BUNDLE = f"sha256:{'c' * 64}"
 KEYS = {"billing": SecretStr("key-of-billing-7Qw"), "assistant": SecretStr('quoted " and \\ #: key')}
+ANSWERS = {"chat": MODEL}
 LAB = site_settings(ollama={"memory_limit_mib": 2048})
 PRODUCTION = LAB.model_copy(
     update={
@@ -53,7 +54,9 @@ def rendered(
     bundle: str = BUNDLE,
     keys: dict[str, SecretStr] = KEYS,
 ) -> Generation:
-    return render_generation(settings, lock(), bundle, frozenset(groups), keys, b"cert", b"key", TEMPLATES)
+    return render_generation(
+        settings, lock(), bundle, frozenset(groups), ANSWERS, keys, b"cert", b"key", TEMPLATES
+    )
 
 
 def parsed(generation: Generation, path: str) -> dict[str, Any]:
@@ -98,7 +101,11 @@ def test_equal_input_gives_an_equal_generation() -> None:
 
 
 def test_release_is_named() -> None:
-    assert parsed(rendered(), "release.json") == {"release": "demo:2026.11.0", "bundle": BUNDLE}
+    assert parsed(rendered(), "release.json") == {
+        "release": "demo:2026.11.0",
+        "bundle": BUNDLE,
+        "roles": ANSWERS,
+    }
 
 
 def test_another_bundle_of_equal_configuration_restarts_nothing() -> None:

@@ -77,7 +77,7 @@ def test_parts_that_are_not_of_one_release_are_all_told() -> None:
     lock["packages"].append({**lock["packages"][0], "source": "elsewhere"})
     del lock["images"]["gateway"]
     lock["release"]["images"]["ollama"]["name"] = "docker.io/ollama/ollama:0.0.1"
-    lock["release"]["roles"]["embed"] = {"model": "other:1b"}
+    lock["release"]["roles"]["embed"] = {"model": "other:1b", "fallback": ["tiny:1b", "other:1b"]}
     lock["release"]["models"]["more:1b"] = {"archive": "more.tar"}
     lock["models"][MODEL]["layers"] = lock["models"][MODEL]["layers"][1:]
     assert _refusal(lock).splitlines() == [
@@ -90,6 +90,9 @@ def test_parts_that_are_not_of_one_release_are_all_told() -> None:
             f"models: has {MODEL}, the release more:1b, {MODEL}",
             f"models: {MODEL} has no weights",
             "roles: embed is played by other:1b, which is missing",
+            "roles: embed is played by tiny:1b, which is missing",
+            "roles: embed is played by other:1b, which is missing",
+            "roles: embed has a model twice",
         )
     ]
 

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from sealift.errors import SealiftError
-from sealift.fleet.model_fit import Room, misfit, needs
+from sealift.fleet.model_fit import Misfit, Room, choose, needs
 from sealift.fleet.preflight import PROBE, Container, Disk, HostFacts, Listener, check, parse_probe
 from sealift.fleet.settings import OllamaSettings
+from sealift.release.roles import placed_models, role_tags
 from sealift.release.types import Lock
 from tests.unit import samples
 from tests.unit.fleet_site import MIB, MODEL, lock, site_settings
@@ -39,6 +40,25 @@ HOST = parse_probe("h1", GOOD)
 OURS = Container("sealift-gateway", "sealift-gateway-1", frozenset({8443}))
 FOREIGN = Container("shop", "shop-web-1", frozenset({8443}))
 DOCKERD = Listener(8443, "dockerd")
+
+
+def misfit(wanted: Lock, ollama: OllamaSettings, room: Room) -> Misfit | None:
+    return choose(wanted, ollama, room).misfit
+
+
+def with_models(roles: dict[str, Any], **more: int) -> Lock:
+    """A lock with these roles. + more: bytes of the weights of further models."""
+    document = samples.release().model_dump()
+    models = {**document["models"], **{name: {"archive": "more.tar"} for name in more}}
+    site = lock(samples.release(models=models, roles=roles))
+    (one,) = site.models.values()
+    made = {
+        name: one.model_copy(
+            update={"layers": (one.layers[0].model_copy(update={"size": size}), *one.layers[1:])}
+        )
+        for name, size in more.items()
+    }
+    return site.model_copy(update={"models": {**site.models, **made}})
 
 
 def problems(facts: HostFacts = HOST, to_ship: int = 0, **settings: Any) -> list[str]:
@@ -207,15 +227,66 @@ def test_a_host_s_memory_is_a_limit_too() -> None:
 
 
 def test_models_that_are_loaded_together_must_fit_together() -> None:
-    second = "gemma3:1b"
-    document = samples.release().model_dump()
-    document["models"][second] = {"archive": "second.tar"}
-    document["roles"]["sum"] = {"model": second}
-    wanted = samples.release(models=document["models"], roles=document["roles"])
-    both = lock(wanted)
-    both = both.model_copy(update={"models": {**both.models, second: both.models[MODEL]}})
+    both = with_models({"chat": {"model": MODEL}, "sum": {"model": LARGE}}, **{LARGE: 240 * MIB})
     assert misfit(both, OllamaSettings(memory_limit_mib=1300), Room(8 * GIB)) is None
     assert misfit(both, OllamaSettings(memory_limit_mib=1300, max_loaded_models=2), Room(8 * GIB)) is not None
+
+
+LARGE, MIDDLE = "large:12b", "middle:4b"
+BOTH = {LARGE: 8 << 30, MIDDLE: 3 << 30}
+# chat: 8 GiB of weights, 3 GiB, 240 MiB; sum: 3 GiB or nothing
+ROLES = {
+    "chat": {"model": LARGE, "fallback": [MIDDLE, MODEL]},
+    "sum": {"model": MIDDLE},
+}
+
+
+@pytest.mark.parametrize(
+    ("gib", "loaded", "chat", "fits"),
+    [
+        (16, 1, LARGE, True),
+        (16, 2, LARGE, True),
+        (10, 1, LARGE, True),
+        (10, 2, MIDDLE, True),  # which then is one model for two roles
+        (8, 1, MIDDLE, True),
+        (3, 1, MIDDLE, False),  # sum has nothing smaller
+    ],
+)
+def test_a_model_that_does_not_fit_gives_way_to_its_fallback(
+    gib: int, loaded: int, chat: str, fits: bool
+) -> None:
+    wanted = with_models(ROLES, **BOTH)
+    settings = OllamaSettings(memory_limit_mib=1 << 20, max_loaded_models=loaded)
+    choice = choose(wanted, settings, Room(gib * GIB))
+    assert (choice.misfit is None) is fits
+    if fits:
+        assert choice.answers == {"chat": chat, "sum": MIDDLE}
+
+
+def test_the_last_fallback_that_does_not_fit_is_refused_by_name() -> None:
+    wanted = with_models({"chat": ROLES["chat"]}, **BOTH)
+    settings = OllamaSettings(memory_limit_mib=1 << 20)
+    assert choose(wanted, settings, Room(2 * GIB)).answers == {"chat": MODEL}
+    refused = choose(wanted, settings, Room(GIB)).misfit
+    assert refused is not None
+    assert refused.what.startswith(f"{MODEL} (chat, in place of {LARGE}) needs 1220 MiB of memory (")
+
+
+def test_gpus_choose_by_their_own_memory() -> None:
+    wanted = with_models({"chat": ROLES["chat"]}, **BOTH)
+    settings = OllamaSettings(memory_limit_mib=1 << 20)
+    host = Room(64 * GIB, (6 * GIB,))
+    assert choose(wanted, settings, host).answers == {"chat": MIDDLE}
+    assert choose(wanted, settings, replace(host, gpus=())).answers == {"chat": LARGE}
+    assert choose(wanted, settings, replace(host, gpus=(6 * GIB, 6 * GIB))).answers == {"chat": LARGE}
+
+
+def test_a_host_has_the_models_that_answer_and_those_that_no_role_asks_for() -> None:
+    wanted = with_models({"chat": {"model": LARGE, "fallback": [MIDDLE]}}, **BOTH)
+    assert list(placed_models(wanted, {"chat": LARGE})) == [LARGE, MODEL]
+    assert list(placed_models(wanted, {"chat": MIDDLE})) == [MIDDLE, MODEL]
+    assert role_tags({"chat": MIDDLE, "sum": MIDDLE}, MIDDLE) == ("chat:latest", "sum:latest")
+    assert role_tags({"chat": MIDDLE}, LARGE) == ()
 
 
 def _on_gpu_host(said: str, wanted: Lock | None = None, **settings: Any) -> list[str]:

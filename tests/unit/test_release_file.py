@@ -70,6 +70,21 @@ def test_a_model_has_one_source(tmp_path: Path) -> None:
     ]
 
 
+def test_fallbacks_are_models_of_the_release_each_once(tmp_path: Path) -> None:
+    def release(fallback: str) -> str:
+        return GOOD.replace("context: 4096", f"context: 4096, fallback: {fallback}").replace(
+            "roles:", '  "small:1b": {store: ollama}\nroles:'
+        )
+
+    (tmp_path / "good.yaml").write_text(release('["small:1b"]'))
+    assert load_release(tmp_path / "good.yaml").roles["chat"].candidates == ("gemma3:270m", "small:1b")
+    assert _refusal(tmp_path, release('["small:1b", "tiny:1b", "gemma3:270m", "small:1b"]')) == [
+        "roles.chat.fallback.1: tiny:1b is not among models, which has gemma3:270m, small:1b. Add it there.",
+        "roles.chat.fallback: gemma3:270m stands there twice, or is its model. Remove it.",
+        "roles.chat.fallback: small:1b stands there twice, or is its model. Remove it.",
+    ]
+
+
 def test_all_mistakes_are_listed_with_path_and_remedy(tmp_path: Path) -> None:
     text = (
         GOOD.replace("version: 2026.11.0", "version: 2026.11")

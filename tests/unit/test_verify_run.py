@@ -138,8 +138,7 @@ def test_key_that_a_host_echoes_is_nowhere_in_the_evidence(
     assert "Bearer [key]" in said.detail
     evidence = Evidence(
         inventory="lab",
-        release="demo",
-        version="1.0",
+        release="demo:1.0",
         bundle=DIGEST,
         verified_at=datetime.now(UTC),
         verified_on="control",

@@ -11,6 +11,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints, ValidationError
 
+from sealift import mistakes
 from sealift.bundle import signature
 from sealift.bundle.layout import SIGNATURE_LIMIT
 from sealift.errors import SealiftError
@@ -80,10 +81,8 @@ def parse_have_list(content: bytes, where: str) -> HaveList:
     try:
         return HaveList.model_validate(parse_json(content, where))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))[:100]
         raise SealiftError(
-            f"{where}: {place}: {first['msg']}, expected a have-list. Make it again with sealift have."
+            f"{where}: {mistakes.first(error)}, expected a have-list. Make it again with sealift have."
         ) from None
 
 

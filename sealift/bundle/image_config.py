@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
+from sealift import mistakes
 from sealift.errors import SealiftError
 from sealift.files import canonical_json, parse_json
 from sealift.release.types import Blob, Digest
@@ -49,10 +50,8 @@ class BaseConfig:
         try:
             self._parsed = _Config.model_validate(self._document)
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
             raise SealiftError(
-                f"{self._where}: {place}: {first['msg']}, expected OCI's form. Save the image again."
+                f"{self._where}: {mistakes.first(error)}, expected OCI's form. Save the image again."
             ) from None
         if self._parsed.rootfs.diff_ids != [layer.digest for layer in layers]:
             raise SealiftError(f"{self._where}: is of other layers than the lock's. Run sealift lock again.")

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sealift import mistakes
 from sealift.blobs import BlobStore, digest_of
 from sealift.errors import SealiftError
 from sealift.files import parse_json, read_limited
@@ -194,6 +195,4 @@ def _parse(kind: type[_Model], content: bytes, where: str) -> _Model:
     try:
         return kind.model_validate(parse_json(content, where))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise SealiftError(f"{where}: {place}: {first['msg']}, expected OCI's form.") from None
+        raise SealiftError(f"{where}: {mistakes.first(error)}, expected OCI's form.") from None

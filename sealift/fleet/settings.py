@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, ValidationError
-from pydantic_core import ErrorDetails
 
+from sealift import mistakes
 from sealift.errors import SealiftError
 from sealift.release.types import Frozen, Role
 
@@ -133,11 +133,8 @@ def parse(host: str, data: dict[str, Any]) -> SiteSettings:
     try:
         settings = SiteSettings.model_validate(own)
     except ValidationError as error:
-        lines = (
-            f"{host}: {'.'.join(map(str, e['loc']))}: {_wrong(e)}. See docs/inventory.md."
-            for e in error.errors()
-        )
-        raise SettingsError("\n".join(lines)) from None
+        found = mistakes.every(error)
+        raise SettingsError("\n".join(f"{host}: {each}. See docs/inventory.md." for each in found)) from None
     gateway = settings.gateway.model_copy(
         update={
             "certificate": Path(str(settings.gateway.certificate).replace("{host}", host)),
@@ -145,16 +142,6 @@ def parse(host: str, data: dict[str, Any]) -> SiteSettings:
         }
     )
     return settings.model_copy(update={"gateway": gateway})
-
-
-def _wrong(error: ErrorDetails) -> str:
-    match error["type"]:
-        case "extra_forbidden":
-            return "is no setting"
-        case "missing":
-            return "is missing"
-        case _:
-            return f"is {error['input']!r}: {error['msg'][:1].lower()}{error['msg'][1:]}"
 
 
 def in_force(settings: OllamaSettings, roles: Iterable[Role]) -> OllamaSettings:

@@ -16,6 +16,7 @@ from urllib.parse import unquote
 
 from pydantic import ValidationError
 
+from sealift import mistakes
 from sealift.errors import SealiftError
 from sealift.release.apt_config import IsolatedApt
 from sealift.release.apt_mirror import Mirrors, debian_mirrors
@@ -180,9 +181,9 @@ def _locked(
         )
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
         raise SealiftError(
-            f"{name} {version}: its index gives a {place} of {first['input']!r}. Mend the repository."
+            f"{name} {version}: its index gives a {mistakes.place(first)} of {first['input']!r}. "
+            "Mend the repository."
         ) from None
 
 

@@ -9,6 +9,7 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 from pydantic import ValidationError
 
+from sealift import mistakes
 from sealift.errors import SealiftError
 from sealift.files import canonical_json, parse_json, read_limited
 from sealift.release.types import WEIGHTS, Lock, LockedWheel
@@ -34,15 +35,16 @@ def parse_lock(content: bytes, where: str) -> Lock:
     try:
         lock = Lock.model_validate(parse_json(content, where))
     except ValidationError as error:
-        lines = (
-            f"{where}: {'.'.join(map(str, e['loc']))}: {e['msg']}. Make it again with sealift lock."
-            for e in error.errors()
-        )
-        raise SealiftError("\n".join(lines)) from None
-    mistakes = list(_cross_checks(lock))
-    if mistakes:
-        raise SealiftError("\n".join(f"{where}: {m}. Make it again with sealift lock." for m in mistakes))
+        raise _refused(where, mistakes.every(error)) from None
+    if found := list(_cross_checks(lock)):
+        raise _refused(where, found)
     return lock
+
+
+def _refused(where: str, found: list[str]) -> SealiftError:
+    return SealiftError(
+        "\n".join(f"{where}: {mistake}. Make it again with sealift lock." for mistake in found)
+    )
 
 
 def _cross_checks(lock: Lock) -> Iterator[str]:

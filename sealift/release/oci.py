@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field, ValidationError
 
+from sealift import mistakes
 from sealift.errors import SealiftError
 from sealift.files import parse_json
 from sealift.release.types import Blob, Digest, MediaType
@@ -93,7 +94,7 @@ def parse_manifest(content: bytes, where: str) -> Manifest | tuple[Descriptor, .
             return _Index.model_validate(parsed).manifests
         return Manifest.model_validate(parsed)
     except ValidationError as error:
-        place = ".".join(map(str, error.errors()[0]["loc"])) or "the whole"
+        place = mistakes.place(error.errors()[0])
         raise SealiftError(f"{where}: {place} is not as an image has it. Make or push it again.") from None
 
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, Field, ValidationError
 
+from sealift import mistakes
 from sealift.blobs import Content, digest_of, hash_content
 from sealift.errors import SealiftError
 from sealift.files import canonical_json, parse_json, read_limited
@@ -177,7 +178,7 @@ def parse_model(content: bytes, where: str) -> ModelManifest:
     try:
         parsed = _Manifest.model_validate(parse_json(content, where))
     except ValidationError as error:
-        place = ".".join(map(str, error.errors()[0]["loc"])) or "the whole"
+        place = mistakes.place(error.errors()[0])
         raise SealiftError(
             f"{where}: {place} is not as Ollama writes it. Pull or make the model again."
         ) from None

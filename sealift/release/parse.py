@@ -11,6 +11,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from sealift import mistakes
 from sealift.errors import SealiftError
 from sealift.files import read_limited
 from sealift.release.catalogue import no_such_tag
@@ -51,13 +52,13 @@ def load_release(path: Path) -> Release:
     do.`
     """
     raw = _load_yaml(read_limited(path, _LIMIT), path)
-    mistakes = list(_cross_checks(raw))
+    wrong = list(_cross_checks(raw))
     try:
         release = Release.model_validate(raw)
     except ValidationError as error:
-        mistakes = [_explain(item) for item in error.errors()] + mistakes
-    if mistakes:
-        raise SealiftError("\n".join(f"{path}: {mistake}" for mistake in dict.fromkeys(mistakes)))
+        wrong = [_explain(item) for item in error.errors()] + wrong
+    if wrong:
+        raise SealiftError("\n".join(f"{path}: {mistake}" for mistake in dict.fromkeys(wrong)))
     return release
 
 
@@ -96,24 +97,20 @@ def _load_yaml(content: bytes, path: Path) -> Any:
         raise SealiftError(f"{path}: is not YAML: {error}. Correct it.") from None
 
 
-def _explain(error: ErrorDetails) -> str:
-    loc = [str(part) for part in error["loc"] if part != "[key]"]
-    place, value, context = ".".join(loc) or "the file", error["input"], error.get("ctx", {})
-    match error["type"]:
+def _explain(item: ErrorDetails) -> str:
+    loc, said = [str(part) for part in item["loc"] if part != "[key]"], mistakes.wrong(item)
+    match item["type"]:
         case "missing":
-            return f"{place}: is missing. Add it."
+            remedy = "Add it."
         case "extra_forbidden":
-            return f"{place}: is not known here. {_nearest(loc)}"
+            remedy = _nearest(loc)
         case "string_type":
-            return f"{place}: is {value!r}, expected text. Put it in quotes."
+            remedy = "Put it in quotes."
         case "string_pattern_mismatch":
-            return f"{place}: {value!r} is not {_example(loc)}. Correct it."
-        case "literal_error":
-            return f"{place}: {value!r} is not possible, expected {context['expected']}. Correct it."
-        case "model_type" | "dict_type":
-            return f"{place}: is {value!r}, expected keys with values. Correct it."
+            said, remedy = f"{item['input']!r} is not {_example(loc)}", "Correct it."
         case _:
-            return f"{place}: {error['msg'][:1].lower()}{error['msg'][1:]}. Correct it."
+            remedy = "Correct it."
+    return f"{mistakes.place(item)}: {said}. {remedy}"
 
 
 def _nearest(loc: list[str]) -> str:

@@ -316,8 +316,8 @@ def test_inspect_and_diff_show_it(site: samples.Site, project: Path, tmp_path: P
             "greenlet-2.0-py3-none-any.whl is no wheel of greenlet 1.0",
         ),
         ({"file": "pip-1.0-py3-none-any.whl"}, "pip-1.0-py3-none-any.whl is no wheel of greenlet 1.0"),
-        ({"file": "greenlet-1.0-x-py3-none-any.whl"}, "String should match pattern"),
-        ({"file": "../greenlet-1.0-py3-none-any.whl"}, "String should match pattern"),
+        ({"file": "greenlet-1.0-x-py3-none-any.whl"}, "string should match pattern"),
+        ({"file": "../greenlet-1.0-py3-none-any.whl"}, "string should match pattern"),
         ({"name": "pip", "file": "pip-1.0-py3-none-any.whl"}, "pip stands there twice"),
     ],
 )

@@ -104,7 +104,7 @@ def test_all_mistakes_are_listed_with_path_and_remedy(tmp_path: Path) -> None:
         "such as docker.io/ollama/ollama:0.11.4. Correct it.",
         "images.gateway.archive: '../envoy.tar' is not a path below the sources folder, "
         "such as images/ollama.tar. Correct it.",
-        "roles.chat.context: input should be greater than or equal to 256. Correct it.",
+        "roles.chat.context: is 0: input should be greater than or equal to 256. Correct it.",
         "roles.chat.model: gemma3:1b is not among models, which has gemma3:270m. Add it there.",
         "packages.sources.nvidia.key: is missing beside path. Add it.",
     ]
@@ -164,8 +164,8 @@ def test_one_mistake_at_a_time(tmp_path: Path, old: str, new: str, mistakes: lis
 
 
 def test_what_is_no_release_file_is_refused(tmp_path: Path) -> None:
-    assert _refusal(tmp_path, "- a\n") == ["the file: is ['a'], expected keys with values. Correct it."]
-    assert _refusal(tmp_path, "") == ["the file: is None, expected keys with values. Correct it."]
+    assert _refusal(tmp_path, "- a\n") == ["the whole: is ['a'], expected keys with values. Correct it."]
+    assert _refusal(tmp_path, "") == ["the whole: is None, expected keys with values. Correct it."]
     assert "more than 1048576 bytes" in _refusal(tmp_path, "#" * (2 << 20))[0]
     assert "is not YAML" in _refusal(tmp_path, "[" * 100_000)[0]
 

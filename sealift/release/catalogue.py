@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
@@ -159,6 +160,25 @@ def find(name: str) -> tuple[str, CatalogueModel] | None:
         if family_of(key) == family and tag in (key.partition(":")[2], *model.aliases):
             return key, model
     return None
+
+
+def oldest_ollama(name: str, architecture: str) -> str | None:
+    """The oldest Ollama that runs a model, where that is known: of the model itself, or of its architecture.
+
+    + name: MODEL:TAG
+    + architecture: as its weights say
+    """
+    known = find(name)
+    if known and known[1].ollama:
+        return known[1].ollama
+    of_kind = [model.ollama for model in catalogue().models.values() if model.architecture == architecture]
+    return min(filter(None, of_kind), key=lambda text: version(text) or (), default=None)
+
+
+def version(text: str) -> tuple[int, ...] | None:
+    """`0.11.4` and `0.11.4-rocm` as numbers that can be compared; None where it does not begin with three."""
+    found = re.match(r"v?([0-9]{1,4})\.([0-9]{1,4})\.([0-9]{1,4})(?![0-9.])", text)
+    return tuple(map(int, found.groups())) if found else None
 
 
 def nearest(name: str) -> Sequence[str]:

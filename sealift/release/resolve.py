@@ -12,6 +12,7 @@ from sealift.cache import cache_folder
 from sealift.errors import SealiftError
 from sealift.progress import Progress
 from sealift.release.apt import lock_packages
+from sealift.release.catalogue import oldest_ollama, version
 from sealift.release.control import lock_control
 from sealift.release.plain_file import PlainFile
 from sealift.release.source import BuildMachine
@@ -53,6 +54,7 @@ def resolve(release: Release, sources: Path, progress: Progress, project: Path =
     }
     known = {name: model for name, model in models.items() if model is not None}
     mistakes += _roles_that_ask_too_much(release, known)
+    mistakes += _models_that_are_too_new(release, known)
     progress("asking apt for the packages and what they depend on", 0, 0)
     packages = attempt(lock_packages, release, sources)
     cache = BlobStore(cache_folder(os.environ))
@@ -76,4 +78,19 @@ def _roles_that_ask_too_much(release: Release, models: dict[str, LockedModel]) -
         for name, role in sorted(release.roles.items())
         for model in role.candidates
         if model in models and role.context > models[model].context_length
+    ]
+
+
+def _models_that_are_too_new(release: Release, models: dict[str, LockedModel]) -> list[str]:
+    """By the image's tag: where that is no version, nothing is known."""
+    image = release.images["ollama"].name
+    have = version(image.rpartition(":")[2])
+    if have is None:
+        return []
+    oldest = {name: oldest_ollama(name, model.shape.architecture) for name, model in sorted(models.items())}
+    return [
+        f"models.{name}: {models[name].shape.architecture} needs Ollama {needed} or newer, "
+        f"images.ollama is {image}. Take a newer one, or another model."
+        for name, needed in oldest.items()
+        if needed and have < (version(needed) or ())
     ]

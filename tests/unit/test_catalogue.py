@@ -15,9 +15,11 @@ from sealift.errors import SealiftError
 from sealift.fleet.model_fit import Room, needs
 from sealift.fleet.settings import OllamaSettings
 from sealift.release import catalogue as module
-from sealift.release.catalogue import Catalogue, catalogue, find, nearest, no_such_tag
+from sealift.release.catalogue import Catalogue, catalogue, find, nearest, no_such_tag, oldest_ollama
 from sealift.release.parse import load_release
+from sealift.release.resolve import _models_that_are_too_new
 from sealift.release.types import ModelLayer
+from tests.unit import samples
 from tests.unit.fleet_site import lock
 from tests.unit.test_release_file import GOOD
 
@@ -165,6 +167,40 @@ def test_nearest_names(name: str, found: list[str]) -> None:
 )
 def test_names_that_do_not_exist(name: str, real: bool) -> None:
     assert (no_such_tag(name) is None) is real
+
+
+@pytest.mark.parametrize(
+    ("name", "architecture", "oldest"),
+    [
+        ("gemma3n:e2b", "gemma3n", "0.9.3"),
+        ("our-own:4b", "gemma3", "0.6.0"),
+        ("llama3.2:3b", "llama", None),
+        ("our-own:4b", "unheard-of", None),
+    ],
+)
+def test_the_oldest_ollama_is_of_the_model_or_its_architecture(
+    name: str, architecture: str, oldest: str | None
+) -> None:
+    assert oldest_ollama(name, architecture) == oldest
+
+
+@pytest.mark.parametrize(
+    ("tag", "refused"),
+    [
+        *(("0.5.13", True), ("0.6.0", False), ("0.11.4", False), ("0.5.13-rocm", True), ("v0.5.9", True)),
+        *(("latest", False), ("0.5", False), ("0.5.13.1", False)),
+    ],
+)
+def test_a_model_is_not_locked_for_an_ollama_that_is_too_old_where_both_are_known(
+    tag: str, refused: bool
+) -> None:
+    wanted = samples.release(images={"ollama": f"docker.io/ollama/ollama:{tag}", "gateway": samples.GATEWAY})
+    said = _models_that_are_too_new(wanted, lock().models)
+    line = (
+        f"models.{samples.MODEL}: gemma3 needs Ollama 0.6.0 or newer, "
+        f"images.ollama is docker.io/ollama/ollama:{tag}. Take a newer one, or another model."
+    )
+    assert said == ([line] if refused else [])
 
 
 def test_an_entry_is_found_by_any_of_its_tags() -> None:

@@ -10,9 +10,9 @@ BIN := .venv/bin
 # What the control node and the lab need from Debian. g++ builds Ollama for the demo release.
 DEBIAN_PACKAGES := ca-certificates debian-archive-keyring g++ git iproute2 mmdebstrap netcat-openbsd openssh-client \
                    python3-venv skopeo systemd systemd-container util-linux xz-utils zstd
-# What only the tests need: clients, file systems, and a real registry (Debian starts it where systemd runs; stop it
-# if unwanted).
-test: DEBIAN_PACKAGES += btrfs-progs curl docker-registry jq xfsprogs
+# What only the tests need: clients, file systems, an HTTP server, and a real registry (Debian starts it where systemd
+# runs; stop it if unwanted).
+test: DEBIAN_PACKAGES += apt-utils btrfs-progs busybox curl docker-registry jq xfsprogs
 
 .PHONY: demo check test debian-packages requirements clean
 .DELETE_ON_ERROR:

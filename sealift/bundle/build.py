@@ -88,9 +88,10 @@ def build(
         (out / SIGNATURE).unlink(missing_ok=True)  # half a bundle must not look like a whole one
         drop_damaged(store, stored_blobs(store), progress)
         unread = have.without(records.lacking(lock))
-        _place_packages(lock, unread, sources, store, cache, progress)
+        machine = BuildMachine.of(os.environ, sources, progress)
+        _place_packages(lock, unread, machine, store, cache)
         _place_control(lock, unread, store, cache, progress)
-        _place_contents(lock, unread, BuildMachine.of(os.environ, sources, progress), store, cache)
+        _place_contents(lock, unread, machine, store, cache)
         manifests = list(_manifests(lock, store))
         manifests.append(_sbom(lock, store, records, manifests, progress))
         index = canonical_json({"schemaVersion": 2, "manifests": manifests})
@@ -137,14 +138,14 @@ def _sweep(out: Path) -> None:
 
 
 def _place_packages(
-    lock: Lock, have: HaveList, sources: Path, store: BlobStore, cache: BlobStore, progress: Progress
+    lock: Lock, have: HaveList, machine: BuildMachine, store: BlobStore, cache: BlobStore
 ) -> None:
     """Fetch packages into the cache and take them from there."""
     wanted = tuple(
         package for package in lock.packages if package.blob not in have and not store.has(package.blob)
     )
-    drop_damaged(cache, (package.blob for package in wanted), progress)
-    debs.fetch(lock.model_copy(update={"packages": wanted}), sources, cache, progress)
+    drop_damaged(cache, (package.blob for package in wanted), machine.progress)
+    debs.fetch(lock.model_copy(update={"packages": wanted}), machine, cache)
     for package in wanted:
         _take(package.blob, f"packages: {package.name}", store, cache)
 

@@ -1,4 +1,4 @@
-"""Fetching .debs that a lock names, from the machine's mirror or a folder, into a cache of blobs.
+"""Fetching .debs that a lock names, from mirrors, vendors or a folder, into a cache of blobs.
 
 The lock holds paths and digests only, so the mirror is the machine's business, and a lock stays good as long
 as some mirror keeps the files.
@@ -6,45 +6,51 @@ as some mirror keeps the files.
 
 from __future__ import annotations
 
+import functools
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
 from sealift.blobs import BlobStore, Content
 from sealift.errors import SealiftError
+from sealift.files import locked
 from sealift.progress import Meter, Progress
 from sealift.release.apt_config import IsolatedApt, explain
-from sealift.release.apt_mirror import Mirrors, debian_mirrors
+from sealift.release.apt_mirror import debian_mirrors
+from sealift.release.apt_sources import local_folder, vendor_uri
+from sealift.release.source import BuildMachine
 from sealift.release.types import Lock, LockedPackage
 from sealift.scratch import scratch
 
-_BATCH = 32 << 20  # bytes fetched before they are put away: what a kill costs at most, beside one file
+_BATCH = 32 << 20  # bytes fetched before they are put away: so much disk is taken twice, beside one file
 _POLL = 0.3  # seconds
 # apt's helper for single files: its methods, proxies and retries. Part of the package apt since 1.1.
 _HELPER = "/usr/lib/apt/apt-helper"
 
 
-def fetch(lock: Lock, sources: Path, cache: BlobStore, progress: Progress) -> None:
+def fetch(lock: Lock, machine: BuildMachine, cache: BlobStore) -> None:
     """Bring every .deb of a lock into the cache; those that are there are not fetched again.
 
-    + sources: the folder that apt sources with a `path` are relative to
-    + progress: told of bytes fetched
+    + machine: where repositories are fetched from
 
     Raises SealiftError naming what cannot be had or is not what the lock says.
     """
     missing = [package for package in lock.packages if not cache.has(package.blob)]
-    meter = Meter("fetching packages", sum(package.blob.size for package in missing), progress)
+    meter = Meter("fetching packages", sum(package.blob.size for package in missing), machine.progress)
     remote = []
     for package in missing:
-        folder = lock.release.packages.sources[package.source].path
-        if folder is None:
+        path = lock.release.packages.sources[package.source].path
+        if path is None:
             remote.append(package)
         else:
-            content = Content.of_file(_below(sources / folder, package.path))
+            content = Content.of_file(
+                _below(local_folder(package.source, path, machine.sources), package.path)
+            )
             cache.put(package.blob, content, f"packages: {package.name}", meter.add)
-    for batch in _batches(remote):
-        _fetch_batch(batch, debian_mirrors(), cache, meter)
+    if remote:
+        _fetch(remote, _uris(lock, remote, machine), cache, meter, machine.progress)
 
 
 def _below(folder: Path, path: str) -> Path:
@@ -52,6 +58,44 @@ def _below(folder: Path, path: str) -> Path:
     if not found.is_relative_to(folder.resolve()):
         raise SealiftError(f"{folder}: {path} leads out of it. Refuse this lock.")
     return found
+
+
+def _uris(lock: Lock, packages: list[LockedPackage], machine: BuildMachine) -> dict[str, str]:
+    """Where this machine fetches each package, by its digest."""
+    debian = functools.cache(debian_mirrors)  # asked only where something is Debian's
+    found = {}
+    for package in packages:
+        url = lock.release.packages.sources[package.source].url
+        if url is not None:
+            base = vendor_uri(package.source, url, machine)
+        elif package.path.startswith("pool/updates/"):  # no other archive has such a folder
+            base = debian().security
+        else:
+            base = debian().main
+        found[package.blob.digest] = base + quote(package.path, safe="/~")
+    return found
+
+
+def _fetch(
+    packages: list[LockedPackage], uris: Mapping[str, str], cache: BlobStore, meter: Meter, progress: Progress
+) -> None:
+    """Fetch by way of a folder of the cache, in which an interrupted run is gone on with."""
+    arriving = cache.partial.with_name("debs")
+    with locked(arriving, lambda: progress("waiting for another build to fetch its packages", 0, 0)):
+        wanted = {package.blob.hex: package for package in packages}
+        for path in arriving.iterdir():
+            if path.name not in wanted:
+                path.unlink()
+            elif path.stat().st_size >= wanted[path.name].blob.size:
+                _put_if_whole(wanted[path.name], path, cache, meter)
+        for batch in _batches(package for package in packages if not cache.has(package.blob)):
+            _fetch_batch(batch, uris, arriving, cache, meter)
+
+
+def _put_if_whole(package: LockedPackage, path: Path, cache: BlobStore, meter: Meter) -> None:
+    with suppress(SealiftError):  # it is fetched again
+        cache.put(package.blob, Content.of_file(path), f"packages: {package.name}", meter.add)
+    path.unlink()
 
 
 def _batches(packages: Iterable[LockedPackage]) -> Iterator[list[LockedPackage]]:
@@ -65,59 +109,66 @@ def _batches(packages: Iterable[LockedPackage]) -> Iterator[list[LockedPackage]]
         yield batch
 
 
-def _fetch_batch(packages: list[LockedPackage], mirrors: Mirrors, cache: BlobStore, meter: Meter) -> None:
-    cache.folder.mkdir(parents=True, exist_ok=True)
-    with scratch("fetch") as root:
-        apt = IsolatedApt.make(root / "apt")
-        arrived = root / "arrived"
-        arrived.mkdir()
-        arguments = [
-            part
-            for package in packages
-            for part in (
-                _uri(package, mirrors),
-                str(arrived / package.blob.hex),
-                f"SHA256:{package.blob.hex}",
-            )
-        ]
-        _run_helper(arguments, apt, arrived, meter)
-        for package in packages:
-            content = Content.of_file(arrived / package.blob.hex)
-            cache.put(package.blob, content, f"packages: {package.name}", lambda _: None)
+def _fetch_batch(
+    packages: list[LockedPackage], uris: Mapping[str, str], arriving: Path, cache: BlobStore, meter: Meter
+) -> None:
+    paths = {arriving / package.blob.hex: package for package in packages}
+    was_begun = _size(paths) > 0
+    try:
+        _run_helper(paths, uris, meter)
+    except SealiftError:
+        # of what a power cut left, the end may never have been written: apt sees that when all has come
+        if not (was_begun and any(arriving.glob("*.FAILED"))):
+            raise
+        for path in arriving.iterdir():
+            path.unlink()
+        _run_helper(paths, uris, meter)
+    for path, package in paths.items():
+        cache.put(package.blob, Content.of_file(path), f"packages: {package.name}", lambda _: None)
+        path.unlink()
 
 
-def _uri(package: LockedPackage, mirrors: Mirrors) -> str:
-    """Debian's security archive keeps its files below pool/updates; the main archive has no such folder."""
-    base = mirrors.security if package.path.startswith("pool/updates/") else mirrors.main
-    return base + quote(package.path, safe="/~")
-
-
-def _run_helper(arguments: list[str], apt: IsolatedApt, arrived: Path, meter: Meter) -> None:
-    """Run apt's helper to its end, reporting how much has arrived."""
+def _run_helper(paths: Mapping[Path, LockedPackage], uris: Mapping[str, str], meter: Meter) -> None:
+    """Run apt's helper to its end, reporting how much has arrived. It goes on with files that are begun."""
+    arguments = [
+        part
+        for path, package in paths.items()
+        for part in (uris[package.blob.digest], str(path), f"SHA256:{package.blob.hex}")
+    ]
     seen = 0
-    with (apt.root / "helper.log").open("w+") as log:
+    with scratch("fetch") as root, (root / "helper.log").open("w+") as log:
+        (root / "apt").mkdir()
         child = subprocess.Popen(
             (_HELPER, "-qq", "download-file", *arguments),
-            env=apt.environment,
+            env=IsolatedApt.make(root / "apt").environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
         )
         try:
             while _still_running(child):
-                now = sum(path.stat().st_size for path in arrived.iterdir())
+                now = _size(paths)
                 meter.add(now - seen)
                 seen = now
         finally:
             child.kill()
             child.wait()
-        meter.add(sum(path.stat().st_size for path in arrived.iterdir()) - seen)
+        meter.add(_size(paths) - seen)
         if child.returncode != 0:
             log.seek(0)
             raise SealiftError(
-                f"packages: {explain(log.read())}\nCheck apt's mirror and proxy; "
-                "if the mirror dropped the version, run sealift lock again."
+                f"packages: {explain(log.read())}\nCheck the mirrors and the proxy; "
+                "if a mirror dropped the version, run sealift lock again."
             )
+
+
+def _size(paths: Iterable[Path]) -> int:
+    """Bytes that have arrived."""
+    found = 0
+    for path in paths:
+        with suppress(FileNotFoundError):
+            found += path.stat().st_size
+    return found
 
 
 def _still_running(child: subprocess.Popen[bytes]) -> bool:

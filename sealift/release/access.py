@@ -1,10 +1,14 @@
-"""How this machine gets at registries: mirrors and logins, none of which is in a release or a lock."""
+"""How this machine gets at registries and vendors' repositories: mirrors and logins.
+
+None of it is in a release or a lock.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +18,10 @@ from pydantic import BaseModel, ValidationError
 
 from sealift.errors import SealiftError
 from sealift.files import parse_json, read_limited
+from sealift.release.types import REPOSITORY_URL
 
 MIRRORS = "SEALIFT_MIRRORS"
+_APT = "apt:"  # no registry is called so: a port has digits
 DOCKER_HUB = "docker.io"
 # Where Docker's registry answers, and how `docker login` calls it. Source: registry/config.go of moby/moby.
 _HUB_SERVER, _HUB_LOGIN = "registry-1.docker.io", "https://index.docker.io/v1/"
@@ -73,6 +79,17 @@ def server_of(registry: str, environment: Mapping[str, str]) -> Server:
     return Server(base, _login(names, environment))
 
 
+def apt_mirror(source: str, environment: Mapping[str, str]) -> str | None:
+    """Where this machine fetches a vendor's apt repository in place of its own URL; None for there.
+
+    + source: its name in the release
+    + environment: SEALIFT_MIRRORS has words of apt:SOURCE=ADDRESS as well
+
+    Raises SealiftError where a setting is not as it should be.
+    """
+    return _mirrors(environment).get(f"{_APT}{source}")
+
+
 def is_safe(url: str) -> bool:
     """Whether what is sent to an address cannot be read on the way: TLS, or this very machine."""
     try:
@@ -98,6 +115,9 @@ def _mirrors(environment: Mapping[str, str]) -> dict[str, str]:
     found = {}
     for word in environment.get(MIRRORS, "").split():
         registry, _, address = word.partition("=")
+        if registry.startswith(_APT):
+            found[registry] = _apt_address(registry, address)
+            continue
         if not registry or not _is_address(address):
             raise SealiftError(
                 f"{MIRRORS}: the setting for {registry!r} is not understood, expected REGISTRY=https://HOST. "
@@ -107,6 +127,16 @@ def _mirrors(environment: Mapping[str, str]) -> dict[str, str]:
             raise SealiftError(f"{MIRRORS}: {address} is not safe, expected https://. Correct it.")
         found[registry] = address.rstrip("/")
     return found
+
+
+def _apt_address(source: str, address: str) -> str:
+    """Plain http will do: what comes is believed by the repository's key alone."""
+    if not re.fullmatch(REPOSITORY_URL, address):
+        raise SealiftError(
+            f"{MIRRORS}: the setting for {source!r} is not understood, "
+            "expected apt:SOURCE=https://HOST/PATH. Correct it; a login goes into /etc/apt/auth.conf.d."
+        )
+    return address
 
 
 def _is_address(address: str) -> bool:

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 from urllib.parse import unquote
 
 from pydantic import ValidationError
@@ -19,55 +17,52 @@ from pydantic import ValidationError
 from sealift import mistakes
 from sealift.errors import SealiftError
 from sealift.release.apt_config import IsolatedApt
-from sealift.release.apt_mirror import Mirrors, debian_mirrors
-from sealift.release.types import CONTROL_FIELDS, AptSource, LockedPackage, PackageGroup, Release
+from sealift.release.apt_sources import Repository, blame, place, repositories
+from sealift.release.source import BuildMachine
+from sealift.release.types import CONTROL_FIELDS, LockedPackage, PackageGroup, Release
 from sealift.scratch import scratch
 
-DEBIAN_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+_REMEDY = (
+    "Check the key, url and suites of that source, and this machine's mirrors and proxy; "
+    "where a repository is wrong itself, its vendor must mend it."
+)
+# One line per index that was fetched: `URI SUITE COMPONENT`. Source: apt-get(8), indextargets.
+_INDEXES = (
+    *("apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)"),
+    "Created-By: Packages",
+)
 # `'URI' NAME SIZE HASH`. Source: apt-get(8), --print-uris.
 _URI_LINE = re.compile(r"'([^']+)' (\S+)_(\S+)_(\S+)\.deb (\d+) (\S*)")
 
 
-@dataclass(frozen=True)
-class _Repository:
-    source: str
-    uri: str  # ends in /
-    suite: str
-    components: tuple[str, ...]
-    key: str
-
-    def line(self) -> str:
-        components = "" if self.suite.endswith("/") else " ".join(self.components)
-        return f"deb [arch=amd64 signed-by={self.key}] {self.uri} {self.suite} {components}\n"
-
-
-def lock_packages(release: Release, sources: Path) -> tuple[LockedPackage, ...]:
+def lock_packages(
+    release: Release, machine: BuildMachine, keys: Mapping[str, bytes]
+) -> tuple[LockedPackage, ...]:
     """Pin the packages of every group with all they depend on, sorted by name.
 
-    + sources: the folder that sources with a `path` are relative to
+    + machine: where repositories are fetched from
+    + keys: of repositories, from `read_keys`
 
     Raises SealiftError in apt's words where a package or repository is not there or not signed.
     """
     with scratch("apt") as folder:
         apt = IsolatedApt.make(folder)
-        repositories = tuple(_repositories(release, sources, apt.root))
-        (apt.root / "sources.list").write_text("".join(map(_Repository.line, repositories)))
-        apt.run("apt-get", "update", "--error-on=any", "-q")
+        known = repositories(release, machine, keys, apt.root)
+        (apt.root / "sources.list").write_text("".join(map(Repository.line, known)))
+        _update(apt, known)
         wanted = release.packages
-        _installs(apt, repositories, ("?essential", *wanted.base), None)
-        every_host = _installs(apt, repositories, wanted.all, "all")
-        gpu_hosts = _installs(apt, repositories, wanted.gpu, "gpu")
-        return _merged((*every_host, *gpu_hosts, *_control_node(apt, repositories, release)))
+        _installs(apt, known, ("?essential", *wanted.base), None)
+        every_host = _installs(apt, known, wanted.all, "all")
+        gpu_hosts = _installs(apt, known, wanted.gpu, "gpu")
+        return _merged((*every_host, *gpu_hosts, *_control_node(apt, known, release)))
 
 
-def _control_node(
-    apt: IsolatedApt, repositories: tuple[_Repository, ...], release: Release
-) -> list[LockedPackage]:
+def _control_node(apt: IsolatedApt, known: tuple[Repository, ...], release: Release) -> list[LockedPackage]:
     if release.control is None:
         return []
     (apt.root / "status").write_text("")
-    _installs(apt, repositories, ("?essential", *release.control.base), None)
-    return _installs(apt, repositories, release.control.packages, "control")
+    _installs(apt, known, ("?essential", *release.control.base), None)
+    return _installs(apt, known, release.control.packages, "control")
 
 
 def _merged(packages: tuple[LockedPackage, ...]) -> tuple[LockedPackage, ...]:
@@ -80,40 +75,27 @@ def _merged(packages: tuple[LockedPackage, ...]) -> tuple[LockedPackage, ...]:
     return tuple(package for _, package in sorted(found.items()))
 
 
-def _repositories(release: Release, sources: Path, root: Path) -> Iterator[_Repository]:
-    for name, source in sorted(release.packages.sources.items()):
-        if source.path is None:
-            yield from _debian(name, source, release.suite, debian_mirrors())
-        else:
-            yield from _local(name, source, sources, root)
-
-
-def _debian(name: str, source: AptSource, suite: str, mirrors: Mirrors) -> Iterator[_Repository]:
-    for wanted in source.suites or (suite, f"{suite}-updates", f"{suite}-security"):
-        uri = mirrors.security if wanted.endswith("-security") else mirrors.main
-        yield _Repository(name, uri, wanted, source.components, DEBIAN_KEYRING)
-
-
-def _local(name: str, source: AptSource, sources: Path, root: Path) -> Iterator[_Repository]:
-    """A repository in a folder, through links without blanks: apt's lines know no quotes."""
-    if source.path is None or source.key is None:
-        raise SealiftError(f"packages.sources.{name}: needs path and key. Add them to the release file.")
-    folder, key = (sources / source.path).resolve(), (sources / source.key).resolve()
-    for path in (folder, key):
-        if not path.exists() or not path.is_relative_to(sources.resolve()):
-            raise SealiftError(
-                f"{path}: not found below {sources}, named by packages.sources.{name}. Make it."
-            )
-    link, key_link = root / f"repository-{name}", root / f"key-{name}.asc"
-    link.symlink_to(folder)
-    key_link.symlink_to(key)
-    for suite in source.suites:
-        yield _Repository(name, f"file:{link}/", suite, source.components, str(key_link))
+def _update(apt: IsolatedApt, known: tuple[Repository, ...]) -> None:
+    try:
+        apt.run("apt-get", "update", "--error-on=any", "-q")
+    except SealiftError as error:
+        raise SealiftError(f"{blame(str(error), known)}\n{_REMEDY}") from None
+    found = {tuple(line.split(" ")) for line in apt.run(*_INDEXES).splitlines()}
+    missing = [
+        f"packages.sources.{repository.source}: {repository.suite} has no packages in {component}, "
+        "expected an index of them. Correct suites and components."
+        for repository in known
+        if not repository.is_debian and not repository.suite.endswith("/")
+        for component in repository.components
+        if (repository.uri, repository.suite, component) not in found
+    ]
+    if missing:  # of a component that is not there, apt only warns
+        raise SealiftError("\n".join(missing))
 
 
 def _installs(
     apt: IsolatedApt,
-    repositories: tuple[_Repository, ...],
+    known: tuple[Repository, ...],
     wanted: tuple[str, ...],
     group: PackageGroup | None,
 ) -> list[LockedPackage]:
@@ -125,18 +107,10 @@ def _installs(
     stanzas = _stanzas(apt, [f"{name}={unquote(version)}" for _, name, version, *_ in lines])
     found = []
     for uri, name, version, *_ in lines:
-        source, path = _place(uri, repositories)
+        source, path = place(uri, known)
         found.append(_locked(stanzas, (name, unquote(version), path), source, group))
     _remember(apt, stanzas, found)
     return found
-
-
-def _place(uri: str, repositories: tuple[_Repository, ...]) -> tuple[str, str]:
-    """Source and path below it. Debian and its security archive are one source: their paths differ."""
-    for repository in repositories:
-        if uri.startswith(repository.uri):
-            return repository.source, posixpath.normpath(unquote(uri.removeprefix(repository.uri)))
-    raise SealiftError(f"{uri}: is in none of the release's repositories. Report this as a bug.")
 
 
 _Stanzas = dict[tuple[str, str, str], dict[str, str]]

@@ -1,4 +1,4 @@
-"""An apt of our own: without the machine's packages and sources, but with its proxies and certificates."""
+"""An apt of our own: without the machine's packages and sources, with its proxies, CAs and logins."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ class IsolatedApt:
         (root / "status").touch()
         (root / "sources.list").touch()
         machine = run(("apt-config", "dump"), os.environ)
-        acquire = [line for line in machine.splitlines() if line.startswith("Acquire::")]
+        # how to fetch, and where logins are: apt_auth.conf(5)
+        acquire = [line for line in machine.splitlines() if line.startswith(("Acquire::", "Dir::Etc::netrc"))]
         config = root / "apt.conf"
         config.touch(mode=0o600)  # a proxy's password may be in it
         config.write_text("\n".join(acquire) + "\n" + _TEMPLATE.format(root=root))
@@ -93,6 +94,6 @@ def run(arguments: tuple[str, ...], environment: Mapping[str, str]) -> str:
 
 
 def explain(output: str) -> str:
-    """apt's own errors out of what it wrote, a line each."""
-    errors = [line.removeprefix("E: ") for line in output.splitlines() if line.startswith("E: ")]
+    """apt's own errors out of what it wrote, a line each, and what it only warns of but makes them plain."""
+    errors = [line[3:] for line in output.splitlines() if line.startswith(("E: ", "W: GPG error: "))]
     return "\n".join(errors) or output.strip() or "failed without a word"

@@ -126,6 +126,7 @@ def _setting_texts(lock: Lock) -> Iterator[tuple[str, str]]:
     yield from ((name, _text(value)) for name, value in release.items() if name not in _PARTS)
     for part in ("packages", "control"):
         yield from ((f"{part}.{name}", _text(value)) for name, value in release.get(part, {}).items())
+    yield from ((f"key of packages.sources.{name}", digest) for name, digest in lock.keys.items())
 
 
 def _text(value: object) -> str:

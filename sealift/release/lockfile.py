@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
@@ -54,6 +54,9 @@ def _cross_checks(lock: Lock) -> Iterator[str]:
     yield from (
         f"packages: {name} stands there twice" for name in sorted(set(names)) if names.count(name) > 1
     )
+    keyed = {name for name, source in release.packages.sources.items() if source.key is not None}
+    if lock.keys.keys() != keyed:
+        yield f"keys: has {_listed(lock.keys)}, the release {_listed(keyed)}"
     for package in lock.packages:
         if package.source not in release.packages.sources:
             yield f"packages: {package.name} is of {package.source}, which is no source of the release"
@@ -92,6 +95,10 @@ def _is_file_of(wheel: LockedWheel) -> bool:
         return (name, version) == (wheel.name, Version(wheel.version))
     except (InvalidWheelFilename, InvalidVersion):
         return False
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
 
 
 def dump_lock(lock: Lock) -> bytes:

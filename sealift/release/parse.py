@@ -42,6 +42,7 @@ _EXAMPLES = {
     "suites": "a suite, such as trixie or ./",
     "components": "a component, such as main",
 }
+_REPOSITORY = "http:// or https:// with a host, no login and no query"
 _MODEL_PLACES = ("archive", "store", "modelfile")
 
 
@@ -106,6 +107,9 @@ def _explain(item: ErrorDetails) -> str:
             remedy = _nearest(loc)
         case "string_type":
             remedy = "Put it in quotes."
+        case "string_pattern_mismatch" if loc[0] == "packages" and loc[-1] == "url":
+            # without the value: a password may be in it
+            said, remedy = f"is not {_REPOSITORY}", "Correct it; logins are the build machine's."
         case "string_pattern_mismatch":
             said, remedy = f"{item['input']!r} is not {_example(loc)}", "Correct it."
         case _:
@@ -159,10 +163,13 @@ def _cross_checks(raw: Any) -> Iterator[str]:
     for name in sources:
         source = _mapping(sources, name)
         for needed in ("key", "suites"):
-            if source.get("path") and not source.get(needed):
-                yield f"packages.sources.{name}.{needed}: is missing beside path. Add it."
-        if source.get("key") and not source.get("path"):
-            yield f"packages.sources.{name}.key: goes with a path; Debian's key is the machine's. Remove it."
+            place = next((place for place in ("path", "url") if source.get(place)), None)
+            if place and not source.get(needed):
+                yield f"packages.sources.{name}.{needed}: is missing beside {place}. Add it."
+        if source.get("path") and source.get("url"):
+            yield f"packages.sources.{name}: has path and url. Keep one."
+        if source.get("key") and not source.get("path") and not source.get("url"):
+            yield f"packages.sources.{name}.key: goes with path or url; Debian's is the machine's. Remove it."
 
 
 def _file_checks(files: dict[Any, Any]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from sealift.cache import cache_folder
 from sealift.errors import SealiftError
 from sealift.progress import Progress
 from sealift.release.apt import lock_packages
+from sealift.release.apt_sources import key_digests, read_keys
 from sealift.release.catalogue import oldest_ollama, version
 from sealift.release.control import lock_control
 from sealift.release.plain_file import PlainFile
@@ -56,13 +57,15 @@ def resolve(release: Release, sources: Path, progress: Progress, project: Path =
     mistakes += _roles_that_ask_too_much(release, known)
     mistakes += _models_that_are_too_new(release, known)
     progress("asking apt for the packages and what they depend on", 0, 0)
-    packages = attempt(lock_packages, release, sources)
+    keys = attempt(read_keys, release, sources)
+    packages = None if keys is None else attempt(lock_packages, release, machine, keys)
     cache = BlobStore(cache_folder(os.environ))
     control = attempt(lock_control, release, project, cache, progress)
-    if mistakes or packages is None:
+    if mistakes or packages is None or keys is None:
         raise SealiftError("\n".join(mistakes))
     return Lock(
         release=release,
+        keys=key_digests(keys),
         packages=packages,
         images={key: image for key, image in images.items() if image is not None},
         models=known,

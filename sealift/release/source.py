@@ -23,7 +23,7 @@ class BuildMachine:
     + sources: the folder that paths in a release are relative to
     + arrivals: the cache
     + progress: told of bytes hashed and downloaded
-    + environment: of the process, for mirrors and logins of registries
+    + environment: of the process, for mirrors, and logins of registries
     """
 
     sources: Path

@@ -17,6 +17,8 @@ Version = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+~_-
 SourcePath = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._+~-]*(/[A-Za-z0-9_][A-Za-z0-9._+~-]*)*$")
 ]
+# Debian's releases that hosts may run.
+SuiteName = Literal["bookworm", "trixie"]
 # Debian policy 5.6.7 and 5.6.12.
 PackageName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]+$")]
 PackageVersion = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+~:-]*$")]
@@ -36,6 +38,11 @@ ControlField = Annotated[str, StringConstraints(pattern=f"^({'|'.join(CONTROL_FI
 ControlValue = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x08\x0a-\x1f\x7f]*$")]
 # A word of a line of sources.list(5).
 SourceWord = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.][A-Za-z0-9._/+~-]*$")]
+# A suite, or with a slash at its end the folder of a flat repository: / is the repository's own.
+AptSuite = Annotated[str, StringConstraints(pattern=r"^(/|[A-Za-z0-9.][A-Za-z0-9._/+~-]*)$")]
+# Less than RFC 3986 allows: no login, no query, and nothing that apt would take for another word.
+REPOSITORY_URL = r"^https?://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?(/[A-Za-z0-9_~+%-][A-Za-z0-9._~+%-]*)*/?$"
+RepositoryUrl = Annotated[str, StringConstraints(pattern=REPOSITORY_URL)]
 MediaType = Annotated[str, StringConstraints(pattern=r"^[!-~][ -~]{0,254}$")]
 # HOST/PATH:TAG in full, so that no engine completes it with a default registry.
 ImageName = Annotated[
@@ -83,16 +90,33 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
+def _is_empty(value: object) -> bool:
+    return not value
+
+
 class AptSource(Frozen):
-    """An apt repository. Without `path` it is Debian, at the mirror that the build machine's apt has."""
+    """An apt repository: a vendor's at its `url`, or one in a folder. Without `url` and `path` it is Debian.
+
+    Debian is fetched from the mirror that the build machine's apt has.
+    """
 
     path: SourcePath | None = Field(default=None, description="a repository below the sources folder")
-    key: SourcePath | None = Field(
-        default=None, description="its signing key, ASCII armored; needed with `path`"
+    url: RepositoryUrl | None = Field(
+        default=None,
+        exclude_if=_is_none,
+        description="or where a vendor has one, such as https://download.docker.com/linux/debian",
     )
-    suites: tuple[SourceWord, ...] = Field(
+    key: SourcePath | None = Field(
+        default=None,
+        description="its signing key, below the sources folder; needed with `path` and with `url`",
+    )
+    suites: tuple[AptSuite, ...] = Field(
         default=(),
-        description="default: SUITE, SUITE-updates and SUITE-security; with `path`, ./ where it is flat",
+        description="default: SUITE, SUITE-updates and SUITE-security; / or ./ where a repository is flat",
     )
     components: tuple[SourceWord, ...] = ("main",)
 
@@ -108,14 +132,6 @@ class Packages(Frozen):
     gpu: tuple[PackageName, ...] = Field(
         default=(), description="what hosts of the inventory group gpu get as well"
     )
-
-
-def _is_none(value: object) -> bool:
-    return value is None
-
-
-def _is_empty(value: object) -> bool:
-    return not value
 
 
 class Image(Frozen):
@@ -225,7 +241,7 @@ class Release(Frozen):
 
     name: Name = Field(description="small letters, digits, dots and dashes")
     version: Version = Field(description="such as 2026.11.0; in quotes where it would be a number")
-    suite: Literal["trixie"] = Field(description="Debian's, of every host")
+    suite: SuiteName = Field(description="Debian's, of every host")
     architecture: Literal["amd64"] = "amd64"
     packages: Packages
     images: dict[Literal["ollama", "gateway"], NamedImage] = Field(
@@ -381,6 +397,9 @@ class Lock(Frozen):
     """A release with everything pinned to digests. Self-contained: the release file is in it."""
 
     release: Release
+    keys: dict[Name, Digest] = Field(
+        default={}, description="SHA-256 of the signing keys, by the source of packages that they vouch for"
+    )
     packages: tuple[LockedPackage, ...]
     images: dict[str, LockedImage]
     models: dict[ModelName, LockedModel]

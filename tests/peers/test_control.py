@@ -14,6 +14,7 @@ from sealift.release.code import pack_code
 from sealift.release.parse import load_release
 from sealift.release.types import Release
 from sealift.release.wheels import fetch_wheels, lock_wheels
+from tests.unit import samples
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -68,7 +69,7 @@ def test_debian_has_what_the_control_node_gets(demo: Release, tmp_path: Path) ->
     assert demo.control is not None
     sources = {"debian": demo.packages.sources["debian"]}
     packages = demo.packages.model_copy(update={"sources": sources, "all": ("iptables",), "gpu": ()})
-    found = lock_packages(demo.model_copy(update={"packages": packages}), tmp_path)
+    found = lock_packages(demo.model_copy(update={"packages": packages}), samples.machine(tmp_path), {})
     groups = {package.name: package.groups for package in found}
     assert groups["iptables"] == ("all",)
     assert {groups[name] for name in ("openssh-client", "aria2", "opentracker")} == {("control",)}

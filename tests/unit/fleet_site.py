@@ -44,6 +44,7 @@ def lock(wanted: Release | None = None) -> Lock:
     base = blob(1, 70 * MIB)
     return Lock(
         release=wanted or samples.release(),
+        keys=samples.KEYS,
         packages=(samples.package("docker.io", b"docker"),),
         images={"ollama": image(10, base, blob(2, 30 * MIB)), "gateway": image(11, base, blob(3, 100 * MIB))},
         models={

@@ -136,6 +136,9 @@ def release(**changes: Any) -> Release:
     return Release.model_validate({**document, **changes})
 
 
+KEYS = {"vendor": digest_of(b"its key").digest}  # of the release
+
+
 def package(name: str, content: bytes, version: str = "1:2.0-1", **more: Any) -> LockedPackage:
     fields: dict[str, Any] = {
         "name": name,
@@ -184,6 +187,7 @@ def site(folder: Path, base: bytes | None = None) -> Site:
     wanted = release()
     lock = Lock(
         release=wanted,
+        keys=KEYS,
         packages=(package("hello", b"a package"),),
         images={key: lock_image(image, sources) for key, image in wanted.images.items()},
         models={MODEL: lock_model(MODEL, wanted.models[MODEL], sources)},

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sealift.errors import SealiftError
-from sealift.release.access import is_safe, server_of
+from sealift.release.access import apt_mirror, is_safe, server_of
 
 
 def _environment(folder: Path, auths: object = None, mirrors: str = "") -> dict[str, str]:
@@ -50,6 +50,33 @@ def test_where_a_registry_is_reached(tmp_path: Path, registry: str, mirrors: str
 def test_an_unsafe_mirror_is_refused(tmp_path: Path, mirror: str, message: str) -> None:
     with pytest.raises(SealiftError, match=message) as refusal:
         server_of("docker.io", _environment(tmp_path, mirrors=mirror))
+    assert "secret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "mirrors", "base"),
+    [
+        ("docker", "", None),
+        ("docker", "apt:nvidia=https://m/nvidia docker=https://m", None),
+        (
+            "docker",
+            "docker.io=https://hub apt:docker=http://m.example:8080/docker/",
+            "http://m.example:8080/docker/",
+        ),
+        ("docker.io", "docker.io=https://hub", None),
+    ],
+)
+def test_where_a_vendors_packages_are_fetched(source: str, mirrors: str, base: str | None) -> None:
+    assert apt_mirror(source, {"SEALIFT_MIRRORS": mirrors}) == base
+
+
+@pytest.mark.parametrize(
+    "address", ["", "file:/srv", "m.example", "https://reader:secret@m.example/", "https://m.example/?secret"]
+)
+def test_a_mirror_that_apt_would_misread_is_refused(address: str) -> None:
+    message = "SEALIFT_MIRRORS: the setting for 'apt:docker' is not understood, expected apt:SOURCE=https://"
+    with pytest.raises(SealiftError, match=message) as refusal:
+        apt_mirror("nvidia", {"SEALIFT_MIRRORS": f"apt:docker={address}"})
     assert "secret" not in str(refusal.value)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from sealift.errors import SealiftError
 from sealift.files import write_atomically
 from sealift.release.apt import lock_packages
 from sealift.release.apt_config import IsolatedApt
-from sealift.release.types import Lock, Release
+from sealift.release.apt_sources import Repository, blame, key_digests, place, read_keys
+from sealift.release.types import Lock, LockedPackage, Release
 from tests.unit import samples
 
 
@@ -66,12 +68,16 @@ def _release(control: dict[str, list[str]] | None = None, **more: tuple[str, ...
     return samples.release(packages={"sources": {"vendor": vendor}, **wanted}, control=control)
 
 
+def _packages(release: Release, sources: Path) -> tuple[LockedPackage, ...]:
+    return lock_packages(release, samples.machine(sources), read_keys(release, sources))
+
+
 def _lock(sources: Path) -> Lock:
-    return Lock(release=_release(), packages=lock_packages(_release(), sources), images={}, models={})
+    return Lock(release=_release(), packages=_packages(_release(), sources), images={}, models={})
 
 
 def test_the_closure_is_what_a_minimal_host_lacks(sources: Path) -> None:
-    found = {package.name: package for package in lock_packages(_release(), sources)}
+    found = {package.name: package for package in _packages(_release(), sources)}
     assert {name: package.groups for name, package in found.items()} == {
         "gpu-tool": ("gpu",),
         "library": ("all",),
@@ -85,14 +91,14 @@ def test_the_closure_is_what_a_minimal_host_lacks(sources: Path) -> None:
 
 
 def test_what_base_brings_is_not_carried(sources: Path) -> None:
-    found = lock_packages(_release(base=("library",)), sources)
+    found = _packages(_release(base=("library",)), sources)
     assert [package.name for package in found] == ["gpu-tool", "tool"]
 
 
 def test_the_control_node_is_another_machine_than_a_host(sources: Path) -> None:
     """It gets what it lacks, though every host has that; and what both get is locked once."""
     wanted = {"base": ["unwanted"], "packages": ["library", "tool"]}
-    found = lock_packages(_release(base=("library",), control=wanted), sources)
+    found = _packages(_release(base=("library",), control=wanted), sources)
     assert {package.name: package.groups for package in found} == {
         "gpu-tool": ("gpu",),
         "library": ("control",),
@@ -107,12 +113,12 @@ def test_the_control_node_is_another_machine_than_a_host(sources: Path) -> None:
 
 def test_what_is_on_a_bare_control_node_is_not_carried(sources: Path) -> None:
     wanted = {"base": ["library"], "packages": ["library", "unwanted"]}
-    found = lock_packages(_release(control=wanted), sources)
+    found = _packages(_release(control=wanted), sources)
     assert {package.name: package.groups for package in found if "control" in package.groups} == {
         "unwanted": ("control",)
     }
     with pytest.raises(SealiftError, match="nowhere"):
-        lock_packages(_release(control={"base": ["nowhere"], "packages": []}), sources)
+        _packages(_release(control={"base": ["nowhere"], "packages": []}), sources)
 
 
 def test_a_host_needs_its_groups_packages_only(sources: Path) -> None:
@@ -123,7 +129,7 @@ def test_a_host_needs_its_groups_packages_only(sources: Path) -> None:
 
 def test_packages_that_do_not_exist_are_all_named(sources: Path) -> None:
     with pytest.raises(SealiftError, match=r"(?s)no-such-thing.*nor-this"):
-        lock_packages(_release(all=("no-such-thing", "nor-this")), sources)
+        _packages(_release(all=("no-such-thing", "nor-this")), sources)
 
 
 @pytest.mark.parametrize(
@@ -135,21 +141,21 @@ def test_a_repository_that_gives_what_no_lock_may_hold_is_refused(
 ) -> None:
     _sign(sources / "apt", (sources / "apt" / "Packages").read_bytes().replace(old, new))
     with pytest.raises(SealiftError, match=rf"its index gives a {place} of .*Mend the repository"):
-        lock_packages(_release(), sources)
+        _packages(_release(), sources)
 
 
 def test_a_repository_altered_after_signing_is_refused(sources: Path) -> None:
     packages = sources / "apt" / "Packages"
     packages.write_bytes(packages.read_bytes().replace(b"3~rc1", b"3~rc2"))
     with pytest.raises(SealiftError, match=r"Hash Sum mismatch|File has unexpected size"):
-        lock_packages(_release(), sources)
+        _packages(_release(), sources)
 
 
 def test_a_repository_signed_by_another_key_is_refused(sources: Path) -> None:
     other = repository.site_key(sources / "other.pgp")
     (sources / "apt" / "key.asc").write_bytes(repository.certificate(other))
     with pytest.raises(SealiftError, match=r"NO_PUBKEY|not signed|verif"):
-        lock_packages(_release(), sources)
+        _packages(_release(), sources)
 
 
 def _host(lock: Lock, sources: Path, root: Path) -> IsolatedApt:
@@ -208,3 +214,60 @@ def test_the_sites_key_is_private_and_does_not_expire(tmp_path: Path) -> None:
     assert key.extract_certificate().expiration is None
     assert repository.certificate(again) == repository.certificate(key)
     assert b"PRIVATE" not in repository.certificate(key)
+
+
+@pytest.mark.parametrize("form", ["armored", "binary", "keyring"])
+def test_a_key_is_taken_in_any_form_and_named_by_its_bytes(sources: Path, form: str) -> None:
+    path = sources / "apt/key.asc"
+    certificate = repository.site_key(sources / "key.pgp").extract_certificate()
+    other = repository.site_key(sources / "other.pgp").extract_certificate()
+    content = {
+        "armored": str(certificate).encode(),
+        "binary": bytes(certificate),
+        "keyring": bytes(other) + bytes(certificate),
+    }[form]
+    path.write_bytes(content)
+    keys = read_keys(_release(), sources)
+    assert key_digests(keys) == {"vendor": digest_of(content).digest}
+    assert lock_packages(_release(), samples.machine(sources), keys)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda path: path.unlink(), "key.asc: not found below .*, named by packages.sources.vendor. Put it"),
+        (lambda path: path.write_text("<html>404"), "is no OpenPGP key, expected the public one"),
+        (lambda path: path.write_text(""), "is no OpenPGP key"),
+        (lambda path: path.write_bytes(path.read_bytes()[:400]), "is no OpenPGP key"),
+        (
+            lambda path: path.write_bytes(bytes(repository.site_key(path.with_name("own")))),
+            "is a private key, expected the public one of packages.sources.vendor. Export that alone",
+        ),
+        (
+            lambda path: path.write_text(str(repository.site_key(path.with_name("own")))),
+            "is a private key",
+        ),
+        (lambda path: (path.unlink(), path.symlink_to("/etc/hostname")), "key.asc: not found below"),
+    ],
+)
+def test_what_is_no_vendors_key_is_refused(
+    sources: Path, spoil: Callable[[Path], object], message: str
+) -> None:
+    spoil(sources / "apt/key.asc")
+    with pytest.raises(SealiftError, match=message):
+        read_keys(_release(), sources)
+
+
+def test_a_package_is_of_the_source_that_is_nearest() -> None:
+    main, vendor = (
+        Repository(source, uri, "trixie", ("main",), "key")
+        for source, uri in (("debian", "http://m/debian/"), ("vendor", "http://m/debian/vendor/"))
+    )
+    for known in ((main, vendor), (vendor, main)):
+        assert place("http://m/debian/vendor/./a%2bb.deb", known) == ("vendor", "a+b.deb")
+        assert place("http://m/debian/pool/a.deb", known) == ("debian", "pool/a.deb")
+        assert blame("Failed http://m/debian/vendor x\nnothing", known) == (
+            "packages.sources.vendor: Failed http://m/debian/vendor x\nnothing"
+        )
+    with pytest.raises(SealiftError, match="is in none of the release's repositories"):
+        place("http://m/other/a.deb", (main, vendor))

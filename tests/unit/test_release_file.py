@@ -98,7 +98,7 @@ def test_all_mistakes_are_listed_with_path_and_remedy(tmp_path: Path) -> None:
     )
     assert _refusal(tmp_path, text) == [
         "version: is 2026.11, expected text. Put it in quotes.",
-        "suite: 'sid' is not possible, expected 'trixie'. Correct it.",
+        "suite: 'sid' is not possible, expected 'bookworm' or 'trixie'. Correct it.",
         "packages.bsae: is not known here. Did you mean base?",
         "images.ollama.name: 'ollama' is not HOST/PATH:TAG in full, "
         "such as docker.io/ollama/ollama:0.11.4. Correct it.",
@@ -161,6 +161,54 @@ def test_one_mistake_at_a_time(tmp_path: Path, old: str, new: str, mistakes: lis
         assert found[0].startswith("line ")
     else:
         assert [line.removesuffix(" Correct the YAML.") for line in found] == mistakes
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "mistakes"),
+    [
+        ("path: nvidia-apt", "url: https://nvidia.github.io/stable/deb/amd64", []),
+        ("suites: [./]", "suites: [/]", []),
+        (
+            "path: nvidia-apt",
+            "url: https://reader:hunter2@vendor.example/deb",
+            [
+                "url: is not http:// or https:// with a host, no login and no query. "
+                "Correct it; logins are the build machine's."
+            ],
+        ),
+        ("path: nvidia-apt", 'url: "https://vendor.example/deb?token=hunter2"', ["url: is not http"]),
+        ("path: nvidia-apt", 'url: "https://vendor.example/deb main\\ndeb"', ["url: is not http"]),
+        ("path: nvidia-apt", "url: file:/srv/nvidia", ["url: is not http"]),
+        (
+            "path: nvidia-apt",
+            "path: nvidia-apt, url: https://vendor.example",
+            [" has path and url. Keep one."],
+        ),
+        (
+            "path: nvidia-apt, key: nvidia-apt/key.asc",
+            "url: https://v.example",
+            ["key: is missing beside url. Add it."],
+        ),
+        (", suites: [./]", "", ["suites: is missing beside path. Add it."]),
+        (
+            "path: nvidia-apt, ",
+            "",
+            ["key: goes with path or url; Debian's is the machine's. Remove it."],
+        ),
+    ],
+)
+def test_where_a_vendors_packages_come_from(tmp_path: Path, old: str, new: str, mistakes: list[str]) -> None:
+    assert old in GOOD
+    found = [
+        line.removeprefix("packages.sources.nvidia").removeprefix(".").removeprefix(":")
+        for line in (_refusal(tmp_path, GOOD.replace(old, new)) if mistakes else [])
+    ]
+    if not mistakes:
+        (tmp_path / "good.yaml").write_text(GOOD.replace(old, new))
+        assert load_release(tmp_path / "good.yaml").packages.sources["nvidia"].key
+    assert len(found) == len(mistakes)
+    assert all(line.startswith(start) for line, start in zip(found, mistakes, strict=True)), found
+    assert "hunter2" not in " ".join(found)
 
 
 def test_what_is_no_release_file_is_refused(tmp_path: Path) -> None:

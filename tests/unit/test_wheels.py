@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from sealift.blobs import BlobStore, digest_of
 from sealift.errors import SealiftError
 from sealift.progress import silent
-from sealift.release.types import LockedWheel
+from sealift.release.types import LockedWheel, SuiteName
 from sealift.release.wheels import TARGETS, fetch_wheels, lock_wheels, platforms_of
 from tests.unit.wheels import pinned, pip_index, wheel
 
@@ -135,3 +136,7 @@ def test_nothing_is_left_in_the_temporary_folder(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     _lock(index, cache)
     assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_every_suite_of_a_release_has_its_python() -> None:
+    assert TARGETS.keys() == set(get_args(SuiteName))

@@ -18,15 +18,20 @@ from sealift.depot.store import Depot
 from sealift.release.lockfile import load_lock
 from sealift.release.types import Lock
 
-app = typer.Typer(no_args_is_help=True, help="Write parts of a release in forms that other tools take.")
+_app = typer.Typer(no_args_is_help=True, help="Write parts of a release in forms that other tools take.")
 
 
-@app.callback()
+def register(app: typer.Typer) -> None:
+    """Add these commands to the tool."""
+    app.add_typer(_app, name="export")
+
+
+@_app.callback()
 def export() -> None:
     """Keep `image` a command of its own, so that others can stand beside it."""
 
 
-@app.command()
+@_app.command()
 def image(
     model: Annotated[str, typer.Option(help="The model, such as gemma3:270m.")],
     out: Annotated[Path, typer.Option(help="Folder of the OCI image layout.", file_okay=False)],

@@ -18,11 +18,18 @@ from sealift.lab.layout import MOST_HOSTS, Lab, open_lab
 from sealift.lab.machine import require_root
 from sealift.lab.network import entering
 
-app = typer.Typer(
+_app = typer.Typer(
     no_args_is_help=True,
     help="Closed Debian hosts on this machine: systemd and sshd in a network namespace without a way out. "
     "The state is in .lab, or where SEALIFT_LAB says.",
 )
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the tool."""
+    app.add_typer(_app, name="lab")
+
+
 _COMMAND = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
@@ -30,7 +37,7 @@ def _lab() -> Lab:
     return open_lab(os.environ)
 
 
-@app.command()
+@_app.command()
 def up(
     hosts: Annotated[
         int | None,
@@ -57,7 +64,7 @@ def up(
     print(f"lab {lab.state}: {changed} ({time.monotonic() - started:.1f} s)")
 
 
-@app.command()
+@_app.command()
 def down(
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the hosts' disks, the keys and the depot.")
@@ -70,7 +77,7 @@ def down(
     print(f"lab {lab.state}: {'down, state kept' if keep else 'removed'}")
 
 
-@app.command()
+@_app.command()
 def status(as_json: AsJson = False) -> None:
     """Show the hosts."""
     found = control.status(_lab())
@@ -84,7 +91,7 @@ def status(as_json: AsJson = False) -> None:
     Console().print(table)
 
 
-@app.command(context_settings=_COMMAND)
+@_app.command(context_settings=_COMMAND)
 def ssh(
     context: typer.Context,
     host: Annotated[str, typer.Argument(help="h1, h2, ..., or control.")],
@@ -97,7 +104,7 @@ def ssh(
     os.execvp("ssh", ["ssh", "-F", str(lab.ssh_config), host, *context.args])  # noqa: S606 - no shell is meant
 
 
-@app.command("exec", context_settings=_COMMAND)
+@_app.command("exec", context_settings=_COMMAND)
 def exec_(context: typer.Context) -> None:
     """Run a command of this machine inside the closed network, where a control node stands."""
     require_root()

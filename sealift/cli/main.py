@@ -2,57 +2,59 @@
 
 from __future__ import annotations
 
+import importlib
 import signal
 import sys
 
 import typer
 from rich.console import Console
 
-from sealift.cli import (
-    compare,
-    depot,
-    export,
-    fleet,
-    install,
-    lab,
-    lock,
-    media,
-    models,
-    release,
-    schema,
-    verify,
-)
 from sealift.errors import SealiftError, printable
 
-app = typer.Typer(
-    name="sealift",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    help=(
-        "Carry a sealed release of LLM infrastructure across an air gap and roll it out over closed hosts."
-        "\n\nWhere there is internet: lock a release file, build a bundle, sign it. In the closed network:"
-        " import it into the depot, apply it to a fleet, verify the fleet. `make demo` does it all once."
-    ),
-)
-lock.register(app)
-release.register(app)
-compare.register(app)
-depot.register(app)
-install.register(app)
-models.register(app)
-schema.register(app)
-fleet.register(app)
-verify.register(app)
-app.add_typer(media.app, name="media")
-app.add_typer(export.app, name="export")
-app.add_typer(lab.app, name="lab")
+# Which module has which commands. One that is asked for loads no other's: all together take a second.
+_COMMANDS = {
+    "lock": ("lock",),
+    "release": ("build", "inspect", "import"),
+    "compare": ("diff",),
+    "depot": ("have", "gc", "fsck"),
+    "install": ("install",),
+    "models": ("models",),
+    "schema": ("schema",),
+    "fleet": ("preflight", "ship", "apply", "status", "ask"),
+    "verify": ("verify",),
+    "media": ("media",),
+    "export": ("export",),
+    "lab": ("lab",),
+}
+
+
+def application(asked: str = "") -> typer.Typer:
+    """The tool: with the commands of one module, or with all of them where no module has what is asked for.
+
+    + asked: the first argument
+    """
+    app = typer.Typer(
+        name="sealift",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        help=(
+            "Carry a sealed release of LLM infrastructure across an air gap and roll it out over closed "
+            "hosts.\n\nWhere there is internet: lock a release file, build a bundle, sign it. In the closed "
+            "network: import it into the depot, apply it to a fleet, verify the fleet. `make demo` does it "
+            "all once."
+        ),
+    )
+    app.callback()(lambda: None)  # with it, a single command has to be named as well
+    for module in [name for name, commands in _COMMANDS.items() if asked in commands] or _COMMANDS:
+        importlib.import_module(f"sealift.cli.{module}").register(app)
+    return app
 
 
 def main() -> None:
     """Entry point: an error that a user can mend is one message and exit code 1, never a traceback."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        app()
+        application(*sys.argv[1:2])()
     except SealiftError as error:
         _complain(str(error))
         sys.exit(1)

@@ -15,10 +15,15 @@ from sealift.bundle.media_write import Written, write_media
 from sealift.cli.options import AsJson, print_json
 from sealift.cli.progress import shown
 
-app = typer.Typer(no_args_is_help=True, help="Carry a bundle in parts: a bad stick costs one part.")
+_app = typer.Typer(no_args_is_help=True, help="Carry a bundle in parts: a bad stick costs one part.")
 
 
-@app.command()
+def register(app: typer.Typer) -> None:
+    """Add these commands to the tool."""
+    app.add_typer(_app, name="media")
+
+
+@_app.command()
 def write(
     bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.", exists=True, file_okay=False)],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The medium.", file_okay=False)],
@@ -38,7 +43,7 @@ def write(
     _print_written(written, folder, as_json)
 
 
-@app.command()
+@_app.command()
 def read(
     folders: Annotated[
         list[Path],

@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
-from sealift.cli.main import app
+from sealift.cli.main import application
 from sealift.errors import SealiftError
 from sealift.fleet.model_fit import Room, needs
 from sealift.fleet.settings import OllamaSettings
@@ -224,7 +224,7 @@ def test_a_release_with_a_model_that_does_not_exist_is_refused(tmp_path: Path) -
 
 
 def test_the_command_says_what_fits_which_memory() -> None:
-    ran = CliRunner().invoke(app, ["models", "gemma3", "--ram", "8G", "--vram", "2048M", "--json"])
+    ran = CliRunner().invoke(application(), ["models", "gemma3", "--ram", "8G", "--vram", "2048M", "--json"])
     fits = {name: model["fits"] for name, model in json.loads(ran.stdout).items()}
     assert fits == {
         "gemma3:270m": {"ram": True, "vram": True},
@@ -236,7 +236,7 @@ def test_the_command_says_what_fits_which_memory() -> None:
 
 
 def test_the_command_refuses_what_it_does_not_know() -> None:
-    ran = CliRunner().invoke(app, ["models", "llama3.2:8b"])
+    ran = CliRunner().invoke(application(), ["models", "llama3.2:8b"])
     assert isinstance(ran.exception, SealiftError)
     assert "nearest: llama3.2:3b, llama3.2:1b" in str(ran.exception)
-    assert CliRunner().invoke(app, ["models", "--ram", "16"]).exit_code == 2
+    assert CliRunner().invoke(application(), ["models", "--ram", "16"]).exit_code == 2

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from sealift.bundle.build import build
 from sealift.bundle.sbom_summary import summarise
-from sealift.cli.main import app
+from sealift.cli.main import application
 from sealift.depot.importing import import_bundle
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
@@ -116,7 +116,7 @@ def test_settings_of_the_release_are_compared(site: Site) -> None:
 
 
 def _ran(*arguments: object) -> str:
-    ran = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+    ran = CliRunner().invoke(application(), [str(argument) for argument in arguments], catch_exceptions=False)
     assert ran.exit_code == 0, ran.output
     return ran.stdout
 

@@ -16,7 +16,7 @@ from sealift.bundle.build import BundleInfo, build
 from sealift.bundle.have_list import NOTHING, HaveList
 from sealift.bundle.layout import CONTROL_REF, read_index, read_layout
 from sealift.cache import cache_folder
-from sealift.cli.main import app
+from sealift.cli.main import application
 from sealift.depot.collecting import collect
 from sealift.depot.fsck import fsck
 from sealift.depot.have import have_list
@@ -284,7 +284,7 @@ def test_the_sbom_has_the_wheels_and_the_code(site: samples.Site, project: Path,
 
 def test_inspect_and_diff_show_it(site: samples.Site, project: Path, tmp_path: Path) -> None:
     _build(site, project, tmp_path / "bundle")
-    shown = CliRunner().invoke(app, ["inspect", str(tmp_path / "bundle"), "--json"])
+    shown = CliRunner().invoke(application(), ["inspect", str(tmp_path / "bundle"), "--json"])
     told = json.loads(shown.output)
     assert told["wheels"] == {"greenlet": "1.0", "pip": "1.0", "setuptools": "1.0"}
     assert told["code"] == _control(site.lock).code.digest
@@ -293,7 +293,7 @@ def test_inspect_and_diff_show_it(site: samples.Site, project: Path, tmp_path: P
     for name, lock in (("with", site.lock), ("without", without)):
         (tmp_path / f"{name}.lock").write_bytes(dump_lock(lock))
     shown = CliRunner().invoke(
-        app, ["diff", str(tmp_path / "without.lock"), str(tmp_path / "with.lock"), "--json"]
+        application(), ["diff", str(tmp_path / "without.lock"), str(tmp_path / "with.lock"), "--json"]
     )
     changes = {(c["kind"], c["name"]): c["what"] for c in json.loads(shown.output)["changes"]}
     assert changes == {

@@ -19,7 +19,7 @@ from sealift.blobs import BlobStore, digest_of
 from sealift.bundle.build import build
 from sealift.bundle.export import ExportedImage, Order, export_image
 from sealift.bundle.image_config import BaseConfig
-from sealift.cli.main import app
+from sealift.cli.main import application
 from sealift.depot.importing import import_bundle
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
@@ -328,7 +328,7 @@ def test_the_command_takes_a_lock_and_a_bundle_or_a_release_of_the_depot(
         ["--lock", str(lock), "--depot", str(depot)],
         ["demo:2026.11.0", "--depot", str(depot)],
     ):
-        ran = CliRunner().invoke(app, ["export", "image", *arguments, *common])
+        ran = CliRunner().invoke(application(), ["export", "image", *arguments, *common])
         assert ran.exit_code == 0, ran.output
         assert json.loads(ran.output)["digest"] == exported.digest
     for arguments in (
@@ -338,4 +338,4 @@ def test_the_command_takes_a_lock_and_a_bundle_or_a_release_of_the_depot(
         ["demo:2026.11.0", "--lock", str(lock), "--depot", str(depot)],
         ["demo:2026.11.0", "--depot", str(depot), "--bundle", str(tmp_path / "bundle")],
     ):
-        assert CliRunner().invoke(app, ["export", "image", *arguments, *common]).exit_code == 2
+        assert CliRunner().invoke(application(), ["export", "image", *arguments, *common]).exit_code == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,6 +17,13 @@ import yaml
 
 CHECKOUT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
+# The one command of docs/install.md, with the lab's names.
+START = """\
+cd /media/sealift &&
+ssh-keygen -Y verify -n sealift -I release@lab -f /srv/sealift/allowed_signers -s TABLE.txt.sig <TABLE.txt &&
+awk '$1 == "start" {print $2 "  " $4}' TABLE.txt | sha256sum --check &&
+python3 -I START.py --allowed-signers /srv/sealift/allowed_signers --to /srv/sealift
+"""
 
 
 @dataclass(frozen=True)
@@ -61,8 +69,7 @@ class Commands:
         started = time.monotonic()
         child = self._start(sys.executable, Path(__file__).with_name("measured.py"), *command)
         out, err = child.communicate()
-        err, _, peak = err.rpartition("\npeak-memory-kib=")
-        return Ran(child.returncode, out, err, time.monotonic() - started, int(peak) * 1024)
+        return _ran(child.returncode, out, err, time.monotonic() - started)
 
     def ok(self, *command: str | Path) -> Ran:
         """Run a command that must succeed."""
@@ -92,6 +99,19 @@ class Commands:
         """Run a script on a lab host over OpenSSH."""
         return self.ok("ssh", "-F", self.lab / "ssh_config", host, script).out
 
+    def try_on_control(self, script: str) -> Ran:
+        """Run a script on the control node, whatever its exit code; the memory is of its processes there."""
+        (self.lab / "control/measured.py").write_bytes(Path(__file__).with_name("measured.py").read_bytes())
+        command = f"python3 /srv/sealift/measured.py sh -ec {shlex.quote(script)}"
+        ran = self.run("ssh", "-F", self.lab / "ssh_config", "control", command)
+        return _ran(ran.code, ran.out, ran.err, ran.seconds)
+
+    def on_control(self, script: str) -> Ran:
+        """Run a script on the control node that must succeed."""
+        ran = self.try_on_control(script)
+        assert ran.code == 0, f"{script} exited {ran.code} on the control node:\n{ran.out}\n{ran.err}"
+        return ran
+
     def changed_operations(self) -> dict[str, list[str]]:
         """Run deploy.py with pyinfra alone: what it changed, per host."""
         ran = self.ok("pyinfra", "inventories/lab/lab.py", "deploy.py", "-y", "--json")
@@ -106,3 +126,9 @@ class Commands:
         secrets = pyrage.decrypt((self.lab / "secrets.age").read_bytes(), [identity])
         key: str = yaml.safe_load(secrets)["api_keys"]["demo"]
         return key
+
+
+def _ran(code: int, out: str, err: str, seconds: float) -> Ran:
+    """Take apart what measured.py adds to what a command says."""
+    err, _, peak = err.rpartition("\npeak-memory-kib=")
+    return Ran(code, out, err, seconds, int(peak) * 1024)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.commands import CHECKOUT, Commands, Ran
+from tests.lab.commands import CHECKOUT, START, Commands, Ran
 
 SOURCES = CHECKOUT / "build/ingredients"
 
@@ -51,8 +51,8 @@ class Site:
 
     @property
     def evidence(self) -> Path:
-        """The evidence of the last verification."""
-        return self.work / "evidence/latest"
+        """The evidence of the last verification, on the control node's disk."""
+        return self.lab / "control/evidence/latest"
 
 
 def lab_of(state: Path, hosts: int, control: bool = False) -> Iterator[Commands]:
@@ -86,18 +86,23 @@ def sources() -> Path:
 
 @pytest.fixture(scope="session")
 def site(commands: Commands, sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Site:
-    """The whole way once: lock, build, import, apply, verify."""
+    """The whole way once: lock, build, media; then, on the control node, start, apply, verify."""
     lab, work = commands.lab, tmp_path_factory.mktemp("site")
     site = Site(lab, work, bundle_digest="")
+    lock = ("releases/demo.yaml", "--sources", sources, "--out", site.lock)
+    build = (site.lock, "--sources", sources, "--out", site.bundle, "--key", site.release_key)
+    media = ("write", site.bundle, lab / "media", "--size", "400M", "--key", site.release_key)
     steps = {
-        "lock": ("releases/demo.yaml", "--sources", sources, "--out", site.lock),
-        "build": (site.lock, "--sources", sources, "--out", site.bundle, "--key", site.release_key),
-        "import": (site.bundle, "--depot", site.depot, "--allowed-signers", site.allowed_signers),
-        "apply": ("lab",),
-        "verify": ("lab", "--out", site.work / "evidence"),
+        "lock": commands.ok("sealift", "lock", *lock),
+        "build": commands.ok("sealift", "build", *build),
+        "media": commands.ok("sealift", "media", *media),
+        "start": commands.on_control(START),
+        "apply": commands.on_control("cd /srv/sealift/deployment && sealift apply lab"),
+        "verify": commands.on_control(
+            "cd /srv/sealift/deployment && sealift verify lab --out /srv/sealift/evidence"
+        ),
     }
-    ran = {step: commands.ok("sealift", step, *arguments) for step, arguments in steps.items()}
-    return Site(lab, work, bundle_digest=digest_of(site.bundle), steps=ran)
+    return Site(lab, work, bundle_digest=digest_of(site.bundle), steps=steps)
 
 
 def digest_of(bundle: Path) -> str:

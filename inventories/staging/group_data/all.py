@@ -26,10 +26,10 @@ identity = "/etc/sealift/staging.identity"
 # The gateway: the only thing that listens on the network. {host} stands for each host's name.
 gateway = {
     "port": 8443,
-    # From the site's CA, one pair for each host. Git ignores the folder tls/.
-    "certificate": "inventories/staging/tls/{host}.crt",
-    "key": "inventories/staging/tls/{host}.key",
-    "ca": "inventories/staging/tls/ca.crt",
+    # From the site's CA, one pair for each host: brought to the control node, never in the deployment code.
+    "certificate": "/etc/sealift/staging/tls/{host}.crt",
+    "key": "/etc/sealift/staging/tls/{host}.key",
+    "ca": "/etc/sealift/staging/tls/ca.crt",
 }
 
 # Ollama on hosts without a GPU. Settings that are left out keep Ollama's defaults.

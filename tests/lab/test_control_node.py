@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from sealift.cache import cache_folder
+from sealift.lab.root import CONTROL_PACKAGES, ensure_root
+from sealift.progress import silent
 from tests.lab.commands import START, Commands
 from tests.lab.conftest import Site
 
@@ -77,19 +81,39 @@ def test_a_signer_that_the_site_does_not_know_is_refused(site: Site, commands: C
     assert by_itself.code == 1 and "signed by nobody in /root/others" in by_itself.said
 
 
-def test_without_ssh_keygen_the_digest_of_the_table_takes_its_place(site: Site, commands: Commands) -> None:
-    commands.on("control", "dpkg --purge --force-depends openssh-client; ! command -v ssh-keygen")
-    start = f"cd /media/sealift && {START.splitlines()[-1]}"
-    refused = commands.try_on_control(start)
-    assert refused.code == 1 and "Add --table-digest" in refused.said
-    wrong = commands.try_on_control(f"{start} --table-digest {'0' * 64}")
-    assert wrong.code == 1 and "Refuse these media" in wrong.said
-    said = site.steps["media"].said
-    digest = said.partition("SHA-256 of TABLE.txt: ")[2].split()[0]
-    done = commands.on_control(f"{start} --table-digest {digest}")
+# A control node of its own, in a root that has no OpenSSH at all, and no network but a loopback that is down.
+BARE = """\
+mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$2/root"
+mkdir -p "$2/root/media/sealift" "$2/root/run" "$2/root/srv/sealift"
+mount --bind -o ro "$3/media" "$2/root/media/sealift"
+mount -t proc proc "$2/root/proc"
+mount --bind /dev "$2/root/dev"
+cp "$3/allowed_signers" "$2/root/root/"
+exec chroot "$2/root" sh -ec "$4"
+"""
+
+
+def test_without_ssh_keygen_the_digest_of_the_table_takes_its_place(
+    site: Site, commands: Commands, tmp_path: Path
+) -> None:
+    for name in ("upper", "work", "root"):
+        (tmp_path / name).mkdir()
+    digest = site.steps["media"].out.partition("SHA-256 of TABLE.txt: ")[2].split()[0]
+    start = "python3 -I /media/sealift/START.py --allowed-signers /root/allowed_signers --to /srv/sealift"
+    script = f"""
+    dpkg --purge openssh-server openssh-sftp-server openssh-client >/dev/null
+    ! command -v ssh-keygen
+    ! {start}
+    ! {start} --table-digest {"0" * 64}
+    {start} --table-digest {digest}
+    """
+    root = ensure_root(cache_folder(os.environ) / "roots", CONTROL_PACKAGES, silent)
+    namespaces = ("unshare", "--mount", "--net", "--pid", "--fork", "--propagation", "private")
+    done = commands.ok(*namespaces, "sh", "-ec", BARE, "bare", root, tmp_path, site.lab, script)
+    assert "Add --table-digest" in done.said and "expected 000" in done.said
     assert "media       as --table-digest says" in done.out
-    assert "packages    1 of" in done.out
-    assert "signed by   release@lab" in done.out  # verified too, once ssh-keygen was there
+    assert "signed by   release@lab" in done.out  # once ssh-keygen had come off the media
+    assert "demo:2026.11.0 imported" in done.out
 
 
 def test_killed_in_the_middle_it_goes_on(site: Site, commands: Commands) -> None:

@@ -192,7 +192,7 @@ class Media:
 
     def _chunks(self, item: Item, folders: Sequence[Path]) -> Iterator[bytes]:
         """A file's bytes, unverified, and fewer where a part cannot be read."""
-        for part, offset, size in self._slices(item):
+        for part, offset, size in self.slices(item):
             holder = next((f for f in folders if _size(f / part.name) == part.size), None)
             if holder is None:
                 raise StartError(
@@ -208,7 +208,7 @@ class Media:
             except OSError:  # a bad medium: the hash will show that bytes are missing
                 return
 
-    def _slices(self, item: Item) -> Iterator[tuple[Item, int, int]]:
+    def slices(self, item: Item) -> Iterator[tuple[Item, int, int]]:
         """The parts that a file lies in, with its first byte in each and how many it has there."""
         begin, end, at = self._begin[item.name], self._begin[item.name] + item.size, 0
         for part in self._parts:
@@ -218,7 +218,7 @@ class Media:
             at += part.size
 
     def _damaged(self, item: Item) -> StartError:
-        parts = " or ".join(part.name for part, _, _ in self._slices(item))
+        parts = " or ".join(part.name for part, _, _ in self.slices(item))
         return StartError(f"{item.name}: is not what the table says, so {parts} is damaged. {_RENEW}")
 
 
@@ -274,17 +274,20 @@ def unpack(code: Item, copy: Copy, folder: Path) -> None:
     partial.rename(folder)
 
 
-def hold(to: Path) -> int:
-    """Hold the folder of the installation alone, as long as this process and what it becomes run.
+def hold(to: Path, waiting: Callable[[str], None]) -> int:
+    """Hold the folder of the installation alone. Where somebody else does, wait, and say so once.
 
-    Raises StartError where another process holds it.
+    It is held as long as this process runs, what it becomes, and every child that is given its open files: an
+    apt or pip that outlives a killed installation must have ended before the next one touches the same files.
     """
     to.mkdir(parents=True, exist_ok=True)
     handle = os.open(to, os.O_RDONLY | os.O_DIRECTORY)
+    os.set_inheritable(handle, True)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise StartError(f"{to}: another installation is running in it. Wait until it has ended.") from None
+        waiting(f"{to}: another installation is running in it, waiting for its end")
+        fcntl.flock(handle, fcntl.LOCK_EX)
     return handle
 
 
@@ -316,7 +319,7 @@ def main() -> None:
     media = Media(folders, table)
     if media.code is None:
         raise StartError("TABLE.txt: names no code for a control node. Add `control` to the release file.")
-    os.set_inheritable(hold(to), True)
+    hold(to, lambda text: print(text, file=sys.stderr, flush=True))
     code = deployment_folder(to, media.code)
     unpack(media.code, media.copy, code)
     go_on = [sys.executable, "-I", str(code / "sealift/install/__main__.py")]

@@ -59,7 +59,13 @@ def _run(command: list[str], what: str) -> None:
     # PIP_CONFIG_FILE: no configuration of the machine's counts. Source: pip's documentation, "Configuration".
     environment = {**os.environ, "PIP_CONFIG_FILE": os.devnull}
     done = subprocess.run(
-        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace"
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        close_fds=False,  # it holds the installation's lock, too
     )
     if done.returncode:
         said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]

@@ -53,7 +53,7 @@ def install_from_depot(
     control = control_part(dump_lock(stored.lock), stored.digest)
     check_machine(control)
     to, copy = to.absolute(), _copying(depot)
-    with _held(to):
+    with _held(to, progress):
         progress("installing packages", 0, 0)
         packages = install_packages(control.packages, copy, to / "packages.partial")
         progress("unpacking code and wheels", 0, 0)
@@ -74,9 +74,9 @@ def _copying(depot: Depot) -> Copy:
 
 
 @contextmanager
-def _held(to: Path) -> Iterator[None]:
+def _held(to: Path, progress: Progress) -> Iterator[None]:
     try:
-        handle = hold(to)
+        handle = hold(to, lambda text: progress(text, 0, 0))
         try:
             yield
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -14,6 +15,11 @@ from sealift.errors import SealiftError
 from sealift.install.content import Package
 
 _APT = ("apt-get", "--quiet", "--yes", "--no-install-recommends", "--no-remove")
+# Debian starts a service with its package. This one would listen on every address at all times; sealift needs
+# the program alone.
+_NO_SERVICES = {"opentracker": "opentracker.service"}
+_DPKG = Path("/var/lib/dpkg")
+_UNITS = Path("/etc/systemd/system")
 _LOCK_WAIT_S = 120  # for another apt on this machine to end
 
 
@@ -45,12 +51,25 @@ def install_packages(packages: Sequence[Package], copy: Copy, scratch: Path) -> 
     (scratch / "lists/partial").mkdir(parents=True)
     for package in (*missing, *older):
         copy(package.deb, scratch / package.deb.name)
+    _wait_for_dpkg()
     _require(_run("dpkg", "--configure", "-a"))  # ends what an interrupted run began
     wanted, kept = _plan(missing, older, scratch)
     if wanted:
+        mask_services(wanted, _UNITS)
         _require(_apt(wanted, scratch))
     shutil.rmtree(scratch)
     return Installed(tuple(p.name for p in wanted), tuple(p.name for p in kept))
+
+
+def mask_services(packages: Sequence[Package], units: Path) -> None:
+    """Keep services that nobody needs from being started; an administrator's own setting stays.
+
+    + units: folder of the machine's own units. Source: systemd.unit(5), "masked"
+    """
+    for unit in (units / _NO_SERVICES[p.name] for p in packages if p.name in _NO_SERVICES):
+        if not os.path.lexists(unit):
+            unit.parent.mkdir(parents=True, exist_ok=True)
+            unit.symlink_to("/dev/null")
 
 
 def _plan(missing: list[Package], older: list[Package], scratch: Path) -> tuple[list[Package], list[Package]]:
@@ -63,6 +82,13 @@ def _plan(missing: list[Package], older: list[Package], scratch: Path) -> tuple[
     if missing:
         _require(_apt(missing, scratch, "--simulate"))
     return missing, older
+
+
+def _wait_for_dpkg() -> None:
+    """Another apt or dpkg may be running, such as one that outlived a killed run. These are its locks."""
+    for name in ("lock-frontend", "lock"):
+        with (_DPKG / name).open("a") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX)
 
 
 def _versions() -> dict[str, str]:
@@ -96,7 +122,13 @@ def _apt(packages: Sequence[Package], scratch: Path, *more: str) -> subprocess.C
 def _run(*command: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
     return subprocess.run(
-        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace"
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        close_fds=False,  # it holds the installation's lock, too
     )
 
 

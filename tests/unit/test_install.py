@@ -13,7 +13,7 @@ from sealift.errors import SealiftError
 from sealift.install.activate import activate
 from sealift.install.content import ControlPart, Package, control_part
 from sealift.install.machine import check_machine, check_room
-from sealift.install.packages import Installed, install_packages
+from sealift.install.packages import Installed, install_packages, mask_services
 
 HEX = "ab" * 32
 
@@ -112,6 +112,18 @@ def test_a_package_that_is_there_in_that_version_or_a_newer_one_stays(tmp_path: 
     here = [Package("dpkg", "0.1", Item("dpkg.deb", HEX, 1))]
     assert install_packages(here, never, scratch) == Installed((), ())
     assert not scratch.exists()
+
+
+def test_a_tracker_is_kept_from_listening_and_an_administrators_setting_stays(tmp_path: Path) -> None:
+    tracker = tmp_path / "system/opentracker.service"
+    others = [Package(name, "1", Item(f"{name}.deb", HEX, 1)) for name in ("aria2", "opentracker")]
+    mask_services(others, tmp_path / "system")
+    assert [path.name for path in (tmp_path / "system").iterdir()] == [tracker.name]
+    assert tracker.readlink() == Path("/dev/null")
+    tracker.unlink()
+    tracker.write_text("of the site")
+    mask_services(others, tmp_path / "system")
+    assert tracker.read_text() == "of the site"
 
 
 def test_links_put_a_deployment_in_force_and_a_second_time_change_nothing(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ from tests.unit import samples
 
 # Stands for the deployment code: tells what it was started with.
 TELLS = b"import json, sys\nprint(json.dumps([sys.argv, sys.flags.isolated]))\n"
+CHECKOUT = Path(__file__).parents[2]
 MAIN = "sealift/install/__main__.py"
 
 
@@ -46,12 +48,14 @@ class Site:
     to: Path
 
     def start(
-        self, *more: str | Path, isolated: bool = True, path: str = ""
+        self, *more: str | Path, isolated: bool = True, path: str = "", limit_s: float = 60
     ) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, *(["-I"] if isolated else []), str(self.media / "START.py")]
         given = ["--allowed-signers", self.allowed, "--to", self.to, *more]
         environment = {**os.environ, **({"PATH": path} if path else {})}
-        return subprocess.run([*command, *map(str, given)], env=environment, capture_output=True, text=True)
+        return subprocess.run(
+            [*command, *map(str, given)], env=environment, capture_output=True, text=True, timeout=limit_s
+        )
 
     def refused(self, *more: str | Path, path: str = "") -> str:
         done = self.start(*more, path=path)
@@ -244,7 +248,7 @@ def test_the_control_nodes_files_come_first(site: Site) -> None:
 def _parts_of_the_code(site: Site) -> list[str]:
     media = Media([site.media], (site.media / "TABLE.txt").read_bytes())
     item = media.files[f"blobs/sha256/{site.code.hex}"]
-    return [part.name for part, _, _ in media._slices(item)]
+    return [part.name for part, _, _ in media.slices(item)]
 
 
 def test_a_damaged_part_is_named_and_a_good_copy_of_it_will_do(site: Site, tmp_path: Path) -> None:
@@ -307,9 +311,28 @@ def test_two_do_not_install_at_once(site: Site) -> None:
     handle = os.open(site.to, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        assert f"{site.to}: another installation is running in it" in site.refused()
+        with pytest.raises(subprocess.TimeoutExpired) as waited:
+            site.start(limit_s=3)
     finally:
         os.close(handle)
+    said = (waited.value.stderr or b"").decode()
+    assert said == f"{site.to}: another installation is running in it, waiting for its end\n"
+    assert not site.deployment.exists()
+    assert site.start().returncode == 0
+
+
+def test_what_a_killed_installation_has_started_is_waited_for(site: Site) -> None:
+    """Not to be disturbed by the next one, a child holds the lock as long as it runs."""
+    script = (
+        "import subprocess, sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path;"
+        "from sealift.bundle.start import hold; hold(Path(sys.argv[2]), print);"
+        "subprocess.Popen(['sleep', '4'], close_fds=False)"
+    )
+    started = time.monotonic()
+    subprocess.run([sys.executable, "-c", script, CHECKOUT, site.to], check=True)
+    done = site.start()
+    assert done.returncode == 0 and "waiting for its end" in done.stderr
+    assert time.monotonic() - started >= 4
 
 
 def test_a_table_without_code_says_what_to_do(site: Site) -> None:
@@ -345,7 +368,7 @@ def test_it_finds_files_in_parts_where_media_read_does(sizes: list[int], size: i
     found = {
         (item.name, part.name, offset, length)
         for item in media.files.values()
-        for part, offset, length in media._slices(item)
+        for part, offset, length in media.slices(item)
     }
     expected = set()
     for part, pieces in zip(parts, cut(files, [p.blob.size for p in parts]), strict=True):

@@ -114,14 +114,3 @@ def test_without_ssh_keygen_the_digest_of_the_table_takes_its_place(
     assert "media       as --table-digest says" in done.out
     assert "signed by   release@lab" in done.out  # once ssh-keygen had come off the media
     assert "demo:2026.11.0 imported" in done.out
-
-
-def test_killed_in_the_middle_it_goes_on(site: Site, commands: Commands) -> None:
-    commands.on("control", "rm -r /srv/sealift/deployments/*/.venv /srv/sealift/depot/releases/demo")
-    start = START.splitlines()[-1].replace("START.py", "/media/sealift/START.py")
-    killed = commands.try_on_control(f"timeout --signal=KILL 6 {start}")
-    assert killed.code != 0
-    done = commands.on_control(START)
-    assert " wheels (" in done.out
-    assert "demo:2026.11.0 imported" in done.out
-    assert commands.on_control("sealift --help").code == 0

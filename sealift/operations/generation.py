@@ -1,4 +1,8 @@
-"""Generations on hosts: placed whole, activated by one rename."""
+"""Generations on hosts: placed whole, activated by one rename.
+
+`generations/ID` is a link to the folder that holds the files, `.ID.XXXXXX`, so a damaged one is replaced by
+renaming a link, which any Debian can do in one step: what `current` leads to is always there.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +25,7 @@ Commands = Generator[StringCommand, None, None]
 
 @operation()
 def generation_present(generation: Generation) -> Commands:
-    """Have a generation's folder hold exactly its files; it is replaced whole, by one rename, if it does not.
+    """Have a generation hold exactly its files; it is replaced whole, by one rename, if it does not.
 
     The files travel over standard input: some are secret, and so are in no command and in no temporary file
     that others could read.
@@ -30,21 +34,30 @@ def generation_present(generation: Generation) -> Commands:
     """
     if host.get_fact(GenerationFiles, generation=generation.id) == expected_files(generation):
         return
-    place = f"{GENERATIONS}/{generation.id}"
-    script = (
-        "set -eu",
-        "umask 077",
-        f"mkdir -p {GENERATIONS}",
-        f"rm -rf {GENERATIONS}/.new.*",
-        f"new=$(mktemp -d {GENERATIONS}/.new.XXXXXX)",
-        "trap 'rm -rf \"$new\"' EXIT",
+    encoded = base64.encodebytes(archive(generation)).decode().splitlines()
+    yield StringCommand("\n".join(placing(generation.id, GENERATIONS)), _stdin=encoded)
+
+
+def placing(generation: str, folder: str) -> tuple[str, ...]:
+    """Lines of sh(1) that place a generation out of an archive in base64; it may end after any of them.
+
+    At last, what no link leads to is removed: damaged folders, and what an earlier run has left.
+
+    + generation: its id
+    + folder: of all generations
+    """
+    return (
+        f"set -eu; umask 077; mkdir -p {folder}; cd {folder}",
+        f"new=$(mktemp -d .{generation}.XXXXXX)",
         'base64 -d | tar -x -p -m -f - -C "$new"',
         'find "$new" -exec sync {} +',
-        f'if [ -e {place} ]; then mv -T --exchange "$new" {place}; else mv -T "$new" {place}; fi',
-        f"sync {GENERATIONS}",
+        # what is no link is of sealift's first version, or nobody's: a link cannot be renamed onto a folder
+        f"[ -L {generation} ] || [ ! -e {generation} ] || mv -T {generation} .{generation}.folder",
+        f'ln -sfnT "$new" .{generation}',
+        f"mv -T .{generation} {generation}",
+        "sync .",
+        'for old in .*.??????; do id=${old#.}; [ "$(readlink "${id%.*}")" = "$old" ] || rm -rf "$old"; done',
     )
-    encoded = base64.encodebytes(_archive(generation)).decode().splitlines()
-    yield StringCommand("\n".join(script), _stdin=encoded)
 
 
 @operation()
@@ -71,7 +84,7 @@ def _folders(generation: Generation) -> list[str]:
     return sorted(parents - {"."})
 
 
-def _archive(generation: Generation) -> bytes:
+def archive(generation: Generation) -> bytes:
     """The generation as a tar archive of root's."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:

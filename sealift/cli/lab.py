@@ -17,6 +17,7 @@ from sealift.lab import control
 from sealift.lab.layout import MOST_HOSTS, Lab, open_lab
 from sealift.lab.machine import require_root
 from sealift.lab.network import entering
+from sealift.release.types import SuiteName
 
 _app = typer.Typer(
     no_args_is_help=True,
@@ -53,13 +54,19 @@ def up(
             show_default="with one, or as it was",
         ),
     ] = None,
+    suite: Annotated[
+        SuiteName | None,
+        typer.Option(help="Debian's suite.", show_default="trixie, or as it was"),
+    ] = None,
 ) -> None:
     """Bring the hosts up. What is up stays as it is."""
     lab, started = _lab(), time.monotonic()
     console = Console(stderr=True)
     with console.status("lab up") as shown:
         roots = cache_folder(os.environ) / "roots"
-        booted = control.up(lab, hosts, with_control, roots, lambda what, _done, _total: shown.update(what))
+        booted = control.up(
+            lab, hosts, with_control, suite, roots, lambda what, _done, _total: shown.update(what)
+        )
     changed = f"booted {', '.join(booted)}" if booted else "no change"
     print(f"lab {lab.state}: {changed} ({time.monotonic() - started:.1f} s)")
 

@@ -18,9 +18,10 @@ from sealift.lab.layout import Lab, LabHost, Machines, known_machines
 from sealift.lab.machine import require_machine, require_root
 from sealift.lab.network import ensure_network, remove_network
 from sealift.lab.relay import answers, ensure_relay
-from sealift.lab.root import CONTROL_PACKAGES, PACKAGES, ensure_root
+from sealift.lab.root import CONTROL_PACKAGES, PACKAGES, SUITE, ensure_root
 from sealift.lab.site import ensure_control_site, ensure_site
 from sealift.progress import Progress
+from sealift.release.types import SuiteName
 
 _DEFAULT_HOSTS = 3
 _BOOT_S = 60
@@ -40,11 +41,19 @@ class HostStatus:
     memory_mib: int
 
 
-def up(lab: Lab, count: int | None, control: bool | None, cache: Path, progress: Progress) -> tuple[str, ...]:
+def up(
+    lab: Lab,
+    count: int | None,
+    control: bool | None,
+    suite: SuiteName | None,
+    cache: Path,
+    progress: Progress,
+) -> tuple[str, ...]:
     """Bring a lab up; hosts that are up stay as they are.
 
     + count: of hosts; None keeps what there is, or makes three
     + control: whether there is a control node; None keeps what there is, or makes one
+    + suite: of Debian; None keeps what there is, or makes trixie
     + cache: where Debian roots are kept
     + progress: told of each step
 
@@ -54,10 +63,10 @@ def up(lab: Lab, count: int | None, control: bool | None, cache: Path, progress:
     require_machine(lab)
     with locked(lab.state, lambda: progress("waiting for another run on this lab", 0, 0)):
         _require_own_folder(lab)
-        machines = _wanted(lab, count, control)
+        machines = _wanted(lab, count, control, suite)
         write_if_changed(lab.hosts_json, layout.hosts_json(machines))
         roots = {
-            kind: ensure_root(cache, CONTROL_PACKAGES if kind else PACKAGES, progress)
+            kind: ensure_root(cache, machines.suite, CONTROL_PACKAGES if kind else PACKAGES, progress)
             for kind in {host.is_control for host in machines.all}
         }
         progress("making keys, certificates and the closed network", 0, 0)
@@ -145,8 +154,8 @@ def system_state(host: LabHost, *, wait: bool) -> str:
     return done.stdout.strip()
 
 
-def _wanted(lab: Lab, count: int | None, control: bool | None) -> Machines:
-    known = known_machines(lab) or Machines(lab, 0, False)
+def _wanted(lab: Lab, count: int | None, control: bool | None, suite: SuiteName | None) -> Machines:
+    known = known_machines(lab) or Machines(lab, 0, False, suite or SUITE)
     wanted = count or known.count or _DEFAULT_HOSTS
     if wanted < known.count:
         raise SealiftError(
@@ -157,7 +166,12 @@ def _wanted(lab: Lab, count: int | None, control: bool | None) -> Machines:
         raise SealiftError(
             f"{lab.state}: the lab has a control node, none was asked for. Run sealift lab down first."
         )
-    return Machines(lab, wanted, known.control or control or (control is None and not known.count))
+    if suite not in (None, known.suite):
+        raise SealiftError(
+            f"{lab.state}: the lab runs {known.suite}, {suite} was asked for. Run sealift lab down first."
+        )
+    control = known.control or control or (control is None and not known.count)
+    return Machines(lab, wanted, control, known.suite)
 
 
 def _wait_for(host: LabHost) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from sealift.errors import SealiftError
 from sealift.files import canonical_json
+from sealift.lab.root import SUITE
+from sealift.release.types import SuiteName
 
 BRIDGE = "br0"
 BRIDGE_ADDRESS = "10.77.0.1"
@@ -146,11 +148,12 @@ def open_lab(environment: Mapping[str, str]) -> Lab:
 
 @dataclass(frozen=True)
 class Machines:
-    """What a lab is made of: hosts h1 to hN, and a control node or none."""
+    """What a lab is made of: hosts h1 to hN, and a control node or none; all of one Debian suite."""
 
     lab: Lab
     count: int
     control: bool
+    suite: SuiteName = SUITE
 
     @property
     def hosts(self) -> tuple[LabHost, ...]:
@@ -169,7 +172,7 @@ def known_machines(lab: Lab) -> Machines | None:
         known = json.loads(lab.hosts_json.read_bytes())
     except FileNotFoundError:
         return None
-    return Machines(lab, len(known["hosts"]), known.get("control", False))
+    return Machines(lab, len(known["hosts"]), known.get("control", False), known.get("suite", SUITE))
 
 
 def is_control_node(lab: Lab) -> bool:
@@ -187,7 +190,8 @@ def hosts_json(machines: Machines) -> bytes:
         for host in machines.hosts
     ]
     namespace = machines.lab.namespace
-    return canonical_json({"namespace": namespace, "control": machines.control, "hosts": listed}, indent=2)
+    made = {"namespace": namespace, "control": machines.control, "suite": machines.suite, "hosts": listed}
+    return canonical_json(made, indent=2)
 
 
 def control_hosts_json(machines: Machines) -> bytes:

@@ -17,8 +17,9 @@ from sealift.files import canonical_json, locked, sync_folder
 from sealift.processes import CONTAINED
 from sealift.progress import Progress
 from sealift.release.apt_mirror import Mirrors, debian_mirrors
+from sealift.release.types import SuiteName
 
-SUITE = "trixie"
+SUITE: SuiteName = "trixie"  # unless another one is asked for
 PACKAGES = (
     "ca-certificates",
     "dbus",
@@ -50,13 +51,13 @@ REMOVED = (
 _UNITS = "etc/systemd/system"
 
 
-def recipe_digest(packages: tuple[str, ...]) -> str:
+def recipe_digest(suite: SuiteName, packages: tuple[str, ...]) -> str:
     """Names a root by all that determines it, but for the day's package versions.
 
     + packages: beside Debian's essential ones
     """
     recipe = {
-        "suite": SUITE,
+        "suite": suite,
         "packages": packages,
         "enabled": ENABLED,
         "masked": MASKED,
@@ -65,7 +66,7 @@ def recipe_digest(packages: tuple[str, ...]) -> str:
     return hashlib.sha256(canonical_json(recipe)).hexdigest()[:16]
 
 
-def ensure_root(cache: Path, packages: tuple[str, ...], progress: Progress) -> Path:
+def ensure_root(cache: Path, suite: SuiteName, packages: tuple[str, ...], progress: Progress) -> Path:
     """A root, built if the cache lacks it.
 
     + cache: folder where roots are kept between labs
@@ -73,14 +74,14 @@ def ensure_root(cache: Path, packages: tuple[str, ...], progress: Progress) -> P
 
     Raises SealiftError where mmdebstrap fails; its log stays in the cache.
     """
-    root = cache / recipe_digest(packages)
+    root = cache / recipe_digest(suite, packages)
     if root.exists():
         return root
     with locked(cache, lambda: progress("waiting for another lab to build the Debian root", 0, 0)):
         if not root.exists():
             partial = cache / f"{root.name}.partial"
             shutil.rmtree(partial, ignore_errors=True)
-            _debootstrap(partial, packages, cache / f"{root.name}.log", progress)
+            _debootstrap(partial, suite, packages, cache / f"{root.name}.log", progress)
             finish(partial)
             os.sync()
             partial.rename(root)
@@ -88,12 +89,12 @@ def ensure_root(cache: Path, packages: tuple[str, ...], progress: Progress) -> P
     return root
 
 
-def sources(mirrors: Mirrors) -> str:
-    """sources.list(5) of the suite with its updates."""
+def sources(mirrors: Mirrors, suite: SuiteName = SUITE) -> str:
+    """sources.list(5) of a suite with its updates."""
     return (
-        f"deb {mirrors.main} {SUITE} main\n"
-        f"deb {mirrors.main} {SUITE}-updates main\n"
-        f"deb {mirrors.security} {SUITE}-security main\n"
+        f"deb {mirrors.main} {suite} main\n"
+        f"deb {mirrors.main} {suite}-updates main\n"
+        f"deb {mirrors.security} {suite}-security main\n"
     )
 
 
@@ -119,10 +120,12 @@ def _link(path: Path, target: str) -> None:
     path.symlink_to(target)
 
 
-def _debootstrap(root: Path, packages: tuple[str, ...], log: Path, progress: Progress) -> None:
+def _debootstrap(
+    root: Path, suite: SuiteName, packages: tuple[str, ...], log: Path, progress: Progress
+) -> None:
     command = ["mmdebstrap", "--variant=minbase", "--format=directory", f"--include={','.join(packages)}"]
     child = subprocess.Popen(
-        [*CONTAINED, *command, SUITE, str(root), "-"],
+        [*CONTAINED, *command, suite, str(root), "-"],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -130,7 +133,7 @@ def _debootstrap(root: Path, packages: tuple[str, ...], log: Path, progress: Pro
     )
     with log.open("w") as file, child, cast(IO[str], child.stderr) as said:
         with cast(IO[str], child.stdin) as stdin:
-            stdin.write(sources(debian_mirrors()))
+            stdin.write(sources(debian_mirrors(), suite))
         for line in said:
             file.write(line)
             if line.startswith("I: "):
@@ -138,6 +141,6 @@ def _debootstrap(root: Path, packages: tuple[str, ...], log: Path, progress: Pro
     if child.returncode:
         shutil.rmtree(root, ignore_errors=True)
         raise SealiftError(
-            f"mmdebstrap: exited {child.returncode}, expected a Debian {SUITE} root. "
+            f"mmdebstrap: exited {child.returncode}, expected a Debian {suite} root. "
             f"{log} says why; check that apt-get update works."
         )

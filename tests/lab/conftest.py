@@ -55,11 +55,12 @@ class Site:
         return self.lab / "control/evidence/latest"
 
 
-def lab_of(state: Path, hosts: int, control: bool = False) -> Iterator[Commands]:
+def lab_of(state: Path, hosts: int, control: bool = False, suite: str = "trixie") -> Iterator[Commands]:
     """A lab that is up, and leaves nothing behind."""
     commands = Commands(state)
+    options = ("--hosts", str(hosts), "--control" if control else "--no-control", "--suite", suite)
     try:
-        commands.ok("sealift", "lab", "up", "--hosts", str(hosts), "--control" if control else "--no-control")
+        commands.ok("sealift", "lab", "up", *options)
         yield commands
     finally:
         commands.ok("sealift", "lab", "down")

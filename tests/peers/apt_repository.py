@@ -17,9 +17,11 @@ from sealift.depot.repository import certificate, clearsign
 from sealift.release.apt_config import IsolatedApt
 from sealift.release.apt_mirror import debian_mirrors
 from sealift.release.apt_sources import DEBIAN_KEYRING
+from sealift.release.types import SuiteName
 from tests.peers.registry import free_port
 
-SUITE, COMPONENT = "trixie", "stable"
+SUITE: SuiteName = "trixie"
+COMPONENT = "stable"
 # https://download.docker.com/linux/debian keeps a suite's packages below dists/
 POOL = f"dists/{SUITE}/pool/{COMPONENT}/amd64"
 INDEXES = f"dists/{SUITE}/{COMPONENT}/binary-amd64"
@@ -31,11 +33,11 @@ def new_key() -> pysequoia.Tsk:
     return pysequoia.Tsk.generate("vendor <vendor@example.org>", profile=pysequoia.Profile.RFC4880)
 
 
-def debian_debs(folder: Path, *names: str) -> list[Path]:
-    """Real packages of Debian 12, as they are."""
+def debian_debs(folder: Path, suite: SuiteName, *names: str) -> list[Path]:
+    """Real packages of Debian, as they are."""
     folder.mkdir(parents=True)
     apt = IsolatedApt.make(folder / "apt")
-    line = f"deb [signed-by={DEBIAN_KEYRING}] {debian_mirrors().main} bookworm main\n"
+    line = f"deb [signed-by={DEBIAN_KEYRING}] {debian_mirrors().main} {suite} main\n"
     (apt.root / "sources.list").write_text(line)
     apt.run("apt-get", "update", "--error-on=any", "-q")
     subprocess.run(["apt-get", "download", "-q", *names], cwd=folder, env=apt.environment, check=True)
@@ -44,16 +46,21 @@ def debian_debs(folder: Path, *names: str) -> list[Path]:
 
 
 def docker_shaped(
-    root: Path, debs: Iterable[Path], key: pysequoia.Tsk, valid: timedelta | None = None
+    root: Path,
+    debs: Iterable[Path],
+    key: pysequoia.Tsk,
+    valid: timedelta | None = None,
+    suite: SuiteName = SUITE,
 ) -> None:
     """A repository with a suite and a component.
 
     + valid: how long from now its Release file is good for; None is for ever, as Docker has it
     """
-    _copy(debs, root / POOL)
-    (root / INDEXES).mkdir(parents=True, exist_ok=True)
-    (root / INDEXES / "Packages").write_text(_ftparchive(root, "packages", POOL))
-    sign(root / "dists" / SUITE, key, valid, Suite=SUITE, Codename=SUITE, Components=COMPONENT)
+    pool, indexes = (path.replace(SUITE, suite) for path in (POOL, INDEXES))
+    _copy(debs, root / pool)
+    (root / indexes).mkdir(parents=True, exist_ok=True)
+    (root / indexes / "Packages").write_text(_ftparchive(root, "packages", pool))
+    sign(root / "dists" / suite, key, valid, Suite=suite, Codename=suite, Components=COMPONENT)
 
 
 def nvidia_shaped(root: Path, debs: Iterable[Path], key: pysequoia.Tsk) -> None:

@@ -63,7 +63,7 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> Vendors:
     root = tmp_path_factory.mktemp("vendors")
     key = apt.new_key()
     found = apt.debian_debs(
-        root / "debs", "libbaseencode1", "libbaseencode-dev", "libc6", "libgcc-s1", "gcc-12-base"
+        root / "debs", "bookworm", "libbaseencode1", "libbaseencode-dev", "libc6", "libgcc-s1", "gcc-12-base"
     )
     apt.docker_shaped(root / "www/docker", found, key)
     apt.nvidia_shaped(root / "www/nvidia", (ingredients / "nvidia-apt").glob("*.deb"), key)

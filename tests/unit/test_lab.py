@@ -58,6 +58,7 @@ def test_the_inventory_gets_names_addresses_and_relays() -> None:
     assert listed == {
         "namespace": LAB.namespace,
         "control": True,
+        "suite": "trixie",
         "hosts": [
             {"name": "h1", "address": "10.77.0.11", "relay": LabHost(LAB, 1).relay, "relay_port": 2022}
         ],
@@ -76,7 +77,9 @@ def test_a_lab_knows_what_it_was_made_with_and_the_control_node_what_it_is(tmp_p
         state.mkdir()
     lab.hosts_json.write_bytes(layout.hosts_json(Machines(lab, 2, True)))
     disk.hosts_json.write_bytes(layout.control_hosts_json(Machines(lab, 2, True)))
-    assert known_machines(lab) == Machines(lab, 2, True)
+    assert known_machines(lab) == Machines(lab, 2, True, "trixie")
+    lab.hosts_json.write_bytes(layout.hosts_json(Machines(lab, 2, False, "bookworm")))
+    assert known_machines(lab) == Machines(lab, 2, False, "bookworm")
     assert is_control_node(disk) and not is_control_node(lab)
 
 
@@ -147,7 +150,8 @@ def test_the_root_holds_no_docker_and_no_python() -> None:
 
 def test_a_control_nodes_root_holds_python_and_nothing_else_beside() -> None:
     assert set(root.CONTROL_PACKAGES) - set(root.PACKAGES) == {"python3"}
-    assert root.recipe_digest(root.CONTROL_PACKAGES) != root.recipe_digest(root.PACKAGES)
+    assert root.recipe_digest("trixie", root.CONTROL_PACKAGES) != root.recipe_digest("trixie", root.PACKAGES)
+    assert root.recipe_digest("bookworm", root.PACKAGES) != root.recipe_digest("trixie", root.PACKAGES)
 
 
 def test_the_root_comes_from_all_three_suites() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -18,8 +19,10 @@ from sealift.release.control import lock_control
 from sealift.release.plain_file import PlainFile
 from sealift.release.source import BuildMachine
 from sealift.release.sources import image_source, model_source
-from sealift.release.types import Lock, LockedModel, Release
+from sealift.release.types import Lock, LockedModel, LockedPackage, Release
 
+# Since these major versions an engine knows CDI (Docker's release notes, 25.0) and Compose is its plugin.
+_OLDEST = {"docker-ce": 25, "docker.io": 25, "docker-compose": 2}
 _Asked = ParamSpec("_Asked")
 _Found = TypeVar("_Found")
 
@@ -59,6 +62,7 @@ def resolve(release: Release, sources: Path, progress: Progress, project: Path =
     progress("asking apt for the packages and what they depend on", 0, 0)
     keys = attempt(read_keys, release, sources)
     packages = None if keys is None else attempt(lock_packages, release, machine, keys)
+    mistakes += packages_that_are_too_old(packages or ())
     cache = BlobStore(cache_folder(os.environ))
     control = attempt(lock_control, release, project, cache, progress)
     if mistakes or packages is None or keys is None:
@@ -97,3 +101,19 @@ def _models_that_are_too_new(release: Release, models: dict[str, LockedModel]) -
         for name, needed in oldest.items()
         if needed and have < (version(needed) or ())
     ]
+
+
+def packages_that_are_too_old(packages: tuple[LockedPackage, ...]) -> list[str]:
+    """A line for each package of Docker's that hosts cannot be run with, whatever suite it is of."""
+    return [
+        f"packages: {package.name} {package.version} is too old, expected {_OLDEST[package.name]} or newer. "
+        "Take Docker's own packages: docs/sources.md has the release for it."
+        for package in packages
+        if package.name in _OLDEST and _major(package.version) < _OLDEST[package.name]
+    ]
+
+
+def _major(version: str) -> int:
+    """Of a Debian version, behind its epoch. Source: deb-version(7)."""
+    found = re.match(r"(?:[0-9]+:)?([0-9]{1,9})", version)
+    return int(found[1]) if found else 0

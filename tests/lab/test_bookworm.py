@@ -90,6 +90,19 @@ def test_a_release_for_trixie_is_refused_before_anything_is_changed(
     assert bookworm.on("h1", "command -v docker || ls -A /var/lib/sealift").strip() == ""
 
 
+def test_bookworms_own_docker_is_refused(sources: Path, tmp_path: Path) -> None:
+    text = (CHECKOUT / "releases/demo.yaml").read_text().replace("suite: trixie\n", "suite: bookworm\n")
+    (tmp_path / "demo.yaml").write_text(text.replace("docker-cli, ", ""))  # Debian 12 has no such package
+    said = (
+        Commands(tmp_path / "no lab")
+        .refused("sealift", "lock", tmp_path / "demo.yaml", "--sources", sources)
+        .said
+    )
+    for package in ("docker-compose 1.29.2-3", "docker.io 20.10.24"):
+        assert f"packages: {package}" in said
+    assert not (tmp_path / "demo.lock").exists()
+
+
 def test_packages_are_bookworms_and_the_vendors(lock: Path) -> None:
     content = json.loads(lock.read_text())
     found = {package["name"]: package for package in content["packages"]}

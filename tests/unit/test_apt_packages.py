@@ -17,6 +17,7 @@ from sealift.files import write_atomically
 from sealift.release.apt import lock_packages
 from sealift.release.apt_config import IsolatedApt
 from sealift.release.apt_sources import Repository, blame, key_digests, place, read_keys
+from sealift.release.resolve import packages_that_are_too_old
 from sealift.release.types import Lock, LockedPackage, Release
 from tests.unit import samples
 
@@ -271,3 +272,23 @@ def test_a_package_is_of_the_source_that_is_nearest() -> None:
         )
     with pytest.raises(SealiftError, match="is in none of the release's repositories"):
         place("http://m/other/a.deb", (main, vendor))
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "too_old"),
+    [
+        ("docker-compose", "1.29.2-3", True),
+        ("docker-compose", "2.26.1-4", False),
+        ("docker.io", "20.10.24+dfsg1-1+deb12u1+b6", True),
+        ("docker.io", "26.1.5+dfsg1-9+deb13u1+b1", False),
+        ("docker-ce", "5:24.0.9-1~debian.12~bookworm", True),
+        ("docker-ce", "5:28.0.1-1~debian.12~bookworm", False),
+        ("docker-cli", "20.10.24", False),
+    ],
+)
+def test_a_docker_that_hosts_cannot_be_run_with_is_refused(name: str, version: str, too_old: bool) -> None:
+    lines = packages_that_are_too_old((samples.package(name, b"", version=version),))
+    assert [line.partition(",")[0] for line in lines] == (
+        [f"packages: {name} {version} is too old"] if too_old else []
+    )
+    assert all("docs/sources.md" in line for line in lines)

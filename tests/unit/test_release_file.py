@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from sealift.errors import SealiftError
 from sealift.release.parse import load_release
@@ -225,3 +226,13 @@ def test_a_role_does_not_take_the_name_of_another_model(tmp_path: Path) -> None:
     ]
     (tmp_path / "same.yaml").write_text(text.replace('model: "gemma3:270m"', 'model: "chat:latest"'))
     assert load_release(tmp_path / "same.yaml").roles["chat"].model == "chat:latest"
+
+
+def test_the_release_in_the_docs_for_vendors_packages_is_one(tmp_path: Path) -> None:
+    docs = (Path(__file__).parents[2] / "docs/sources.md").read_text()
+    (written,) = (part for part in docs.split("```yaml\n")[1:] if "download.docker.com" in part)
+    example = yaml.safe_load(written.partition("```")[0])
+    (tmp_path / "docs.yaml").write_text(yaml.safe_dump({**yaml.safe_load(GOOD), **example}))
+    found = load_release(tmp_path / "docs.yaml")
+    assert found.suite == "bookworm"
+    assert [found.packages.sources[name].suites for name in ("docker", "nvidia")] == [("bookworm",), ("/",)]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sealift.cache import cache_folder
-from sealift.lab.root import CONTROL_PACKAGES, ensure_root
+from sealift.lab.root import CONTROL_PACKAGES, SUITE, ensure_root
 from sealift.progress import silent
 from tests.lab.commands import START, Commands
 from tests.lab.conftest import Site
@@ -107,7 +107,7 @@ def test_without_ssh_keygen_the_digest_of_the_table_takes_its_place(
     ! {start} --table-digest {"0" * 64}
     {start} --table-digest {digest}
     """
-    root = ensure_root(cache_folder(os.environ) / "roots", CONTROL_PACKAGES, silent)
+    root = ensure_root(cache_folder(os.environ) / "roots", SUITE, CONTROL_PACKAGES, silent)
     namespaces = ("unshare", "--mount", "--net", "--pid", "--fork", "--propagation", "private")
     done = commands.ok(*namespaces, "sh", "-ec", BARE, "bare", root, tmp_path, site.lab, script)
     assert "Add --table-digest" in done.said and "expected 000" in done.said

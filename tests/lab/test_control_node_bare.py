@@ -105,8 +105,9 @@ def test_killed_at_many_moments_it_ends_without_any_network(bare: Commands) -> N
     for number, seconds in enumerate((0.5, 1, 2, 3, 4, 5, 9, 15)):
         whom = "--foreground" if number % 2 else ""  # with it, what START.py has started outlives it
         ran = on_control(bare, f"timeout {whom} --signal=KILL {seconds} {WITHOUT_NETWORK} {START}")
-        killed += ran.code == 137
-        assert ran.code in (0, 137), ran.said
+        # 255 is ssh's own: without --foreground, timeout kills itself too
+        killed += ran.code in (137, 255)
+        assert ran.code in (0, 137, 255), ran.said
     assert killed >= 4
     done = on_control(bare, f"{WITHOUT_NETWORK} sh -ec 'ip -brief link; {START}'")
     assert done.code == 0, done.said

@@ -17,7 +17,7 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from sealift.errors import SealiftError
-from sealift.files import sync_folder
+from sealift.files import read_limited, sync_folder
 from sealift.release.types import Blob
 
 CHUNK = 1 << 20  # bytes read at once: memory stays flat however large a blob is
@@ -89,6 +89,17 @@ class Content:
 def digest_of(content: bytes) -> Blob:
     """Name of and size of bytes in memory."""
     return Blob(digest=f"sha256:{hashlib.sha256(content).hexdigest()}", size=len(content))
+
+
+def read_foreign(path: Path, limit: int) -> bytes:
+    """Read a small file that others put there.
+
+    + limit: bytes it may have
+
+    Raises SealiftError where it is missing, too big, or is a link or device.
+    """
+    Content.of_file(path)
+    return read_limited(path, limit)
 
 
 def hash_content(content: Content, note: Callable[[int], None]) -> Blob:

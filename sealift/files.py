@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from sealift.errors import SealiftError
 
@@ -50,15 +52,27 @@ def sync_folder(path: Path) -> None:
         os.close(handle)
 
 
+def open_file(path: Path) -> BinaryIO:
+    """Open a file to read it, itself or through links.
+
+    Raises OSError where it cannot be, or is no file: a pipe is not waited for.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "is no file", str(path))
+    return os.fdopen(handle, "rb")
+
+
 def read_limited(path: Path, limit: int) -> bytes:
     """Read a small file.
 
     + limit: bytes; more than that is refused before it is in memory
 
-    Raises SealiftError where the file is missing, unreadable or too big.
+    Raises SealiftError where the file is missing, unreadable, no file or too big.
     """
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             content = file.read(limit + 1)
     except FileNotFoundError:
         raise SealiftError(f"{path}: not found. Check the path.") from None
@@ -69,25 +83,28 @@ def read_limited(path: Path, limit: int) -> bytes:
     return content
 
 
-def parse_json(content: bytes, where: str) -> Any:
+def parse_json(content: bytes, where: str, keys: int = 128) -> Any:
     """Parse foreign JSON.
 
     + where: what it is, for the message
+    + keys: of one object at most; in a million wrong ones, a million mistakes would be looked for
 
-    Raises SealiftError on anything that is not JSON, is nested beyond reason, or has a key twice: readers
-    differ in which of the two they take.
+    Raises SealiftError on anything that is not JSON in UTF-8, is nested beyond reason, or has a key twice:
+    readers differ in which of the two they take.
     """
+
+    def checked(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise ValueError("a key stands there twice")
+        if len(found) > keys:
+            raise ValueError(f"an object has more than {keys} keys")
+        return found
+
     try:
-        return json.loads(content, object_pairs_hook=_object, parse_constant=_refuse_constant)
+        return json.loads(content.decode(), object_pairs_hook=checked, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise SealiftError(f"{where}: is not JSON ({error}). Make or copy it again.") from None
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key stands there twice")
-    return found
 
 
 def _refuse_constant(name: str) -> None:

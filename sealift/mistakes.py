@@ -5,6 +5,8 @@ from __future__ import annotations
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from sealift.errors import one_line
+
 _SHOWN = 80  # characters of a value, which may be anything
 
 
@@ -15,18 +17,19 @@ def every(error: ValidationError) -> list[str]:
 
 def first(error: ValidationError) -> str:
     """The first mistake: of what a program wrote, the others say no more."""
-    return every(error)[0]
+    item = error.errors()[0]
+    return f"{place(item)}: {wrong(item)}"
 
 
 def place(item: ErrorDetails) -> str:
     """The key's path, such as `roles.chat.model`."""
-    return ".".join(str(part) for part in item["loc"] if part != "[key]")[:_SHOWN] or "the whole"
+    path = ".".join(str(part) for part in item["loc"] if part != "[key]")
+    return one_line(path[:_SHOWN]) or "the whole"
 
 
 def wrong(item: ErrorDetails) -> str:
     """What is wrong with it, with the value where there is one."""
-    value, said = repr(item["input"]), item["msg"]
-    shown = value if len(value) <= _SHOWN else f"{value[:_SHOWN]}..."
+    shown, said = _shown(item["input"]), item["msg"]
     match item["type"]:
         case "missing":
             return "is missing"
@@ -40,3 +43,11 @@ def wrong(item: ErrorDetails) -> str:
             return f"is {shown}, expected keys with values"
         case _:
             return f"is {shown}: {said[:1].lower()}{said[1:]}"
+
+
+def _shown(value: object) -> str:
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of more digits than Python writes, nested lists
+        return "endless"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

@@ -97,7 +97,7 @@ def build(
         index = canonical_json({"schemaVersion": 2, "manifests": manifests})
         made = layout.read_layout(index, store)
         store.keep_only(_carried(made, have))
-        write_atomically(out / "oci-layout", canonical_json({"imageLayoutVersion": "1.0.0"}))
+        write_atomically(out / layout.LAYOUT_FILE, layout.LAYOUT)
         write_atomically(out / INDEX, index)
         write_atomically(out / SIGNATURE, signature.sign(index, signing_key))
     return describe(made, store)

@@ -15,10 +15,12 @@ from pathlib import Path, PurePosixPath
 from pydantic import TypeAdapter, ValidationError
 
 from sealift.blobs import BlobStore, Content, verified
-from sealift.bundle.image_archive import LAYOUT_FILE, WrittenImage, write_archive
+from sealift.bundle.image_archive import WrittenImage, write_archive
 from sealift.bundle.image_config import BaseConfig
 from sealift.bundle.layout import (
     INDEX,
+    LAYOUT,
+    LAYOUT_FILE,
     OCI_CONFIG,
     OCI_LAYER,
     OCI_MANIFEST,
@@ -91,7 +93,7 @@ def export_image(
     store = BlobStore(out)
     with locked(out, lambda: progress("waiting for another export to end", 0, 0)):
         _sweep(out)
-        write_if_changed(out / LAYOUT_FILE, canonical_json({"imageLayoutVersion": "1.0.0"}))
+        write_if_changed(out / LAYOUT_FILE, LAYOUT)
         missing = [layer for layer in base.layers if not store.has(layer)]
         meter = Meter(f"writing {order.name}", sum(blob.size for blob in (*missing, *model.blobs)), progress)
         for layer in missing:

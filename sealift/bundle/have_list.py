@@ -79,7 +79,7 @@ def parse_have_list(content: bytes, where: str) -> HaveList:
     Raises SealiftError where it is not one.
     """
     try:
-        return HaveList.model_validate(parse_json(content, where))
+        return HaveList.model_validate(parse_json(content, where, keys=HAVE_LIMIT))
     except ValidationError as error:
         raise SealiftError(
             f"{where}: {mistakes.first(error)}, expected a have-list. Make it again with sealift have."

@@ -11,14 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sealift.blobs import BlobStore, Content
-from sealift.bundle.layout import INDEX
+from sealift.bundle.layout import INDEX, LAYOUT_FILE
 from sealift.errors import SealiftError
 from sealift.files import canonical_json, sync_folder
 from sealift.progress import Meter, Progress
 from sealift.release.types import Blob
 from sealift.tar import Member, tar_chunks
-
-LAYOUT_FILE = "oci-layout"
 
 
 @dataclass(frozen=True)

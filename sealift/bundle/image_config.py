@@ -7,30 +7,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError
 
 from sealift import mistakes
 from sealift.errors import SealiftError
 from sealift.files import canonical_json, parse_json
-from sealift.release.types import Blob, Digest
+from sealift.release.oci import CONFIG_KEYS
+from sealift.release.types import Blob, Digest, UpToFirst
 
 
 class _Container(BaseModel):
-    environment: list[str] | None = Field(alias="Env", default=None)
+    environment: Annotated[list[str], UpToFirst()] | None = Field(alias="Env", default=None)
     labels: dict[str, str] | None = Field(alias="Labels", default=None)
 
 
 class _RootFs(BaseModel):
-    diff_ids: list[Digest]
+    diff_ids: Annotated[list[Digest], UpToFirst()]
 
 
 class _Config(BaseModel):
     created: str | None = None
     container: _Container | None = Field(alias="config", default=None)
     rootfs: _RootFs
-    history: list[dict[str, Any]] | None = None
+    history: Annotated[list[dict[str, Any]], UpToFirst()] | None = None
 
 
 class BaseConfig:
@@ -46,7 +47,7 @@ class BaseConfig:
         Raises SealiftError where it is not as OCI describes it, or is of other layers.
         """
         self._where = f"{where}: config"
-        self._document = parse_json(content, self._where)
+        self._document = parse_json(content, self._where, CONFIG_KEYS)
         try:
             self._parsed = _Config.model_validate(self._document)
         except ValidationError as error:

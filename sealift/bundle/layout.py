@@ -12,11 +12,13 @@ from typing import TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sealift import mistakes
-from sealift.blobs import BlobStore, digest_of
-from sealift.errors import SealiftError
-from sealift.files import parse_json, read_limited
-from sealift.release.types import Blob, Digest, MediaType
+from sealift.blobs import BlobStore, digest_of, read_foreign
+from sealift.errors import SealiftError, one_line
+from sealift.files import parse_json
+from sealift.release.types import Blob, Digest, Many, MediaType
 
+LAYOUT_FILE = "oci-layout"
+LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'  # what stands in it
 INDEX = "index.json"
 SIGNATURE = "index.json.sig"
 INDEX_LIMIT = 4 << 20  # bytes
@@ -68,14 +70,14 @@ class Descriptor(BaseModel):
 class Index(BaseModel):
     """`index.json`."""
 
-    manifests: tuple[Descriptor, ...]
+    manifests: Many[Descriptor]
 
 
 class Manifest(BaseModel):
     """An image's, a model's or an artifact's manifest."""
 
     config: Descriptor
-    layers: tuple[Descriptor, ...]
+    layers: Many[Descriptor]
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ class Layout:
         for entry in self.entries:
             for descriptor in (entry.descriptor, entry.manifest.config, *entry.manifest.layers):
                 title = descriptor.annotations.get(TITLE)
-                owner = f"{entry.ref}: {title}" if title else entry.ref
+                owner = one_line(f"{entry.ref}: {title}" if title else entry.ref)
                 known, _ = found.setdefault(descriptor.digest, (descriptor.blob, owner))
                 if known.size != descriptor.size:
                     raise SealiftError(
@@ -131,12 +133,21 @@ class Layout:
         return found
 
 
+def check_marker(bundle: Path) -> None:
+    """Whether `oci-layout` is as sealift writes it: alone of a bundle's files, no digest leads to it.
+
+    Raises SealiftError where it is missing or another.
+    """
+    if read_foreign(bundle / LAYOUT_FILE, INDEX_LIMIT) != LAYOUT:
+        raise SealiftError(f"{bundle / LAYOUT_FILE}: is damaged, expected {LAYOUT.decode()}. Copy it again.")
+
+
 def read_index(bundle: Path) -> bytes:
     """`index.json` of a bundle, as it is.
 
     Raises SealiftError where it is missing or too big.
     """
-    return read_limited(bundle / INDEX, INDEX_LIMIT)
+    return read_foreign(bundle / INDEX, INDEX_LIMIT)
 
 
 def read_manifests(index: bytes) -> dict[str, tuple[Blob, str]]:
@@ -160,16 +171,19 @@ def read_layout(index: bytes, store: BlobStore, without: frozenset[str] = frozen
     Raises SealiftError naming what is missing, damaged, there twice or not as OCI describes it.
     """
     parsed = _parse(Index, index, INDEX)
-    entries: list[Entry] = []
+    entries: dict[str, Entry] = {}
     for descriptor in parsed.manifests:
         if descriptor.digest in without:
             continue
         ref = descriptor.annotations.get(REF_NAME, descriptor.digest)
-        if any(entry.ref == ref for entry in entries):
-            raise SealiftError(f"{INDEX}: has two entries named {ref}, expected one. Build the bundle again.")
-        content = read_small(store, descriptor.blob, ref, MANIFEST_LIMIT)
-        entries.append(Entry(ref, descriptor, _parse(Manifest, content, ref)))
-    return Layout(digest_of(index).digest, tuple(entries))
+        where = one_line(ref)
+        if ref in entries:
+            raise SealiftError(
+                f"{INDEX}: has two entries named {where}, expected one. Build the bundle again."
+            )
+        content = read_small(store, descriptor.blob, where, MANIFEST_LIMIT)
+        entries[ref] = Entry(ref, descriptor, _parse(Manifest, content, where))
+    return Layout(digest_of(index).digest, tuple(entries.values()))
 
 
 def read_small(store: BlobStore, blob: Blob, where: str, limit: int) -> bytes:
@@ -183,7 +197,7 @@ def read_small(store: BlobStore, blob: Blob, where: str, limit: int) -> bytes:
     if blob.size > limit:
         raise SealiftError(f"{where}: {blob.digest} has {blob.size} bytes, expected {limit} at most.")
     try:
-        content = read_limited(store.path(blob), limit)
+        content = read_foreign(store.path(blob), limit)
     except SealiftError as error:
         raise SealiftError(f"{where}: {blob.digest} is missing. Copy the bundle again. ({error})") from None
     if digest_of(content) != blob:

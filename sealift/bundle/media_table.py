@@ -37,7 +37,8 @@ BLOBS = "blobs/sha256/"
 
 _HEAD = "sealift media 1"
 _LINE = re.compile(r"(rescue|start|code|part|file) ([0-9a-f]{64}) (0|[1-9][0-9]{0,15}) (\S{1,100})", re.ASCII)
-_PATH = re.compile(r"blobs/sha256/[0-9a-f]{64}|[a-z0-9][A-Za-z0-9._-]*", re.ASCII)
+# of other files small letters only, so that no file system takes two for one, and no part or blob for a file
+_PATH = re.compile(r"blobs/sha256/[0-9a-f]{64}|[a-z][a-z0-9._-]{0,40}", re.ASCII)
 _SIZE = re.compile(r"([1-9][0-9]{0,15})([MGT]?)", re.ASCII)
 _RANGE = re.compile(r"([1-9][0-9]{0,3})(?:-([1-9][0-9]{0,3}))?", re.ASCII)
 _KINDS = ("rescue", "start", "code", "part", "file")

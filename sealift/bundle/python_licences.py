@@ -6,6 +6,7 @@ https://packaging.python.org/en/latest/specifications/pyproject-toml/
 
 from __future__ import annotations
 
+import lzma
 import tarfile
 import tomllib
 import zipfile
@@ -89,7 +90,15 @@ def _metadata(wheel: Path) -> Message:
             if name := next(names, None):
                 with archive.open(name) as file:
                     content = file.read(_LIMIT)
-    except (zipfile.BadZipFile, zlib.error, OSError, NotImplementedError, RuntimeError, EOFError):
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        OSError,
+        NotImplementedError,
+        RuntimeError,
+        EOFError,
+    ):
         pass  # no ZIP file, or packed or encrypted in a way that Python does not know
     return HeaderParser().parsestr(content.decode(errors="replace"))
 

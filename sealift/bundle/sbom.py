@@ -254,7 +254,8 @@ def _figures(config: str) -> dict[str, str]:
     except (ValueError, RecursionError):
         return {}
     items = parsed.items() if isinstance(parsed, dict) else ()
-    return {key: value for key, value in items if isinstance(value, str) and 0 < len(value) <= _TITLE_LENGTH}
+    texts = {key: value for key, value in items if isinstance(value, str)}
+    return {key: text for key, text in texts.items() if 0 < len(text) <= _TITLE_LENGTH and text.isprintable()}
 
 
 def _part(owner: str, name: str, blob: Blob) -> Component:

@@ -12,6 +12,7 @@ from sealift.blobs import BlobStore
 from sealift.bundle.layout import SBOM_REF, SBOM_TYPE, Layout, read_small
 from sealift.errors import SealiftError
 from sealift.files import parse_json
+from sealift.release.types import Many
 
 SBOM_LIMIT = 64 << 20  # bytes; a component takes about 1,500 of them
 _DEPTH = 8  # components within components; ours have two levels
@@ -36,12 +37,12 @@ class _Choice(BaseModel):
 
 class _Component(BaseModel):
     kind: str = Field(alias="type")
-    licences: tuple[_Choice, ...] = Field(alias="licenses", default=())
-    components: tuple[_Component, ...] = ()
+    licences: Many[_Choice] = Field(alias="licenses", default=())
+    components: Many[_Component] = ()
 
 
 class _Sbom(BaseModel):
-    components: tuple[_Component, ...] = ()
+    components: Many[_Component] = ()
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 import subprocess
 import tarfile
 import tempfile
@@ -114,10 +115,13 @@ def _ssh_keygen(content: bytes, action: str, *arguments: str) -> subprocess.Comp
 
 def _read(path: Path, limit: int) -> bytes:
     try:
-        with path.open("rb") as file:
-            content = file.read(limit + 1)
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe is not waited for
+        with os.fdopen(handle, "rb") as file:
+            content = file.read(limit + 1) if stat.S_ISREG(os.fstat(handle).st_mode) else None
     except OSError as error:
         raise StartError(f"{path}: cannot be read: {error.strerror}. Check the path.") from None
+    if content is None:
+        raise StartError(f"{path}: is no file. Check the path.")
     if len(content) > limit:
         raise StartError(f"{path}: has more than {limit} bytes, expected fewer. Is it the right file?")
     return content

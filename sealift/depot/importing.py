@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from sealift.blobs import BlobStore, digest_of
+from sealift.blobs import BlobStore, digest_of, read_foreign
 from sealift.bundle import signature
 from sealift.bundle.layout import (
     CONTROL_REF,
@@ -18,12 +18,13 @@ from sealift.bundle.layout import (
     SIGNATURE_LIMIT,
     TITLE,
     Layout,
+    check_marker,
     read_index,
     read_layout,
 )
 from sealift.depot.store import Depot, StoredRelease, read_lock, sign_repository
 from sealift.errors import SealiftError
-from sealift.files import locked, read_limited, write_atomically
+from sealift.files import locked, write_atomically
 from sealift.integrity import damaged
 from sealift.progress import Meter, Progress
 from sealift.release.ollama_archive import model_manifest
@@ -56,6 +57,7 @@ def import_bundle(depot: Depot, bundle: Path, allowed_signers: Path, progress: P
     Raises SealiftError naming what is wrong; the release is not registered then, and what was copied whole is
     kept for the next attempt.
     """
+    check_marker(bundle)
     index = read_index(bundle)
     proof = _read_signature(bundle)
     signer = signature.verify(index, proof, allowed_signers)
@@ -76,12 +78,12 @@ def import_bundle(depot: Depot, bundle: Path, allowed_signers: Path, progress: P
 
 
 def _read_signature(bundle: Path) -> bytes:
-    if not (bundle / SIGNATURE).exists():
+    if not os.path.lexists(bundle / SIGNATURE):
         raise SealiftError(
             f"{bundle / SIGNATURE}: not found, expected the bundle's signature. "
             "Copy the bundle again, or have it signed where it was built."
         )
-    return read_limited(bundle / SIGNATURE, SIGNATURE_LIMIT)
+    return read_foreign(bundle / SIGNATURE, SIGNATURE_LIMIT)
 
 
 def _check_complete(layout: Layout, lock: Lock) -> None:

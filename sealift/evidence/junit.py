@@ -29,15 +29,19 @@ def parse(content: bytes, host: str) -> tuple[ClaimResult, ...]:
     A claim that failed and whose clean-up failed too is there once, failed; a skipped one has failed.
     Raises SealiftError for XML that pytest did not write.
     """
-    if b"<!DOCTYPE" in content:
-        raise SealiftError(f"{host}: the test report has a document type, expected none. Verify again.")
     try:
-        root = ElementTree.fromstring(content)  # noqa: S314 - without a document type there are no entities
-    except ElementTree.ParseError as error:
+        text = content.decode()  # pytest's encoding, whatever the report says: so a document type shows
+        if "<!DOCTYPE" in text:
+            raise SealiftError(f"{host}: the test report has a document type, expected none. Verify again.")
+        root = ElementTree.fromstring(text)  # noqa: S314 - without a document type there are no entities
+    except (ElementTree.ParseError, UnicodeDecodeError) as error:
         raise SealiftError(f"{host}: the test report is not XML ({error}). Verify again.") from None
     results: dict[tuple[str, str], ClaimResult] = {}
     for case in root.iter("testcase"):
-        result = _claim(case, host)
+        try:
+            result = _claim(case, host)
+        except ValueError:  # a time that is no number, or before the beginning
+            raise SealiftError(f"{host}: the test report is not pytest's. Verify again.") from None
         earlier = results.get(result.key)
         if earlier is None or earlier.outcome == "passed":
             results[result.key] = result

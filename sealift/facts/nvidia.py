@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from pyinfra.api import FactBase
 
+from sealift.facts.foreign import foreign
+
 CDI_SPEC = "/etc/cdi/nvidia.yaml"
 
 
@@ -54,6 +56,7 @@ class NvidiaCdi(FactBase[CdiState]):
             f'if [ -f {CDI_SPEC} ] && grep -qF "libcuda.so.$version" {CDI_SPEC}; then echo current; fi; fi'
         )
 
+    @foreign
     def process(self, output: list[str]) -> CdiState:
         """Read `driver VERSION` and, where it holds, `current`."""
         return CdiState(driver=output[0].removeprefix("driver "), spec_is_current="current" in output[1:])

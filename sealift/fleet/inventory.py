@@ -7,15 +7,28 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from sealift.errors import SealiftError
+from pydantic import BaseModel, StringConstraints, TypeAdapter, ValidationError
+
+from sealift.errors import SealiftError, one_line
 from sealift.files import parse_json
 from sealift.fleet import settings
 from sealift.fleet.settings import SettingsError, SiteSettings
 
 # The pyinfra of this very Python environment.
 PYINFRA = (sys.executable, "-m", "pyinfra")
+
+
+class _Entry(BaseModel):
+    """A host as pyinfra prints it, its data merged from host and groups."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^\S+$")]
+    groups: tuple[str, ...]
+    data: dict[str, Any]
+
+
+_ENTRIES = TypeAdapter(tuple[_Entry, ...])
 
 
 @dataclass(frozen=True)
@@ -99,7 +112,7 @@ def load_inventory(name: str) -> Inventory:
     return parse_inventory(path, parse_json(ran.stdout, f"{path}: what pyinfra prints of it"))
 
 
-def parse_inventory(path: Path, raw: list[dict[str, Any]]) -> Inventory:
+def parse_inventory(path: Path, raw: Any) -> Inventory:
     """Parse what `debug-inventory --json` prints.
 
     + raw: `[{"name": ..., "groups": [...], "data": {...}}, ...]`, data merged from host and groups
@@ -108,18 +121,28 @@ def parse_inventory(path: Path, raw: list[dict[str, Any]]) -> Inventory:
     """
     hosts: list[Host] = []
     mistakes: list[str] = []
-    for entry in raw:
+    for entry in _entries(path, raw):
         try:
-            parsed = settings.parse(entry["name"], entry["data"])
+            parsed = settings.parse(entry.name, entry.data)
         except SettingsError as error:
             mistakes.append(str(error))
         else:
-            hosts.append(Host(entry["name"], frozenset(entry["groups"]), parsed))
+            hosts.append(Host(entry.name, frozenset(entry.groups), parsed))
     if mistakes:
         raise SealiftError("\n".join(mistakes))
     if not hosts:
         raise SealiftError(f"{path}: has no hosts. Is what it describes up, and are the lists not empty?")
     return Inventory(path.stem, path, tuple(hosts))
+
+
+def _entries(path: Path, raw: Any) -> tuple[_Entry, ...]:
+    try:
+        return _ENTRIES.validate_python(raw)
+    except ValidationError as error:
+        place = one_line(".".join(map(str, error.errors()[0]["loc"])))
+        raise SealiftError(
+            f"{path}: what pyinfra prints of it is no list of hosts ({place}). Is a host's name a word?"
+        ) from None
 
 
 def complaint(log: bytes) -> str:

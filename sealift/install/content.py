@@ -88,7 +88,7 @@ def control_part(content: bytes, bundle: str) -> ControlPart:
         reference = f"{release['name']}:{release['version']}"
         if control is not None:
             return _parse(lock, control, bundle)
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise SealiftError(
             f"lock: is not as sealift lock writes it ({error!r}). Lock and build the release again."
         ) from None

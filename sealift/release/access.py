@@ -6,7 +6,6 @@ None of it is in a release or a lock.
 from __future__ import annotations
 
 import base64
-import binascii
 import ipaddress
 import re
 from collections.abc import Mapping
@@ -160,7 +159,7 @@ def _login(names: tuple[str, ...], environment: Mapping[str, str]) -> Login | No
         return None
     try:
         user, colon, password = base64.b64decode(encoded, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # not base64, or no UTF-8
         colon = ""
     if not colon:
         raise SealiftError(f"{path}: the login of {names[0]} is not as docker login writes it. Log in again.")

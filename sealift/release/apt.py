@@ -121,7 +121,7 @@ def _stanzas(apt: IsolatedApt, wanted: list[str]) -> _Stanzas:
     found: _Stanzas = {}
     for text in (apt.run("apt-cache", "show", *wanted) if wanted else "").split("\n\n"):
         fields = _fields(text)
-        if "Filename" in fields:
+        if {"Package", "Version", "Filename"} <= fields.keys():
             path = posixpath.normpath(fields["Filename"])
             found[fields["Package"], fields["Version"], path] = fields
     return found

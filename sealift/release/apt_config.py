@@ -82,15 +82,15 @@ def run(arguments: tuple[str, ...], environment: Mapping[str, str]) -> str:
     """
     try:
         result = subprocess.run(
-            arguments, env=environment, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+            arguments, env=environment, capture_output=True, check=False, stdin=subprocess.DEVNULL
         )
     except FileNotFoundError:
         raise SealiftError(
             f"{arguments[0]}: not found, expected Debian. Run this on a Debian machine."
         ) from None
     if result.returncode != 0:
-        raise SealiftError(f"{arguments[0]}: {explain(result.stderr)}")
-    return result.stdout
+        raise SealiftError(f"{arguments[0]}: {explain(result.stderr.decode(errors='replace'))}")
+    return result.stdout.decode(errors="replace")  # old repositories have Latin-1 in their indexes
 
 
 def explain(output: str) -> str:

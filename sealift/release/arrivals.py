@@ -180,7 +180,7 @@ def _go_on(file: BinaryIO, blob: Blob, end: int, read: Read, where: str, note: C
     while chunk := file.read(CHUNK):
         digest.update(chunk)
         note(len(chunk))
-    cuts = 0
+    cuts, furthest = 0, file.tell()
     while file.tell() < end:
         before = file.tell()
         try:
@@ -202,7 +202,8 @@ def _go_on(file: BinaryIO, blob: Blob, end: int, read: Read, where: str, note: C
                         break
         except CutError:
             pass  # counted below, as an answer that ends early is
-        cuts = 0 if file.tell() > before else cuts + 1
+        cuts = 0 if file.tell() > furthest else cuts + 1  # a server without ranges begins anew each time
+        furthest = max(furthest, file.tell())
         if cuts == _CUTS:
             raise SealiftError(
                 f"{where}: the connection breaks again and again. "
@@ -217,7 +218,11 @@ def _write(file: BinaryIO, chunks: Iterator[bytes]) -> str:
     """Write from the start, and say the digest."""
     digest = hashlib.sha256()
     file.truncate(0)
-    for chunk in chunks:
-        digest.update(chunk)
-        file.write(chunk)
+    try:
+        for chunk in chunks:
+            digest.update(chunk)
+            file.write(chunk)
+    except BaseException:
+        file.truncate(0)  # what was made to fill a disk does not stay there
+        raise
     return f"sha256:{digest.hexdigest()}"

@@ -12,7 +12,7 @@ from functools import cached_property
 from pydantic import BaseModel, Field, ValidationError
 
 from sealift.blobs import Content, digest_of, hash_content
-from sealift.errors import SealiftError
+from sealift.errors import SealiftError, one_line
 from sealift.files import parse_json
 from sealift.progress import Meter
 from sealift.release.compression import compression
@@ -28,7 +28,7 @@ from sealift.release.oci import (
 )
 from sealift.release.source import BuildMachine
 from sealift.release.tarball import Tarball
-from sealift.release.types import Blob, LockedImage
+from sealift.release.types import Blob, LockedImage, Many
 
 _SHOWN = 8  # names in a message
 _NESTED = 4  # indexes in indexes
@@ -38,8 +38,8 @@ class _Saved(BaseModel):
     """An image of `manifest.json`."""
 
     config: str = Field(alias="Config")
-    layers: tuple[str, ...] = Field(alias="Layers", min_length=1, max_length=LAYERS)
-    tags: tuple[str, ...] | None = Field(alias="RepoTags", default=None)
+    layers: Many[str] = Field(alias="Layers", min_length=1, max_length=LAYERS)
+    tags: Many[str] | None = Field(alias="RepoTags", default=None)
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,9 @@ def _saved(name: str, tarball: Tarball, where: str) -> tuple[str, tuple[str, ...
         fitting = images
     if len(fitting) != 1:
         tags = sorted(tag for saved in images for tag in saved.tags or ())
-        raise SealiftError(f"{where}: {_has(tags)}, expected {name} once. Save that image, by that name.")
+        raise SealiftError(
+            f"{where}: {one_line(_has(tags))}, expected {name} once. Save that image, by that name."
+        )
     return fitting[0].config, tuple(layer.removeprefix("./") for layer in fitting[0].layers)
 
 

@@ -88,7 +88,7 @@ def insist(
             time.sleep(_PAUSE * 2 ** (attempt - 1))
         try:
             response = ask_once()
-        except requests.RequestException as error:  # its text may have a signed address in it
+        except (requests.RequestException, ValueError) as error:  # may have a signed address in it
             problem = f"cannot be reached ({type(error).__name__})"
             continue
         if response.status_code < 300:

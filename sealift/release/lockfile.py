@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -50,10 +51,8 @@ def _refused(where: str, found: list[str]) -> SealiftError:
 def _cross_checks(lock: Lock) -> Iterator[str]:
     """What no single key shows: whether all parts speak of one release."""
     release = lock.release
-    names = [package.name for package in lock.packages]
-    yield from (
-        f"packages: {name} stands there twice" for name in sorted(set(names)) if names.count(name) > 1
-    )
+    named = Counter(package.name for package in lock.packages)
+    yield from (f"packages: {name} stands there twice" for name in sorted(named) if named[name] > 1)
     keyed = {name for name, source in release.packages.sources.items() if source.key is not None}
     if lock.keys.keys() != keyed:
         yield f"keys: has {_listed(lock.keys)}, the release {_listed(keyed)}"

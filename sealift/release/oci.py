@@ -6,16 +6,19 @@ manifest-v2-2.md of github.com/distribution/distribution.
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field, ValidationError
+from typing import Annotated
+
+from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
 from sealift import mistakes
 from sealift.errors import SealiftError
 from sealift.files import parse_json
-from sealift.release.types import Blob, Digest, MediaType
+from sealift.release.types import Blob, Digest, Many, MediaType
 
 MANIFEST_LIMIT = 4 << 20  # bytes: what registries take at most
 CONFIG_LIMIT = 8 << 20  # bytes
 LAYERS = 512
+CONFIG_KEYS = 20_000  # of an object: an image may expose each port by a key of its own
 INDEX_TYPES = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
@@ -28,9 +31,12 @@ MANIFEST_TYPES = (
 _NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 
 
+_Word = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,64}$")]
+
+
 class _Platform(BaseModel):
-    os: str
-    architecture: str
+    os: _Word
+    architecture: _Word
 
 
 class Descriptor(BaseModel):
@@ -64,20 +70,20 @@ class Manifest(BaseModel):
     """One image: its config and its layers, the lowest first, mostly compressed."""
 
     config: Descriptor
-    layers: tuple[Descriptor, ...] = Field(min_length=1, max_length=LAYERS)
+    layers: Many[Descriptor] = Field(min_length=1, max_length=LAYERS)
 
 
 class _Index(BaseModel):
-    manifests: tuple[Descriptor, ...] = Field(max_length=1024)
+    manifests: Many[Descriptor] = Field(max_length=1024)
 
 
 class _RootFs(BaseModel):
-    diff_ids: tuple[Digest, ...] = Field(max_length=LAYERS)
+    diff_ids: Many[Digest] = Field(max_length=LAYERS)
 
 
 class _Config(BaseModel):
-    architecture: str
-    os: str
+    architecture: _Word
+    os: _Word
     rootfs: _RootFs
 
 
@@ -134,7 +140,7 @@ def read_diff_ids(config: bytes, layers: int, where: str) -> tuple[str, ...]:
     Raises SealiftError where this is no config, or one of another machine or other layers.
     """
     try:
-        parsed = _Config.model_validate(parse_json(config, where))
+        parsed = _Config.model_validate(parse_json(config, where, CONFIG_KEYS))
     except ValidationError:
         raise SealiftError(f"{where}: is not an image's config. Save or push the image again.") from None
     if (parsed.os, parsed.architecture) != ("linux", "amd64"):

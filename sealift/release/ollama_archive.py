@@ -14,14 +14,14 @@ from typing import Any, Protocol
 from pydantic import BaseModel, Field, ValidationError
 
 from sealift import mistakes
-from sealift.blobs import Content, digest_of, hash_content
+from sealift.blobs import Content, digest_of, hash_content, read_foreign
 from sealift.errors import SealiftError
-from sealift.files import canonical_json, parse_json, read_limited
+from sealift.files import canonical_json, parse_json
 from sealift.progress import Meter
 from sealift.release.gguf import ContextCost, read_context_cost
 from sealift.release.source import BuildMachine
 from sealift.release.tarball import Tarball
-from sealift.release.types import WEIGHTS, Blob, Digest, LockedModel, MediaType, ModelLayer
+from sealift.release.types import WEIGHTS, Blob, Digest, LockedModel, Many, MediaType, ModelLayer
 
 MANIFEST_LIMIT = 1 << 20  # bytes
 OLLAMA_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
@@ -43,7 +43,7 @@ def _layer(part: _Part) -> ModelLayer:
 
 class _Manifest(BaseModel):
     config: _Part
-    layers: tuple[_Part, ...] = Field(min_length=1, max_length=64)
+    layers: Many[_Part] = Field(min_length=1, max_length=64)
 
 
 @dataclass(frozen=True)
@@ -163,9 +163,9 @@ class Folder:
     def read(self, name: str, limit: int) -> bytes:
         """A small file's content.
 
-        Raises SealiftError where it is missing, or bigger than `limit` bytes.
+        Raises SealiftError where it is missing, a link, or bigger than `limit` bytes.
         """
-        return read_limited(self._path / name, limit)
+        return read_foreign(self._path / name, limit)
 
 
 def parse_model(content: bytes, where: str) -> ModelManifest:

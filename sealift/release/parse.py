@@ -12,12 +12,13 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from sealift import mistakes
-from sealift.errors import SealiftError
+from sealift.errors import SealiftError, one_line
 from sealift.files import read_limited
 from sealift.release.catalogue import no_such_tag
 from sealift.release.types import Release
 
-_LIMIT = 1 << 20  # bytes
+_LIMIT = 128 << 10  # bytes; PyYAML takes seconds for as many
+_DIGITS = 18  # of a number
 # what a pattern of types.py asks for, by the last named part of a key's path
 _EXAMPLES = {
     "name": "small letters, digits, dots and dashes",
@@ -59,19 +60,25 @@ def load_release(path: Path) -> Release:
     except ValidationError as error:
         wrong = [_explain(item) for item in error.errors()] + wrong
     if wrong:
-        raise SealiftError("\n".join(f"{path}: {mistake}" for mistake in dict.fromkeys(wrong)))
+        raise SealiftError("\n".join(f"{path}: {one_line(mistake)}" for mistake in dict.fromkeys(wrong)))
     return release
 
 
 class StrictLoader(yaml.SafeLoader):
-    """Safe YAML without what hides mistakes or grows without bound: duplicate keys and aliases."""
+    """Safe YAML without what hides mistakes, grows without bound or trips PyYAML.
+
+    That is: keys that are there twice, aliases, tags, and numbers without end.
+    """
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """As in SafeLoader. Raises MarkedYAMLError at an alias."""
+        """As in SafeLoader. Raises MarkedYAMLError at an alias and at a tag."""
+        problem = None
         if self.check_event(yaml.AliasEvent):
             problem = "aliases are not used here, write it out"
-            mark = self.get_mark()
-            raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
+        elif getattr(self.peek_event(), "tag", None) is not None:  # type: ignore[no-untyped-call]  # untyped there
+            problem = "tags such as !!int are not used here, leave it out"
+        if problem:
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=self.get_mark())
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
@@ -82,10 +89,18 @@ class StrictLoader(yaml.SafeLoader):
                 problem = "a key is a list or a mapping, expected text"
                 raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
             if key.value in seen:
-                problem = f"the key {key.value} stands here twice, keep one"
+                problem = f"the key {one_line(key.value)} stands here twice, keep one"
                 raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+def _integer(loader: StrictLoader, node: yaml.ScalarNode) -> int | str:
+    """A number; text where it is endless: Python takes some of those, and then cannot show them."""
+    return loader.construct_yaml_int(node) if len(node.value) <= _DIGITS else str(node.value)
+
+
+StrictLoader.add_constructor("tag:yaml.org,2002:int", _integer)
 
 
 def _load_yaml(content: bytes, path: Path) -> Any:
@@ -93,9 +108,9 @@ def _load_yaml(content: bytes, path: Path) -> Any:
         return yaml.load(content, StrictLoader)  # noqa: S506 - a SafeLoader, made stricter
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise SealiftError(f"{path}: {line}{error.problem}. Correct the YAML.") from None
+        raise SealiftError(f"{path}: {line}{one_line(str(error.problem))}. Correct the YAML.") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise SealiftError(f"{path}: is not YAML: {error}. Correct it.") from None
+        raise SealiftError(f"{path}: is not YAML: {one_line(str(error))}. Correct it.") from None
 
 
 def _explain(item: ErrorDetails) -> str:

@@ -25,7 +25,7 @@ from sealift.release.oci import INDEX_TYPES, MANIFEST_LIMIT, MANIFEST_TYPES
 from sealift.release.types import Blob
 
 _TOKEN_LIMIT = 64 << 10  # bytes
-_PARAMETER = re.compile(r'(\w+)="([^"]*)"')
+_PARAMETER = re.compile(r'\b(\w{1,64})="([^"]*)"')
 
 
 class Registry:
@@ -168,9 +168,9 @@ class Registry:
 
 def _bounded(response: requests.Response, limit: int) -> bytes:
     """An answer's bytes, one more than the limit at most."""
-    content = b""
+    content = bytearray()
     for piece in pieces(response):
         content += piece
         if len(content) > limit:
             break
-    return content[: limit + 1]
+    return bytes(content[: limit + 1])

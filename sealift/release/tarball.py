@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sealift.blobs import Content
-from sealift.errors import SealiftError
+from sealift.errors import SealiftError, one_line
+from sealift.files import open_file
 
 _BLOCK = 512  # bytes
 _MEMBERS = 100_000
-_EXTENSION = 1 << 20  # bytes of a long name or a pax record
+_EXTENSION = 1 << 20  # bytes of pax records
+_LENGTH_DIGITS = 7  # of one pax record's length
+_NAME = 4096  # characters: Linux's PATH_MAX
 _HOPS = 8  # links from one to the next
 
 
@@ -47,7 +50,7 @@ class Tarball:
         self._files: dict[str, Content] = {}
         self._links: dict[str, str] = {}
         try:
-            with path.open("rb") as file:
+            with open_file(path) as file:
                 self._length = file.seek(0, 2)
                 self._refuse_compressed(file)
                 self._scan(file)
@@ -85,7 +88,7 @@ class Tarball:
         return b"".join(content.chunks())
 
     def _wrong(self, what: str, remedy: str) -> SealiftError:
-        return SealiftError(f"{self._shown}: {what}. {remedy}")
+        return SealiftError(f"{self._shown}: {one_line(what)}. {remedy}")
 
     def _refuse_compressed(self, file: BinaryIO) -> None:
         file.seek(0)
@@ -153,14 +156,16 @@ class Tarball:
     def _pax(self, record: bytes) -> dict[str, str]:
         """Records of `LENGTH KEY=VALUE\\n`."""
         fields: dict[str, str] = {}
-        while record:
-            digits, _, _ = record.partition(b" ")
-            length = int(digits) if digits.isdigit() and len(digits) < 8 else 0
-            key, equals, value = record[len(digits) + 1 : max(length - 1, 0)].partition(b"=")
-            if not equals or length > len(record):
+        begin = 0
+        while begin < len(record):
+            digits, _, _ = record[begin : begin + _LENGTH_DIGITS + 1].partition(b" ")
+            length = int(digits) if digits.isdigit() and len(digits) <= _LENGTH_DIGITS else 0
+            end = begin + length
+            key, equals, value = record[begin + len(digits) + 1 : max(end - 1, 0)].partition(b"=")
+            if not equals or end > len(record):
                 raise self._wrong("has a damaged pax record", "Make or copy it again.")
             fields[_text(key)] = _text(value)
-            record = record[length:]
+            begin = end
         return fields
 
     def _add(self, header: bytes, kind: bytes, content: Content, extension: _Extension) -> None:
@@ -168,20 +173,24 @@ class Tarball:
         if content.offset + content.size > self._length:
             raise self._wrong(f"ends in the middle of {name!r}", "Copy it again.")
         path = self._normal(name)
+        if self._of_root:
+            if kind in b"0\x007":
+                self._files[path] = content
+            return
+        if path in self._files or path in self._links:
+            raise self._wrong(f"has {path!r} twice: readers differ in which they take", "Make it again.")
         if kind in b"0\x007":
             self._files[path] = content
-            self._links.pop(path, None)
-        elif self._of_root:
-            return
         elif kind in b"12":
             target = extension.link if extension.link is not None else _text(header[157:257])
             base = posixpath.dirname(path) if kind == b"2" else ""
             self._links[path] = self._normal(posixpath.join(base, target))
-            self._files.pop(path, None)
         elif kind != b"5":
             raise self._wrong(f"{name!r} is neither file, folder nor link", "Is it the right file?")
 
     def _normal(self, name: str) -> str:
+        if len(name) > _NAME:
+            raise self._wrong(f"has a name of {len(name)} characters", "Is it the right file?")
         path = posixpath.normpath(name)
         if name.startswith("/") or path == ".." or path.startswith("../"):
             raise self._wrong(f"{name!r} leads out of it", "Refuse this file.")

@@ -6,10 +6,35 @@ names everything in it by SHA-256. Both are parsed once, here, and passed on as 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, StringConstraints
 
+T = TypeVar("T")
+
+
+class UpToFirst(FailFast):
+    """What others wrote is read up to its first mistake: a small file can have a million, a kilobyte each."""
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        """Pydantic's own has none; a union such as `Many[str] | None` needs it."""
+        return hash(UpToFirst)
+
+
+Many = Annotated[tuple[T, ...], UpToFirst()]
+
+
+def _few(given: Any) -> Any:
+    if isinstance(given, list | tuple) and len(given) > _FEW:
+        raise ValueError(f"has {len(given)} entries, expected {_FEW} at most")
+    return given
+
+
+_FEW = 2000
+Few = Annotated[tuple[T, ...], BeforeValidator(_few)]
+"""What people write: every mistake in it is told."""
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$")]
 Version = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+~_-]{0,62}$")]
@@ -114,24 +139,22 @@ class AptSource(Frozen):
         default=None,
         description="its signing key, below the sources folder; needed with `path` and with `url`",
     )
-    suites: tuple[AptSuite, ...] = Field(
+    suites: Few[AptSuite] = Field(
         default=(),
         description="default: SUITE, SUITE-updates and SUITE-security; / or ./ where a repository is flat",
     )
-    components: tuple[SourceWord, ...] = ("main",)
+    components: Few[SourceWord] = ("main",)
 
 
 class Packages(Frozen):
     """OS packages: where they come from, what a minimal host has, what every host and each group gets."""
 
     sources: dict[Name, AptSource] = Field(description="repositories, by names of your own")
-    base: tuple[PackageName, ...] = Field(
+    base: Few[PackageName] = Field(
         default=(), description="on a minimal host already: these and all they need are not carried"
     )
-    all: tuple[PackageName, ...] = Field(description="what every host gets")
-    gpu: tuple[PackageName, ...] = Field(
-        default=(), description="what hosts of the inventory group gpu get as well"
-    )
+    all: Few[PackageName] = Field(description="what every host gets")
+    gpu: Few[PackageName] = Field(default=(), description="what hosts of the inventory group gpu get as well")
 
 
 class Image(Frozen):
@@ -204,11 +227,11 @@ class Role(Frozen):
 class Control(Frozen):
     """The control node of a closed site, which starts from a bare Debian with nothing but the media."""
 
-    base: tuple[PackageName, ...] = Field(
+    base: Few[PackageName] = Field(
         default=("python3",),
         description="on a bare control node already, beside Debian's essential packages: not carried",
     )
-    packages: tuple[PackageName, ...] = Field(
+    packages: Few[PackageName] = Field(
         default=(), description="Debian packages that the control node gets; none of them goes to a host"
     )
     python: SourcePath = Field(
@@ -287,7 +310,7 @@ class LockedPackage(Frozen):
     source: Name
     path: RepositoryPath = Field(description="relative to its repository: no mirror is named in a lock")
     blob: Blob
-    groups: tuple[PackageGroup, ...] = Field(description="with control alone it goes to no host")
+    groups: Many[PackageGroup] = Field(description="with control alone it goes to no host")
     control: dict[ControlField, ControlValue] = Field(description="as in the Packages index")
 
 
@@ -300,7 +323,7 @@ class LockedImage(Frozen):
         default=None, exclude_if=_is_none, description="in its registry, of the one platform"
     )
     config: Blob
-    layers: tuple[Blob, ...] = Field(description="uncompressed tar, so each digest is its diff ID too")
+    layers: Many[Blob] = Field(description="uncompressed tar, so each digest is its diff ID too")
 
     @property
     def image_id(self) -> str:
@@ -349,7 +372,7 @@ class LockedModel(Frozen):
     )
     manifest: Blob
     config: ModelLayer
-    layers: tuple[ModelLayer, ...]
+    layers: Many[ModelLayer]
     context_length: int = Field(ge=1, description="the longest context the model was trained for, in tokens")
     shape: Shape = Field(description="what decides over its memory")
 
@@ -378,7 +401,7 @@ class LockedControl(Frozen):
 
     code: Blob = Field(description="a plain tar of the project's files, as git tracks them")
     requirements: Blob = Field(description="pip's requirements file, with hashes")
-    wheels: tuple[LockedWheel, ...]
+    wheels: Many[LockedWheel]
 
     @property
     def files(self) -> tuple[tuple[str, Blob], ...]:
@@ -400,7 +423,7 @@ class Lock(Frozen):
     keys: dict[Name, Digest] = Field(
         default={}, description="SHA-256 of the signing keys, by the source of packages that they vouch for"
     )
-    packages: tuple[LockedPackage, ...]
+    packages: Many[LockedPackage]
     images: dict[str, LockedImage]
     models: dict[ModelName, LockedModel]
     files: dict[Name, LockedFile] = Field(default={}, exclude_if=_is_empty)

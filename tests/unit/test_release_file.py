@@ -215,7 +215,7 @@ def test_where_a_vendors_packages_come_from(tmp_path: Path, old: str, new: str, 
 def test_what_is_no_release_file_is_refused(tmp_path: Path) -> None:
     assert _refusal(tmp_path, "- a\n") == ["the whole: is ['a'], expected keys with values. Correct it."]
     assert _refusal(tmp_path, "") == ["the whole: is None, expected keys with values. Correct it."]
-    assert "more than 1048576 bytes" in _refusal(tmp_path, "#" * (2 << 20))[0]
+    assert "more than 131072 bytes" in _refusal(tmp_path, "#" * (2 << 20))[0]
     assert "is not YAML" in _refusal(tmp_path, "[" * 100_000)[0]
 
 

@@ -1,0 +1,265 @@
+"""What a hostile hand could put where sealift reads: each is refused at once, and nothing is written by it.
+
+Tarballs: test_archives.py. Media: test_media.py and test_media_damage.py. Any input at all: test_fuzz.py.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from sealift.blobs import BlobStore
+from sealift.bundle import signature
+from sealift.bundle.have_list import read_signed
+from sealift.bundle.layout import INDEX, LAYOUT_FILE, SIGNATURE, read_index, read_layout
+from sealift.depot.importing import import_bundle
+from sealift.depot.store import Depot, read_lock
+from sealift.errors import SealiftError
+from sealift.files import parse_json, read_limited
+from sealift.progress import silent
+from sealift.release.access import server_of
+from sealift.release.apt_config import run
+from sealift.release.lockfile import parse_lock
+from sealift.release.oci import parse_manifest
+from sealift.release.parse import load_release
+from sealift.release.tarball import Tarball
+from sealift.release.types import Image, Model
+from tests.unit import samples, tiny
+from tests.unit.samples import Site, lock_image, lock_model
+
+_SECONDS, _MEMORY = 5.0, 200 << 20
+_Change = Callable[[Path], None]
+
+
+@contextmanager
+def _little() -> Iterator[None]:
+    """What is done within takes little of time and memory."""
+    peak, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    yield
+    assert time.process_time() - began < _SECONDS
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak) << 10 < _MEMORY
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return tiny.site(tmp_path)
+
+
+def _bundle(site: Site) -> Path:
+    return site.sources.parent / "bundle"
+
+
+def _import(site: Site) -> None:
+    import_bundle(Depot(site.sources.parent / "depot"), _bundle(site), site.allowed, silent)
+
+
+def _as_link(path: Path) -> None:
+    """A link to the same content: only the link is wrong."""
+    path.symlink_to(path.rename(path.with_name("elsewhere")))
+
+
+def _as_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _as_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _as_device(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+def _huge(path: Path) -> None:
+    path.chmod(0o644)
+    os.truncate(path, 1 << 40)  # a sparse file: one of a terabyte that fits anywhere
+
+
+@pytest.mark.parametrize("change", [_as_link, _as_pipe, _as_folder, _as_device, _huge])
+def test_nothing_of_a_bundle_is_followed_waited_for_or_read_without_end(site: Site, change: _Change) -> None:
+    bundle, depot = _bundle(site), Depot(site.sources.parent / "depot")
+    blobs = sorted((bundle / "blobs/sha256").iterdir())
+    assert len(blobs) > 10
+    for path in (bundle / LAYOUT_FILE, bundle / INDEX, bundle / SIGNATURE, *blobs):
+        kept = (
+            path.rename(path.parents[0] / "kept") if path.parent == bundle else path.rename(bundle / "kept")
+        )
+        shutil.copy(kept, path)
+        change(path)
+        with _little(), pytest.raises(SealiftError, match=path.name):
+            _import(site)
+        assert depot.releases() == {}
+        shutil.rmtree(depot.path, ignore_errors=True)  # what it took in whole it would not read again
+        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+        kept.rename(path)
+    _import(site)
+    assert list(depot.releases()) == ["demo:2026.11.0"]
+
+
+@pytest.mark.parametrize("change", [_as_pipe, _as_folder, _as_device])
+def test_a_have_list_that_is_no_file_is_refused(site: Site, tmp_path: Path, change: _Change) -> None:
+    for name in ("have.json", "have.json.sig"):
+        folder = tmp_path / f"bad {name}"
+        folder.mkdir()
+        for path in (folder / "have.json", folder / "have.json.sig"):
+            path.write_bytes(b"{}")
+        change(folder / name)
+        with _little(), pytest.raises(SealiftError, match=rf"{name}: (cannot be read|has more than)"):
+            read_signed(folder / "have.json", site.allowed)
+
+
+@pytest.mark.parametrize("change", [_as_pipe, _as_device])
+def test_an_archive_that_is_no_file_is_refused(tmp_path: Path, change: _Change) -> None:
+    samples.tar(tmp_path / "a.tar", samples.docker_files([b"a layer"]))
+    change(tmp_path / "a.tar")
+    with _little(), pytest.raises(SealiftError, match=r"a\.tar: "):
+        lock_image(Image(name=samples.IMAGE, archive="a.tar"), tmp_path)
+    with _little(), pytest.raises(SealiftError, match=r"a\.tar: "):
+        lock_model(samples.MODEL, Model(archive="a.tar"), tmp_path)
+
+
+@pytest.mark.parametrize("change", [_as_link, _as_pipe, _as_folder, _as_device])
+def test_nothing_of_a_model_store_is_followed_or_waited_for(tmp_path: Path, change: _Change) -> None:
+    files = samples.ollama_files(samples.gguf(samples.GEMMA))
+    for name in files:
+        shutil.rmtree(tmp_path / "store", ignore_errors=True)
+        for each, content in files.items():
+            (tmp_path / "store" / each).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "store" / each).write_bytes(content)
+        change(tmp_path / "store" / name)
+        with _little(), pytest.raises(SealiftError, match=r"is a link or a device|is no file"):
+            lock_model(samples.MODEL, Model(store="store"), tmp_path)
+
+
+def test_a_limited_file_may_be_a_link_but_no_pipe(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    (tmp_path / "link").symlink_to("file")
+    assert read_limited(tmp_path / "link", 10) == b"content"
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SealiftError, match="pipe: cannot be read: is no file"):
+        read_limited(tmp_path / "pipe", 10)
+
+
+_MANY = 1_000_000
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"manifests":[' + b"{}," * _MANY + b"{}]}",
+        b'{"layers":[' + b"0," * _MANY + b'0],"config":{}}',
+        b'{"manifests":[],' + b",".join(b'"k%d":0' % n for n in range(_MANY // 4)) + b"}",
+        b"[" * _MANY,
+        b'{"a":' * _MANY,
+    ],
+)
+def test_a_small_file_of_a_million_mistakes_costs_little(content: bytes) -> None:
+    """A kilobyte a mistake was 4.6 GB and a minute for an index of 4 MB, 14 GB for a lock."""
+    for parse in (parse_manifest, parse_lock):
+        with _little(), pytest.raises(SealiftError, match=r"^x: ") as refusal:
+            parse(content, "x")
+        assert len(str(refusal.value)) < 100_000
+
+
+def test_a_lock_of_a_million_mistakes_costs_little() -> None:
+    for name in (b"packages", b"images", b"models", b"release"):
+        for value in (b"[" + b"{}," * _MANY + b"{}]", b'{"base":[' + b"0," * _MANY + b"0]}"):
+            with _little(), pytest.raises(SealiftError, match=r"^x: "):
+                parse_lock(b'{"' + name + b'":' + value + b"}", "x")
+    packages = b'{"sources":{},"all":[' + b"0," * _MANY + b"0]}"
+    with _little(), pytest.raises(SealiftError, match=r"release\.packages\.all: .*: value error, has"):
+        parse_lock(b'{"release":{"packages":' + packages + b"}}", "x")
+
+
+def test_inspecting_an_unsigned_bundle_of_a_million_mistakes_costs_little(site: Site) -> None:
+    bundle = _bundle(site)
+    store, index = BlobStore(bundle), json.loads(read_index(bundle))
+    release = next(entry for entry in index["manifests"] if "release" in entry["annotations"].values())
+    lock = store.put_bytes(b'{"packages":[' + b"{}," * _MANY + b"{}]}")
+    manifest = {"config": {"mediaType": "x", **lock.model_dump()}, "layers": []}
+    release.update(store.put_bytes(json.dumps(manifest).encode()).model_dump())
+    (bundle / INDEX).write_text(json.dumps(index))
+    with _little(), pytest.raises(SealiftError, match=r"packages\.0\.name: is missing"):
+        read_lock(read_layout(read_index(bundle), store), store)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+def test_json_is_utf_8(encoding: str) -> None:
+    with pytest.raises(SealiftError, match=r"^x: is not JSON"):
+        parse_json('{"a": 1}'.encode(encoding), "x")
+
+
+def test_foreign_text_cannot_pass_for_a_line_of_ours_nor_fill_a_screen() -> None:
+    lock = b'{"release":1,"packages":[],"images":{},"models":{},"x\\nsealift: all is well":1}'
+    with pytest.raises(SealiftError) as refusal:
+        parse_lock(lock, "x")
+    assert all(line.startswith("x: ") for line in str(refusal.value).split("\n"))
+    assert "sealift: all is well" in str(refusal.value)
+    long = str(SealiftError(f"x: {'A' * 5000}. Do this."))
+    assert (len(long), long[:3], long[-9:]) == (755, "x: ", " Do this.")
+    assert str(SealiftError("\n".join("x" * 300))).split("\n")[99:] == ["x", "and 200 more lines"]
+
+
+YAML = {
+    "tagged map of a list": ("roles: !!map [a]", "line 1: tags such as !!int are not used here"),
+    "tagged bool": ("name: !!bool x", "line 1: tags such as !!int are not used here"),
+    "tagged time": ("name: !!timestamp x", "line 1: tags such as !!int are not used here"),
+    "endless hexadecimal": (f"version: 0x{'f' * 5000}", "version: '0xfff"),
+    "endless minutes": (f"version: 1{':59' * 5000}", "version: '1:59"),
+    "endless decimal": (f"version: {'9' * 5000}", "version: '999"),
+    "a key with a line break": ('"a\\nsealift: all is well": 1', "sealift: all is well: is not known here"),
+    "a control character": ("name: \x07", "is not YAML: unacceptable character"),
+}
+
+
+@pytest.mark.parametrize("what", YAML)
+def test_yaml_that_trips_its_parser_is_one_line_a_mistake(tmp_path: Path, what: str) -> None:
+    text, message = YAML[what]
+    (tmp_path / "r.yaml").write_text(text)
+    with _little(), pytest.raises(SealiftError) as refusal:
+        load_release(tmp_path / "r.yaml")
+    assert message in str(refusal.value)
+    assert all(line.startswith(f"{tmp_path / 'r.yaml'}: ") for line in str(refusal.value).split("\n"))
+
+
+def test_a_login_that_is_no_ascii_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {"r.example": {"auth": "\u00e9"}}}))
+    with pytest.raises(SealiftError, match=r"the login of r\.example is not as docker login writes it"):
+        server_of("r.example", {"DOCKER_CONFIG": str(tmp_path)})
+
+
+def test_an_index_in_latin_1_is_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "said").write_bytes("Maintainer: J\u00f6rg\n".encode("latin-1"))
+    assert run(("cat", str(tmp_path / "said")), {}) == "Maintainer: J\ufffdrg\n"
+
+
+def test_a_pax_record_of_a_million_fields_costs_little(tmp_path: Path) -> None:
+    """Each field was copied out of the rest of the record: half a terabyte for one of a megabyte."""
+    record = b"4 =\n" * (1 << 18)
+    header = bytearray(512)
+    header[:1], header[124:136], header[156:157] = b"x", b"%011o\0" % len(record), b"x"
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    (tmp_path / "t.tar").write_bytes(bytes(header) + record + bytes(1024))
+    with _little():
+        assert Tarball(tmp_path / "t.tar").names() == ()
+
+
+def test_a_signature_proves_a_bundle_by_its_content_alone(site: Site) -> None:
+    """What is refused here is refused by ssh-keygen; test_damage.py tries every byte."""
+    proof = (_bundle(site) / SIGNATURE).read_bytes()
+    assert signature.verify(read_index(_bundle(site)), proof, site.allowed) == "release@example.org"
+    for content in (b"", b"{}", read_index(_bundle(site)) + b"\n"):
+        with pytest.raises(SealiftError, match=r"^index\.json: "):
+            signature.verify(content, proof, site.allowed)

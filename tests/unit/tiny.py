@@ -1,0 +1,40 @@
+"""A whole site with a bundle of a few kilobytes, so that every byte of it can be spoiled."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from unittest.mock import patch
+
+from sealift.bundle.build import build
+from sealift.progress import silent
+from sealift.release.types import Lock
+from tests.unit import samples
+from tests.unit.samples import GATEWAY, GEMMA, IMAGE, MODEL, Site
+
+_LAYER = b"a layer"
+_FIGURES = {key: value for key, value in GEMMA.items() if not key.startswith("tokenizer")}
+
+
+def site(folder: Path) -> Site:
+    """One package, two images of one layer, one model; the bundle is in `folder / "bundle"`."""
+    sources = folder / "sources"
+    samples.tar(sources / "ollama.tar", samples.docker_files([_LAYER], IMAGE))
+    samples.tar(sources / "gateway.tar", samples.docker_files([_LAYER], GATEWAY))
+    samples.tar(sources / "model.tar", samples.ollama_files(samples.gguf(_FIGURES)))
+    (sources / "apt").mkdir()
+    (sources / "apt" / "hello.deb").write_bytes(b"a package")
+    wanted = samples.release()
+    lock = Lock(
+        release=wanted,
+        keys=samples.KEYS,
+        packages=(samples.package("hello", b"a package"),),
+        images={key: samples.lock_image(image, sources) for key, image in wanted.images.items()},
+        models={MODEL: samples.lock_model(MODEL, wanted.models[MODEL], sources)},
+    )
+    key = samples.signing_key(folder / "signing_key")
+    allowed = folder / "allowed_signers"
+    allowed.write_text(f'release@example.org namespaces="sealift" {key.with_suffix(".pub").read_text()}')
+    with patch.dict(os.environ, {"SEALIFT_CACHE": str(folder / "cache")}):
+        build(lock, sources, folder / "bundle", key, silent)
+    return Site(lock, sources, key, allowed)

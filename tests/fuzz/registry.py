@@ -1,0 +1,15 @@
+"""All targets, by name."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from tests.fuzz import archives, at_site, on_build_machine, over_http
+from tests.fuzz.target import Target
+
+
+@cache
+def targets() -> dict[str, Target]:
+    """Every parser of foreign bytes that sealift has."""
+    every = (*on_build_machine.TARGETS, *archives.TARGETS, *at_site.targets(), *over_http.targets())
+    return {target.name: target for target in every}

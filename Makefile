@@ -1,6 +1,7 @@
 # make demo   three closed hosts, a real release, a prompt answered by Gemma on each (root; first time ~5 min)
 # make check  style, types and unit tests: about a minute, for everyday work
 # make test   everything: check, then the whole way end to end on a lab of its own (root)
+# make bench  measures speed, memory and disk anew for docs/benchmarks.md (half an hour, 15 GB of disk)
 # make clean  takes the demo's lab down and removes what was built in this checkout
 
 SHELL := /bin/bash
@@ -14,7 +15,7 @@ DEBIAN_PACKAGES := ca-certificates debian-archive-keyring g++ git iproute2 mmdeb
 # runs; stop it if unwanted).
 test: DEBIAN_PACKAGES += apt-utils btrfs-progs busybox curl docker-registry jq xfsprogs
 
-.PHONY: demo check test debian-packages requirements clean
+.PHONY: demo check test bench debian-packages requirements clean
 .DELETE_ON_ERROR:
 
 demo: debian-packages .venv/installed
@@ -28,6 +29,10 @@ check: debian-packages .venv/installed
 
 test: check
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest tests/peers tests/lab
+
+bench: debian-packages .venv/installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m demo.ingredients build/ingredients
+	$(BIN)/python -m bench --page docs/benchmarks.md
 
 debian-packages:
 	@missing=$$(for p in $(DEBIAN_PACKAGES); do \

@@ -1,0 +1,128 @@
+"""The commands that are measured, in the order of a round. What one leaves, later ones start from."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.material import Material
+from bench.measured import CORES
+
+_COPY = 'mkdir "$2" && cp --reflink=never "$1"/* "$2" && sync "$2"/*'
+_PACK = """store=$1 sources=$2 out=$3; shift 3; mkdir "$out" &&
+tar -C "$store" -czf "$out/models.tar.gz" . &&
+tar -czf "$out/all.tar.gz" -C "$sources" "$@" -C "$out" models.tar.gz && sync "$out"/*"""
+_UNPACK = """mkdir -p "$2/models" && tar -C "$2" -xzf "$1/all.tar.gz" &&
+tar -C "$2/models" -xzf "$2/models.tar.gz" && sync -f "$2" """
+
+
+Words = tuple[str | Path, ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command.
+
+    + title: what it does, for people
+    + command: as it is typed
+    + reads: folders that are in the page cache when it starts
+    + makes: folders that are not there when it starts
+    + prepare: makes the rest of the state that it starts from
+    + upgrade: it moves the model that was changed, not all of the release
+    """
+
+    name: str
+    title: str
+    command: Words
+    reads: tuple[Path, ...] = ()
+    makes: tuple[Path, ...] = ()
+    prepare: Callable[[], None] = lambda: None
+    upgrade: bool = False
+
+
+def steps(material: Material, work: Path, run: Callable[..., None]) -> tuple[Step, ...]:
+    """All of them.
+
+    + work: has the locks of release and upgrade, the release's `bundle`, and in `carried` the same with files
+      that others may write to, as they are on most media
+    + run: runs a command that is not measured
+    """
+    bundle, carried, depot = work / "bundle", work / "carried", work / "depot"
+    built, copied, media, delta = work / "built", work / "copied", work / "media", work / "delta"
+    packed, have, blobs = work / "packed", work / "have.json", bundle / "blobs/sha256"
+    key: Words = ("--key", material.key)
+    trust: Words = ("--allowed-signers", material.allowed_signers)
+    sources: Words = ("--sources", material.sources, *key)
+    build: Words = ("sealift", "build", work / "release.lock", *sources, "--out", built)
+    upgrade: Words = (
+        "sealift",
+        "build",
+        work / "upgrade.lock",
+        *sources,
+        "--out",
+        delta,
+        "--for",
+        have,
+        *trust,
+    )
+    take: Words = ("sealift", "import", "--depot", depot, *trust)
+
+    def hashing(threads: int) -> Words:
+        return (sys.executable, "-m", "bench.limit", str(threads), blobs)
+
+    def forget() -> None:
+        for folder in (work / "cache").glob("sbom-*"):
+            shutil.rmtree(folder)
+
+    images = (image.name for image in material.images)
+    pack: Words = ("sh", "-euc", _PACK, "sh", material.store, material.sources, packed, *images)
+    read = (material.sources,)
+    return (
+        Step("start", "`sealift build --help`: what each command takes to start", (*build[:2], "--help")),
+        Step("hash", "hashlib, 1 core", hashing(1), (bundle,)),
+        Step("hash-all", f"hashlib, {CORES} cores", hashing(CORES), (bundle,)),
+        Step("cp", "`cp` and `sync`", ("sh", "-euc", _COPY, "sh", blobs, copied), (bundle,), (copied,)),
+        Step("build", "`sealift build`", build, read, (built,)),
+        Step("again", "`sealift build` again, nothing changed", build, (built,)),
+        Step("first", "`sealift build`, nothing read for an SBOM before", build, read, (built,), forget),
+        Step("import", "`sealift import`, bundle on the depot's disk", (*take, bundle), (bundle,), (depot,)),
+        Step(
+            "import-copy",
+            "`sealift import`, every byte copied",
+            ("sealift", "import", carried, "--depot", copied, *trust),
+            (carried,),
+            (copied,),
+        ),
+        Step(
+            "media-write",
+            "`sealift media write --size 1G`",
+            ("sealift", "media", "write", bundle, media, "--size", "1G", *key),
+            (bundle,),
+            (media,),
+        ),
+        Step(
+            "media-read",
+            "`sealift media read`",
+            ("sealift", "media", "read", media, "--out", copied, *trust),
+            (media,),
+            (copied,),
+        ),
+        Step("have", "`sealift have`", ("sealift", "have", "--depot", depot, *key, "--out", have), (depot,)),
+        Step("delta", "`sealift build --for`, one model changed", upgrade, read, (delta,), upgrade=True),
+        Step(
+            "delta-import",
+            "`sealift import` of that delta",
+            (*take, delta),
+            (delta, depot),
+            (depot,),
+            lambda: run(*take, bundle),
+            upgrade=True,
+        ),
+        Step("tar", "`tar -czf` of the models, `tar -czf` of that and the images", pack, read, (packed,)),
+        Step(
+            "untar", "`tar -xzf` of both", ("sh", "-euc", _UNPACK, "sh", packed, copied), (packed,), (copied,)
+        ),
+    )

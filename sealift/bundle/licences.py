@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from sealift.errors import SealiftError
+from sealift.release.compression import FLOOR, RATIO
 
 COPYRIGHT_LIMIT = 1 << 20  # bytes; the longest of Debian's main are near half of that
 _AR = b"!<arch>\n"  # what a .deb begins with
@@ -80,7 +81,7 @@ def of_deb(name: str, deb: Path) -> Licences:
     + name: the package's
     + deb: the file, verified
 
-    Raises SealiftError where dpkg-deb cannot unpack it.
+    Raises SealiftError where dpkg-deb cannot unpack it, or it grows to more than can be meant.
     """
     return declared(_copyright_file(name, deb))
 
@@ -91,11 +92,16 @@ def _copyright_file(name: str, deb: Path) -> str:
     with deb.open("rb") as file:
         if file.read(len(_AR)) != _AR:
             return ""
+    most = str(FLOOR + RATIO * deb.stat().st_size)
     with subprocess.Popen(
         ("dpkg-deb", "--fsys-tarfile", str(deb)), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as unpack:
-        content, found = _pick(f"./usr/share/doc/{name}/copyright", _pipe(unpack))
+        with subprocess.Popen(("head", "-c", most), stdin=unpack.stdout, stdout=subprocess.PIPE) as bounded:
+            content, found = _pick(f"./usr/share/doc/{name}/copyright", _pipe(bounded))
+        has_more = not found and bool(_pipe(unpack).read(1))
     # found early, unpacking ends by a broken pipe; only where nothing was found does its end tell something
+    if has_more:
+        raise SealiftError(f"packages: {name}: {deb} grows to more than {RATIO} times its size. Refuse it.")
     if not found and unpack.returncode != 0:
         raise SealiftError(f"packages: {name}: dpkg-deb cannot unpack {deb}. Is it a Debian package?")
     return content.decode(errors="replace")

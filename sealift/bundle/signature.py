@@ -71,7 +71,7 @@ def verify(
     raise SealiftError(
         f"{where}: {_said(last)}: signed by {', '.join(principals)}, but not with this content, "
         f"or the list does not allow them {namespace}. "
-        "If it was altered or damaged, copy it again from its source."
+        f"If it or {where}.sig was altered or damaged, copy both again from their source."
     )
 
 

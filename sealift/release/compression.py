@@ -21,8 +21,8 @@ Kind = Literal["gzip", "zstd"]
 _MAGIC: dict[Kind, bytes] = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}
 _WINDOW = 128 << 20  # bytes of memory that zstd may ask for: that of its --long
 # Programs and weights shrink to a third, text to a tenth. What grows more than this was made to fill a disk.
-_RATIO = 200
-_FLOOR = 64 << 20  # bytes that may come out of anything: a file of zeros is no harm while it is small
+RATIO = 200
+FLOOR = 64 << 20  # bytes that may come out of anything: a file of zeros is no harm while it is small
 
 
 def compression(content: Content) -> Kind | None:
@@ -42,14 +42,14 @@ def unpacked(content: Content, where: str) -> Iterator[bytes]:
     if kind is None:
         yield from content.chunks()
         return
-    left = _FLOOR + content.size * _RATIO
+    left = FLOOR + content.size * RATIO
     try:
         file = _reader(kind, io.BufferedReader(_Stream(content), CHUNK))
         while chunk := file.read(CHUNK):
             left -= len(chunk)
             if left < 0:
                 raise SealiftError(
-                    f"{where}: grows to more than {_RATIO} times its {content.size} bytes. Refuse this file."
+                    f"{where}: grows to more than {RATIO} times its {content.size} bytes. Refuse this file."
                 )
             yield chunk
     except (gzip.BadGzipFile, EOFError, zlib.error, zstandard.ZstdError) as error:

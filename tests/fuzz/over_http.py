@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from unittest.mock import patch
@@ -54,14 +56,19 @@ def _server() -> _Server:
     return _Server()
 
 
-def _answer(content: bytes, status: str = "200 OK", *headers: str) -> bytes:
+def answer(content: bytes, status: str = "200 OK", *headers: str) -> bytes:
     lines = (f"HTTP/1.1 {status}", f"Content-Length: {len(content)}", "Connection: close", *headers)
-    return "\r\n".join((*lines, "", "")).encode() + content
+    return "\r\n".join((*lines, "", "")).encode("latin-1") + content
 
 
-def _ask(case: Case, folder: Path) -> object:
+@contextmanager
+def asking(answers: list[bytes], folder: Path) -> Iterator[Registry]:
+    """A registry that says this, one answer after the other and then again, without any patience with it.
+
+    + folder: with no login of this machine in it
+    """
     server = _server()
-    server.say([content for _, content in case])
+    server.say(answers)
     with (
         patch.object(http, "_PAUSE", 0),
         patch.object(http, "ATTEMPTS", 2),
@@ -70,7 +77,11 @@ def _ask(case: Case, folder: Path) -> object:
         patch.object(arrivals, "_PAUSE", 0),
         patch.object(arrivals, "_CUTS", 2),
     ):
-        found = Registry(f"127.0.0.1:{server.port}", "a/b", {"DOCKER_CONFIG": str(folder)})
+        yield Registry(f"127.0.0.1:{server.port}", "a/b", {"DOCKER_CONFIG": str(folder)})
+
+
+def _ask(case: Case, folder: Path) -> object:
+    with asking([content for _, content in case], folder) as found:
         manifest = found.manifest("latest")
         blob = Blob(digest=digest_of(_BLOB).digest, size=len(_BLOB))
         fetched = Arrivals(folder).download(blob, found.reader(blob.digest), "127.0.0.1", lambda _: None)
@@ -79,17 +90,17 @@ def _ask(case: Case, folder: Path) -> object:
 
 _TOKEN = json.dumps({"token": "abc", "expires_in": 60}).encode()
 _CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n400\r\n" + _BLOB + b"\r\n0\r\n\r\n"
-_RANGE = _answer(_BLOB, "206 Partial Content", f"Content-Range: bytes 0-{len(_BLOB) - 1}/{len(_BLOB)}")
-_AGAIN = _answer(b"", "302 Found", "Location: http://127.0.0.1:{port}/x")
+_RANGE = answer(_BLOB, "206 Partial Content", f"Content-Range: bytes 0-{len(_BLOB) - 1}/{len(_BLOB)}")
+_AGAIN = answer(b"", "302 Found", "Location: http://127.0.0.1:{port}/x")
 
 
 def targets() -> tuple[Target, ...]:
     """All of them."""
     realm = f'WWW-Authenticate: Bearer realm="http://127.0.0.1:{_server().port}/token",service="s"'
-    refused = _answer(b"", "401 Unauthorized", realm)
+    refused = answer(b"", "401 Unauthorized", realm)
     moved = _AGAIN.replace(b"{port}", b"%d" % _server().port)
-    plain = [_answer(b"{}"), _RANGE, _answer(_BLOB)]
-    seeds = (plain, [refused, _answer(_TOKEN), *plain], [moved, _answer(b"{}"), _CHUNKED, moved, _CHUNKED])
+    plain = [answer(b"{}"), _RANGE, answer(_BLOB)]
+    seeds = (plain, [refused, answer(_TOKEN), *plain], [moved, answer(b"{}"), _CHUNKED, moved, _CHUNKED])
     words = (
         b"Location: ",
         b"Content-Length: ",

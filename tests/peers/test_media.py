@@ -10,9 +10,15 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 
 import pytest
 
+from sealift.depot.importing import import_bundle
+from sealift.depot.store import Depot
+from sealift.errors import SealiftError
+from sealift.progress import silent
+from sealift.release.types import Blob
 from tests.lab.commands import CHECKOUT, Commands
 from tests.unit import media_bundle, samples
 from tests.unit.media_bundle import Site, content, damaged_in_every_way, passes
@@ -132,3 +138,33 @@ def test_every_single_damage_to_table_and_signature_is_found(tmp_path: Path, nam
     # White space in a signature's armour means nothing: what it proves is the same.
     assert {b"".join(damaged.split()) for damaged in passed} <= {b"".join(whole.split())}
     assert name == "TABLE.txt.sig" or not passed
+
+
+def test_damage_to_bytes_of_the_demo_release_here_and_there_is_refused(site: Site, tmp_path: Path) -> None:
+    """Of a tiny bundle every byte is tried: test_every_byte.py."""
+    bundle, depot = tmp_path / "bundle", Depot(tmp_path / "depot")
+    shutil.copytree(site.bundle, bundle, copy_function=os.link)
+    import_bundle(depot, bundle, site.allowed, silent)
+    (depot.path / "releases/demo/2026.11.0").unlink()
+    chance = Random(1)  # noqa: S311 - the same bytes each time
+    blobs = sorted((bundle / "blobs/sha256").iterdir(), key=lambda path: path.stat().st_size)
+    for path in (*blobs[-3:], *chance.sample(blobs[:-3], 27)):
+        kept = path.rename(tmp_path / "kept")
+        depot.store.path(Blob(digest=f"sha256:{path.name}", size=0)).unlink()
+        size = kept.stat().st_size
+        for length, position in ((size, chance.randrange(size)), (chance.randrange(size), None)):
+            shutil.copy(kept, path)
+            with path.open("r+b") as file:
+                file.truncate(length)
+                if position is not None:
+                    file.seek(position)
+                    (byte,) = file.read(1)
+                    file.seek(position)
+                    file.write(bytes([byte ^ 1 << chance.randrange(8)]))
+            with pytest.raises(SealiftError, match=path.name):
+                import_bundle(depot, bundle, site.allowed, silent)
+            assert depot.releases() == {}
+            path.unlink()
+        kept.rename(path)
+        import_bundle(depot, bundle, site.allowed, silent)
+        (depot.path / "releases/demo/2026.11.0").unlink()

@@ -162,6 +162,7 @@ def _spend(seconds: float) -> None:
         (lambda *_: _refuse("FUZZ: is\nall is well"), "a line that is not ours: 'all is well'"),
         (lambda *_: _refuse(" "), "an empty message"),
         (lambda *_: _spend(2.1), "takes 2.1 s"),
+        (lambda *_: bytes(300 << 20), "MemoryError"),
         (lambda _, folder: (folder / "inside").write_bytes(b""), ""),
         (lambda _, folder: (folder.parent / "outside").write_bytes(b""), "writes ["),
         (lambda _, folder: (folder.parent / "outside").mkdir(), "writes ["),

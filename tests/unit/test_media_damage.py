@@ -160,6 +160,14 @@ HOSTILE = {
     "a path that leads out": (_replaced(b" index.json\n", b" ../../x\n"), "is no file of a bundle"),
     "an absolute path": (_replaced(b" oci-layout\n", b" /etc/passwd\n"), "is no file of a bundle"),
     "a hidden file": (_replaced(b" index.json\n", b" .profile\n"), "is no file of a bundle"),
+    "a name that differs in case alone": (
+        _replaced(b" oci-layout\n", b" indeX.json\n"),
+        r"'indeX\.json' is no file of a bundle|order",
+    ),
+    "a part as a file": (
+        _replaced(b" oci-layout\n", b" 0001.part\n"),
+        r"'0001\.part' is no file of a b|order",
+    ),
     "a folder as a file": (_replaced(b" oci-layout\n", b" partial\n"), "is no file of a bundle"),
     "a blob of another name": (
         lambda t: t.replace(_line(t, b"file", 0)[5:69], b"0" * 64, 1),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 from sealift.bundle.start import Copy
 from sealift.errors import SealiftError
 from sealift.files import write_atomically
+from sealift.install.commands import require, run
 from sealift.install.content import ControlPart
 
 
@@ -57,20 +57,9 @@ def _pip(environment: Path, *arguments: str) -> None:
 
 def _run(command: list[str], what: str) -> None:
     # PIP_CONFIG_FILE: no configuration of the machine's counts. Source: pip's documentation, "Configuration".
-    environment = {**os.environ, "PIP_CONFIG_FILE": os.devnull}
-    done = subprocess.run(
-        command,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        close_fds=False,  # it holds the installation's lock, too
+    require(
+        run(command, {"PIP_CONFIG_FILE": os.devnull}),
+        what,
+        "sealift's Python environment",
+        "Run the command again; if it says the same, have the release locked and built again.",
     )
-    if done.returncode:
-        said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        told = "\n".join(f"  {line}" for line in said[-12:])
-        raise SealiftError(
-            f"{what}: exited {done.returncode}, expected sealift's Python environment:\n{told}\n"
-            "Run the command again; if it says the same, have the release locked and built again."
-        )

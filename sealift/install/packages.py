@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sealift.bundle.start import Copy
-from sealift.errors import SealiftError
+from sealift.install.commands import require, run
 from sealift.install.content import Package
 
 _APT = ("apt-get", "--quiet", "--yes", "--no-install-recommends", "--no-remove")
@@ -120,24 +120,9 @@ def _apt(packages: Sequence[Package], scratch: Path, *more: str) -> subprocess.C
 
 
 def _run(*command: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
-    return subprocess.run(
-        command,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        close_fds=False,  # it holds the installation's lock, too
-    )
+    return run(command, {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"})
 
 
 def _require(done: subprocess.CompletedProcess[str]) -> None:
-    if done.returncode == 0:
-        return
-    said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-    told = "\n".join(f"  {line}" for line in said[-12:])
-    raise SealiftError(
-        f"{done.args[0]}: exited {done.returncode}, expected it to install packages:\n{told}\n"
-        "Mend what it names, or have that package added to control.packages of the release."
-    )
+    remedy = "Mend what it names, or have that package added to control.packages of the release."
+    require(done, done.args[0], "it to install packages", remedy)

@@ -1,6 +1,6 @@
 """Measures speed, memory and disk against their limits and the customary way: `make bench`.
 
-All commands run in turn, round by round, on files out of the page cache. A run during which others took much
+The commands run in turn, round by round, on files out of the page cache. A run during which others took much
 of the machine is made again, and of its tries the quietest counts.
 """
 
@@ -10,14 +10,15 @@ import argparse
 import os
 import shutil
 import sys
+from itertools import product
 from pathlib import Path
 
 from bench import machine, material, page
 from bench.measured import Sample, run, warm
-from bench.steps import Step, steps
+from bench.steps import Step, customary, steps
 from sealift.errors import SealiftError
+from sealift.release.locked import Blob, Lock
 from sealift.release.lockfile import load_lock
-from sealift.release.types import Blob, Lock
 
 _TRIES = 3
 _LONG = 15  # seconds of a run that is not made again: disturbances are the same over all of them
@@ -83,16 +84,18 @@ def _measure(work: Path, sources: Path, size: int, rounds: int, most: float) -> 
     shutil.copytree(work / "bundle", work / "carried")
     for blob in (work / "carried/blobs/sha256").iterdir():
         blob.chmod(0o644)
-    todo = steps(made, work, quietly)
+    groups = steps(made, work, quietly), customary(made, work)
+    todo = [step for group in groups for step in group]
     samples: dict[str, list[Sample]] = {step.name: [] for step in todo}
     tries = 0
-    for number in range(1, rounds + 1):
-        for step in todo:
+    for group, number in product(groups, range(1, rounds + 1)):
+        for step in group:
             tried = _quietest(step, environment, work, most)
             tries += len(tried)
-            samples[step.name].append(min(tried, key=lambda sample: sample.others))
-            last = samples[step.name][-1]
-            _tell(f"round {number}: {step.name} {last.seconds:.2f} s, others {last.others:.0%}")
+            last = min(tried, key=lambda sample: sample.others)
+            samples[step.name].append(last)
+            took = f"{last.seconds:.2f} s, processor {last.cpu:.2f} s, others {last.others:.0%}"
+            _tell(f"round {number}: {step.name} {took}")
     sizes = _sizes(load_lock(work / "release.lock"), load_lock(work / "upgrade.lock"), work)
     kept = [sample.others for of in samples.values() for sample in of]
     busy = (
@@ -107,12 +110,14 @@ def _quietest(step: Step, environment: dict[str, str], work: Path, most: float) 
     """Runs of a step, until one had no more than `most` of the machine taken by others, or it is no use."""
     tried: list[Sample] = []
     while len(tried) < _TRIES and all(made.others > most and made.seconds < _LONG for made in tried):
-        for folder in step.makes:
-            shutil.rmtree(folder, ignore_errors=True)
         step.prepare()
         for folder in step.reads:
             warm(folder)
         os.sync()
+        # Last, so that all runs find as much memory just given back: in some virtual machines other memory is
+        # slow at first touch.
+        for folder in step.makes:
+            shutil.rmtree(folder, ignore_errors=True)
         tried.append(run(step.command, environment, work))
     return tried
 

@@ -17,11 +17,11 @@ import yaml
 
 from sealift.blobs import CHUNK
 from sealift.errors import SealiftError
+from sealift.release.locked import WEIGHTS
 
 LEAST = 16 << 20  # bytes of the large model: Gemma's header, which it begins with, is shorter
 _DEMO = Path(__file__).parents[1] / "releases/demo.yaml"
 _GEMMA, _LARGE = "gemma3:270m", "large:random"
-_WEIGHTS = "application/vnd.ollama.image.model"
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _manifest_path(store: Path, name: str) -> Path:
 
 def _weights(manifest: dict[str, Any]) -> dict[str, Any]:
     layer: dict[str, Any]
-    (layer,) = (layer for layer in manifest["layers"] if layer["mediaType"] == _WEIGHTS)
+    (layer,) = (layer for layer in manifest["layers"] if layer["mediaType"] == WEIGHTS)
     return layer
 
 

@@ -37,9 +37,8 @@ class Target:
 
     @property
     def is_met(self) -> bool:
-        """Whether it was reached, as far as the digits shown go."""
-        reached = round(self.reached, 2)
-        return reached >= self.bound if self.least else reached <= self.bound
+        """Whether it was reached."""
+        return self.reached >= self.bound if self.least else self.reached <= self.bound
 
 
 def targets(samples: Samples, sizes: Sizes, product: Iterable[str]) -> tuple[Target, ...]:
@@ -106,7 +105,7 @@ def tables(machine: str, samples: Samples, steps: Sequence[Step], sizes: Sizes, 
         "",
     ]
     lines += [
-        "| step | runs | median | least to most | MB/s | cores | memory | disk | others |",
+        "| step | runs | median | least to most | MB/s | processor | memory | disk | others |",
         "|" + "---|" * 9,
     ]
     lines += [_row(step, samples[step.name], sizes) for step in steps]
@@ -117,13 +116,13 @@ def _row(step: Step, samples: Sequence[Sample], sizes: Sizes) -> str:
     seconds = sorted(sample.seconds for sample in samples)
     median, size = _median(seconds), sizes.changed if step.upgrade else sizes.release
     rate = f"{size / median / 1e6:,.0f}" if step.reads else ""
-    cores = _median(sample.cpu / sample.seconds for sample in samples)
+    cpu = _median(sample.cpu for sample in samples)
     memory, disk = (max(values) / 1e6 for values in zip(*((s.memory, s.disk) for s in samples), strict=True))
     others = _median(sample.others for sample in samples)
     spread = f"{seconds[0]:.2f} to {seconds[-1]:.2f} s"
     return (
         f"| {step.title} | {len(samples)} | {median:.2f} s | {spread} | {rate} "
-        f"| {cores:.1f} | {memory:.0f} MB | {disk:,.0f} MB | {others:.0%} |"
+        f"| {cpu:.2f} s | {memory:.0f} MB | {disk:,.0f} MB | {others:.0%} |"
     )
 
 

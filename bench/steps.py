@@ -44,7 +44,7 @@ class Step:
 
 
 def steps(material: Material, work: Path, run: Callable[..., None]) -> tuple[Step, ...]:
-    """All of them.
+    """The product's, and what limits them.
 
     + work: has the locks of release and upgrade, the release's `bundle`, and in `carried` the same with files
       that others may write to, as they are on most media
@@ -52,7 +52,7 @@ def steps(material: Material, work: Path, run: Callable[..., None]) -> tuple[Ste
     """
     bundle, carried, depot = work / "bundle", work / "carried", work / "depot"
     built, copied, media, delta = work / "built", work / "copied", work / "media", work / "delta"
-    packed, have, blobs = work / "packed", work / "have.json", bundle / "blobs/sha256"
+    have, blobs = work / "have.json", bundle / "blobs/sha256"
     key: Words = ("--key", material.key)
     trust: Words = ("--allowed-signers", material.allowed_signers)
     sources: Words = ("--sources", material.sources, *key)
@@ -73,12 +73,14 @@ def steps(material: Material, work: Path, run: Callable[..., None]) -> tuple[Ste
     def hashing(threads: int) -> Words:
         return (sys.executable, "-m", "bench.limit", str(threads), blobs)
 
+    def import_before() -> None:
+        shutil.rmtree(depot)
+        run(*take, bundle)
+
     def forget() -> None:
         for folder in (work / "cache").glob("sbom-*"):
             shutil.rmtree(folder)
 
-    images = (image.name for image in material.images)
-    pack: Words = ("sh", "-euc", _PACK, "sh", material.store, material.sources, packed, *images)
     read = (material.sources,)
     return (
         Step("start", "`sealift build --help`: what each command takes to start", (*build[:2], "--help")),
@@ -117,12 +119,20 @@ def steps(material: Material, work: Path, run: Callable[..., None]) -> tuple[Ste
             "`sealift import` of that delta",
             (*take, delta),
             (delta, depot),
-            (depot,),
-            lambda: run(*take, bundle),
+            prepare=import_before,
             upgrade=True,
         ),
-        Step("tar", "`tar -czf` of the models, `tar -czf` of that and the images", pack, read, (packed,)),
-        Step(
-            "untar", "`tar -xzf` of both", ("sh", "-euc", _UNPACK, "sh", packed, copied), (packed,), (copied,)
-        ),
+    )
+
+
+def customary(material: Material, work: Path) -> tuple[Step, ...]:
+    """What is done without sealift; slow, so in rounds of their own. The images were saved already."""
+    packed, unpacked = work / "packed", work / "unpacked"
+    images = (image.name for image in material.images)
+    pack: Words = ("sh", "-euc", _PACK, "sh", material.store, material.sources, packed, *images)
+    unpack: Words = ("sh", "-euc", _UNPACK, "sh", packed, unpacked)
+    both = "`tar -czf` of the models, `tar -czf` of that and the images"
+    return (
+        Step("tar", both, pack, (material.sources,), (packed,)),
+        Step("untar", "`tar -xzf` of both", unpack, (packed,), (unpacked,)),
     )

@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from sealift.errors import SealiftError
 from sealift.files import read_limited, sync_folder
-from sealift.release.types import Blob
+from sealift.release.locked import Blob
 
 CHUNK = 1 << 20  # bytes read at once: memory stays flat however large a blob is
 _FICLONERANGE = 0x4020940D  # ioctl_ficlonerange(2)

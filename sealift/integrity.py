@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from sealift.blobs import BlobStore, Content, hash_content
 from sealift.errors import SealiftError
 from sealift.progress import Meter, Progress
-from sealift.release.types import Blob
+from sealift.release.locked import Blob
 
 _HEX = re.compile(r"[0-9a-f]{64}")
 

@@ -14,7 +14,7 @@ from sealift.depot.store import Depot, StoredRelease
 from sealift.errors import SealiftError
 from sealift.fleet import settings
 from sealift.fleet.settings import SiteSettings
-from sealift.release.types import Lock
+from sealift.release.locked import Lock
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,12 @@ from sealift.files import canonical_json, locked, write_atomically
 from sealift.integrity import drop_damaged, stored_blobs
 from sealift.progress import Meter, Progress
 from sealift.release.control import check_code
+from sealift.release.locked import CODE, REQUIREMENTS, Blob, Lock, LockedImage
 from sealift.release.lockfile import dump_lock
 from sealift.release.ollama_archive import OLLAMA_MANIFEST, model_manifest
 from sealift.release.plain_file import PlainFile
 from sealift.release.source import BuildMachine
 from sealift.release.sources import image_source, model_source
-from sealift.release.types import CODE, REQUIREMENTS, Blob, Lock, LockedImage
 from sealift.release.wheels import fetch_wheels
 
 # first parts of the names in a bundle's folder

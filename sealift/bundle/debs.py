@@ -20,8 +20,8 @@ from sealift.progress import Meter, Progress
 from sealift.release.apt_config import IsolatedApt, explain
 from sealift.release.apt_mirror import debian_mirrors
 from sealift.release.apt_sources import local_folder, vendor_uri
+from sealift.release.locked import Lock, LockedPackage
 from sealift.release.source import BuildMachine
-from sealift.release.types import Lock, LockedPackage
 from sealift.scratch import scratch
 
 _BATCH = 32 << 20  # bytes fetched before they are put away: so much disk is taken twice, beside one file

@@ -32,10 +32,11 @@ from sealift.bundle.layout import (
 from sealift.errors import SealiftError
 from sealift.files import canonical_json, locked, parse_json, write_atomically, write_if_changed
 from sealift.progress import Meter, Progress
+from sealift.release.locked import Blob, Lock, LockedModel
 from sealift.release.oci import CONFIG_LIMIT
 from sealift.release.ollama_archive import manifest_path, model_manifest
 from sealift.release.roles import first_choices, role_tags
-from sealift.release.types import Blob, ImageName, Lock, LockedModel
+from sealift.release.values import ImageName
 from sealift.tar import Member, tar_chunks
 
 STORE = "/models"  # Ollama's store in the image; at the top, where no image has a link in the way

@@ -15,7 +15,7 @@ from sealift.bundle.layout import INDEX, LAYOUT_FILE
 from sealift.errors import SealiftError
 from sealift.files import canonical_json, sync_folder
 from sealift.progress import Meter, Progress
-from sealift.release.types import Blob
+from sealift.release.locked import Blob
 from sealift.tar import Member, tar_chunks
 
 

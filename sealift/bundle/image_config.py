@@ -14,8 +14,9 @@ from pydantic import BaseModel, Field, ValidationError
 from sealift import mistakes
 from sealift.errors import SealiftError
 from sealift.files import canonical_json, parse_json
+from sealift.release.locked import Blob
 from sealift.release.oci import CONFIG_KEYS
-from sealift.release.types import Blob, Digest, UpToFirst
+from sealift.release.values import Digest, UpToFirst
 
 
 class _Container(BaseModel):

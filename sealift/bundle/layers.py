@@ -14,7 +14,7 @@ from pydantic import Field
 from sealift.bundle.licences import COPYRIGHT_LIMIT, Licences, declared
 from sealift.errors import SealiftError
 from sealift.release.tarball import Tarball
-from sealift.release.types import Frozen
+from sealift.release.values import Frozen
 
 _STATUS_LIMIT = 16 << 20  # bytes; 1,000 packages take about one MiB
 _OS_RELEASE_LIMIT = 64 << 10  # bytes

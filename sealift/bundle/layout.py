@@ -15,7 +15,8 @@ from sealift import mistakes
 from sealift.blobs import BlobStore, digest_of, read_foreign
 from sealift.errors import SealiftError, one_line
 from sealift.files import parse_json
-from sealift.release.types import Blob, Digest, Many, MediaType
+from sealift.release.locked import Blob
+from sealift.release.values import Digest, Many, MediaType
 
 LAYOUT_FILE = "oci-layout"
 LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'  # what stands in it

@@ -17,8 +17,8 @@ from sealift.bundle.layout import (
 )
 from sealift.bundle.media_table import BLOBS, Named, check_file
 from sealift.errors import SealiftError
+from sealift.release.locked import Blob
 from sealift.release.lockfile import LOCK_LIMIT, parse_lock
-from sealift.release.types import Blob
 
 
 @dataclass(frozen=True)

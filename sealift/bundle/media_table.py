@@ -21,7 +21,7 @@ from pathlib import Path
 
 from sealift.bundle.layout import INDEX, SIGNATURE
 from sealift.errors import SealiftError
-from sealift.release.types import Blob
+from sealift.release.locked import Blob
 
 TABLE = "TABLE.txt"
 TABLE_SIGNATURE = "TABLE.txt.sig"

@@ -33,7 +33,7 @@ from sealift.bundle.media_table import (
 from sealift.errors import SealiftError
 from sealift.files import locked, read_limited, sync_folder, write_atomically, write_if_changed
 from sealift.progress import Meter, Progress
-from sealift.release.types import Blob
+from sealift.release.locked import Blob
 
 _FLUSH = 64 << 20  # bytes written before they must be on the medium: progress is the medium's, not memory's
 # What lies beside the parts to be run; start.py is the one module that needs no other.

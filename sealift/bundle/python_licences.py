@@ -24,7 +24,7 @@ _LIMIT = 1 << 20  # bytes of metadata
 _LENGTH = 100  # characters of a name
 _PREFIX = "License :: "
 # Last parts of classifiers of one licence each -> SPDX identifiers; others, such as "BSD License", stand for
-# several. Source: https://pypi.org/classifiers/
+# several. Source: the list of the package trove-classifiers.
 _CLASSIFIED = {
     "Apache Software License": "Apache-2.0",
     "GNU Affero General Public License v3": "AGPL-3.0-only",

@@ -19,7 +19,8 @@ from sealift.bundle.python_licences import of_project, of_wheel
 from sealift.errors import SealiftError
 from sealift.files import canonical_json, write_atomically
 from sealift.progress import Meter, Progress
-from sealift.release.types import Blob, Frozen, Lock
+from sealift.release.locked import Blob, Lock
+from sealift.release.values import Frozen
 
 LICENCE = "application/vnd.ollama.image.license"
 _FORM = "sbom-3"  # of the records: another one where reading changes

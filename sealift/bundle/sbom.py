@@ -18,18 +18,18 @@ from sealift.bundle.licences import Licences, spdx
 from sealift.bundle.python_licences import expression
 from sealift.bundle.records import LICENCE, Record
 from sealift.files import canonical_json
-from sealift.release.lockfile import dump_lock
-from sealift.release.types import (
+from sealift.release.locked import (
     REQUIREMENTS,
     WEIGHTS,
     Blob,
-    File,
     Lock,
     LockedImage,
     LockedModel,
     LockedPackage,
     ModelLayer,
 )
+from sealift.release.lockfile import dump_lock
+from sealift.release.types import File
 
 _TITLE_LENGTH = 100  # characters of a licence's first line
 # What Ollama's config of a model says, under the names that are shown.

@@ -12,7 +12,7 @@ from sealift.blobs import BlobStore
 from sealift.bundle.layout import SBOM_REF, SBOM_TYPE, Layout, read_small
 from sealift.errors import SealiftError
 from sealift.files import parse_json
-from sealift.release.types import Many
+from sealift.release.values import Many
 
 SBOM_LIMIT = 64 << 20  # bytes; a component takes about 1,500 of them
 _DEPTH = 8  # components within components; ours have two levels

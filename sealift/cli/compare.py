@@ -17,8 +17,8 @@ from sealift.cli.options import AsJson, print_json
 from sealift.depot.store import Depot, read_lock
 from sealift.errors import SealiftError, printable
 from sealift.release.changes import Change, Changes, compare
+from sealift.release.locked import Blob, Lock
 from sealift.release.lockfile import load_lock
-from sealift.release.types import Blob, Lock
 
 _MARKS = {"added": "+", "removed": "-", "changed": "~"}
 

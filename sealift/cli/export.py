@@ -15,8 +15,8 @@ from sealift.bundle.export import ExportedImage, Order, export_image
 from sealift.cli.options import AsJson, print_json
 from sealift.cli.progress import shown
 from sealift.depot.store import Depot
+from sealift.release.locked import Lock
 from sealift.release.lockfile import load_lock
-from sealift.release.types import Lock
 
 _app = typer.Typer(no_args_is_help=True, help="Write parts of a release in forms that other tools take.")
 

@@ -17,7 +17,7 @@ from sealift.lab import control
 from sealift.lab.layout import MOST_HOSTS, Lab, open_lab
 from sealift.lab.machine import require_root
 from sealift.lab.network import entering
-from sealift.release.types import SuiteName
+from sealift.release.values import SuiteName
 
 _app = typer.Typer(
     no_args_is_help=True,

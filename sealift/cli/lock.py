@@ -16,10 +16,10 @@ from sealift.cli.progress import shown
 from sealift.errors import SealiftError
 from sealift.files import read_limited, write_atomically
 from sealift.release.changes import Changes, compare
+from sealift.release.locked import Lock
 from sealift.release.lockfile import LOCK_LIMIT, dump_lock, parse_lock
 from sealift.release.parse import load_release
 from sealift.release.resolve import resolve
-from sealift.release.types import Lock
 
 
 def register(app: typer.Typer) -> None:

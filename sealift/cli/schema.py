@@ -10,7 +10,9 @@ from pydantic_core.core_schema import DictSchema
 
 from sealift.files import canonical_json
 from sealift.fleet.settings import SiteSettings
-from sealift.release.types import Frozen, Lock, Release
+from sealift.release.locked import Lock
+from sealift.release.types import Release
+from sealift.release.values import Frozen
 
 Document = Literal["release", "lock", "settings"]
 DOCUMENTS: dict[Document, type[Frozen]] = {"release": Release, "lock": Lock, "settings": SiteSettings}

@@ -18,7 +18,7 @@ from sealift.errors import SealiftError
 from sealift.files import locked, sync_folder
 from sealift.integrity import stored_blobs
 from sealift.progress import Progress
-from sealift.release.types import Blob
+from sealift.release.locked import Blob
 
 _PART = re.compile(r"\d+|\+|[^\d.+_-]+")
 _HEX = re.compile(r"[0-9a-f]{64}")

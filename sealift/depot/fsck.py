@@ -13,7 +13,7 @@ from sealift.errors import SealiftError
 from sealift.files import locked, read_limited
 from sealift.integrity import damaged, stored_blobs
 from sealift.progress import Progress
-from sealift.release.types import Blob
+from sealift.release.locked import Blob
 
 _Owned = tuple[Blob, str]  # a blob, and what it belongs to
 _NOBODYS = "no release"

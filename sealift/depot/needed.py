@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sealift.release.types import Blob, Lock
+from sealift.release.locked import Blob, Lock
 
 
 def needed_blobs(lock: Lock, groups: frozenset[str]) -> tuple[Blob, ...]:

@@ -12,7 +12,7 @@ from typing import Protocol
 from sealift.blobs import BlobStore, Content
 from sealift.errors import SealiftError
 from sealift.host_paths import BLOBS
-from sealift.release.types import Blob
+from sealift.release.locked import Blob
 from sealift.ship.ssh import Ssh
 
 

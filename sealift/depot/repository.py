@@ -15,7 +15,7 @@ from pathlib import Path
 import pysequoia
 
 from sealift.files import write_atomically
-from sealift.release.types import Lock, LockedPackage
+from sealift.release.locked import Lock, LockedPackage
 
 # Fields of the index that are ours to say: where the file lies here, and what it must be.
 _OURS = ("Package", "Version", "Architecture", "Filename", "Size", "SHA256")

@@ -21,8 +21,8 @@ from sealift.depot import repository
 from sealift.depot.repository import SignedRepository
 from sealift.errors import SealiftError
 from sealift.files import read_limited, write_atomically
+from sealift.release.locked import Lock
 from sealift.release.lockfile import LOCK_LIMIT, parse_lock
-from sealift.release.types import Lock
 
 _REFERENCE = re.compile(
     r"([a-z0-9][a-z0-9.-]{0,62})(?::([A-Za-z0-9][A-Za-z0-9.+~_-]{0,62})|@(sha256:[0-9a-f]{64}))"

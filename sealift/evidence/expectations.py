@@ -12,8 +12,9 @@ from pydantic import Field, SecretStr
 
 from sealift.files import canonical_json, write_atomically
 from sealift.fleet.settings import DockerSettings, GatewaySettings, OllamaSettings, SiteSettings
+from sealift.release.locked import WEIGHTS, Blob, Lock, LockedModel
 from sealift.release.roles import Answers, placed_models
-from sealift.release.types import WEIGHTS, Blob, Digest, Frozen, Lock, LockedModel
+from sealift.release.values import Digest, Frozen
 
 
 class ExpectedModel(Frozen):

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from sealift.release.types import Digest, Frozen
+from sealift.release.values import Digest, Frozen
 
 
 class ClaimResult(Frozen):

@@ -16,8 +16,8 @@ from pydantic import SecretStr
 from sealift.files import canonical_json
 from sealift.fleet.settings import OllamaSettings, SiteSettings, in_force
 from sealift.host_paths import CURRENT, MODELS
+from sealift.release.locked import Lock
 from sealift.release.roles import Answers
-from sealift.release.types import Lock
 
 OLLAMA = "sealift-ollama"  # Compose projects
 GATEWAY = "sealift-gateway"

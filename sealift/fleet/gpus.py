@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sealift.release.types import Lock
+from sealift.release.locked import Lock
 
 _MIB = 1 << 20
 # What brings nvidia-smi: Debian's package, and the one of NVIDIA's own repository.

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sealift.fleet.settings import OllamaSettings, in_force
+from sealift.release.locked import Lock, Shape
 from sealift.release.memory import Memory, reckon, reckon_beside_gpus, reckon_on_gpus
 from sealift.release.roles import Answers, first_choices
-from sealift.release.types import Lock, Shape
 
 MIB = 1 << 20
 _STEP = 256  # tokens, by which a context that fits is looked for

@@ -14,7 +14,7 @@ from sealift.fleet.gpus import Gpus, gpu_problems, parse_gpus
 from sealift.fleet.key_values import key_values
 from sealift.fleet.model_fit import MIB, Room, choose
 from sealift.fleet.settings import SiteSettings
-from sealift.release.types import Lock
+from sealift.release.locked import Lock
 
 PROBE = resources.files("sealift.fleet").joinpath("probe.sh").read_text()
 

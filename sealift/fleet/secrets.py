@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 from sealift.errors import SealiftError
 from sealift.files import read_limited
 from sealift.release.parse import StrictLoader
-from sealift.release.types import Frozen
+from sealift.release.values import Frozen
 
 _LIMIT = 1 << 20  # bytes: keys are small
 _REMEDY = "Make it again: docs/secrets.md."
@@ -81,7 +81,7 @@ def parse_secrets(opened: bytes, path: Path) -> Secrets:
     Raises SealiftError with every mistake, without any secret in it.
     """
     try:
-        return Secrets.model_validate(yaml.load(opened, StrictLoader))  # noqa: S506  a SafeLoader
+        return Secrets.model_validate(yaml.load(opened, StrictLoader))  # noqa: S506 - a SafeLoader, made stricter
     except ValidationError as error:
         # `type` and not `msg`, and no key but the top one: both may quote what is secret
         lines = (

@@ -13,7 +13,8 @@ from pydantic import Field, StringConstraints, ValidationError
 
 from sealift import mistakes
 from sealift.errors import SealiftError
-from sealift.release.types import Frozen, Role
+from sealift.release.types import Role
+from sealift.release.values import Frozen
 
 Duration = Annotated[str, StringConstraints(pattern=r"^(-1|[0-9]+(ms|s|m|h))$")]
 

@@ -16,9 +16,9 @@ from sealift.fleet.generation import GATEWAY, OLLAMA
 from sealift.fleet.key_values import key_values
 from sealift.fleet.survey import Target
 from sealift.host_paths import CURRENT, MODELS, ROOT
+from sealift.release.locked import Lock
 from sealift.release.ollama_archive import LIBRARY
 from sealift.release.roles import first_choices, placed_models
-from sealift.release.types import Lock
 from sealift.ship.ssh import Ssh, on_all
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")

@@ -21,7 +21,7 @@ from sealift.lab.relay import answers, ensure_relay
 from sealift.lab.root import CONTROL_PACKAGES, PACKAGES, SUITE, ensure_root
 from sealift.lab.site import ensure_control_site, ensure_site
 from sealift.progress import Progress
-from sealift.release.types import SuiteName
+from sealift.release.values import SuiteName
 
 _DEFAULT_HOSTS = 3
 _BOOT_S = 60

@@ -13,7 +13,7 @@ from pathlib import Path
 from sealift.errors import SealiftError
 from sealift.files import canonical_json
 from sealift.lab.root import SUITE
-from sealift.release.types import SuiteName
+from sealift.release.values import SuiteName
 
 BRIDGE = "br0"
 BRIDGE_ADDRESS = "10.77.0.1"

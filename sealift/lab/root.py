@@ -17,7 +17,7 @@ from sealift.files import canonical_json, locked, sync_folder
 from sealift.processes import CONTAINED
 from sealift.progress import Progress
 from sealift.release.apt_mirror import Mirrors, debian_mirrors
-from sealift.release.types import SuiteName
+from sealift.release.values import SuiteName
 
 SUITE: SuiteName = "trixie"  # unless another one is asked for
 PACKAGES = (

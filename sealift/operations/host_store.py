@@ -12,7 +12,7 @@ from pyinfra.api import FunctionCommand, Host, State, operation
 
 from sealift.facts.host_store import HostStore
 from sealift.processes import WITH_US
-from sealift.release.types import Blob
+from sealift.release.locked import Blob
 from sealift.ship.plan import parse_listing, plan
 
 

@@ -12,7 +12,7 @@ from pyinfra.api import FunctionCommand, StringCommand, operation
 from sealift.facts.images import CONTAINERD, Images, familiar
 from sealift.host_paths import BLOBS, ROOT
 from sealift.operations.refusal import refusal
-from sealift.release.types import LockedImage
+from sealift.release.locked import LockedImage
 
 Commands = Generator[StringCommand | FunctionCommand, None, None]
 

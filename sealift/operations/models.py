@@ -12,8 +12,8 @@ from pyinfra.api import StringCommand, operation
 
 from sealift.facts.models import VERIFIED, Models, ModelStore
 from sealift.host_paths import BLOBS, MODELS
+from sealift.release.locked import Blob
 from sealift.release.ollama_archive import manifest_path
-from sealift.release.types import Blob
 
 Commands = Generator[StringCommand, None, None]
 

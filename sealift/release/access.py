@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from sealift.errors import SealiftError
 from sealift.files import parse_json, read_limited
-from sealift.release.types import REPOSITORY_URL
+from sealift.release.values import REPOSITORY_URL
 
 MIRRORS = "SEALIFT_MIRRORS"
 _APT = "apt:"  # no registry is called so: a port has digits

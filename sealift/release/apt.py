@@ -18,8 +18,10 @@ from sealift import mistakes
 from sealift.errors import SealiftError
 from sealift.release.apt_config import IsolatedApt
 from sealift.release.apt_sources import Repository, blame, place, repositories
+from sealift.release.locked import LockedPackage
 from sealift.release.source import BuildMachine
-from sealift.release.types import CONTROL_FIELDS, LockedPackage, PackageGroup, Release
+from sealift.release.types import Release
+from sealift.release.values import CONTROL_FIELDS, PackageGroup
 from sealift.scratch import scratch
 
 _REMEDY = (

@@ -16,7 +16,7 @@ from sealift.blobs import CHUNK, BlobStore, Content, hash_content
 from sealift.errors import SealiftError
 from sealift.files import sync_folder
 from sealift.release.compression import compression, unpacked
-from sealift.release.types import Blob
+from sealift.release.locked import Blob
 
 _PAUSE = 0.25  # seconds after a break; twice as long after each further one
 _CUTS = 6  # breaks without a byte between them

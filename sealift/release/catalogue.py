@@ -12,8 +12,9 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import Field, StringConstraints, model_validator
 
+from sealift.release.locked import Shape, Vision
 from sealift.release.memory import Memory, Window, reckon, windowed_kv_cache
-from sealift.release.types import Frozen, ModelName, Shape, Vision
+from sealift.release.values import Frozen, ModelName
 
 # what every entry has without saying where from
 _NO_FIGURES = {"aliases", "sources"}

@@ -7,19 +7,18 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from sealift.files import canonical_json
-from sealift.release.types import (
+from sealift.release.locked import (
     CODE,
     REQUIREMENTS,
     Blob,
-    File,
-    Frozen,
     Lock,
     LockedImage,
     LockedModel,
     LockedPackage,
     LockedWheel,
-    Role,
 )
+from sealift.release.types import File, Role
+from sealift.release.values import Frozen
 
 Kind = Literal["release", "package", "image", "model", "role", "file", "wheel", "code"]
 

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from sealift.blobs import BlobStore, Content
 from sealift.errors import SealiftError
-from sealift.release.types import Blob
+from sealift.release.locked import Blob
 from sealift.tar import Member, tar_chunks
 
 # A folder without them is another project, which a control node could do nothing with.

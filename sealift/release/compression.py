@@ -73,8 +73,7 @@ class _Stream(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    # typeshed has any buffer here; RawIOBase calls it with a memoryview.
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed has any buffer here
         if not self._rest:
             self._rest = memoryview(next(self._chunks, b""))
         count = min(len(buffer), len(self._rest))

@@ -16,6 +16,7 @@ from sealift.errors import SealiftError, one_line
 from sealift.files import parse_json
 from sealift.progress import Meter
 from sealift.release.compression import compression
+from sealift.release.locked import Blob, LockedImage
 from sealift.release.oci import (
     CONFIG_LIMIT,
     LAYERS,
@@ -28,7 +29,7 @@ from sealift.release.oci import (
 )
 from sealift.release.source import BuildMachine
 from sealift.release.tarball import Tarball
-from sealift.release.types import Blob, LockedImage, Many
+from sealift.release.values import Many
 
 _SHOWN = 8  # names in a message
 _NESTED = 4  # indexes in indexes

@@ -20,10 +20,10 @@ from sealift.errors import SealiftError
 from sealift.files import read_limited
 from sealift.progress import Meter
 from sealift.release.gguf import Description, read_context_cost, read_description
+from sealift.release.locked import WEIGHTS, Blob, LockedModel, ModelLayer
 from sealift.release.modelfile import LIMIT, Modelfile, Parameter, parse_modelfile
 from sealift.release.ollama_archive import ModelManifest, lock_manifest, weights_of
 from sealift.release.source import BuildMachine
-from sealift.release.types import WEIGHTS, Blob, LockedModel, ModelLayer
 
 _CONFIG = "application/vnd.docker.container.image.v1+json"
 _LAYER = "application/vnd.ollama.image."

@@ -17,6 +17,7 @@ from sealift.release.access import DOCKER_HUB
 from sealift.release.compression import compression
 from sealift.release.gguf import ContextCost, read_context_cost
 from sealift.release.gguf_header import EndsEarlyError
+from sealift.release.locked import Blob, LockedImage, LockedModel
 from sealift.release.oci import (
     CONFIG_LIMIT,
     MANIFEST_LIMIT,
@@ -29,7 +30,6 @@ from sealift.release.oci import (
 from sealift.release.ollama_archive import LIBRARY, ModelManifest, lock_manifest, parse_model, weights_of
 from sealift.release.registry import Registry
 from sealift.release.source import BuildMachine
-from sealift.release.types import Blob, LockedImage, LockedModel
 
 _AT_ONCE = 4  # downloads
 _NESTED = 4  # indexes in indexes

@@ -13,7 +13,7 @@ from math import isqrt
 from sealift.blobs import Content
 from sealift.errors import SealiftError
 from sealift.release.gguf_header import STRING, UINT32, Header, Tensor, Texts, Value
-from sealift.release.types import Shape, Vision
+from sealift.release.locked import Shape, Vision
 
 _LIMITS = {"block_count": 4096}  # the header is foreign; the largest models have about 130 layers
 

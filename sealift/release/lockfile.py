@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from sealift import mistakes
 from sealift.errors import SealiftError
 from sealift.files import canonical_json, parse_json, read_limited
-from sealift.release.types import WEIGHTS, Lock, LockedWheel
+from sealift.release.locked import WEIGHTS, Lock, LockedWheel
 
 LOCK_LIMIT = 64 << 20  # bytes; a package takes about 2,000 of them
 

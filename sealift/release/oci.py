@@ -13,7 +13,8 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError
 from sealift import mistakes
 from sealift.errors import SealiftError
 from sealift.files import parse_json
-from sealift.release.types import Blob, Digest, Many, MediaType
+from sealift.release.locked import Blob
+from sealift.release.values import Digest, Many, MediaType
 
 MANIFEST_LIMIT = 4 << 20  # bytes: what registries take at most
 CONFIG_LIMIT = 8 << 20  # bytes

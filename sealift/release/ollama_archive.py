@@ -19,9 +19,10 @@ from sealift.errors import SealiftError
 from sealift.files import canonical_json, parse_json
 from sealift.progress import Meter
 from sealift.release.gguf import ContextCost, read_context_cost
+from sealift.release.locked import WEIGHTS, Blob, LockedModel, ModelLayer
 from sealift.release.source import BuildMachine
 from sealift.release.tarball import Tarball
-from sealift.release.types import WEIGHTS, Blob, Digest, LockedModel, Many, MediaType, ModelLayer
+from sealift.release.values import Digest, Many, MediaType
 
 MANIFEST_LIMIT = 1 << 20  # bytes
 OLLAMA_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"

@@ -122,9 +122,10 @@ def _explain(item: ErrorDetails) -> str:
             remedy = _nearest(loc)
         case "string_type":
             remedy = "Put it in quotes."
-        case "string_pattern_mismatch" if loc[0] == "packages" and loc[-1] == "url":
+        case "string_pattern_mismatch" if loc[-1] == "url":
             # without the value: a password may be in it
-            said, remedy = f"is not {_REPOSITORY}", "Correct it; logins are the build machine's."
+            wanted = _REPOSITORY if loc[0] == "packages" else _EXAMPLES["url"]
+            said, remedy = f"is not {wanted}", "Correct it; logins are the build machine's."
         case "string_pattern_mismatch":
             said, remedy = f"{item['input']!r} is not {_example(loc)}", "Correct it."
         case _:

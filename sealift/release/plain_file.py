@@ -14,8 +14,9 @@ from sealift.errors import SealiftError
 from sealift.progress import Meter
 from sealift.release.access import is_safe
 from sealift.release.http import ask, follow, insist, ranged
+from sealift.release.locked import Blob, LockedFile
 from sealift.release.source import BuildMachine
-from sealift.release.types import Blob, File, LockedFile
+from sealift.release.types import File
 
 _CHECK = "Ask its publisher which SHA-256 it has; correct sha256, or lock it again."
 

@@ -21,8 +21,8 @@ from sealift.files import parse_json
 from sealift.release.access import is_safe, server_of
 from sealift.release.arrivals import CutError, Read
 from sealift.release.http import ATTEMPTS, ask, follow, insist, pieces, ranged
+from sealift.release.locked import Blob
 from sealift.release.oci import INDEX_TYPES, MANIFEST_LIMIT, MANIFEST_TYPES
-from sealift.release.types import Blob
 
 _TOKEN_LIMIT = 64 << 10  # bytes
 _PARAMETER = re.compile(r'\b(\w{1,64})="([^"]*)"')

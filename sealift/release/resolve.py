@@ -16,10 +16,11 @@ from sealift.release.apt import lock_packages
 from sealift.release.apt_sources import key_digests, read_keys
 from sealift.release.catalogue import oldest_ollama, version
 from sealift.release.control import lock_control
+from sealift.release.locked import Lock, LockedModel, LockedPackage
 from sealift.release.plain_file import PlainFile
 from sealift.release.source import BuildMachine
 from sealift.release.sources import image_source, model_source
-from sealift.release.types import Lock, LockedModel, LockedPackage, Release
+from sealift.release.types import Release
 
 # Since these major versions an engine knows CDI (Docker's release notes, 25.0) and Compose is its plugin.
 _OLDEST = {"docker-ce": 25, "docker.io": 25, "docker-compose": 2}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sealift.release.types import Lock, LockedModel, Release
+from sealift.release.locked import Lock, LockedModel
+from sealift.release.types import Release
 
 Answers = Mapping[str, str]  # role -> the model that answers
 

@@ -13,7 +13,7 @@ from sealift.cache import cache_folder
 from sealift.errors import SealiftError
 from sealift.progress import Progress
 from sealift.release.arrivals import Arrivals
-from sealift.release.types import Blob, LockedImage, LockedModel
+from sealift.release.locked import Blob, LockedImage, LockedModel
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from sealift.errors import SealiftError
 from sealift.files import canonical_json, write_atomically
 from sealift.processes import WITH_US
 from sealift.progress import Meter, Progress
+from sealift.release.locked import LockedWheel
 from sealift.release.requirements import Pinned, Target, parse_requirements
-from sealift.release.types import LockedWheel
 from sealift.scratch import scratch
 
 # Debian's own. Source: https://packages.debian.org/search?keywords=python3-minimal and libc6

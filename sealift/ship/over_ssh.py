@@ -20,7 +20,7 @@ from typing import IO
 from sealift.errors import SealiftError
 from sealift.host_paths import BLOBS, PARTIAL, ROOT
 from sealift.progress import Meter, Progress
-from sealift.release.types import Blob
+from sealift.release.locked import Blob
 from sealift.ship.plan import LISTING, Item, parse_listing, plan
 from sealift.ship.ssh import Gathered, Ssh, on_all
 from sealift.ship.types import BlobPath, Order, Shipped

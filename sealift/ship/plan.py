@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 from sealift.errors import SealiftError
-from sealift.release.types import Blob
+from sealift.release.locked import Blob
 
 LISTING = resources.files("sealift.ship").joinpath("listing.sh").read_text()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sealift.progress import Progress
-from sealift.release.types import Blob
+from sealift.release.locked import Blob
 from sealift.ship.ssh import Gathered
 
 BlobPath = Callable[[str], Path]

@@ -42,7 +42,7 @@ from sealift.fleet.inventory import complaint, parse_inventory
 from sealift.fleet.preflight import check, parse_probe
 from sealift.fleet.status import compare, parse_status
 from sealift.progress import silent
-from sealift.release.types import Blob
+from sealift.release.locked import Blob
 from sealift.ship.plan import parse_listing, plan
 from sealift.ship.ssh import Ssh
 from tests.fuzz.mutate import Case

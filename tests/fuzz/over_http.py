@@ -14,8 +14,8 @@ from unittest.mock import patch
 from sealift.blobs import digest_of
 from sealift.release import arrivals, http, registry
 from sealift.release.arrivals import Arrivals
+from sealift.release.locked import Blob
 from sealift.release.registry import Registry
-from sealift.release.types import Blob
 from tests.fuzz.mutate import Case
 from tests.fuzz.target import Target
 

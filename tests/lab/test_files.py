@@ -12,7 +12,7 @@ LICENCE = "/usr/local/share/doc/ollama/LICENSE"
 FOREIGN = "/usr/local/share/doc/ollama/NOTES"
 DEPLOY = """
 from sealift.operations.files import file_placed, only_files
-from sealift.release.types import Blob
+from sealift.release.locked import Blob
 
 {operation}
 """

@@ -17,7 +17,7 @@ from sealift.depot.repository import certificate, clearsign
 from sealift.release.apt_config import IsolatedApt
 from sealift.release.apt_mirror import debian_mirrors
 from sealift.release.apt_sources import DEBIAN_KEYRING
-from sealift.release.types import SuiteName
+from sealift.release.values import SuiteName
 from tests.peers.registry import free_port
 
 SUITE: SuiteName = "trixie"

@@ -18,8 +18,9 @@ from sealift.bundle import debs
 from sealift.errors import SealiftError
 from sealift.release.apt import lock_packages
 from sealift.release.apt_sources import key_digests, read_keys
+from sealift.release.locked import Lock, LockedPackage
 from sealift.release.source import BuildMachine
-from sealift.release.types import Lock, LockedPackage, Release
+from sealift.release.types import Release
 from tests.lab.commands import CHECKOUT, Commands
 from tests.peers import apt_repository as apt
 from tests.peers.relay import relaying

@@ -16,8 +16,9 @@ from sealift.blobs import BlobStore, digest_of
 from sealift.bundle.build import build
 from sealift.errors import SealiftError
 from sealift.progress import silent
+from sealift.release.locked import Blob, LockedFile
 from sealift.release.plain_file import PlainFile
-from sealift.release.types import Blob, File, LockedFile
+from sealift.release.types import File
 from tests.peers import registry
 from tests.peers.registry import Peer
 from tests.peers.relay import relaying

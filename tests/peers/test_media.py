@@ -18,7 +18,7 @@ from sealift.depot.importing import import_bundle
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
 from sealift.progress import silent
-from sealift.release.types import Blob
+from sealift.release.locked import Blob
 from tests.lab.commands import CHECKOUT, Commands
 from tests.unit import media_bundle, samples
 from tests.unit.media_bundle import Site, content, damaged_in_every_way, passes

@@ -13,9 +13,10 @@ import pytest
 
 from sealift.blobs import BlobStore
 from sealift.errors import SealiftError
+from sealift.release.locked import LockedModel
 from sealift.release.ollama_archive import manifest_path, model_manifest
 from sealift.release.sources import model_source
-from sealift.release.types import LockedModel, Model
+from sealift.release.types import Model
 from tests.lab.commands import CHECKOUT, Commands
 from tests.peers import ollama
 from tests.peers.ollama import Ollama

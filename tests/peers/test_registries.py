@@ -19,10 +19,11 @@ from sealift.blobs import Content, digest_of
 from sealift.bundle.build import build
 from sealift.errors import SealiftError
 from sealift.progress import silent
+from sealift.release.locked import LockedImage
 from sealift.release.oci import INDEX_TYPES, MANIFEST_TYPES
 from sealift.release.ollama_archive import LIBRARY
 from sealift.release.sources import image_source, model_source
-from sealift.release.types import Image, LockedImage, Model
+from sealift.release.types import Image, Model
 from tests.peers.registry import Peer, serving, skopeo
 from tests.peers.relay import relaying
 from tests.peers.tokens import ISSUER, SERVICE, issuing

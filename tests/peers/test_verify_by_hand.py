@@ -16,7 +16,7 @@ from sealift.bundle import signature
 from sealift.bundle.build import build
 from sealift.progress import silent
 from sealift.release.control import lock_control
-from sealift.release.types import Lock, LockedFile
+from sealift.release.locked import Lock, LockedFile
 from tests.unit import samples, test_sbom
 from tests.unit.samples import Site
 from tests.unit.test_code import FILES, checkout

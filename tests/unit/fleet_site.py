@@ -6,7 +6,8 @@ from typing import Any
 
 from sealift.fleet import settings
 from sealift.fleet.settings import SiteSettings
-from sealift.release.types import Blob, Lock, LockedImage, LockedModel, ModelLayer, Release, Shape
+from sealift.release.locked import Blob, Lock, LockedImage, LockedModel, ModelLayer, Shape
+from sealift.release.types import Release
 from tests.unit import samples
 
 MIB = 1 << 20

@@ -17,8 +17,9 @@ from sealift.files import write_atomically
 from sealift.release.apt import lock_packages
 from sealift.release.apt_config import IsolatedApt
 from sealift.release.apt_sources import Repository, blame, key_digests, place, read_keys
+from sealift.release.locked import Lock, LockedPackage
 from sealift.release.resolve import packages_that_are_too_old
-from sealift.release.types import Lock, LockedPackage, Release
+from sealift.release.types import Release
 from tests.unit import samples
 
 

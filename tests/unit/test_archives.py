@@ -19,11 +19,12 @@ import zstandard
 from sealift.blobs import Content, digest_of
 from sealift.errors import SealiftError
 from sealift.release.gguf import read_context_cost
+from sealift.release.locked import Shape, Vision
 from sealift.release.oci import INDEX_TYPES, MANIFEST_TYPES
 from sealift.release.ollama_archive import model_manifest
 from sealift.release.sources import image_source
 from sealift.release.tarball import Tarball
-from sealift.release.types import Image, Model, Shape, Vision
+from sealift.release.types import Image, Model
 from tests.unit import samples
 from tests.unit.samples import lock_image, lock_model
 

@@ -11,7 +11,7 @@ from sealift.blobs import CHUNK, BlobStore, Content, digest_of
 from sealift.errors import SealiftError
 from sealift.integrity import drop_damaged
 from sealift.progress import silent
-from sealift.release.types import Blob
+from sealift.release.locked import Blob
 
 CONTENT = os.urandom(2 * CHUNK + 17)
 BLOB = digest_of(CONTENT)

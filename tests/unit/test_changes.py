@@ -16,8 +16,8 @@ from sealift.depot.store import Depot
 from sealift.errors import SealiftError
 from sealift.progress import silent
 from sealift.release.changes import Change, compare
+from sealift.release.locked import Lock
 from sealift.release.lockfile import dump_lock
-from sealift.release.types import Lock
 from tests.unit import samples
 from tests.unit.samples import Site, lock_model, package
 

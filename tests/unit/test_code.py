@@ -13,7 +13,7 @@ import pytest
 from sealift.blobs import BlobStore
 from sealift.errors import SealiftError
 from sealift.release.code import pack_code
-from sealift.release.types import Blob
+from sealift.release.locked import Blob
 
 AS = ("-c", "user.name=A", "-c", "user.email=a@example.org")
 FILES = {

@@ -18,7 +18,7 @@ from sealift.depot.importing import Imported, import_bundle
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
 from sealift.progress import silent
-from sealift.release.types import Blob, Lock
+from sealift.release.locked import Blob, Lock
 from tests.unit import samples
 from tests.unit.samples import Site, lock_model
 

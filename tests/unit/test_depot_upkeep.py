@@ -18,7 +18,7 @@ from sealift.depot.repair import Folder
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
 from sealift.progress import silent
-from sealift.release.types import Blob
+from sealift.release.locked import Blob
 from tests.unit import samples
 from tests.unit.samples import Site
 

@@ -164,7 +164,7 @@ _MANY = 1_000_000
         b'{"a":' * _MANY,
     ],
 )
-def test_a_small_file_of_a_million_mistakes_costslittle(content: bytes) -> None:
+def test_a_small_file_of_a_million_mistakes_costs_little(content: bytes) -> None:
     """A kilobyte a mistake was 4.6 GB and a minute for an index of 4 MB, 14 GB for a lock."""
     for parse in (parse_manifest, parse_lock):
         with little(), pytest.raises(SealiftError, match=r"^x: ") as refusal:
@@ -172,7 +172,7 @@ def test_a_small_file_of_a_million_mistakes_costslittle(content: bytes) -> None:
         assert len(str(refusal.value)) < 100_000
 
 
-def test_a_lock_of_a_million_mistakes_costslittle() -> None:
+def test_a_lock_of_a_million_mistakes_costs_little() -> None:
     for name in (b"packages", b"images", b"models", b"release"):
         for value in (b"[" + b"{}," * _MANY + b"{}]", b'{"base":[' + b"0," * _MANY + b"0]}"):
             with little(), pytest.raises(SealiftError, match=r"^x: "):
@@ -182,7 +182,7 @@ def test_a_lock_of_a_million_mistakes_costslittle() -> None:
         parse_lock(b'{"release":{"packages":' + packages + b"}}", "x")
 
 
-def test_inspecting_an_unsigned_bundle_of_a_million_mistakes_costslittle(site: Site) -> None:
+def test_inspecting_an_unsigned_bundle_of_a_million_mistakes_costs_little(site: Site) -> None:
     bundle = _bundle(site)
     store, index = BlobStore(bundle), json.loads(read_index(bundle))
     release = next(entry for entry in index["manifests"] if "release" in entry["annotations"].values())
@@ -244,7 +244,7 @@ def test_an_index_in_latin_1_is_no_traceback(tmp_path: Path) -> None:
     assert run(("cat", str(tmp_path / "said")), {}) == "Maintainer: J\ufffdrg\n"
 
 
-def test_a_pax_record_of_a_million_fields_costslittle(tmp_path: Path) -> None:
+def test_a_pax_record_of_a_million_fields_costs_little(tmp_path: Path) -> None:
     """Each field was copied out of the rest of the record: half a terabyte for one of a megabyte."""
     record = b"4 =\n" * (1 << 18)
     header = bytearray(512)

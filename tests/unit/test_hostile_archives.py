@@ -27,9 +27,10 @@ from sealift.fleet.inventory import parse_inventory
 from sealift.install.content import control_part
 from sealift.release.arrivals import Arrivals
 from sealift.release.compression import FLOOR, RATIO
+from sealift.release.locked import Blob
 from sealift.release.oci import parse_manifest, read_diff_ids
 from sealift.release.tarball import Tarball
-from sealift.release.types import Blob, Image, Model
+from sealift.release.types import Image, Model
 from tests.fuzz.over_http import answer, asking
 from tests.unit import samples, test_install
 from tests.unit.samples import lock_image, lock_model

@@ -19,8 +19,8 @@ from sealift.facts.text import Links, TextFile
 from sealift.operations.compose import Project, runs
 from sealift.operations.images import known_layers, load_script
 from sealift.operations.models import repairs
+from sealift.release.locked import Blob, LockedImage
 from sealift.release.ollama_archive import manifest_path
-from sealift.release.types import Blob, LockedImage
 
 
 def blob(letter: str, size: int = 1) -> Blob:

@@ -14,8 +14,8 @@ from sealift.errors import SealiftError
 from sealift.fleet.model_fit import Misfit, Room, choose, needs
 from sealift.fleet.preflight import PROBE, Container, Disk, HostFacts, Listener, check, parse_probe
 from sealift.fleet.settings import OllamaSettings
+from sealift.release.locked import Lock
 from sealift.release.roles import placed_models, role_tags
-from sealift.release.types import Lock
 from tests.unit import samples
 from tests.unit.fleet_site import MIB, MODEL, lock, site_settings
 

@@ -25,7 +25,7 @@ from sealift.bundle.records import Record
 from sealift.bundle.sbom import deb_purl, image_purl, make_sbom
 from sealift.errors import SealiftError
 from sealift.progress import silent
-from sealift.release.types import Lock
+from sealift.release.locked import Lock
 from tests.unit import samples
 from tests.unit.samples import Site
 

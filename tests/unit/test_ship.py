@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sealift.errors import SealiftError
-from sealift.release.types import Blob
+from sealift.release.locked import Blob
 from sealift.ship.over_ssh import RECEIVER
 from sealift.ship.plan import Have, Item, parse_listing, plan
 from sealift.ship.ssh import Ssh, on_all

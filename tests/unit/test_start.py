@@ -27,8 +27,9 @@ from sealift.bundle.media_write import write_media
 from sealift.bundle.start import Media
 from sealift.files import canonical_json
 from sealift.progress import silent
+from sealift.release.locked import Blob, LockedControl
 from sealift.release.lockfile import dump_lock
-from sealift.release.types import Blob, Control, LockedControl
+from sealift.release.types import Control
 from tests.unit import samples
 
 # Stands for the deployment code: tells what it was started with.

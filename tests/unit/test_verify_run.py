@@ -22,7 +22,7 @@ from sealift.evidence.run import verify_hosts
 from sealift.evidence.types import ClaimResult, Evidence, VerifiedHost
 from sealift.fleet.settings import DockerSettings, GatewaySettings, OllamaSettings
 from sealift.progress import silent
-from sealift.release.types import Blob
+from sealift.release.locked import Blob
 
 KEY = "sk-secret-of-the-client-0123456789"
 DIGEST = "sha256:" + "ab" * 32

@@ -11,7 +11,8 @@ import pytest
 from sealift.blobs import BlobStore, digest_of
 from sealift.errors import SealiftError
 from sealift.progress import silent
-from sealift.release.types import LockedWheel, SuiteName
+from sealift.release.locked import LockedWheel
+from sealift.release.values import SuiteName
 from sealift.release.wheels import TARGETS, fetch_wheels, lock_wheels, platforms_of
 from tests.unit.wheels import pinned, pip_index, wheel
 

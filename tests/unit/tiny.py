@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 from sealift.bundle.build import build
 from sealift.progress import silent
-from sealift.release.types import Lock
+from sealift.release.locked import Lock
 from tests.unit import samples
 from tests.unit.samples import GATEWAY, GEMMA, IMAGE, MODEL, Site
 

@@ -62,7 +62,8 @@ def _measure(work: Path, sources: Path, size: int, rounds: int, most: float) -> 
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     (work / "tmp").mkdir()
     own = {"PATH": path, "SEALIFT_CACHE": str(work / "cache"), "TMPDIR": str(work / "tmp")}
-    environment = {**os.environ, **own}
+    # Settings of this shell's Python, such as to write no bytecode, are no operator's.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")} | own
 
     def quietly(*command: str | Path) -> None:
         run(command, environment, work)

@@ -7,11 +7,16 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+_CHUNK = 1 << 20  # bytes; hashlib.file_digest, with a quarter of that, took half as long again
+
 
 def digest(path: Path) -> str:
     """SHA-256 of a file, in hex, by the standard library alone."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    made = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(_CHUNK):
+            made.update(chunk)
+    return made.hexdigest()
 
 
 if __name__ == "__main__":

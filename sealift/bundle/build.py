@@ -25,9 +25,8 @@ from sealift.release.control import check_code
 from sealift.release.locked import CODE, REQUIREMENTS, Blob, Lock, LockedImage
 from sealift.release.lockfile import dump_lock
 from sealift.release.ollama_archive import OLLAMA_MANIFEST, model_manifest
-from sealift.release.plain_file import PlainFile
 from sealift.release.source import BuildMachine
-from sealift.release.sources import image_source, model_source
+from sealift.release.sources import file_source, image_source, model_source
 from sealift.release.wheels import fetch_wheels
 
 # first parts of the names in a bundle's folder
@@ -210,7 +209,8 @@ def _contents(lock: Lock, machine: BuildMachine) -> Iterator[tuple[Blob, Callabl
         for blob in model.blobs:
             yield blob, partial(models.open, model, blob), name
     for name, file in sorted(lock.files.items()):
-        yield file.blob, partial(PlainFile(name, lock.release.files[name], machine).open, file), name
+        source = file_source(name, lock.release.files[name], machine)
+        yield file.blob, partial(source.open, file), name
 
 
 def _manifests(lock: Lock, store: BlobStore) -> Iterator[dict[str, Any]]:

@@ -9,26 +9,26 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from sealift import mistakes
 from sealift.errors import SealiftError
 from sealift.files import canonical_json, parse_json
 from sealift.release.locked import Blob
 from sealift.release.oci import CONFIG_KEYS
-from sealift.release.values import Digest, UpToFirst
+from sealift.release.values import Digest, Foreign, UpToFirst
 
 
-class _Container(BaseModel):
+class _Container(Foreign):
     environment: Annotated[list[str], UpToFirst()] | None = Field(alias="Env", default=None)
     labels: dict[str, str] | None = Field(alias="Labels", default=None)
 
 
-class _RootFs(BaseModel):
+class _RootFs(Foreign):
     diff_ids: Annotated[list[Digest], UpToFirst()]
 
 
-class _Config(BaseModel):
+class _Config(Foreign):
     created: str | None = None
     container: _Container | None = Field(alias="config", default=None)
     rootfs: _RootFs

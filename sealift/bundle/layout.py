@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from sealift import mistakes
 from sealift.blobs import BlobStore, digest_of, read_foreign
 from sealift.errors import SealiftError, one_line
 from sealift.files import parse_json
 from sealift.release.locked import Blob
-from sealift.release.values import Digest, Many, MediaType
+from sealift.release.values import Digest, Foreign, Many, MediaType
 
 LAYOUT_FILE = "oci-layout"
 LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'  # what stands in it
@@ -49,18 +49,16 @@ RELEASE_REF = "release"
 SBOM_REF = "sbom"
 FILES_REF = "files"
 
-_Model = TypeVar("_Model", bound=BaseModel)
+_Model = TypeVar("_Model", bound=Foreign)
 
 
-class Descriptor(BaseModel):
+class Descriptor(Foreign):
     """Points at a blob."""
-
-    model_config = ConfigDict(frozen=True)
 
     media_type: MediaType = Field(alias="mediaType")
     digest: Digest
     size: int = Field(ge=0, lt=1 << 53)
-    annotations: dict[str, str] = {}
+    annotations: dict[str, str] = Field(default_factory=dict)
 
     @property
     def blob(self) -> Blob:
@@ -68,13 +66,13 @@ class Descriptor(BaseModel):
         return Blob(digest=self.digest, size=self.size)
 
 
-class Index(BaseModel):
+class Index(Foreign):
     """`index.json`."""
 
     manifests: Many[Descriptor]
 
 
-class Manifest(BaseModel):
+class Manifest(Foreign):
     """An image's, a model's or an artifact's manifest."""
 
     config: Descriptor

@@ -6,24 +6,24 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from sealift.blobs import BlobStore
 from sealift.bundle.layout import SBOM_REF, SBOM_TYPE, Layout, read_small
 from sealift.errors import SealiftError
 from sealift.files import parse_json
-from sealift.release.values import Many
+from sealift.release.values import Foreign, Many
 
 SBOM_LIMIT = 64 << 20  # bytes; a component takes about 1,500 of them
 _DEPTH = 8  # components within components; ours have two levels
 
 
-class _Licence(BaseModel):
+class _Licence(Foreign):
     id: str | None = None
     name: str | None = None
 
 
-class _Choice(BaseModel):
+class _Choice(Foreign):
     """A licence or an expression of several."""
 
     licence: _Licence | None = Field(alias="license", default=None)
@@ -35,13 +35,13 @@ class _Choice(BaseModel):
         return named or self.expression or "unnamed"
 
 
-class _Component(BaseModel):
+class _Component(Foreign):
     kind: str = Field(alias="type")
     licences: Many[_Choice] = Field(alias="licenses", default=())
     components: Many[_Component] = ()
 
 
-class _Sbom(BaseModel):
+class _Sbom(Foreign):
     components: Many[_Component] = ()
 
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ValidationError
+from pydantic import Field, ValidationError
 
 from sealift.errors import SealiftError
 from sealift.files import parse_json, read_limited
-from sealift.release.values import REPOSITORY_URL
+from sealift.release.values import REPOSITORY_URL, Foreign
 
 MIRRORS = "SEALIFT_MIRRORS"
 _APT = "apt:"  # no registry is called so: a port has digits
@@ -35,12 +35,12 @@ class Login:
     password: str = field(repr=False)
 
 
-class _Auth(BaseModel):
+class _Auth(Foreign):
     auth: str | None = None
 
 
-class _DockerConfig(BaseModel):
-    auths: dict[str, _Auth] = {}
+class _DockerConfig(Foreign):
+    auths: dict[str, _Auth] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,134 +1,41 @@
-"""Plain files: from an address, or from below the sources folder. Each is what its SHA-256 says."""
+"""Plain files out of the sources folder. Each is what its SHA-256 says."""
 
 from __future__ import annotations
-
-import re
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from urllib.parse import urlsplit
-
-import requests
 
 from sealift.blobs import Content, hash_content
 from sealift.errors import SealiftError
 from sealift.progress import Meter
-from sealift.release.access import is_safe
-from sealift.release.http import ask, follow, insist, ranged
-from sealift.release.locked import Blob, LockedFile
-from sealift.release.source import BuildMachine
+from sealift.release.locked import LockedFile
+from sealift.release.source import CHECK_FILE, BuildMachine
 from sealift.release.types import File
-
-_CHECK = "Ask its publisher which SHA-256 it has; correct sha256, or lock it again."
 
 
 class PlainFile:
-    """A file of a release."""
+    """A file of a release, by its path."""
 
     def __init__(self, name: str, file: File, machine: BuildMachine) -> None:
-        """Name a file; nothing is read or asked yet.
+        """Name a file; nothing is read yet.
 
         + name: in the release
         """
-        self._name, self._file, self._machine = name, file, machine
+        self._file, self._machine = file, machine
         self._where = f"files.{name}"
 
     def lock(self) -> LockedFile:
-        """Pin it: hash it where it lies, or download it into the cache, where a build takes it from.
-
-        Raises SealiftError where it cannot be had, or is not what its SHA-256 in the release says.
-        """
-        wanted = self._file.sha256 and f"sha256:{self._file.sha256}"
-        if self._file.url is not None:
-            found = wanted and self._machine.arrivals.find(wanted)
-            blob = Blob(digest=str(wanted), size=found.size if found else WebFile(self._file.url).size())
-            self._download(self._file.url, blob)
-            return LockedFile(blob=blob)
+        """Hash it where it lies. Raises SealiftError where it is missing, or not what its SHA-256 says."""
         content = self._content()
         meter = Meter(f"hashing {self._file.path}", content.size, self._machine.progress)
         blob = hash_content(content, meter.add)
+        wanted = self._file.sha256 and f"sha256:{self._file.sha256}"
         if wanted not in (None, blob.digest):
-            raise SealiftError(f"{self._where}: {content.path} is {blob.digest}, expected {wanted}. {_CHECK}")
+            raise SealiftError(
+                f"{self._where}: {content.path} is {blob.digest}, expected {wanted}. {CHECK_FILE}"
+            )
         return LockedFile(blob=blob)
 
-    def open(self, locked: LockedFile) -> Content:
-        """Where its bytes lie, downloaded if need be; whoever copies them verifies them.
-
-        + locked: what it must be, whatever the release says
-
-        Raises SealiftError where it cannot be had any more, or an address has another file now.
-        """
-        if self._file.url is None:
-            return self._content()
-        return self._download(self._file.url, locked.blob)
-
-    def _download(self, url: str, blob: Blob) -> Content:
-        meter = Meter(f"fetching {self._name}", blob.size, self._machine.progress)
-        where = f"{self._where}: {url}"
-        return self._machine.arrivals.download(blob, WebFile(url).stream, where, meter.add, _CHECK)
+    def open(self, locked: LockedFile) -> Content:  # noqa: ARG002 - as in every source
+        """As `FileSource.open`."""
+        return self._content()
 
     def _content(self) -> Content:
         return Content.of_file(self._machine.below(str(self._file.path), self._where))
-
-
-class WebFile:
-    """A file at an address, as this machine reaches it."""
-
-    def __init__(self, url: str) -> None:
-        """Name it; nothing is asked yet.
-
-        + url: http or https; what comes over plain http is told from another by its digest alone
-        """
-        self._url = url
-        self._session = requests.Session()
-
-    def size(self) -> int:
-        """Its bytes, as the server says; they are not fetched.
-
-        Raises SealiftError where it cannot be had, or the server does not say.
-        """
-        with closing(self._get({"Range": "bytes=0-0"})) as response:
-            said = response.headers.get("Content-Length", "")
-            if response.status_code == 206:
-                said = response.headers.get("Content-Range", "").rpartition("/")[2]
-        if not re.fullmatch(r"[0-9]{1,15}", said):
-            raise self._wrong("does not say its size. Fetch it by hand and name it by path")
-        return int(said)
-
-    @contextmanager
-    def stream(self, start: int, end: int) -> Iterator[tuple[int, Iterator[bytes]]]:
-        """A range of it, not checked: from where it really starts, and its bytes.
-
-        + start, end: bytes; end is not included
-
-        Raises CutError where the connection breaks, SealiftError where the server refuses.
-        """
-        with closing(self._get({"Range": f"bytes={start}-{end - 1}"})) as response:
-            found = ranged(response, start)
-            if found is None:
-                raise self._wrong("is answered with another range than was asked for. Try again later")
-            yield found
-
-    def _get(self, headers: dict[str, str]) -> requests.Response:
-        """Ask; over TLS once, over TLS ever after."""
-
-        def may(url: str) -> bool:
-            return is_safe(url) or (not is_safe(self._url) and urlsplit(url).scheme == "http")
-
-        def ask_once() -> requests.Response:
-            return follow(self._url, lambda url: ask(self._session, url, headers), may, self._url)
-
-        found = insist(ask_once, _refusal)
-        if isinstance(found, str):
-            raise self._wrong(found if ". " in found else f"{found}. Try again later")
-        return found
-
-    def _wrong(self, what: str) -> SealiftError:
-        return SealiftError(f"{self._url}: {what}.")
-
-
-def _refusal(status: int) -> str:
-    if status in (404, 410):
-        return "is not there. Check the address"
-    if status in (401, 403):
-        return "asks for a login, which is not done here. Fetch it by hand and name it by path"
-    return f"is answered with HTTP {status}"

@@ -17,9 +17,8 @@ from sealift.release.apt_sources import key_digests, read_keys
 from sealift.release.catalogue import oldest_ollama, version
 from sealift.release.control import lock_control
 from sealift.release.locked import Lock, LockedModel, LockedPackage
-from sealift.release.plain_file import PlainFile
 from sealift.release.source import BuildMachine
-from sealift.release.sources import image_source, model_source
+from sealift.release.sources import file_source, image_source, model_source
 from sealift.release.types import Release
 
 # Since these major versions an engine knows CDI (Docker's release notes, 25.0) and Compose is its plugin.
@@ -55,7 +54,7 @@ def resolve(release: Release, sources: Path, progress: Progress, project: Path =
         for name, model in sorted(release.models.items())
     }
     files = {
-        name: attempt(PlainFile(name, file, machine).lock) for name, file in sorted(release.files.items())
+        name: attempt(file_source(name, file, machine).lock) for name, file in sorted(release.files.items())
     }
     known = {name: model for name, model in models.items() if model is not None}
     mistakes += _roles_that_ask_too_much(release, known)

@@ -1,4 +1,4 @@
-"""What every kind of source of images and models can do, and what it is given of the build machine."""
+"""What every kind of source of images, models and files can do, and what it is given of the build machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from sealift.cache import cache_folder
 from sealift.errors import SealiftError
 from sealift.progress import Progress
 from sealift.release.arrivals import Arrivals
-from sealift.release.locked import Blob, LockedImage, LockedModel
+from sealift.release.locked import Blob, LockedFile, LockedImage, LockedModel
+
+CHECK_FILE = "Ask its publisher which SHA-256 it has; correct sha256, or lock it again."
 
 
 @dataclass(frozen=True)
@@ -73,3 +75,13 @@ class ModelSource(Protocol):
 
     def open(self, locked: LockedModel, blob: Blob) -> Content:
         """As `ImageSource.open`."""
+
+
+class FileSource(Protocol):
+    """Where a plain file comes from."""
+
+    def lock(self) -> LockedFile:
+        """Pin it. Raises SealiftError where it cannot be had, or is not what its SHA-256 says."""
+
+    def open(self, locked: LockedFile) -> Content:
+        """As `ImageSource.open`; it must be what was locked, whatever the release says."""

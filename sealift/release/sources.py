@@ -1,19 +1,22 @@
-"""Which source an image or a model of a release comes from, by what the release file says of it."""
+"""Which source an image, a model or a file of a release comes from, by what the release file says of it.
+
+Each kind of source is imported where a release has it: those that speak HTTP take a quarter of a second.
+"""
 
 from __future__ import annotations
 
-from sealift.release.docker_archive import DockerArchive
-from sealift.release.from_modelfile import MadeModel
-from sealift.release.from_registry import RegistryImage, RegistryModel
-from sealift.release.ollama_archive import StoredModel
-from sealift.release.source import BuildMachine, ImageSource, ModelSource
-from sealift.release.types import Image, Model
+from sealift.release.source import BuildMachine, FileSource, ImageSource, ModelSource
+from sealift.release.types import File, Image, Model
 
 
 def image_source(image: Image, machine: BuildMachine) -> ImageSource:
     """Where an image comes from: its tarball, or else its registry."""
     if image.archive is not None:
+        from sealift.release.docker_archive import DockerArchive
+
         return DockerArchive(image.name, image.archive, machine)
+    from sealift.release.from_registry import RegistryImage
+
     return RegistryImage(image.name, machine)
 
 
@@ -23,8 +26,28 @@ def model_source(name: str, model: Model, machine: BuildMachine) -> ModelSource:
     + name: MODEL:TAG
     """
     if model.modelfile is not None:
+        from sealift.release.from_modelfile import MadeModel
+
         return MadeModel(name, model.modelfile, machine)
     path = model.archive or model.store
     if path is not None:
+        from sealift.release.ollama_archive import StoredModel
+
         return StoredModel(name, path, machine)
+    from sealift.release.from_registry import RegistryModel
+
     return RegistryModel(name, machine)
+
+
+def file_source(name: str, file: File, machine: BuildMachine) -> FileSource:
+    """Where a plain file comes from: an address, or else the sources folder.
+
+    + name: in the release
+    """
+    if file.url is not None:
+        from sealift.release.web_file import WebFile
+
+        return WebFile(name, file.url, file.sha256 or "", machine)
+    from sealift.release.plain_file import PlainFile
+
+    return PlainFile(name, file, machine)

@@ -101,10 +101,17 @@ FileTarget = Annotated[str, StringConstraints(pattern=f"^/(usr/local|opt|srv)(/{
 FileMode = Annotated[str, StringConstraints(pattern=r"^0[4-7][0145][0145]$")]
 
 
+# Deferred: what is only a part of something else costs no time of its own when a command starts.
 class Frozen(BaseModel):
     """Base of all data here: immutable, and a key that nobody defined is a mistake."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+class Foreign(BaseModel):
+    """Base of what we read of others' data: immutable, and keys that we do not know are theirs."""
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
 
 def is_none(value: object) -> bool:

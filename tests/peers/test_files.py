@@ -17,7 +17,7 @@ from sealift.bundle.build import build
 from sealift.errors import SealiftError
 from sealift.progress import silent
 from sealift.release.locked import Blob, LockedFile
-from sealift.release.plain_file import PlainFile
+from sealift.release.sources import file_source
 from sealift.release.types import File
 from tests.peers import registry
 from tests.peers.registry import Peer
@@ -45,7 +45,7 @@ def _file(url: str, content: bytes = TOOL) -> File:
 
 
 def _lock(url: str, sources: Path, content: bytes = TOOL) -> LockedFile:
-    return PlainFile("tool", _file(url, content), samples.machine(sources)).lock()
+    return file_source("tool", _file(url, content), samples.machine(sources)).lock()
 
 
 def _refusal(url: str, sources: Path, content: bytes = TOOL) -> str:
@@ -89,7 +89,7 @@ def test_a_file_is_locked_by_its_digest_and_size_and_built_from_the_cache(peer: 
     url = f"{peer.url}/{_path()}"
     locked = _lock(url, tmp_path)
     assert locked.blob == digest_of(TOOL)
-    gone = PlainFile("tool", _file("http://127.0.0.1:9/gone"), samples.machine(tmp_path))
+    gone = file_source("tool", _file("http://127.0.0.1:9/gone"), samples.machine(tmp_path))
     assert b"".join(gone.open(locked).chunks()) == TOOL
     assert gone.lock() == locked
 
@@ -133,11 +133,11 @@ def test_a_wrong_file_is_refused_with_both_digests(peer: Peer, tmp_path: Path) -
 
 def test_the_locked_digest_counts_and_not_the_releases(peer: Peer, tmp_path: Path) -> None:
     url = f"{peer.url}/{_path()}"
-    altered = PlainFile("tool", _file(url, b"another"), samples.machine(tmp_path))
+    altered = file_source("tool", _file(url, b"another"), samples.machine(tmp_path))
     assert b"".join(altered.open(LockedFile(blob=digest_of(TOOL))).chunks()) == TOOL
     other = LockedFile(blob=Blob(digest=digest_of(b"another").digest, size=len(TOOL)))
     with pytest.raises(SealiftError, match="is damaged, its content is sha256:"):
-        PlainFile("tool", _file(url), samples.machine(tmp_path)).open(other)
+        file_source("tool", _file(url), samples.machine(tmp_path)).open(other)
 
 
 def test_what_is_not_there_is_named(peer: Peer, tmp_path: Path) -> None:

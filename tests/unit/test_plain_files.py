@@ -29,7 +29,7 @@ from sealift.release.changes import Change, compare
 from sealift.release.locked import LockedFile
 from sealift.release.lockfile import dump_lock, parse_lock
 from sealift.release.parse import load_release
-from sealift.release.plain_file import PlainFile as Source
+from sealift.release.sources import file_source
 from sealift.release.types import File
 from tests.unit import samples
 from tests.unit.test_release_file import GOOD
@@ -93,10 +93,10 @@ def test_a_file_that_is_not_what_its_sha256_says_is_refused(tmp_path: Path) -> N
     (tmp_path / "tool.sh").write_bytes(TOOL)
     machine = samples.machine(tmp_path)
     right = File(path="tool.sh", target="/opt/tool", sha256=digest_of(TOOL).hex)
-    assert Source("tool", right, machine).lock().blob == digest_of(TOOL)
+    assert file_source("tool", right, machine).lock().blob == digest_of(TOOL)
     wrong = right.model_copy(update={"sha256": "0" * 64})
     with pytest.raises(SealiftError, match=rf"is {digest_of(TOOL).digest}, expected sha256:0{{64}}\. Ask"):
-        Source("tool", wrong, machine).lock()
+        file_source("tool", wrong, machine).lock()
 
 
 def test_a_link_out_of_the_sources_is_refused(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_link_out_of_the_sources_is_refused(tmp_path: Path) -> None:
     (tmp_path / "sources/tool.sh").symlink_to(tmp_path / "secret")
     file = File(path="tool.sh", target="/opt/tool")
     with pytest.raises(SealiftError, match=r"files\.tool: tool\.sh leads out of the sources folder"):
-        Source("tool", file, samples.machine(tmp_path / "sources")).lock()
+        file_source("tool", file, samples.machine(tmp_path / "sources")).lock()
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def site(tmp_path: Path) -> samples.Site:
     (made.sources / "probe").write_bytes(b"probe")
     release = samples.release(files=FILES)
     machine = samples.machine(made.sources)
-    files = {name: Source(name, file, machine).lock() for name, file in release.files.items()}
+    files = {name: file_source(name, file, machine).lock() for name, file in release.files.items()}
     lock = made.lock.model_copy(update={"release": release, "files": files})
     return samples.Site(lock, made.sources, made.key, made.allowed)
 

@@ -24,7 +24,7 @@ class Sample:
     + seconds: from its start to its end
     + cpu: seconds of processor time, of all its processes
     + memory: peak bytes of its largest process
-    + disk: most bytes that it had taken at once below the folder that was watched
+    + disk: most bytes of the disk that were taken at once, by it or by others
     + others: share of the machine's processor time that went to others meanwhile, the host's other machines
       among them
     """
@@ -40,7 +40,7 @@ def run(command: Sequence[str | Path], environment: Mapping[str, str], watched: 
     """Run a command to its end.
 
     + environment: all of it
-    + watched: the folder that it writes below
+    + watched: a folder on the disk that it writes to
 
     Raises SealiftError with what it said where it fails.
     """
@@ -72,10 +72,10 @@ def _busy() -> float:
 
 
 class _Disk:
-    """Looks at a folder again and again while a command runs, for the most that it takes."""
+    """Looks at a disk's free room again and again while a command runs, for the most that was taken of it."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self._before = folder, used(folder)
+        self._folder, self._before = folder, _free(folder)
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch)
         self.most = 0
@@ -92,7 +92,13 @@ class _Disk:
         ended = False
         while not ended:
             ended = self._done.wait(_POLL)
-            self.most = max(self.most, used(self._folder) - self._before)
+            self.most = max(self.most, self._before - _free(self._folder))
+
+
+def _free(folder: Path) -> int:
+    """Bytes that are free on a folder's disk; what waits to be written counts as written."""
+    found = os.statvfs(folder)
+    return found.f_bfree * found.f_frsize
 
 
 def warm(folder: Path) -> None:
@@ -102,16 +108,3 @@ def warm(folder: Path) -> None:
             with path.open("rb", buffering=0) as file:
                 while file.read(1 << 20):
                     pass
-
-
-def used(folder: Path) -> int:
-    """Bytes that the files of a folder take; one with several names is counted once."""
-    blocks: dict[int, int] = {}
-    for path, _, names in os.walk(folder):
-        for name in names:
-            try:
-                status = (Path(path) / name).lstat()
-            except FileNotFoundError:  # temporary
-                continue
-            blocks[status.st_ino] = status.st_blocks * 512
-    return sum(blocks.values())

@@ -26,7 +26,7 @@ def ingredients(tmp_path: Path) -> Path:
     for archive, name in (("ollama-0.11.4.tar", "ollama:0.11.4"), ("envoy-1.40.tar", "envoy:1.40.0")):
         layers = [samples.layer(name.encode())]
         samples.tar(small / archive, samples.docker_files(layers, f"localhost/sealift/{name}"))
-    store = samples.ollama_files(samples.gguf(samples.GEMMA) + bytes(3 << 20))
+    store = samples.ollama_files(samples.gguf(samples.GEMMA) + bytes(16 << 20))
     names = {name: name.replace(samples.MODEL.replace(":", "/"), "gemma3/270m") for name in store}
     samples.tar(small / "gemma3-270m.tar", {names[name]: content for name, content in store.items()})
     return small

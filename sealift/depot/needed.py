@@ -24,7 +24,6 @@ def _blobs(lock: Lock, groups: frozenset[str]) -> Iterator[Blob]:
     for _, image in sorted(lock.images.items()):
         yield from (image.config, *image.layers)
     for _, model in sorted(lock.models.items()):
-        # plain blobs: what a layer is for does not matter to a store
-        yield from (Blob(digest=blob.digest, size=blob.size) for blob in model.blobs)
+        yield from model.blobs
     for _, blob in lock.files_for(groups).values():
         yield blob

@@ -110,9 +110,7 @@ def expect(
 
 def _expect_model(model: LockedModel) -> ExpectedModel:
     weights = next(b.digest for b in model.layers if b.media_type == WEIGHTS)
-    return ExpectedModel(
-        blobs=tuple(Blob(digest=blob.digest, size=blob.size) for blob in model.blobs), weights=weights
-    )
+    return ExpectedModel(blobs=model.blobs, weights=weights)
 
 
 def write(expectations: Expectations, path: Path) -> None:

@@ -126,8 +126,11 @@ class LockedModel(Frozen):
 
     @property
     def blobs(self) -> tuple[Blob, ...]:
-        """Config and layers: what lies in an Ollama store's `blobs/`."""
-        return (self.config, *self.layers)
+        """Config and layers: what lies in an Ollama store's `blobs/`.
+
+        As plain blobs, for what a layer is for does not matter to a store: a layer equals no plain blob.
+        """
+        return tuple(Blob(digest=layer.digest, size=layer.size) for layer in (self.config, *self.layers))
 
     @property
     def weights(self) -> int:
@@ -187,8 +190,7 @@ class Lock(Frozen):
             *(file.blob for file in self.files.values()),
             *(blob for _, blob in (self.control.files if self.control else ())),
         )
-        # plain blobs: what a layer is for does not matter to a store
-        return tuple({b.digest: Blob(digest=b.digest, size=b.size) for b in named}.values())
+        return tuple({blob.digest: blob for blob in named}.values())
 
     def packages_for(self, groups: frozenset[str]) -> tuple[LockedPackage, ...]:
         """The packages of a host in these inventory groups; the control node's are not among them."""

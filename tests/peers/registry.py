@@ -16,6 +16,7 @@ import requests
 import yaml
 
 from sealift.blobs import digest_of
+from sealift.release.ollama_archive import LIBRARY, OLLAMA_MANIFEST
 
 _READY = 20  # seconds
 
@@ -120,3 +121,24 @@ def skopeo(source: str, peer: Peer, name: str, *options: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def push_model(peer: Peer, files: dict[str, bytes], name: str) -> None:
+    """As Ollama's registry has it.
+
+    + files: of an Ollama store, by path
+    """
+    model, _, tag = name.partition(":")
+    repository = f"{LIBRARY.partition('/')[2]}/{model}"
+    manifest = json.loads(files[f"manifests/{LIBRARY}/{model}/{tag}"])
+    for path, content in files.items():
+        if path.startswith("blobs/"):
+            peer.push_blob(repository, content)
+    peer.push_manifest(repository, tag, OLLAMA_MANIFEST, manifest)
+
+
+def mirrors(port: int) -> dict[str, str]:
+    """An environment in which a port on loopback is the registry of images and Ollama's of models."""
+    return {
+        "SEALIFT_MIRRORS": f"docker.io=http://127.0.0.1:{port} registry.ollama.ai=http://127.0.0.1:{port}"
+    }

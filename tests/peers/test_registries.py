@@ -7,7 +7,6 @@ import gzip
 import hashlib
 import json
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,22 +15,19 @@ import bcrypt
 import pytest
 
 from sealift.blobs import Content, digest_of
-from sealift.bundle.build import build
 from sealift.errors import SealiftError
-from sealift.progress import silent
 from sealift.release.locked import LockedImage
 from sealift.release.oci import INDEX_TYPES, MANIFEST_TYPES
-from sealift.release.ollama_archive import LIBRARY
 from sealift.release.sources import image_source, model_source
 from sealift.release.types import Image, Model
-from tests.peers.registry import Peer, serving, skopeo
+from tests.peers.registry import Peer, mirrors, push_model, serving, skopeo
 from tests.peers.relay import relaying
 from tests.peers.tokens import ISSUER, SERVICE, issuing
 from tests.unit import samples
 
 PASSWORD = "correct horse"  # noqa: S105 - of a registry that lives as long as these tests
 NAME = "docker.io/acme/tool:1.0"
-OCI, OLLAMA = MANIFEST_TYPES
+OCI = MANIFEST_TYPES[0]
 
 
 @pytest.fixture(scope="module")
@@ -72,12 +68,6 @@ def _digest(content: Content) -> str:
     return f"sha256:{digest.hexdigest()}"
 
 
-def _mirror(port: int) -> dict[str, str]:
-    return {
-        "SEALIFT_MIRRORS": f"docker.io=http://127.0.0.1:{port} registry.ollama.ai=http://127.0.0.1:{port}"
-    }
-
-
 @pytest.mark.parametrize(
     "options",
     [
@@ -91,7 +81,7 @@ def test_an_image_is_the_same_out_of_a_registry_as_out_of_a_tarball(
     peer: Peer, saved: Path, expected: LockedImage, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
     skopeo(f"docker-archive:{saved}", peer, "acme/tool:1.0", *options)
-    locked = _fetched(tmp_path, NAME, _mirror(peer.port))
+    locked = _fetched(tmp_path, NAME, mirrors(peer.port))
     assert locked.layers == expected.layers
     if "oci" not in options:  # skopeo writes the config anew to make it OCI's
         assert locked.config == expected.config
@@ -119,11 +109,11 @@ def test_an_index_leads_to_our_platform_and_is_refused_without_it(
     entries = [_entry(other_digest, other_size, "arm64"), _entry(digest, size, "amd64")]
     for index_type, tag in zip(INDEX_TYPES, ("1.1", "1.2"), strict=True):
         peer.push_manifest("acme/tool", tag, index_type, {"manifests": entries})
-        locked = _fetched(tmp_path / tag, f"docker.io/acme/tool:{tag}", _mirror(peer.port))
+        locked = _fetched(tmp_path / tag, f"docker.io/acme/tool:{tag}", mirrors(peer.port))
         assert (locked.manifest, locked.layers) == (digest, expected.layers)
     peer.push_manifest("acme/tool", "1.3", INDEX_TYPES[0], {"manifests": entries[:1]})
     with pytest.raises(SealiftError, match="for linux/amd64 once, it has linux/arm64"):
-        _fetched(tmp_path / "1.3", "docker.io/acme/tool:1.3", _mirror(peer.port))
+        _fetched(tmp_path / "1.3", "docker.io/acme/tool:1.3", mirrors(peer.port))
 
 
 def _entry(digest: str, size: int, architecture: str) -> dict[str, Any]:
@@ -133,7 +123,7 @@ def _entry(digest: str, size: int, architecture: str) -> dict[str, Any]:
 
 def test_a_tag_that_is_not_there_is_named(peer: Peer, tmp_path: Path) -> None:
     with pytest.raises(SealiftError, match=r"acme/tool/manifests/none: is not there. Check the name."):
-        _fetched(tmp_path, "docker.io/acme/tool:none", _mirror(peer.port))
+        _fetched(tmp_path, "docker.io/acme/tool:none", mirrors(peer.port))
 
 
 def test_a_layer_that_is_not_what_the_config_says_is_refused(peer: Peer, tmp_path: Path) -> None:
@@ -151,7 +141,7 @@ def test_a_layer_that_is_not_what_the_config_says_is_refused(peer: Peer, tmp_pat
     ]
     peer.push_manifest("acme/lies", "1", OCI, {"config": described[0], "layers": described[1:]})
     with pytest.raises(SealiftError, match=r"layer sha256:\w+: is sha256:\w+, expected sha256:"):
-        _fetched(tmp_path, "docker.io/acme/lies:1", _mirror(peer.port))
+        _fetched(tmp_path, "docker.io/acme/lies:1", mirrors(peer.port))
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +168,7 @@ def test_the_password_of_docker_login_opens_a_registry(
     guarded: Peer, expected: LockedImage, tmp_path: Path
 ) -> None:
     _log_in(tmp_path / "docker", guarded, PASSWORD)
-    locked = _fetched(tmp_path, NAME, _mirror(guarded.port))
+    locked = _fetched(tmp_path, NAME, mirrors(guarded.port))
     assert locked.config == expected.config
     assert PASSWORD not in locked.model_dump_json()
 
@@ -186,7 +176,7 @@ def test_the_password_of_docker_login_opens_a_registry(
 def test_a_wrong_password_is_refused_and_not_shown(guarded: Peer, tmp_path: Path) -> None:
     _log_in(tmp_path / "docker", guarded, "wrong battery")
     with pytest.raises(SealiftError) as refusal:
-        _fetched(tmp_path, NAME, _mirror(guarded.port))
+        _fetched(tmp_path, NAME, mirrors(guarded.port))
     assert str(refusal.value) == (
         f"{guarded.host}: acme/tool/manifests/1.0: the registry refuses this machine's login. "
         f"Run docker login {guarded.host}."
@@ -197,7 +187,7 @@ def test_no_password_is_refused_with_a_remedy(guarded: Peer, tmp_path: Path) -> 
     with pytest.raises(
         SealiftError, match=rf"the registry asks for a login. Run docker login {guarded.host}"
     ):
-        _fetched(tmp_path, NAME, _mirror(guarded.port))
+        _fetched(tmp_path, NAME, mirrors(guarded.port))
 
 
 def test_a_token_opens_a_registry_and_only_with_the_password(
@@ -214,10 +204,10 @@ def test_a_token_opens_a_registry_and_only_with_the_password(
             _log_in(tmp_path / "docker", peer, PASSWORD)
             login = f"{tmp_path}/docker/config.json"
             skopeo(f"docker-archive:{saved}", peer, "acme/tool:1.0", "--authfile", login)
-            assert _fetched(tmp_path, NAME, _mirror(peer.port)).config == expected.config
+            assert _fetched(tmp_path, NAME, mirrors(peer.port)).config == expected.config
             _log_in(tmp_path / "docker", peer, "wrong battery")
             with pytest.raises(SealiftError, match="refuses this machine's login") as refusal:
-                _fetched(tmp_path, "docker.io/acme/tool:2.0", _mirror(peer.port))
+                _fetched(tmp_path, "docker.io/acme/tool:2.0", mirrors(peer.port))
             assert "battery" not in str(refusal.value)
 
 
@@ -226,7 +216,7 @@ def test_a_cut_connection_is_taken_up_where_it_broke(
 ) -> None:
     skopeo(f"docker-archive:{saved}", peer, "acme/tool:1.0", "--format", "oci")
     with relaying(peer.port, cut_after=1 << 20, cuts=2) as relay:
-        locked = _fetched(tmp_path, NAME, _mirror(relay.port))
+        locked = _fetched(tmp_path, NAME, mirrors(relay.port))
     assert locked.layers == expected.layers
     assert relay.cuts <= 0
     manifest, _, _ = peer.manifest("acme/tool", "1.0")
@@ -240,19 +230,8 @@ def test_a_line_that_only_breaks_is_given_up(
     monkeypatch.setattr("sealift.release.http._PAUSE", 0.001)
     with relaying(peer.port, cut_after=100, cuts=1000) as relay:
         with pytest.raises(SealiftError, match=r"acme/tool/manifests/1.0: breaks off, 6 times"):
-            _fetched(tmp_path, NAME, _mirror(relay.port))
+            _fetched(tmp_path, NAME, mirrors(relay.port))
         assert relay.cuts == 1000 - 6
-
-
-def _push_model(peer: Peer, files: dict[str, bytes], name: str) -> None:
-    """As Ollama's registry has it."""
-    model, _, tag = name.partition(":")
-    repository = f"{LIBRARY.partition('/')[2]}/{model}"
-    manifest = json.loads(files[f"manifests/{LIBRARY}/{model}/{tag}"])
-    for path, content in files.items():
-        if path.startswith("blobs/"):
-            peer.push_blob(repository, content)
-    peer.push_manifest(repository, tag, OLLAMA, manifest)
 
 
 def test_a_model_is_the_same_out_of_ollamas_registry_and_locking_it_fetches_little(
@@ -262,9 +241,9 @@ def test_a_model_is_the_same_out_of_ollamas_registry_and_locking_it_fetches_litt
     files = samples.ollama_files(weights)
     samples.tar(tmp_path / "model.tar", files)
     expected = samples.lock_model(samples.MODEL, Model(archive="model.tar"), tmp_path)
-    _push_model(peer, files, samples.MODEL)
+    push_model(peer, files, samples.MODEL)
     with relaying(peer.port, cut_after=20 << 20, cuts=2) as relay:
-        machine = samples.machine(tmp_path, _mirror(relay.port))
+        machine = samples.machine(tmp_path, mirrors(relay.port))
         source = model_source(samples.MODEL, Model(), machine)
         locked = source.lock()
         assert locked == expected.model_copy(update={"archive": None})
@@ -273,36 +252,3 @@ def test_a_model_is_the_same_out_of_ollamas_registry_and_locking_it_fetches_litt
             assert _digest(source.open(locked, blob)) == blob.digest
         assert relay.passed < (60 << 20) + (8 << 20)
         assert relay.cuts <= 0
-
-
-def test_a_bundle_is_built_out_of_registries(peer: Peer, tmp_path: Path) -> None:
-    """The same bundle, byte for byte, but for what the lock says of where things come from."""
-    site = samples.site(tmp_path / "site")
-    environment = {"SEALIFT_CACHE": str(tmp_path / "cache"), **_mirror(peer.port)}
-    for key, path in (("ollama", "ollama/ollama"), ("gateway", "envoyproxy/envoy")):
-        archive, tag = site.sources / f"{key}.tar", site.lock.images[key].name.rpartition(":")[2]
-        skopeo(f"docker-archive:{archive}", peer, f"{path}:{tag}")
-    _push_model(peer, samples.ollama_files(samples.gguf(samples.GEMMA) + bytes(3 << 20)), samples.MODEL)
-    images = {key: image.name for key, image in site.lock.images.items()}
-    wanted = samples.release(images=images, models=[samples.MODEL])
-    machine = samples.machine(site.sources, environment)
-    lock = site.lock.model_copy(
-        update={
-            "release": wanted,
-            "images": {key: image_source(image, machine).lock() for key, image in wanted.images.items()},
-            "models": {name: model_source(name, m, machine).lock() for name, m in wanted.models.items()},
-        }
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        for key, value in environment.items():
-            patch.setenv(key, value)
-        info = build(lock, site.sources, tmp_path / "bundle", site.key, silent)
-    assert info.blobs > 0
-    layers = [blob for image in lock.images.values() for blob in image.layers]
-    assert all((tmp_path / "bundle/blobs/sha256" / blob.hex).stat().st_size == blob.size for blob in layers)
-    inspected = subprocess.run(
-        ["skopeo", "inspect", "--raw", f"oci:{tmp_path}/bundle:{samples.IMAGE}"],
-        capture_output=True,
-        check=True,
-    )
-    assert json.loads(inspected.stdout)["config"]["digest"] == lock.images["ollama"].image_id

@@ -11,7 +11,7 @@ from sealift.blobs import CHUNK, BlobStore, Content, digest_of
 from sealift.errors import SealiftError
 from sealift.integrity import drop_damaged
 from sealift.progress import silent
-from sealift.release.locked import Blob
+from sealift.release.locked import WEIGHTS, Blob, ModelLayer
 
 CONTENT = os.urandom(2 * CHUNK + 17)
 BLOB = digest_of(CONTENT)
@@ -105,3 +105,11 @@ def test_only_what_rotted_is_dropped(tmp_path: Path) -> None:
     store.path(rotten).write_bytes(b"Rotten")
     drop_damaged(store, (whole, rotten, missing), silent)
     assert [path.name for path in store.folder.iterdir()] == [whole.hex]
+
+
+def test_a_whole_layer_of_a_model_is_not_dropped(tmp_path: Path) -> None:
+    store = BlobStore(tmp_path)
+    weights = store.put_bytes(b"weights")
+    layer = ModelLayer(digest=weights.digest, size=weights.size, media_type=WEIGHTS)
+    drop_damaged(store, [layer], silent)
+    assert store.has(weights)

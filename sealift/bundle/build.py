@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,8 +30,7 @@ from sealift.release.source import BuildMachine
 from sealift.release.sources import file_source, image_source, model_source
 from sealift.release.wheels import fetch_wheels
 
-# first parts of the names in a bundle's folder
-_OWN = {"index", "oci-layout", "blobs", "partial"}
+_OWN = frozenset({INDEX, SIGNATURE, layout.LAYOUT_FILE, "blobs", "partial"})
 
 _AT_ONCE = 4  # downloads
 
@@ -121,13 +121,22 @@ def _carried(bundle: layout.Layout, have: HaveList) -> frozenset[str]:
 
 
 def _refuse_foreign(out: Path) -> None:
-    """Never clear a folder that is somebody's own."""
-    if not out.exists():
-        return
-    if not out.is_dir() or any(
-        path.name.removeprefix(".").split(".")[0] not in _OWN for path in out.iterdir()
-    ):
+    """Never clear a folder that is somebody's own, another tool's layout among them."""
+    if out.exists() and not (out.is_dir() and _is_own(out)):
         raise SealiftError(f"{out}: exists and is not a bundle. Name an empty folder.")
+
+
+def _is_own(out: Path) -> bool:
+    names = {path.name for path in out.iterdir()}
+    temporary = tuple(f".{name}." for name in _OWN)
+    if not all(name in _OWN or name.startswith(temporary) for name in names):
+        return False
+    if INDEX not in names:  # it is written last but one
+        return True
+    with suppress(SealiftError):
+        named = layout.read_manifests(layout.read_index(out)).values()
+        return layout.RELEASE_REF in (ref for _, ref in named)
+    return False
 
 
 def _sweep(out: Path) -> None:

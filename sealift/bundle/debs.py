@@ -16,6 +16,7 @@ from urllib.parse import quote
 from sealift.blobs import BlobStore, Content
 from sealift.errors import SealiftError
 from sealift.files import locked
+from sealift.processes import WITH_US
 from sealift.progress import Meter, Progress
 from sealift.release.apt_config import IsolatedApt, explain
 from sealift.release.apt_mirror import debian_mirrors
@@ -139,7 +140,7 @@ def _run_helper(paths: Mapping[Path, LockedPackage], uris: Mapping[str, str], me
     with scratch("fetch") as root, (root / "helper.log").open("w+") as log:
         (root / "apt").mkdir()
         child = subprocess.Popen(
-            (_HELPER, "-qq", "download-file", *arguments),
+            (*WITH_US, _HELPER, "-qq", "download-file", *arguments),
             env=IsolatedApt.make(root / "apt").environment,
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -198,9 +198,11 @@ def read_small(store: BlobStore, blob: Blob, where: str, limit: int) -> bytes:
     try:
         content = read_foreign(store.path(blob), limit)
     except SealiftError as error:
-        raise SealiftError(f"{where}: {blob.digest} is missing. Copy the bundle again. ({error})") from None
+        raise SealiftError(
+            f"{where}: {blob.digest} is missing. Copy or import the bundle again. ({error})"
+        ) from None
     if digest_of(content) != blob:
-        raise SealiftError(f"{where}: {blob.digest} is damaged. Copy the bundle again.")
+        raise SealiftError(f"{where}: {blob.digest} is damaged. Copy or import the bundle again.")
     return content
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sealift.bundle.layout import INDEX, INDEX_LIMIT, read_layout, read_manifests
 from sealift.depot.repair import RepairSource, restore_from_any
-from sealift.depot.store import Depot
+from sealift.depot.store import Depot, check_repository
 from sealift.errors import SealiftError
 from sealift.files import locked, read_limited
 from sealift.integrity import damaged, stored_blobs
@@ -39,7 +39,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Checked:
-    """What a check found: blobs and bytes hashed, bad blobs, and releases whose index is gone or altered."""
+    """What a check found: blobs and bytes hashed, bad blobs, releases with a bad index or apt repository."""
 
     blobs: int
     size: int
@@ -73,6 +73,7 @@ def fsck(depot: Depot, sources: Sequence[RepairSource], progress: Progress) -> C
         lost = frozenset(finding.digest for finding in findings if not finding.repaired_from)
         rest = {d: owned for d, owned in _all(depot, indexes, lost).items() if d not in manifests}
         findings += _check(depot, rest, sources, "hashing the depot", progress)
+        broken += _repositories(depot, indexes)
         depot.store.sweep()
         blobs = [blob for blob, _ in (*manifests.values(), *rest.values())]
         return Checked(len(blobs), sum(blob.size for blob in blobs), tuple(findings), tuple(broken))
@@ -96,6 +97,19 @@ def _indexes(depot: Depot) -> tuple[dict[str, bytes], list[str]]:
         else:
             broken.append(f"{names.get(digest, digest)}: {path} was altered. Import its bundle again.")
     return found, broken
+
+
+def _repositories(depot: Depot, indexes: Mapping[str, bytes]) -> Iterator[str]:
+    """What is wrong with apt repositories of releases that can be read."""
+    for name, index in indexes.items():
+        try:
+            stored = depot.load(f"sha256:{hashlib.sha256(index).hexdigest()}")
+        except SealiftError:  # of a manifest, which is among the findings
+            continue
+        try:
+            check_repository(depot, stored)
+        except SealiftError as error:
+            yield f"{name}: {error}"
 
 
 def _all(depot: Depot, indexes: Mapping[str, bytes], lost: frozenset[str]) -> dict[str, _Owned]:

@@ -47,8 +47,9 @@ class Imported:
 def import_bundle(depot: Depot, bundle: Path, allowed_signers: Path, progress: Progress) -> Imported:
     """Verify a bundle, whole or a delta, and take it in.
 
-    Blobs that the depot has are neither read nor copied again. A delta presumes some of them, though, which
-    nothing carried could replace: so with a delta, all that the depot has of the release is hashed first.
+    Of what the depot has, manifests and the lock alone are read again, and replaced where they are damaged.
+    A delta presumes more, which nothing carried could replace: so with a delta, all that the depot has
+    of the release is hashed first.
 
     + bundle: folder of an OCI image layout with its signature; foreign until verified
     + allowed_signers: the site's list
@@ -122,6 +123,8 @@ def _missing(layout: Layout, media: BlobStore, store: BlobStore, progress: Progr
     """What the depot lacks of a bundle. Raises SealiftError where the medium does not have all of that."""
     owned = layout.blobs()
     lacking = {blob.digest for blob, _ in owned.values() if not store.has(blob)}
+    tables = [blob for blob, _ in owned.values() if blob.digest in layout.tables() - lacking]
+    lacking |= damaged(store, tables, "hashing manifests", progress)
     left_out = {blob.digest for blob, _ in owned.values() if not os.path.lexists(media.path(blob))}
     _refuse_incomplete([owned[digest] for digest in owned if digest in lacking & left_out], len(owned))
     if left_out:

@@ -49,11 +49,15 @@ def release_file(packages: bytes, origin: str, date: datetime) -> bytes:
     + date: must not lie ahead of a host's clock
     """
     stamp = date.astimezone(UTC).strftime("%a, %d %b %Y %H:%M:%S UTC")
-    digest = hashlib.sha256(packages).hexdigest()
-    return (
+    head = (
         f"Origin: sealift\nLabel: {origin}\nSuite: sealift\nCodename: sealift\nDate: {stamp}\n"
-        f"Architectures: amd64\nSHA256:\n {digest} {len(packages)} Packages\n"
-    ).encode()
+        "Architectures: amd64\nSHA256:\n"
+    )
+    return head.encode() + _vouch(packages)
+
+
+def _vouch(packages: bytes) -> bytes:
+    return f" {hashlib.sha256(packages).hexdigest()} {len(packages)} Packages\n".encode()
 
 
 def site_key(path: Path) -> pysequoia.Tsk:
@@ -85,6 +89,17 @@ def sign(lock: Lock, key: pysequoia.Tsk, date: datetime) -> SignedRepository:
         inrelease=clearsign(release, key),
         packages=packages,
     )
+
+
+def is_right(made: SignedRepository, lock: Lock, key: pysequoia.Tsk) -> bool:
+    """Whether a repository is the one of this lock, signed by this key."""
+    if made.key != certificate(key) or made.packages != packages_index(lock):
+        return False
+    try:
+        signed = pysequoia.verify(made.inrelease, store=lambda _: [key.extract_certificate()]).bytes
+    except Exception:  # the library has no narrower one
+        return False
+    return signed is not None and _vouch(made.packages) in signed
 
 
 def certificate(key: pysequoia.Tsk) -> bytes:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,6 +32,7 @@ _REFERENCE = re.compile(
 # host's clock be minutes behind. Source: apt.conf(5).
 _BACKDATED = timedelta(days=1)
 _REPOSITORY_FILES = ("key.asc", "InRelease", "Packages")
+_KEY = "apt-key.pgp"
 
 
 @dataclass(frozen=True)
@@ -132,20 +134,33 @@ def read_lock(layout: Layout, store: BlobStore) -> Lock:
 
 
 def sign_repository(depot: Depot, stored: StoredRelease) -> SignedRepository:
-    """A release's packages as a signed apt repository: made once per key of the site, at import.
+    """A release's packages as a signed apt repository: made at import, and left alone while it is right.
 
     + depot: whose key signs
     + stored: a release in it
     """
-    folder = depot.bundle(stored.digest) / "repository"
-    key = repository.site_key(depot.path / "apt-key.pgp")
-    files = [folder / name for name in _REPOSITORY_FILES]
-    if not all(file.is_file() for file in files) or files[0].read_bytes() != repository.certificate(key):
-        made = repository.sign(stored.lock, key, datetime.now(UTC) - _BACKDATED)
-        # the key last: where it is the site's, so is the signature
-        for file, content in zip(reversed(files), (made.packages, made.inrelease, made.key), strict=True):
-            write_atomically(file, content)
-    return signed_repository(depot, stored)
+    key = repository.site_key(depot.path / _KEY)
+    with suppress(SealiftError):
+        found = signed_repository(depot, stored)
+        if repository.is_right(found, stored.lock, key):
+            return found
+    made = repository.sign(stored.lock, key, datetime.now(UTC) - _BACKDATED)
+    for name, content in zip(_REPOSITORY_FILES, (made.key, made.inrelease, made.packages), strict=True):
+        write_atomically(depot.bundle(stored.digest) / "repository" / name, content)
+    return made
+
+
+def check_repository(depot: Depot, stored: StoredRelease) -> None:
+    """Whether a release's apt repository still is what its import signed.
+
+    Raises SealiftError where it is not.
+    """
+    key = depot.path / _KEY
+    if not key.is_file():
+        raise SealiftError(f"{key}: not found. Import the bundle again.")
+    if not repository.is_right(signed_repository(depot, stored), stored.lock, repository.site_key(key)):
+        folder = depot.bundle(stored.digest) / "repository"
+        raise SealiftError(f"{folder}: was altered. Import the bundle again.")
 
 
 def signed_repository(depot: Depot, stored: StoredRelease) -> SignedRepository:

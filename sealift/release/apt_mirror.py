@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from sealift.errors import SealiftError
 
@@ -42,7 +43,7 @@ def parse_index_targets(output: str) -> Mirrors:
 
     + output: of `apt-get indextargets`, lines of `URI SUITE LABEL`
 
-    Raises SealiftError where a label is missing.
+    Raises SealiftError where a label is missing, or an address has a login in it.
     """
     by_label: dict[str, str] = {}
     for line in output.splitlines():
@@ -57,5 +58,12 @@ def _labelled(by_label: dict[str, str], label: str) -> str:
         raise SealiftError(
             f"apt: no index labelled {label}, expected one in /etc/apt/sources.list*. "
             "Add the repository and run apt-get update."
+        )
+    if (
+        "@" in urlsplit(by_label[label]).netloc
+    ):  # it would be in the arguments of apt's helper, for all to see
+        raise SealiftError(
+            f"apt: the address of {label} in /etc/apt/sources.list* has a login in it, expected none. "
+            "Move the login to a file in /etc/apt/auth.conf.d, as apt_auth.conf(5) says."
         )
     return by_label[label]

@@ -21,6 +21,12 @@ def test_each_label_gives_its_first_address_with_one_slash_at_the_end() -> None:
     )
 
 
+def test_a_login_in_an_address_is_refused_and_not_shown() -> None:
+    with pytest.raises(SealiftError, match=r"the address of Debian .* has a login.*auth\.conf\.d") as refused:
+        parse_index_targets(TARGETS.replace("mirror.example/debian/", "alice:hunter2@mirror.example/debian/"))
+    assert "hunter2" not in str(refused.value)
+
+
 def test_a_missing_label_is_named_with_its_remedy() -> None:
     with pytest.raises(SealiftError, match=r"no index labelled Debian-Security.*apt-get update"):
         parse_index_targets(TARGETS.splitlines()[0])

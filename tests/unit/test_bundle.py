@@ -87,6 +87,20 @@ def test_a_build_never_clears_a_folder_that_is_no_bundle(site: Site) -> None:
         build(site.lock, site.sources, site.sources, site.key, silent)
 
 
+def test_a_build_never_clears_another_tools_layout(site: Site, bundle: Path, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    copied = ("skopeo", "copy", "--quiet", f"oci:{bundle}:{samples.IMAGE}", f"oci:{theirs}:{samples.IMAGE}")
+    subprocess.run(copied, check=True)
+    before = _content(theirs)
+    with pytest.raises(SealiftError, match="exists and is not a bundle"):
+        build(site.lock, site.sources, theirs, site.key, silent)
+    assert _content(theirs) == before
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/index.html").write_text("somebody's")
+    with pytest.raises(SealiftError, match="exists and is not a bundle"):
+        build(site.lock, site.sources, tmp_path / "site", site.key, silent)
+
+
 def test_a_source_that_changed_after_the_lock_is_refused(site: Site, tmp_path: Path) -> None:
     (site.sources / "apt" / "hello.deb").write_bytes(b"A package")
     with pytest.raises(SealiftError, match=r"packages: hello: sha256:\w+ is damaged"):

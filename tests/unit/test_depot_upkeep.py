@@ -310,6 +310,45 @@ def test_an_altered_or_lost_index_is_named(depot: Depot, gone: bool) -> None:
     assert "Import its bundle again." in checked.broken[0]
 
 
+@pytest.mark.parametrize("table", ["manifest", "lock"])
+def test_importing_again_heals_a_damaged_manifest_or_lock(made: Site, depot: Depot, table: str) -> None:
+    release = depot.layout(depot.releases()["demo:2026.11.0"]).entry("release")
+    blob = release.descriptor.blob if table == "manifest" else release.manifest.config.blob
+    _damage(depot, blob)
+    with pytest.raises(SealiftError, match=f"{blob.digest} is damaged. Copy or import the bundle again."):
+        depot.resolve("demo:2026.11.0")
+    assert import_bundle(depot, _bundle(made, 2), made.allowed, silent).copied == (blob,)
+    assert fsck(depot, (), silent).ok
+
+
+@pytest.mark.parametrize("name", ["Packages", "InRelease", "key.asc"])
+@pytest.mark.parametrize("gone", [False, True])
+def test_an_altered_or_lost_apt_repository_is_named_and_importing_again_heals_it(
+    made: Site, depot: Depot, name: str, gone: bool
+) -> None:
+    repository = depot.bundle(depot.releases()["demo:2026.11.0"]) / "repository"
+    whole = (repository / name).read_bytes()
+    if gone:
+        (repository / name).unlink()
+    else:
+        middle = len(whole) // 2
+        (repository / name).write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
+    checked = fsck(depot, (), silent)
+    assert not checked.ok
+    assert checked.broken[0].startswith(f"demo:2026.11.0: {repository}")
+    assert checked.broken[0].endswith("Import the bundle again.")
+    import_bundle(depot, _bundle(made, 2), made.allowed, silent)
+    assert fsck(depot, (), silent).ok
+
+
+def test_importing_again_leaves_a_repository_that_is_right_alone(made: Site, depot: Depot) -> None:
+    """Signed again, it would be a change on every host."""
+    signed = depot.bundle(depot.releases()["demo:2026.11.0"]) / "repository/InRelease"
+    before = signed.read_bytes(), signed.stat().st_mtime_ns
+    import_bundle(depot, _bundle(made, 2), made.allowed, silent)
+    assert (signed.read_bytes(), signed.stat().st_mtime_ns) == before
+
+
 def test_there_is_no_depot(tmp_path: Path) -> None:
     for step in (lambda: fsck(Depot(tmp_path / "no"), (), silent), lambda: _collect(Depot(tmp_path / "no"))):
         with pytest.raises(SealiftError, match="no such depot"):

@@ -47,6 +47,7 @@ _OWN = {
             "release/wheels.py:_remembered",
         ),
         *("fleet/rollout.py:_run", "operations/generation.py:generation_present"),
+        "depot/fsck.py:_repositories",
         "bundle/python_licences.py:_project",
         "bundle/python_licences.py:_read",
     },

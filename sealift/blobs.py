@@ -179,7 +179,7 @@ class BlobStore:
 
         Raises SealiftError naming blob and place where size or hash differ; nothing is kept then.
         """
-        with self._arriving(blob.hex, lambda: blob) as file:
+        with self._arriving(lambda: blob) as file:
             if content.clone(file):
                 shared = Content(Path(file.name), 0, content.size)
                 for chunk in verified(shared, blob, where):
@@ -198,7 +198,7 @@ class BlobStore:
 
         + path: the file; foreign. Other arguments and errors: as `put`
         """
-        with self._partial(blob.hex) as partial:
+        with self._partial() as partial:
             if _linked(path, partial):
                 for chunk in verified(Content.of_file(partial), blob, where):
                     note(len(chunk))
@@ -218,7 +218,7 @@ class BlobStore:
         def named() -> Blob:
             return Blob(digest=f"sha256:{digest.hexdigest()}", size=size)
 
-        with self._arriving(uuid4().hex, named) as file:
+        with self._arriving(named) as file:
             for chunk in chunks:
                 digest.update(chunk)
                 file.write(chunk)
@@ -229,7 +229,7 @@ class BlobStore:
         """Put small content in, and say its name."""
         blob = digest_of(content)
         if not self.has(blob) or self.path(blob).read_bytes() != content:
-            with self._arriving(blob.hex, lambda: blob) as file:
+            with self._arriving(lambda: blob) as file:
                 file.write(content)
         return blob
 
@@ -261,14 +261,13 @@ class BlobStore:
             sync_folder(self.folder)
 
     @contextmanager
-    def _arriving(self, temporary: str, named: Callable[[], Blob]) -> Iterator[BinaryIO]:
+    def _arriving(self, named: Callable[[], Blob]) -> Iterator[BinaryIO]:
         """A file that gets its name when it is whole.
 
-        + temporary: names it until then
         + named: called at the end
         """
-        with self._partial(temporary) as partial:
-            with partial.open("wb") as file:
+        with self._partial() as partial:
+            with partial.open("xb") as file:
                 yield file
                 file.flush()
                 os.fchmod(file.fileno(), 0o444)
@@ -276,13 +275,16 @@ class BlobStore:
             partial.replace(self.path(named()))
 
     @contextmanager
-    def _partial(self, temporary: str) -> Iterator[Path]:
-        """A path beside the blobs that nothing has; what is left there at the end is removed."""
-        partial = self.partial / f"{temporary}.{os.getpid()}"
+    def _partial(self) -> Iterator[Path]:
+        """A path beside the blobs that nothing has; what is left there at the end is removed.
+
+        No two calls have the same one: threads may bring the same blob in, and what a killed process left may
+        be a second name of somebody's blob.
+        """
+        partial = self.partial / uuid4().hex
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.partial.mkdir(parents=True, exist_ok=True)
-            partial.unlink(missing_ok=True)  # a killed process's may be a second name of somebody's blob
             yield partial
         except OSError as error:
             raise SealiftError(

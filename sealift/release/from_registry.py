@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
+from threading import Lock
 
 from sealift.blobs import Content, digest_of
 from sealift.errors import SealiftError
@@ -47,6 +48,7 @@ class RegistryImage:
         + name: HOST/PATH:TAG
         """
         self._name, self._machine = name, machine
+        self._alone = Lock()
 
     def lock(self) -> LockedImage:
         """Pin the image that its tag stands for now, on linux/amd64.
@@ -74,7 +76,8 @@ class RegistryImage:
             return found
         if locked.manifest is None:
             raise SealiftError(f"{self._name}: was not locked from a registry. Run sealift lock again.")
-        manifest = self._parse(self._manifest(locked.manifest))
+        with self._alone:  # a build opens several parts at once: the second one finds it in the cache
+            manifest = self._parse(self._manifest(locked.manifest))
         if not isinstance(manifest, Manifest) or len(manifest.layers) != len(locked.layers):
             raise SealiftError(f"{self._name}: is not what was locked. Run sealift lock again.")
         if blob == locked.config:

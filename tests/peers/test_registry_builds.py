@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from sealift.bundle.build import build
 from sealift.progress import silent
 from sealift.release.locked import Lock
+from sealift.release.registry import Registry
 from sealift.release.sources import image_source, model_source
 from tests.peers.registry import Peer, mirrors, push_model, serving, skopeo
 from tests.peers.relay import relaying
@@ -76,3 +78,20 @@ def test_a_second_build_asks_a_registry_for_nothing(
             monkeypatch.setenv(key, value)
         assert build(lock, site.sources, tmp_path / "second", site.key, silent) == first
     assert relay.passed == 0
+
+
+def test_a_build_with_an_empty_cache_asks_for_a_manifest_once(
+    site: Site, lock: Lock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def manifest(registry: Registry, reference: str) -> bytes:
+        asked.append(reference)
+        time.sleep(0.2)  # while the other parts of the image are opened
+        return original(registry, reference)
+
+    original = Registry.manifest
+    monkeypatch.setattr(Registry, "manifest", manifest)
+    monkeypatch.setenv("SEALIFT_CACHE", str(tmp_path / "empty"))
+    build(lock, site.sources, tmp_path / "bundle", site.key, silent)
+    assert sorted(asked) == sorted(str(image.manifest) for image in lock.images.values())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -69,16 +71,28 @@ def test_a_link_is_not_followed(source: Path, tmp_path: Path) -> None:
         _taken(tmp_path / "bundle/blobs/sha256/link")
 
 
-def test_what_a_killed_process_linked_is_not_written_through(source: Path) -> None:
+@pytest.mark.parametrize("way", ["put", "take"])
+def test_threads_that_bring_the_same_blob_in_do_not_disturb_each_other(source: Path, way: str) -> None:
     store = BlobStore(source.parents[3] / "depot")
-    store.partial.mkdir(parents=True)
-    (store.partial / f"{BLOB.hex}.{os.getpid()}").hardlink_to(source)
-    source.chmod(0o644)
-    other = source.with_name("other")
-    other.write_bytes(CONTENT)
-    store.put(BLOB, Content.of_file(other), "packages: hello", lambda _: None)
-    assert not store.path(BLOB).samefile(source)
-    assert source.read_bytes() == CONTENT
+    begun = Barrier(4)
+
+    def bring(_: int) -> None:
+        chunks: list[int] = []
+
+        def note(chunk: int) -> None:
+            if not chunks:
+                begun.wait(10)  # each has written a part before one is through
+            chunks.append(chunk)
+
+        if way == "put":
+            store.put(BLOB, Content.of_file(source), "packages: hello", note)
+        else:
+            store.take(BLOB, source, "packages: hello", note)
+        assert store.path(BLOB).read_bytes() == CONTENT
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(bring, range(4)))
+    assert list(store.partial.iterdir()) == []
 
 
 @pytest.mark.parametrize("size", [0, 1, CHUNK, CHUNK + 1])

@@ -128,9 +128,9 @@ class RegistryImage:
         return plain
 
     def _manifest(self, reference: str) -> bytes:
-        found = self._machine.arrivals.find(reference)
-        if found is not None and found.size <= MANIFEST_LIMIT:
-            return b"".join(found.chunks())
+        kept = self._kept(reference, MANIFEST_LIMIT) if reference.startswith("sha256:") else None
+        if kept is not None:
+            return kept
         content = self._registry.manifest(reference)
         self._machine.arrivals.keep(content)
         return content
@@ -139,12 +139,20 @@ class RegistryImage:
         return parse_manifest(content, f"{self._name}: manifest")
 
     def _read(self, blob: Blob) -> bytes:
-        found = self._machine.arrivals.find(blob.digest)
-        if found is not None and found.size <= CONFIG_LIMIT:
-            return b"".join(found.chunks())
+        kept = self._kept(blob.digest, CONFIG_LIMIT)
+        if kept is not None:
+            return kept
         content = self._registry.read(blob, CONFIG_LIMIT)
         self._machine.arrivals.keep(content)
         return content
+
+    def _kept(self, digest: str, limit: int) -> bytes | None:
+        """What the cache has under a digest; None where that is nothing, or rotted."""
+        found = self._machine.arrivals.find(digest)
+        if found is None or found.size > limit:
+            return None
+        content = b"".join(found.chunks())
+        return content if digest_of(content).digest == digest else None
 
     @cached_property
     def _registry(self) -> Registry:

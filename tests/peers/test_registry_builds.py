@@ -12,9 +12,11 @@ import pytest
 
 from sealift.bundle.build import build
 from sealift.progress import silent
-from sealift.release.locked import Lock
+from sealift.release.locked import Lock, LockedImage
+from sealift.release.oci import INDEX_TYPES
 from sealift.release.registry import Registry
 from sealift.release.sources import image_source, model_source
+from sealift.release.types import Image
 from tests.peers.registry import Peer, mirrors, push_model, serving, skopeo
 from tests.peers.relay import relaying
 from tests.unit import samples
@@ -95,3 +97,41 @@ def test_a_build_with_an_empty_cache_asks_for_a_manifest_once(
     monkeypatch.setenv("SEALIFT_CACHE", str(tmp_path / "empty"))
     build(lock, site.sources, tmp_path / "bundle", site.key, silent)
     assert sorted(asked) == sorted(str(image.manifest) for image in lock.images.values())
+
+
+def _locked_again(name: str, tmp_path: Path, peer: Peer) -> LockedImage:
+    """With the cache of the lock before."""
+    return image_source(Image(name=name), samples.machine(tmp_path, mirrors(peer.port))).lock()
+
+
+def _rot(cached: Path, right: bytes, wrong: bytes) -> None:
+    content = cached.read_bytes()
+    assert right in content
+    cached.chmod(0o644)
+    cached.write_bytes(content.replace(right, wrong, 1))
+
+
+def test_a_config_that_rotted_in_the_cache_is_not_pinned(lock: Lock, peer: Peer, tmp_path: Path) -> None:
+    locked = lock.images["ollama"]
+    _rot(tmp_path / "cache/blobs/sha256" / locked.config.hex, b" ", b"\t")
+    assert _locked_again(locked.name, tmp_path, peer) == locked
+
+
+def test_a_manifest_that_rotted_in_the_cache_is_not_pinned(lock: Lock, peer: Peer, tmp_path: Path) -> None:
+    """It is looked for there where an index leads to it."""
+    digest = str(lock.images["ollama"].manifest)
+    cached = tmp_path / "cache/blobs/sha256" / digest.removeprefix("sha256:")
+    media_type = json.loads(cached.read_bytes())["mediaType"]
+    entry = {"mediaType": media_type, "digest": digest, "size": cached.stat().st_size}
+    peer.push_manifest("ollama/ollama", "index", INDEX_TYPES[0], {"manifests": [entry]})
+    _rot(cached, b'"schemaVersion"', b'"schemaversion"')
+    assert _locked_again("docker.io/ollama/ollama:index", tmp_path, peer).manifest == digest
+
+
+def test_a_tag_that_looks_like_a_digest_is_asked_for(
+    site: Site, lock: Lock, peer: Peer, tmp_path: Path
+) -> None:
+    locked = lock.images["ollama"]
+    skopeo(f"docker-archive:{site.sources}/ollama.tar", peer, f"ollama/ollama:{locked.config.hex}")
+    name = f"docker.io/ollama/ollama:{locked.config.hex}"
+    assert _locked_again(name, tmp_path, peer).manifest == locked.manifest

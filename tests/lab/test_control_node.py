@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from sealift.cache import cache_folder
 from sealift.lab.root import CONTROL_PACKAGES, SUITE, ensure_root
 from sealift.progress import silent
-from tests.lab.commands import START, Commands
+from tests.lab.commands import START, Commands, Ran
 from tests.lab.conftest import Site
 
 
@@ -85,19 +86,26 @@ def test_a_signer_that_the_site_does_not_know_is_refused(site: Site, commands: C
 BARE = """\
 mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$2/root"
 mkdir -p "$2/root/media/sealift" "$2/root/run" "$2/root/srv/sealift"
-mount --bind -o ro "$3/media" "$2/root/media/sealift"
+mount --bind -o ro "$3" "$2/root/media/sealift"
 mount -t proc proc "$2/root/proc"
 mount --bind /dev "$2/root/dev"
-cp "$3/allowed_signers" "$2/root/root/"
-exec chroot "$2/root" sh -ec "$4"
+cp "$4" "$2/root/root/allowed_signers"
+exec chroot "$2/root" sh -ec "$5"
 """
+NAMESPACES = ("unshare", "--mount", "--net", "--pid", "--fork", "--propagation", "private")
+
+
+def in_a_bare_root(site: Site, commands: Commands, folder: Path, media: Path, script: str) -> Ran:
+    for name in ("upper", "work", "root"):
+        (folder / name).mkdir()
+    root = ensure_root(cache_folder(os.environ) / "roots", SUITE, CONTROL_PACKAGES, silent)
+    given = (root, folder, media, site.allowed_signers, script)
+    return commands.ok(*NAMESPACES, "sh", "-ec", BARE, "bare", *given)
 
 
 def test_without_ssh_keygen_the_digest_of_the_table_takes_its_place(
     site: Site, commands: Commands, tmp_path: Path
 ) -> None:
-    for name in ("upper", "work", "root"):
-        (tmp_path / name).mkdir()
     digest = site.steps["media"].out.partition("SHA-256 of TABLE.txt: ")[2].split()[0]
     start = "python3 -I /media/sealift/START.py --allowed-signers /root/allowed_signers --to /srv/sealift"
     script = f"""
@@ -107,10 +115,35 @@ def test_without_ssh_keygen_the_digest_of_the_table_takes_its_place(
     ! {start} --table-digest {"0" * 64}
     {start} --table-digest {digest}
     """
-    root = ensure_root(cache_folder(os.environ) / "roots", SUITE, CONTROL_PACKAGES, silent)
-    namespaces = ("unshare", "--mount", "--net", "--pid", "--fork", "--propagation", "private")
-    done = commands.ok(*namespaces, "sh", "-ec", BARE, "bare", root, tmp_path, site.lab, script)
+    done = in_a_bare_root(site, commands, tmp_path, site.lab / "media", script)
     assert "Add --table-digest" in done.said and "expected 000" in done.said
     assert "media       as --table-digest says" in done.out
     assert "signed by   release@lab" in done.out  # once ssh-keygen had come off the media
+    assert "demo:2026.11.0 imported" in done.out
+
+
+def test_with_one_drive_the_sticks_are_read_one_after_the_other(
+    site: Site, commands: Commands, tmp_path: Path
+) -> None:
+    """The first stick starts the machine, and what it says then is typed for the second."""
+    sticks = tmp_path / "sticks"
+    key = ("--key", site.release_key)
+    commands.ok("sealift", "media", "write", site.bundle, sticks / "1", "--size", "300M", *key)
+    (sticks / "2").mkdir()
+    for path in sorted((sticks / "1").glob("TABLE*")):
+        shutil.copy(path, sticks / "2")
+    later = sorted((sticks / "1").glob("*.part"))[1:]
+    for path in later:
+        path.rename(sticks / "2" / path.name)
+    start = "python3 -I /media/sealift/1/START.py --allowed-signers /root/allowed_signers --to /srv/sealift"
+    script = f"""
+    ! {start} >/root/said 2>&1
+    cat /root/said
+    told=$(grep 'media read MEDIUM' /root/said)
+    $(echo "$told" | sed 's#MEDIUM#/media/sealift/2#; s#FILE#/root/allowed_signers#')
+    {start}
+    """
+    done = in_a_bare_root(site, commands, tmp_path, sticks, script)
+    names = ", ".join(path.stem for path in later)
+    assert f"has not all parts yet, missing: {names}. Name the media that hold them too" in done.said
     assert "demo:2026.11.0 imported" in done.out

@@ -100,6 +100,15 @@ def test_a_damaged_package_is_refused_before_anything_is_installed(bare: Command
     assert bare.on("control", "dpkg -l | sha256sum") == before
 
 
+def test_a_damaged_wheel_is_refused_before_anything_is_in_force(bare: Commands, site: Site) -> None:
+    wheel = json.loads(site.lock.read_text())["control"]["wheels"][-1]
+    with damaged(bare.lab / "media", wheel["blob"]["digest"].removeprefix("sha256:")) as part:
+        said = refused(bare, START)
+        assert f"is not what the table says, so {part} is damaged" in said
+    assert not (bare.lab / "control/deployment").exists()
+    assert bare.on("control", "ls /usr/local/bin") == ""
+
+
 def test_killed_at_many_moments_it_ends_without_any_network(bare: Commands) -> None:
     killed = 0
     for number, seconds in enumerate((0.5, 1, 2, 3, 4, 5, 9, 15)):

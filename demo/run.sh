@@ -23,15 +23,16 @@ control() { # control COMMAND: typed on the control node, which nothing but medi
     sealift lab ssh control "$1"
 }
 
-stale() { # stale LOCK: whether something that it pins out of this checkout is newer
-    [ ! -e "$1" ] || [ -n "$(git ls-files -z | xargs -0 -I{} find {} -newer "$1" -print -quit)" ]
+checkout() { # what this checkout is: a lock pins it as the deployment code
+    { git ls-files --stage && git diff; } | sha256sum
 }
 
 step "Make the ingredients: Ollama, Envoy, Gemma, NVIDIA's toolkit" python -m demo.ingredients "$sources"
 step "Start a closed site: three hosts and a control node, all bare" sealift lab up --control
 # A lock is made once: a new one may pin newer Debian packages, which would be another release.
-if stale "$lock"; then
+if [ ! -e "$lock" ] || ! checkout | cmp --silent - "$lock.of"; then
     step "Pin the release to digests"                  sealift lock releases/demo.yaml --sources "$sources" --out "$lock"
+    checkout >"$lock.of"
 fi
 step "Build the sealed bundle and sign it"             sealift build "$lock" --sources "$sources" --out "$bundle" --key "$lab/release_key"
 step "Write it to media, and carry them to the site"   sealift media write "$bundle" "$lab/media" --size 4G --key "$lab/release_key"

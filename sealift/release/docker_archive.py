@@ -7,13 +7,13 @@ forms; image-layout.md of github.com/opencontainers/image-spec.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 from pydantic import BaseModel, Field, ValidationError
 
 from sealift.blobs import Content, digest_of, hash_content
 from sealift.errors import SealiftError, one_line
 from sealift.files import parse_json
+from sealift.once import once
 from sealift.progress import Meter
 from sealift.release.compression import compression
 from sealift.release.locked import Blob, LockedImage
@@ -108,7 +108,7 @@ class DockerArchive:
     def _meter(self, doing: str, total: int) -> Meter:
         return Meter(f"{doing} {self._archive}", total, self._machine.progress)
 
-    @cached_property
+    @once
     def _parts(self) -> _Parts:
         path = self._machine.sources / self._archive
         total = path.stat().st_size if path.is_file() else 0

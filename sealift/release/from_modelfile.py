@@ -12,12 +12,12 @@ import os
 import re
 from collections.abc import Iterator
 from decimal import Decimal
-from functools import cached_property
 from pathlib import PurePosixPath
 
 from sealift.blobs import Content, digest_of, hash_content
 from sealift.errors import SealiftError
 from sealift.files import read_limited
+from sealift.once import once
 from sealift.progress import Meter
 from sealift.release.gguf import Description, read_context_cost, read_description
 from sealift.release.locked import WEIGHTS, Blob, LockedModel, ModelLayer
@@ -79,7 +79,7 @@ class MadeModel:
         layers = (first, *rest)
         return ModelManifest(layer(_CONFIG, _config(self._description, layers)), layers), made
 
-    @cached_property
+    @once
     def _description(self) -> Description:
         found = read_description(self._weights, str(self._weights.path))
         if found.is_part:
@@ -96,7 +96,7 @@ class MadeModel:
             )
         return found
 
-    @cached_property
+    @once
     def _weights(self) -> Content:
         """The file that FROM names."""
         name = self._modelfile.source
@@ -118,7 +118,7 @@ class MadeModel:
             )
         return Content.of_file(path)
 
-    @cached_property
+    @once
     def _modelfile(self) -> Modelfile:
         path = Content.of_file(self._machine.below(self._path, self._where)).path
         return parse_modelfile(read_limited(path, LIMIT), self._where)

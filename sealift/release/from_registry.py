@@ -8,11 +8,11 @@ from. Locking a model fetches its manifest and the beginning of its weights.
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cached_property
 from threading import Lock
 
 from sealift.blobs import Content, digest_of
 from sealift.errors import SealiftError
+from sealift.once import once
 from sealift.progress import Meter
 from sealift.release.access import DOCKER_HUB
 from sealift.release.compression import compression
@@ -154,7 +154,7 @@ class RegistryImage:
         content = b"".join(found.chunks())
         return content if digest_of(content).digest == digest else None
 
-    @cached_property
+    @once
     def _registry(self) -> Registry:
         host, _, path = self._name.rpartition(":")[0].partition("/")
         if host == DOCKER_HUB and "/" not in path:
@@ -216,7 +216,7 @@ class RegistryModel:
     def _cost(self, weights: Content) -> ContextCost:
         return read_context_cost(weights, self._name)
 
-    @cached_property
+    @once
     def _registry(self) -> Registry:
         host, _, namespace = LIBRARY.partition("/")
         return Registry(host, f"{namespace}/{self._name.partition(':')[0]}", self._machine.environment)

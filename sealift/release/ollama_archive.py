@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +16,7 @@ from sealift import mistakes
 from sealift.blobs import Content, digest_of, hash_content, read_foreign
 from sealift.errors import SealiftError
 from sealift.files import canonical_json, parse_json
+from sealift.once import once
 from sealift.progress import Meter
 from sealift.release.gguf import ContextCost, read_context_cost
 from sealift.release.locked import WEIGHTS, Blob, LockedModel, ModelLayer
@@ -117,12 +117,12 @@ class StoredModel:
             )
         return content
 
-    @cached_property
+    @once
     def _manifest(self) -> ModelManifest:
         path = f"{self._root}manifests/{manifest_path(self._name)}"
         return parse_model(self._files.read(path, MANIFEST_LIMIT), f"{self._shown}: {path}")
 
-    @cached_property
+    @once
     def _root(self) -> str:
         path = f"manifests/{manifest_path(self._name)}"
         names = set(self._files.names())
@@ -131,7 +131,7 @@ class StoredModel:
                 return root
         raise SealiftError(f"{self._shown}: has no model {self._name}. It needs {path}.")
 
-    @cached_property
+    @once
     def _files(self) -> Files:
         path = self._machine.sources / self._path
         if path.is_dir():

@@ -31,6 +31,7 @@ from sealift.bundle.layout import (
 )
 from sealift.errors import SealiftError
 from sealift.files import canonical_json, locked, parse_json, write_atomically, write_if_changed
+from sealift.integrity import drop_damaged
 from sealift.progress import Meter, Progress
 from sealift.release.locked import Blob, Lock, LockedModel
 from sealift.release.oci import CONFIG_LIMIT
@@ -78,9 +79,9 @@ def export_image(
     """Write an image with a model in it as an OCI image layout, which `skopeo copy` pushes to a registry.
 
     + source: where the lock's blobs lie; every byte is checked against the lock
-    + out: its folder; an earlier export there is replaced
+    + out: its folder; an earlier export there is replaced, but for layers that are whole
     + archive: also written where it is not None: the layout as a tar file, which `docker load` takes
-    + progress: told of bytes written
+    + progress: told of bytes hashed and written
 
     Raises SealiftError where the lock has no such model, a blob is missing or damaged, or `out` is not ours.
     """
@@ -95,6 +96,7 @@ def export_image(
     with locked(out, lambda: progress("waiting for another export to end", 0, 0)):
         _sweep(out)
         write_if_changed(out / LAYOUT_FILE, LAYOUT)
+        drop_damaged(store, base.layers, progress)
         missing = [layer for layer in base.layers if not store.has(layer)]
         meter = Meter(f"writing {order.name}", sum(blob.size for blob in (*missing, *model.blobs)), progress)
         for layer in missing:

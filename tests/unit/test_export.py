@@ -176,6 +176,16 @@ def test_a_model_that_the_release_lacks_is_refused_with_those_it_has(
     assert not (tmp_path / "image").exists()
 
 
+def test_a_layer_that_rotted_in_an_earlier_export_is_written_again(
+    order: Order, source: BlobStore, exported: ExportedImage, tmp_path: Path
+) -> None:
+    before = _content(tmp_path / "image")
+    for blob in order.lock.images["ollama"].layers:
+        _flip(tmp_path / "image/blobs/sha256" / blob.hex)
+    assert export_image(order, source, tmp_path / "image", tmp_path / "image.tar", silent) == exported
+    assert _content(tmp_path / "image") == before
+
+
 def _flip(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.bare import START, in_bare_debian
 from tests.lab.commands import CHECKOUT, Commands
 from tests.lab.conftest import Site, lab_of
 from tests.lab.test_preflight import inventory_with
@@ -115,6 +116,20 @@ def test_packages_are_bookworms_and_the_vendors(lock: Path) -> None:
     wheels = [wheel["file"] for wheel in content["control"]["wheels"]]
     assert any("cp311-" in name for name in wheels)
     assert not any("cp313-" in name for name in wheels)
+
+
+def test_media_make_a_control_node_by_bookworms_own_python(
+    bookworm: Commands, lock: Path, tmp_path: Path
+) -> None:
+    """Python 3.11.2, which is older than what this is developed with."""
+    media = tmp_path / "media"
+    given = ("--size", "400M", "--key", bookworm.lab / "release_key")
+    bookworm.ok("sealift", "media", "write", lock.with_name("bundle"), media, *given)
+    script = f"python3 --version; {START}; sealift --help"
+    done = in_bare_debian(bookworm, "bookworm", tmp_path, media, script)
+    assert done.out.startswith("Python 3.11.2\n")
+    assert "demo:2026.11.0 imported" in done.out and "ready       /usr/local/bin/sealift" in done.out
+    assert "Usage: sealift" in done.said
 
 
 def test_it_is_applied_verified_and_left_alone(bookworm: Commands, lock: Path, tmp_path: Path) -> None:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from sealift.cache import cache_folder
-from sealift.lab.root import CONTROL_PACKAGES, SUITE, ensure_root
-from sealift.progress import silent
-from tests.lab.commands import START, Commands, Ran
+from sealift.lab.root import SUITE
+from tests.lab import bare
+from tests.lab.commands import START, Commands
 from tests.lab.conftest import Site
 
 
@@ -82,40 +80,18 @@ def test_a_signer_that_the_site_does_not_know_is_refused(site: Site, commands: C
     assert by_itself.code == 1 and "signed by nobody in /root/others" in by_itself.said
 
 
-# A control node of its own, in a root that has no OpenSSH at all, and no network but a loopback that is down.
-BARE = """\
-mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$2/root"
-mkdir -p "$2/root/media/sealift" "$2/root/run" "$2/root/srv/sealift"
-mount --bind -o ro "$3" "$2/root/media/sealift"
-mount -t proc proc "$2/root/proc"
-mount --bind /dev "$2/root/dev"
-cp "$4" "$2/root/root/allowed_signers"
-exec chroot "$2/root" sh -ec "$5"
-"""
-NAMESPACES = ("unshare", "--mount", "--net", "--pid", "--fork", "--propagation", "private")
-
-
-def in_a_bare_root(site: Site, commands: Commands, folder: Path, media: Path, script: str) -> Ran:
-    for name in ("upper", "work", "root"):
-        (folder / name).mkdir()
-    root = ensure_root(cache_folder(os.environ) / "roots", SUITE, CONTROL_PACKAGES, silent)
-    given = (root, folder, media, site.allowed_signers, script)
-    return commands.ok(*NAMESPACES, "sh", "-ec", BARE, "bare", *given)
-
-
 def test_without_ssh_keygen_the_digest_of_the_table_takes_its_place(
     site: Site, commands: Commands, tmp_path: Path
 ) -> None:
     digest = site.steps["media"].out.partition("SHA-256 of TABLE.txt: ")[2].split()[0]
-    start = "python3 -I /media/sealift/START.py --allowed-signers /root/allowed_signers --to /srv/sealift"
     script = f"""
     dpkg --purge openssh-server openssh-sftp-server openssh-client >/dev/null
     ! command -v ssh-keygen
-    ! {start}
-    ! {start} --table-digest {"0" * 64}
-    {start} --table-digest {digest}
+    ! {bare.START}
+    ! {bare.START} --table-digest {"0" * 64}
+    {bare.START} --table-digest {digest}
     """
-    done = in_a_bare_root(site, commands, tmp_path, site.lab / "media", script)
+    done = bare.in_bare_debian(commands, SUITE, tmp_path, site.lab / "media", script)
     assert "Add --table-digest" in done.said and "expected 000" in done.said
     assert "media       as --table-digest says" in done.out
     assert "signed by   release@lab" in done.out  # once ssh-keygen had come off the media
@@ -135,7 +111,7 @@ def test_with_one_drive_the_sticks_are_read_one_after_the_other(
     later = sorted((sticks / "1").glob("*.part"))[1:]
     for path in later:
         path.rename(sticks / "2" / path.name)
-    start = "python3 -I /media/sealift/1/START.py --allowed-signers /root/allowed_signers --to /srv/sealift"
+    start = bare.START.replace("START.py", "1/START.py")
     script = f"""
     ! {start} >/root/said 2>&1
     cat /root/said
@@ -143,7 +119,7 @@ def test_with_one_drive_the_sticks_are_read_one_after_the_other(
     $(echo "$told" | sed 's#MEDIUM#/media/sealift/2#; s#FILE#/root/allowed_signers#')
     {start}
     """
-    done = in_a_bare_root(site, commands, tmp_path, sticks, script)
+    done = bare.in_bare_debian(commands, SUITE, tmp_path, sticks, script)
     names = ", ".join(path.stem for path in later)
     assert f"has not all parts yet, missing: {names}. Name the media that hold them too" in done.said
     assert "demo:2026.11.0 imported" in done.out

@@ -8,9 +8,10 @@ import os
 import shutil
 import stat
 import struct
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -21,6 +22,7 @@ from sealift.files import read_limited, sync_folder
 from sealift.release.locked import Blob
 
 CHUNK = 1 << 20  # bytes read at once: memory stays flat however large a blob is
+_LONG_AGO = 24 * 3600  # seconds without a write
 _FICLONERANGE = 0x4020940D  # ioctl_ficlonerange(2)
 
 
@@ -259,6 +261,13 @@ class BlobStore:
             shutil.rmtree(self.partial)
         if self.folder.is_dir():
             sync_folder(self.folder)
+
+    def sweep_old(self) -> None:
+        """Remove what runs left that were killed long ago, where others may be writing now, as in a cache."""
+        for path in self.partial.glob("*"):
+            with suppress(FileNotFoundError):  # of a run that has just ended
+                if path.stat().st_mtime < time.time() - _LONG_AGO:
+                    path.unlink()
 
     @contextmanager
     def _arriving(self, named: Callable[[], Blob]) -> Iterator[BinaryIO]:

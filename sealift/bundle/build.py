@@ -84,6 +84,7 @@ def build(
     check_code(lock, project, cache)
     with locked(out, lambda: progress("waiting for another build to end", 0, 0)):
         _sweep(out)
+        cache.sweep_old()
         (out / SIGNATURE).unlink(missing_ok=True)  # half a bundle must not look like a whole one
         drop_damaged(store, stored_blobs(store), progress)
         unread = have.without(records.lacking(lock))

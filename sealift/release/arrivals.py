@@ -50,6 +50,17 @@ class Arrivals:
             return None
         return Content(path, 0, status.st_size) if stat.S_ISREG(status.st_mode) else None
 
+    def whole(self, digest: str, note: Callable[[int], None]) -> Content | None:
+        """As `find`, but hashed, for who pins what is found; what rotted is removed, to be fetched again.
+
+        + note: told the bytes of each chunk
+        """
+        found = self.find(digest)
+        if found is not None and hash_content(found, note).digest != digest:
+            found.path.unlink(missing_ok=True)
+            return None
+        return found
+
     def unpack(self, content: Content, digest: str, where: str) -> Content:
         """Unpack compressed content.
 

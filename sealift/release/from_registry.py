@@ -113,7 +113,7 @@ class RegistryImage:
 
     def _layer(self, diff_id: str, layer: Descriptor, meter: Meter) -> Content:
         arrivals, where = self._machine.arrivals, f"{self._name}: layer {layer.digest}"
-        found = arrivals.find(diff_id)
+        found = arrivals.whole(diff_id, lambda _: None)
         if found is not None:
             return found
         packed = arrivals.download(layer.blob, self._registry.reader(layer.digest), where, meter.add)

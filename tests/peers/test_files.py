@@ -94,6 +94,16 @@ def test_a_file_is_locked_by_its_digest_and_size_and_built_from_the_cache(peer: 
     assert gone.lock() == locked
 
 
+def test_a_file_that_rotted_in_the_cache_is_downloaded_again(peer: Peer, tmp_path: Path) -> None:
+    url = f"{peer.url}/{_path()}"
+    locked = _lock(url, tmp_path)
+    cached = tmp_path / "cache/blobs/sha256" / locked.blob.hex
+    cached.chmod(0o644)
+    cached.write_bytes(TOOL[:-1])
+    assert _lock(url, tmp_path) == locked
+    assert cached.read_bytes() == TOOL
+
+
 def test_a_bundle_is_built_with_a_file_by_its_address(
     peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

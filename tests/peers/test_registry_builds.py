@@ -117,6 +117,17 @@ def test_a_config_that_rotted_in_the_cache_is_not_pinned(lock: Lock, peer: Peer,
     assert _locked_again(locked.name, tmp_path, peer) == locked
 
 
+@pytest.mark.parametrize("content", [b"", b"shorter"])
+def test_a_layer_that_rotted_in_the_cache_is_not_pinned(
+    lock: Lock, peer: Peer, tmp_path: Path, content: bytes
+) -> None:
+    locked = lock.images["ollama"]
+    cached = tmp_path / "cache/blobs/sha256" / locked.layers[0].hex
+    cached.chmod(0o644)
+    cached.write_bytes(content)
+    assert _locked_again(locked.name, tmp_path, peer) == locked
+
+
 def test_a_manifest_that_rotted_in_the_cache_is_not_pinned(lock: Lock, peer: Peer, tmp_path: Path) -> None:
     """It is looked for there where an index leads to it."""
     digest = str(lock.images["ollama"].manifest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -119,6 +120,17 @@ def test_only_what_rotted_is_dropped(tmp_path: Path) -> None:
     store.path(rotten).write_bytes(b"Rotten")
     drop_damaged(store, (whole, rotten, missing), silent)
     assert [path.name for path in store.folder.iterdir()] == [whole.hex]
+
+
+def test_only_what_was_left_long_ago_is_swept(tmp_path: Path) -> None:
+    store = BlobStore(tmp_path)
+    store.sweep_old()
+    store.partial.mkdir()
+    for name, age in (("old", 2 * 24 * 3600), ("being-written", 60)):
+        (store.partial / name).write_bytes(b"half")
+        os.utime(store.partial / name, (time.time() - age,) * 2)
+    store.sweep_old()
+    assert [path.name for path in store.partial.iterdir()] == ["being-written"]
 
 
 def test_a_whole_layer_of_a_model_is_not_dropped(tmp_path: Path) -> None:

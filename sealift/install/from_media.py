@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sealift.bundle.start import BLOBS, TABLE_LIMIT, Media, StartError, deployment_folder, signer_of
+from sealift.bundle.start import TABLE_LIMIT, Media, StartError, deployment_folder, signer_of
 from sealift.errors import SealiftError
 from sealift.files import read_limited
 from sealift.install.activate import COMMAND, activate
@@ -24,7 +24,7 @@ from sealift.install.environment import make_environment
 from sealift.install.machine import check_machine, check_room
 from sealift.install.packages import install_packages
 
-_UNPACKED = 5  # times its own bytes a wheel takes, installed and compiled: 30 MB became 143 MB
+_WHEEL = 6  # times its bytes a wheel takes: itself, and installed and compiled, for 30 MB became 143 MB
 
 
 def install_from_media(digest: str, allowed_signers: Path, to: Path, folders: Sequence[Path]) -> None:
@@ -77,10 +77,19 @@ def _check_room(to: Path, media: Media, control: ControlPart) -> None:
     incoming = _incoming(control, to)
     if _is_imported(control, to) or incoming.exists():
         return
-    store = to / "depot" / BLOBS
-    store.mkdir(parents=True, exist_ok=True)
-    check_room(store, sum(i.size for i in media.files.values() if not (store / i.hex).exists()))
-    check_room(to, sum(wheel.size for wheel in control.wheels) * _UNPACKED)
+    (to / "depot").mkdir(exist_ok=True)
+    check_room(room_needed(to, media, control))
+
+
+def room_needed(to: Path, media: Media, control: ControlPart) -> dict[Path, int]:
+    """Bytes by folder: copies of packages and wheels, the Python environment, and the bundle.
+
+    The bundle is put together as a whole, also where the depot has some of it. The import then gives its
+    files second names; only on a file system without hard links, such as FAT, it needs the room once more.
+    """
+    debs = sum(package.deb.size for package in control.packages)
+    wheels = sum(wheel.size for wheel in control.wheels)
+    return {to: debs + wheels * _WHEEL, to / "depot": sum(file.size for file in media.files.values())}
 
 
 def _incoming(control: ControlPart, to: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from sealift.errors import SealiftError
@@ -28,14 +29,18 @@ def check_machine(control: ControlPart) -> None:
         )
 
 
-def check_room(folder: Path, needed: int) -> None:
-    """Raise SealiftError where a disk is too small.
+def check_room(needed: Mapping[Path, int]) -> None:
+    """Raise SealiftError where a disk is too small for all that goes to it.
 
-    + folder: on it
-    + needed: bytes
+    + needed: bytes by folder
     """
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise SealiftError(
-            f"{folder}: has {free} bytes free, expected {needed}. Make room, or use a larger disk."
-        )
+    disks: dict[int, list[Path]] = {}
+    for folder in needed:
+        disks.setdefault(folder.stat().st_dev, []).append(folder)
+    for folders in disks.values():
+        free, together = shutil.disk_usage(folders[0]).free, sum(needed[folder] for folder in folders)
+        if free < together:
+            raise SealiftError(
+                f"{' and '.join(map(str, folders))}: {'have' if folders[1:] else 'has'} {free} bytes free, "
+                f"expected {together}. Make room, or use a larger disk."
+            )

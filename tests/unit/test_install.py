@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from sealift.bundle.start import Item
+from sealift.bundle.start import Item, Media
 from sealift.errors import SealiftError
 from sealift.install.activate import activate
 from sealift.install.content import ControlPart, Package, control_part
+from sealift.install.from_media import room_needed
 from sealift.install.machine import check_machine, check_room
 from sealift.install.packages import Installed, install_packages, mask_services
 
@@ -101,10 +104,32 @@ def test_another_debian_is_refused() -> None:
         check_machine(parsed(other))
 
 
-def test_a_full_disk_is_refused(tmp_path: Path) -> None:
-    check_room(tmp_path, 1)
-    with pytest.raises(SealiftError, match=rf"^{tmp_path}: has \d+ bytes free, expected 9{{18}}\. Make room"):
-        check_room(tmp_path, int("9" * 18))
+def _free(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+
+
+def test_a_full_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _free(monkeypatch, 100)
+    check_room({tmp_path: 100})
+    with pytest.raises(SealiftError, match=rf"^{tmp_path}: has 100 bytes free, expected 101\. Make room"):
+        check_room({tmp_path: 101})
+
+
+def test_what_goes_to_one_disk_is_reckoned_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _free(monkeypatch, 100)
+    depot = tmp_path / "depot"
+    depot.mkdir()
+    told = rf"^{tmp_path} and {depot}: have 100 bytes free, expected 120\. Make room"
+    with pytest.raises(SealiftError, match=told):
+        check_room({tmp_path: 60, depot: 60})
+    check_room({tmp_path: 60, Path("/proc"): 60})  # on disks of their own
+
+
+def test_the_room_is_for_packages_wheels_and_the_whole_bundle_once(tmp_path: Path) -> None:
+    table = "".join(f"file {HEX} {size} blobs/sha256/{size}\n" for size in (5, 7, 1000))
+    media = Media([], f"sealift media 1\n{table}".encode())
+    control = parsed(lock())  # a package of 7 bytes, a wheel of 5
+    assert room_needed(tmp_path, media, control) == {tmp_path: 7 + 6 * 5, tmp_path / "depot": 1012}
 
 
 def test_a_package_that_is_there_in_that_version_or_a_newer_one_stays(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from sealift.blobs import BlobStore, digest_of
 from sealift.bundle import signature
 from sealift.bundle.build import build
+from sealift.bundle.have_list import NOTHING, HaveList
 from sealift.progress import silent
 from sealift.release.control import lock_control
 from sealift.release.locked import Lock, LockedFile
@@ -60,8 +61,8 @@ def bundle(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "bundle"
 
 
-def _build(site: Site, lock: Lock, out: Path) -> None:
-    build(lock, site.sources, out, site.key, silent, project=site.sources.parent / "project")
+def _build(site: Site, lock: Lock, out: Path, have: HaveList = NOTHING) -> None:
+    build(lock, site.sources, out, site.key, silent, have, project=site.sources.parent / "project")
 
 
 def _typed(site: Site, bundle: Path, signers: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -192,3 +193,41 @@ def test_a_stranger_s_signature_does_not_pass(site: Site, bundle: Path, tmp_path
     stranger = samples.signing_key(tmp_path / "stranger").with_suffix(".pub").read_text()
     (tmp_path / "signers").write_text(f'{SIGNER} namespaces="sealift" {stranger}')
     assert _typed(site, bundle, tmp_path / "signers").returncode != 0
+
+
+@pytest.fixture
+def delta(site: Site, bundle: Path, tmp_path: Path) -> Path:
+    """The bundle, for a site whose depot has the model's weights already."""
+    weights = site.lock.models[samples.MODEL].layers[0]
+    (tmp_path / "depot/blobs/sha256").mkdir(parents=True)
+    shutil.copy(_blob(bundle, weights.hex), tmp_path / "depot/blobs/sha256")
+    have = HaveList(site="plant-7", releases={}, blobs={weights.hex: weights.size})
+    _build(site, site.lock, tmp_path / "delta", have)
+    assert not _blob(tmp_path / "delta", weights.hex).exists()
+    return tmp_path / "delta"
+
+
+def _complete(delta: Path) -> Path:
+    """Type the commands of the section on deltas; gives the whole bundle."""
+    section = PAGE.read_text().partition("\n## A delta\n")[2]
+    own, *lines = re.findall(r"^    (.*)$", section, re.MULTILINE)
+    assert re.fullmatch(r"export DELTA=\S+ DEPOT=\S+ BUNDLE=\S+", own)
+    whole = delta.with_name("whole")
+    given = {"DELTA": str(delta), "DEPOT": str(delta.with_name("depot")), "BUNDLE": str(whole)}
+    subprocess.run(("sh", "-euc", "\n".join(lines)), env={"PATH": "/usr/bin:/bin", **given}, check=True)
+    return whole
+
+
+def test_a_delta_is_of_the_whole_bundle_s_index_and_passes_once_it_is_completed(
+    site: Site, bundle: Path, delta: Path
+) -> None:
+    assert (delta / "index.json").read_bytes() == (bundle / "index.json").read_bytes()
+    assert _typed(site, delta).returncode != 0
+    typed = _typed(site, _complete(delta))
+    assert (typed.returncode, typed.stderr) == (0, "")
+
+
+def test_a_delta_that_a_damaged_depot_completed_does_not_pass(site: Site, delta: Path) -> None:
+    _flip(next((delta.with_name("depot") / "blobs/sha256").iterdir()))
+    typed = _typed(site, _complete(delta))
+    assert typed.returncode != 0 and "did NOT match" in typed.stderr

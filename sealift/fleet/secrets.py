@@ -1,4 +1,4 @@
-"""A site's secrets: an age file beside its inventory, opened in memory only."""
+"""A site's secrets: an age file on the control node, opened in memory only."""
 
 from __future__ import annotations
 

@@ -59,6 +59,18 @@ def test_example_inventories_are_valid(site: str) -> None:
 
 
 @pytest.mark.parametrize("site", ["staging", "prod"])
+def test_what_is_the_site_s_own_lies_outside_of_the_deployment(site: str) -> None:
+    """It would else be replaced with the next release, and revoked API keys would come back."""
+    for host in inventory(site):
+        settings = parse(host["name"], host["data"])
+        gateway = settings.gateway
+        for path in (settings.secrets, settings.identity, settings.depot, gateway.certificate, gateway.key):
+            assert path.is_absolute() and not path.is_relative_to("/srv/sealift/deployment")
+    page = (ROOT / "docs/secrets.md").read_text()
+    assert set(re.findall(r"[\w/.]*secrets\.age", page)) == {"/etc/sealift/prod.secrets.age"}
+
+
+@pytest.mark.parametrize("site", ["staging", "prod"])
 def test_every_host_of_the_example_inventories_has_an_address(site: str) -> None:
     config = (ROOT / "inventories" / site / "ssh_config").read_text()
     assert {host["name"] for host in inventory(site)} == set(re.findall(r"^Host ([^*\n]+)$", config, re.M))

@@ -18,9 +18,9 @@ ssh_config_file = "inventories/staging/ssh_config"
 # A host whose key is not in the file of known hosts is not talked to. pyinfra's own default is to trust it.
 ssh_strict_host_key_checking = "yes"
 
-# The API keys of the gateway's clients, encrypted with age, and the identity that opens them (mode 0600,
-# never in the repository). docs/secrets.md shows how both are made.
-secrets = "inventories/staging/secrets.age"
+# The API keys of the gateway's clients, encrypted with age, and the identity that opens them (mode 0600).
+# Neither is in the repository, for the next release would bring revoked keys back: docs/secrets.md.
+secrets = "/etc/sealift/staging.secrets.age"
 identity = "/etc/sealift/staging.identity"
 
 # The gateway: the only thing that listens on the network. {host} stands for each host's name.

@@ -114,11 +114,11 @@ def _quietest(step: Step, environment: dict[str, str], work: Path, most: float) 
         step.prepare()
         for folder in step.reads:
             warm(folder)
-        os.sync()
         # Last, so that all runs find as much memory just given back: in some virtual machines other memory is
         # slow at first touch.
         for folder in step.makes:
             shutil.rmtree(folder, ignore_errors=True)
+        os.sync()  # room on the disk is given back with it
         tried.append(run(step.command, environment, work))
     return tried
 

@@ -1,5 +1,5 @@
-# make demo   three closed hosts, a real release, a prompt answered by Gemma on each (root; first time ~5 min)
-# make check  style, types and unit tests: about a minute, for everyday work
+# make demo   three closed hosts, a real release, a prompt answered by Gemma on each (root; first time 5 to 10 min)
+# make check  style, types and unit tests: some four minutes, for everyday work
 # make test   everything: check, then the whole way end to end on a lab of its own (root)
 # make bench  measures speed, memory and disk anew for docs/benchmarks.md (half an hour, 15 GB of disk)
 # make clean  takes the demo's lab down and removes what was built in this checkout

@@ -22,7 +22,7 @@ from sealift.files import read_limited, sync_folder
 from sealift.release.locked import Blob
 
 CHUNK = 1 << 20  # bytes read at once: memory stays flat however large a blob is
-_LONG_AGO = 24 * 3600  # seconds without a write
+_LONG_AGO = 24 * 3600  # seconds without a change
 _FICLONERANGE = 0x4020940D  # ioctl_ficlonerange(2)
 
 
@@ -266,7 +266,8 @@ class BlobStore:
         """Remove what runs left that were killed long ago, where others may be writing now, as in a cache."""
         for path in self.partial.glob("*"):
             with suppress(FileNotFoundError):  # of a run that has just ended
-                if path.stat().st_mtime < time.time() - _LONG_AGO:
+                # not when it was written: it may be a second name of an old file
+                if path.stat().st_ctime < time.time() - _LONG_AGO:
                     path.unlink()
 
     @contextmanager

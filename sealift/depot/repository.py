@@ -97,7 +97,7 @@ def is_right(made: SignedRepository, lock: Lock, key: pysequoia.Tsk) -> bool:
         return False
     try:
         signed = pysequoia.verify(made.inrelease, store=lambda _: [key.extract_certificate()]).bytes
-    except Exception:  # the library has no narrower one
+    except RuntimeError:  # whatever is wrong with it
         return False
     return signed is not None and _vouch(made.packages) in signed
 

@@ -9,18 +9,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, StringConstraints, TypeAdapter, ValidationError
+from pydantic import StringConstraints, TypeAdapter, ValidationError
 
 from sealift.errors import SealiftError, one_line
 from sealift.files import parse_json
 from sealift.fleet import settings
 from sealift.fleet.settings import SettingsError, SiteSettings
+from sealift.release.values import Foreign
 
 # The pyinfra of this very Python environment.
 PYINFRA = (sys.executable, "-m", "pyinfra")
 
 
-class _Entry(BaseModel):
+class _Entry(Foreign):
     """A host as pyinfra prints it, its data merged from host and groups."""
 
     name: Annotated[str, StringConstraints(pattern=r"^\S+$")]

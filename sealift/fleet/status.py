@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from sealift.errors import SealiftError, printable
 from sealift.files import parse_json
@@ -19,6 +19,7 @@ from sealift.host_paths import CURRENT, MODELS, ROOT
 from sealift.release.locked import Lock
 from sealift.release.ollama_archive import LIBRARY
 from sealift.release.roles import first_choices, placed_models
+from sealift.release.values import Foreign
 from sealift.ship.ssh import Ssh, on_all
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -156,10 +157,10 @@ def parse_status(host: str, text: str) -> Standing:
     )
 
 
-class _Deployed(BaseModel):
+class _Deployed(Foreign):
     release: _Text | None = None
     bundle: _Text | None = None
-    roles: dict[_Text, _Text] = {}
+    roles: dict[_Text, _Text] = Field(default_factory=dict)
 
 
 def _deployed(host: str, text: str) -> _Deployed:

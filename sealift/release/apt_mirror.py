@@ -59,9 +59,8 @@ def _labelled(by_label: dict[str, str], label: str) -> str:
             f"apt: no index labelled {label}, expected one in /etc/apt/sources.list*. "
             "Add the repository and run apt-get update."
         )
-    if (
-        "@" in urlsplit(by_label[label]).netloc
-    ):  # it would be in the arguments of apt's helper, for all to see
+    # All could see it, in the arguments of apt's helper.
+    if "@" in urlsplit(by_label[label]).netloc:
         raise SealiftError(
             f"apt: the address of {label} in /etc/apt/sources.list* has a login in it, expected none. "
             "Move the login to a file in /etc/apt/auth.conf.d, as apt_auth.conf(5) says."

@@ -15,6 +15,7 @@ from typing import BinaryIO
 from sealift.blobs import CHUNK, BlobStore, Content, hash_content
 from sealift.errors import SealiftError
 from sealift.files import sync_folder
+from sealift.progress import Meter, Progress
 from sealift.release.compression import compression, unpacked
 from sealift.release.locked import Blob
 
@@ -50,13 +51,16 @@ class Arrivals:
             return None
         return Content(path, 0, status.st_size) if stat.S_ISREG(status.st_mode) else None
 
-    def whole(self, digest: str, note: Callable[[int], None]) -> Content | None:
+    def whole(self, digest: str, progress: Progress) -> Content | None:
         """As `find`, but hashed, for who pins what is found; what rotted is removed, to be fetched again.
 
-        + note: told the bytes of each chunk
+        + progress: told of bytes hashed
         """
         found = self.find(digest)
-        if found is not None and hash_content(found, note).digest != digest:
+        if found is None:
+            return None
+        meter = Meter("hashing what is there", found.size, progress)
+        if hash_content(found, meter.add).digest != digest:
             found.path.unlink(missing_ok=True)
             return None
         return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from sealift.blobs import Content, digest_of, hash_content
 from sealift.errors import SealiftError, one_line
@@ -29,13 +29,13 @@ from sealift.release.oci import (
 )
 from sealift.release.source import BuildMachine
 from sealift.release.tarball import Tarball
-from sealift.release.values import Many
+from sealift.release.values import Foreign, Many
 
 _SHOWN = 8  # names in a message
 _NESTED = 4  # indexes in indexes
 
 
-class _Saved(BaseModel):
+class _Saved(Foreign):
     """An image of `manifest.json`."""
 
     config: str = Field(alias="Config")

@@ -113,7 +113,7 @@ class RegistryImage:
 
     def _layer(self, diff_id: str, layer: Descriptor, meter: Meter) -> Content:
         arrivals, where = self._machine.arrivals, f"{self._name}: layer {layer.digest}"
-        found = arrivals.whole(diff_id, lambda _: None)
+        found = arrivals.whole(diff_id, self._machine.progress)
         if found is not None:
             return found
         packed = arrivals.download(layer.blob, self._registry.reader(layer.digest), where, meter.add)
@@ -147,12 +147,9 @@ class RegistryImage:
         return content
 
     def _kept(self, digest: str, limit: int) -> bytes | None:
-        """What the cache has under a digest; None where that is nothing, or rotted."""
-        found = self._machine.arrivals.find(digest)
-        if found is None or found.size > limit:
-            return None
-        content = b"".join(found.chunks())
-        return content if digest_of(content).digest == digest else None
+        """What the cache has under a digest, if it is small."""
+        found = self._machine.arrivals.whole(digest, self._machine.progress)
+        return None if found is None or found.size > limit else b"".join(found.chunks())
 
     @once
     def _registry(self) -> Registry:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints, ValidationError
 
 from sealift import mistakes
 from sealift.errors import SealiftError
 from sealift.files import parse_json
 from sealift.release.locked import Blob
-from sealift.release.values import Digest, Many, MediaType
+from sealift.release.values import Digest, Foreign, Many, MediaType
 
 MANIFEST_LIMIT = 4 << 20  # bytes: what registries take at most
 CONFIG_LIMIT = 8 << 20  # bytes
@@ -35,12 +35,12 @@ _NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 _Word = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,64}$")]
 
 
-class _Platform(BaseModel):
+class _Platform(Foreign):
     os: _Word
     architecture: _Word
 
 
-class Descriptor(BaseModel):
+class Descriptor(Foreign):
     """Points at a blob of an image."""
 
     media_type: MediaType = Field(alias="mediaType")
@@ -67,22 +67,22 @@ class Descriptor(BaseModel):
         return bool({name, name.rpartition(":")[2]} & self.names)
 
 
-class Manifest(BaseModel):
+class Manifest(Foreign):
     """One image: its config and its layers, the lowest first, mostly compressed."""
 
     config: Descriptor
     layers: Many[Descriptor] = Field(min_length=1, max_length=LAYERS)
 
 
-class _Index(BaseModel):
+class _Index(Foreign):
     manifests: Many[Descriptor] = Field(max_length=1024)
 
 
-class _RootFs(BaseModel):
+class _RootFs(Foreign):
     diff_ids: Many[Digest] = Field(max_length=LAYERS)
 
 
-class _Config(BaseModel):
+class _Config(Foreign):
     architecture: _Word
     os: _Word
     rootfs: _RootFs

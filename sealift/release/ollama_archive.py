@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from sealift import mistakes
 from sealift.blobs import Content, digest_of, hash_content, read_foreign
@@ -22,7 +22,7 @@ from sealift.release.gguf import ContextCost, read_context_cost
 from sealift.release.locked import WEIGHTS, Blob, LockedModel, ModelLayer
 from sealift.release.source import BuildMachine
 from sealift.release.tarball import Tarball
-from sealift.release.values import Digest, Many, MediaType
+from sealift.release.values import Digest, Foreign, Many, MediaType
 
 MANIFEST_LIMIT = 1 << 20  # bytes
 OLLAMA_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
@@ -30,7 +30,7 @@ OLLAMA_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 LIBRARY = "registry.ollama.ai/library"
 
 
-class _Part(BaseModel):
+class _Part(Foreign):
     """A blob of a manifest. Other keys, such as `from`, are paths of the machine that made it: dropped."""
 
     media_type: MediaType = Field(alias="mediaType")
@@ -42,7 +42,7 @@ def _layer(part: _Part) -> ModelLayer:
     return ModelLayer(digest=part.digest, size=part.size, media_type=part.media_type)
 
 
-class _Manifest(BaseModel):
+class _Manifest(Foreign):
     config: _Part
     layers: Many[_Part] = Field(min_length=1, max_length=64)
 

@@ -36,7 +36,7 @@ class WebFile:
         Raises SealiftError where it cannot be had, or is not what its SHA-256 says.
         """
         wanted = f"sha256:{self._sha256}"
-        found = self._machine.arrivals.whole(wanted, lambda _: None)
+        found = self._machine.arrivals.whole(wanted, self._machine.progress)
         blob = Blob(digest=wanted, size=found.size if found else _Address(self._url).size())
         self._download(blob)
         return LockedFile(blob=blob)

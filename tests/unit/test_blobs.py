@@ -122,15 +122,20 @@ def test_only_what_rotted_is_dropped(tmp_path: Path) -> None:
     assert [path.name for path in store.folder.iterdir()] == [whole.hex]
 
 
-def test_only_what_was_left_long_ago_is_swept(tmp_path: Path) -> None:
-    store = BlobStore(tmp_path)
+def test_only_what_was_left_long_ago_is_swept(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = BlobStore(source.parents[3] / "cache")
     store.sweep_old()
-    store.partial.mkdir()
-    for name, age in (("old", 2 * 24 * 3600), ("being-written", 60)):
-        (store.partial / name).write_bytes(b"half")
-        os.utime(store.partial / name, (time.time() - age,) * 2)
+    store.partial.mkdir(parents=True)
+    os.utime(source, (0, 0))
+    (store.partial / "being-taken").hardlink_to(source)
+    (store.partial / "being-written").write_bytes(b"half")
     store.sweep_old()
-    assert [path.name for path in store.partial.iterdir()] == ["being-written"]
+    assert len(list(store.partial.iterdir())) == 2
+    later = time.time() + 2 * 24 * 3600
+    monkeypatch.setattr(time, "time", lambda: later)
+    store.sweep_old()
+    assert list(store.partial.iterdir()) == []
+    assert source.read_bytes() == CONTENT
 
 
 def test_a_whole_layer_of_a_model_is_not_dropped(tmp_path: Path) -> None:

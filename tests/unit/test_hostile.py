@@ -1,6 +1,7 @@
 """What a hostile hand could put where sealift reads: each is refused at once, and nothing is written by it.
 
-Tarballs: test_archives.py. Media: test_media.py and test_media_damage.py. Any input at all: test_fuzz.py.
+Tarballs: test_archives.py. Headers of weights: test_gguf.py. Media: test_media.py and test_media_damage.py.
+Any input at all: test_fuzz.py.
 """
 
 from __future__ import annotations

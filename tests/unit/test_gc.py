@@ -1,0 +1,191 @@
+"""Garbage collection of a depot, by real bundles; killed, and beside imports."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sealift.depot.collecting import Garbage, collect, version_key
+from sealift.depot.fsck import fsck
+from sealift.depot.store import Depot
+from sealift.errors import SealiftError
+from sealift.progress import silent
+from tests.unit import depot_releases
+from tests.unit.depot_releases import blobs, bundle, damage
+from tests.unit.samples import Site
+
+# argv: depot, and how many names may be taken away before it kills itself
+COLLECT = """
+import os, signal, sys
+from pathlib import Path
+from sealift.depot.collecting import collect
+from sealift.depot.store import Depot
+unlink, left = Path.unlink, int(sys.argv[2])
+def counted(path, missing_ok=False):
+    global left
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left -= 1
+    unlink(path, missing_ok)
+Path.unlink = counted
+collect(Depot(Path(sys.argv[1])), 1, (), frozenset(), True, lambda *_: None)
+"""
+IMPORT = """
+import sys
+from pathlib import Path
+from sealift.depot.importing import import_bundle
+from sealift.depot.store import Depot
+depot, bundle, allowed = map(Path, sys.argv[1:])
+import_bundle(Depot(depot), bundle, allowed, lambda *_: None)
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    return depot_releases.make(tmp_path_factory.mktemp("made"))
+
+
+@pytest.fixture
+def depot(made: Site, tmp_path: Path) -> Depot:
+    return depot_releases.fill(made, tmp_path / "depot")
+
+
+def _collect(
+    depot: Depot,
+    keep: int = 1,
+    *named: str,
+    in_use: frozenset[str] = frozenset(),
+    apply: bool = True,
+) -> Garbage:
+    return collect(depot, keep, named, in_use, apply, silent)
+
+
+def _assert_whole(depot: Depot) -> None:
+    for digest in depot.releases().values():
+        for blob, _ in depot.layout(digest).blobs().values():
+            assert depot.store.has(blob)
+
+
+def test_versions_sort_as_people_read_them() -> None:
+    versions = [
+        "2026.9.0",
+        "2026.11.0-rc1",
+        "2026.11.0",
+        "2026.11.0+site2",
+        "2026.11.0.1",
+        "2026.12~a",
+        "2026.12",
+    ]
+    shuffled = versions[3:] + versions[:3]
+    assert sorted(shuffled, key=version_key) == versions
+
+
+def test_a_dry_run_shows_what_would_go_and_changes_nothing(depot: Depot) -> None:
+    before = blobs(depot)
+    garbage = _collect(depot, apply=False)
+    assert garbage.kept == ("demo:2026.11.0",)
+    assert garbage.releases == ("demo:2026.10.0", "demo:2026.9.0")
+    assert len(garbage.bundles) == 2
+    assert garbage.size == sum(blob.size for blob in garbage.blobs) > 0
+    assert blobs(depot) == before
+    assert len(depot.releases()) == 3
+
+
+def test_what_no_kept_release_refers_to_goes(made: Site, depot: Depot) -> None:
+    planned = _collect(depot, apply=False)
+    before = blobs(depot)
+    assert _collect(depot) == planned
+    assert before - blobs(depot) == {blob.hex for blob in planned.blobs}
+    assert blobs(depot) == {path.name for path in (bundle(made, 2) / "blobs" / "sha256").iterdir()}
+    assert list(depot.releases()) == ["demo:2026.11.0"]
+    assert [path.name for path in (depot.path / "bundles").iterdir()] == [
+        depot.releases()["demo:2026.11.0"].removeprefix("sha256:")
+    ]
+    assert fsck(depot, (), silent).ok
+    assert _collect(depot) == Garbage(("demo:2026.11.0",), (), (), ())
+
+
+def test_the_last_two_stay(depot: Depot) -> None:
+    assert _collect(depot, 2).releases == ("demo:2026.9.0",)
+    _assert_whole(depot)
+
+
+@pytest.mark.parametrize("by_digest", [False, True])
+def test_a_named_release_stays_whatever_its_version(depot: Depot, by_digest: bool) -> None:
+    digest = depot.releases()["demo:2026.9.0"]
+    garbage = _collect(depot, 1, f"demo@{digest}" if by_digest else "demo:2026.9.0")
+    assert garbage.releases == ("demo:2026.10.0",)
+    _assert_whole(depot)
+
+
+def test_what_hosts_run_stays(depot: Depot) -> None:
+    running = depot.releases()["demo:2026.9.0"]
+    elsewhere = f"sha256:{'7' * 64}"  # of another depot: nothing here can be kept for it
+    garbage = _collect(depot, in_use=frozenset({running, elsewhere}))
+    assert garbage.releases == ("demo:2026.10.0",)
+    _assert_whole(depot)
+
+
+def test_a_named_release_that_is_not_there_stops_it(depot: Depot) -> None:
+    with pytest.raises(SealiftError, match=r"demo:2026\.1\.0: not in the depot"):
+        _collect(depot, 1, "demo:2026.1.0")
+    assert len(depot.releases()) == 3
+
+
+def test_nothing_goes_while_what_stays_cannot_be_read(depot: Depot) -> None:
+    before = blobs(depot)
+    manifest = depot.layout(depot.releases()["demo:2026.11.0"]).entries[0].descriptor.blob
+    damage(depot, manifest)
+    with pytest.raises(SealiftError, match=f"{manifest.digest} is damaged"):
+        _collect(depot)
+    assert blobs(depot) == before
+    assert len(depot.releases()) == 3
+
+
+def test_what_an_interrupted_import_left_goes(made: Site, depot: Depot, tmp_path: Path) -> None:
+    stray = depot.store.put_bytes(b"copied by an import that never ended")
+    assert stray in _collect(depot, 3).blobs
+    assert not depot.store.has(stray)
+
+
+def test_killed_at_any_moment_it_leaves_a_depot_that_is_whole(depot: Depot, tmp_path: Path) -> None:
+    steps = 0
+    for steps in range(100):
+        killed = tmp_path / f"killed{steps}"
+        shutil.copytree(depot.path, killed)
+        ran = subprocess.run([sys.executable, "-c", COLLECT, str(killed), str(steps)], check=False)
+        _assert_whole(Depot(killed))
+        assert "demo:2026.11.0" in Depot(killed).releases()
+        _collect(Depot(killed))
+        assert _collect(Depot(killed)).blobs == ()
+        assert list(Depot(killed).releases()) == ["demo:2026.11.0"]
+        if ran.returncode == 0:
+            break
+        assert ran.returncode == -signal.SIGKILL
+    assert steps > 5
+
+
+def test_collecting_while_an_import_runs_harms_neither(made: Site, depot: Depot) -> None:
+    _collect(depot)
+    imports = [
+        [sys.executable, "-c", IMPORT, str(depot.path), str(bundle(made, n)), str(made.allowed)]
+        for n in (0, 1)
+    ]
+    children = [subprocess.Popen(command) for command in imports]
+    while any(child.poll() is None for child in children):
+        _collect(depot, 3)
+    assert [child.returncode for child in children] == [0, 0]
+    assert len(depot.releases()) == 3
+    _assert_whole(depot)
+    assert fsck(depot, (), silent).ok
+
+
+def test_there_is_no_depot(tmp_path: Path) -> None:
+    with pytest.raises(SealiftError, match="no such depot"):
+        _collect(Depot(tmp_path / "no"))
+    assert list(tmp_path.iterdir()) == []

@@ -110,9 +110,23 @@ def hash_content(content: Content, note: Callable[[int], None]) -> Blob:
     + note: told the bytes of each chunk
     """
     digest = hashlib.sha256()
-    for chunk in hashed(content.chunks(), digest):
+    for chunk in content.chunks():
+        digest.update(chunk)
         note(len(chunk))
     return Blob(digest=f"sha256:{digest.hexdigest()}", size=content.size)
+
+
+def verify(content: Content, blob: Blob, where: str, note: Callable[[int], None]) -> None:
+    """Hash content that is used where it lies.
+
+    + blob: what it must be
+    + where: what it belongs to, for messages
+    + note: told the bytes of each chunk
+
+    Raises SealiftError naming blob and place where size or hash differ.
+    """
+    _check_size(content, blob, where)
+    _check_digest(hash_content(content, note).digest, blob, where)
 
 
 def hashed(chunks: Iterable[bytes], digest: hashlib._Hash) -> Iterator[bytes]:
@@ -137,16 +151,22 @@ def verified(content: Content, blob: Blob, where: str) -> Iterator[bytes]:
 
     Raises SealiftError naming blob and place where size or, at the end, hash differ.
     """
+    _check_size(content, blob, where)
+    digest = hashlib.sha256()
+    yield from hashed(content.chunks(), digest)
+    _check_digest(f"sha256:{digest.hexdigest()}", blob, where)
+
+
+def _check_size(content: Content, blob: Blob, where: str) -> None:
     if content.size != blob.size:
         raise SealiftError(
             f"{where}: {blob.digest} has {content.size} bytes, expected {blob.size}. Copy it again."
         )
-    digest = hashlib.sha256()
-    yield from hashed(content.chunks(), digest)
-    if digest.hexdigest() != blob.hex:
-        raise SealiftError(
-            f"{where}: {blob.digest} is damaged, its content is sha256:{digest.hexdigest()}. Copy it again."
-        )
+
+
+def _check_digest(found: str, blob: Blob, where: str) -> None:
+    if found != blob.digest:
+        raise SealiftError(f"{where}: {blob.digest} is damaged, its content is {found}. Copy it again.")
 
 
 class BlobStore:
@@ -183,9 +203,7 @@ class BlobStore:
         """
         with self._arriving(lambda: blob) as file:
             if content.clone(file):
-                shared = Content(Path(file.name), 0, content.size)
-                for chunk in verified(shared, blob, where):
-                    note(len(chunk))
+                verify(Content(Path(file.name), 0, content.size), blob, where, note)
                 return
             for chunk in verified(content, blob, where):
                 file.write(chunk)
@@ -202,8 +220,7 @@ class BlobStore:
         """
         with self._partial() as partial:
             if _linked(path, partial):
-                for chunk in verified(Content.of_file(partial), blob, where):
-                    note(len(chunk))
+                verify(Content.of_file(partial), blob, where, note)
                 with partial.open("rb") as file:
                     os.fsync(file.fileno())
                 partial.replace(self.path(blob))

@@ -6,7 +6,7 @@ from pyinfra import host
 from pyinfra.api import deploy
 
 from sealift.operations.models import model_placed, only_models
-from sealift.release.ollama_archive import model_manifest
+from sealift.release.ollama_manifest import model_manifest
 from sealift.release.roles import placed_models, role_tags
 from tasks.answers import answers
 from tasks.site import site

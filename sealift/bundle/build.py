@@ -25,7 +25,7 @@ from sealift.progress import Meter, Progress
 from sealift.release.control import check_code
 from sealift.release.locked import CODE, REQUIREMENTS, Blob, Lock, LockedImage
 from sealift.release.lockfile import dump_lock
-from sealift.release.ollama_archive import OLLAMA_MANIFEST, model_manifest
+from sealift.release.ollama_manifest import OLLAMA_MANIFEST, model_manifest
 from sealift.release.source import BuildMachine
 from sealift.release.sources import file_source, image_source, model_source
 from sealift.release.wheels import fetch_wheels

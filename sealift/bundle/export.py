@@ -35,7 +35,7 @@ from sealift.integrity import drop_damaged
 from sealift.progress import Meter, Progress
 from sealift.release.locked import Blob, Lock, LockedModel
 from sealift.release.oci import CONFIG_LIMIT
-from sealift.release.ollama_archive import manifest_path, model_manifest
+from sealift.release.ollama_manifest import manifest_path, model_manifest
 from sealift.release.roles import first_choices, role_tags
 from sealift.release.values import ImageName
 from sealift.tar import Member, tar_chunks

@@ -14,7 +14,9 @@ from sealift.errors import SealiftError, printable
 # Which module has which commands. One that is asked for loads no other's: all together take a second.
 _COMMANDS = {
     "lock": ("lock",),
-    "release": ("build", "inspect", "import"),
+    "build": ("build",),
+    "inspect": ("inspect",),
+    "importing": ("import",),
     "compare": ("diff",),
     "depot": ("have", "gc", "fsck"),
     "install": ("install",),

@@ -28,7 +28,7 @@ from sealift.files import locked, write_atomically
 from sealift.integrity import damaged
 from sealift.progress import Meter, Progress
 from sealift.release.locked import Blob, Lock
-from sealift.release.ollama_archive import model_manifest
+from sealift.release.ollama_manifest import model_manifest
 
 _NAMED = 20  # missing blobs that a refusal names
 _Owned = tuple[Blob, str]  # a blob, and what it belongs to

@@ -17,7 +17,7 @@ from sealift.fleet.key_values import key_values
 from sealift.fleet.survey import Target
 from sealift.host_paths import CURRENT, MODELS, ROOT
 from sealift.release.locked import Lock
-from sealift.release.ollama_archive import LIBRARY
+from sealift.release.ollama_manifest import LIBRARY
 from sealift.release.roles import first_choices, placed_models
 from sealift.release.values import Foreign
 from sealift.ship.ssh import Ssh, on_all

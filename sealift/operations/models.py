@@ -13,7 +13,7 @@ from pyinfra.api import StringCommand, operation
 from sealift.facts.models import VERIFIED, Models, ModelStore
 from sealift.host_paths import BLOBS, MODELS
 from sealift.release.locked import Blob
-from sealift.release.ollama_archive import manifest_path
+from sealift.release.ollama_manifest import manifest_path
 
 Commands = Generator[StringCommand, None, None]
 

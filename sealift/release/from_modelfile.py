@@ -22,7 +22,8 @@ from sealift.progress import Meter
 from sealift.release.gguf import Description, read_context_cost, read_description
 from sealift.release.locked import WEIGHTS, Blob, LockedModel, ModelLayer
 from sealift.release.modelfile import LIMIT, Modelfile, Parameter, parse_modelfile
-from sealift.release.ollama_archive import ModelManifest, lock_manifest, weights_of
+from sealift.release.ollama_archive import lock_manifest
+from sealift.release.ollama_manifest import ModelManifest, weights_of
 from sealift.release.source import BuildMachine
 
 _CONFIG = "application/vnd.docker.container.image.v1+json"

@@ -28,7 +28,8 @@ from sealift.release.oci import (
     parse_manifest,
     read_diff_ids,
 )
-from sealift.release.ollama_archive import LIBRARY, ModelManifest, lock_manifest, parse_model, weights_of
+from sealift.release.ollama_archive import lock_manifest
+from sealift.release.ollama_manifest import LIBRARY, ModelManifest, parse_model, weights_of
 from sealift.release.registry import Registry
 from sealift.release.source import BuildMachine
 

@@ -18,7 +18,7 @@ from sealift.bundle.licences import of_deb
 from sealift.bundle.python_licences import of_wheel
 from sealift.release.compression import unpacked
 from sealift.release.gguf import read_context_cost, read_description
-from sealift.release.ollama_archive import parse_model, weights_of
+from sealift.release.ollama_manifest import parse_model, weights_of
 from sealift.release.sources import image_source, model_source
 from sealift.release.tarball import Tarball
 from sealift.release.types import Image, Model

@@ -16,7 +16,7 @@ import requests
 import yaml
 
 from sealift.blobs import digest_of
-from sealift.release.ollama_archive import LIBRARY, OLLAMA_MANIFEST
+from sealift.release.ollama_manifest import LIBRARY, OLLAMA_MANIFEST
 
 _READY = 20  # seconds
 

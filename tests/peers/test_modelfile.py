@@ -14,7 +14,7 @@ import pytest
 from sealift.blobs import BlobStore
 from sealift.errors import SealiftError
 from sealift.release.locked import LockedModel
-from sealift.release.ollama_archive import manifest_path, model_manifest
+from sealift.release.ollama_manifest import manifest_path, model_manifest
 from sealift.release.sources import model_source
 from sealift.release.types import Model
 from tests.lab.commands import CHECKOUT, Commands

@@ -20,15 +20,15 @@ from sealift.blobs import BlobStore
 from sealift.bundle import signature
 from sealift.bundle.build import build
 from sealift.bundle.layout import REF_NAME, RELEASE_REF, read_index, read_layout
+from sealift.cli.inspect import inspect
 from sealift.cli.main import main
-from sealift.cli.release import inspect
 from sealift.depot.importing import Imported, import_bundle
 from sealift.depot.needed import needed_blobs
 from sealift.depot.store import Depot, sign_repository
 from sealift.errors import SealiftError
 from sealift.progress import silent
 from sealift.release.lockfile import dump_lock
-from sealift.release.ollama_archive import model_manifest
+from sealift.release.ollama_manifest import model_manifest
 from tests.unit import samples
 from tests.unit.samples import Site
 

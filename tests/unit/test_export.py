@@ -25,7 +25,7 @@ from sealift.depot.store import Depot
 from sealift.errors import SealiftError
 from sealift.progress import silent
 from sealift.release.lockfile import dump_lock
-from sealift.release.ollama_archive import manifest_path, model_manifest
+from sealift.release.ollama_manifest import manifest_path, model_manifest
 from sealift.tar import Member, tar_chunks
 from tests.unit import samples
 from tests.unit.samples import Site

@@ -10,7 +10,7 @@ import zstandard
 
 from sealift.blobs import digest_of
 from sealift.errors import SealiftError
-from sealift.release.ollama_archive import model_manifest
+from sealift.release.ollama_manifest import model_manifest
 from sealift.release.types import Model
 from tests.unit import samples
 from tests.unit.samples import lock_model

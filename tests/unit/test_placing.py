@@ -20,7 +20,7 @@ from sealift.operations.compose import Project, runs
 from sealift.operations.images import known_layers, load_script
 from sealift.operations.models import repairs
 from sealift.release.locked import Blob, LockedImage
-from sealift.release.ollama_archive import manifest_path
+from sealift.release.ollama_manifest import manifest_path
 
 
 def blob(letter: str, size: int = 1) -> Blob:

@@ -1,0 +1,53 @@
+"""import: from a bundle into the depot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.filesize import decimal
+
+from sealift.cli.options import AsJson, print_json
+from sealift.cli.progress import shown
+from sealift.depot.importing import Imported, import_bundle
+from sealift.depot.store import Depot
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command to the tool."""
+    app.command("import")(import_)
+
+
+def import_(
+    bundle: Annotated[Path, typer.Argument(help="Folder of the bundle, as it was carried in.")],
+    depot: Annotated[Path, typer.Option(help="The site's depot.", file_okay=False)],
+    allowed_signers: Annotated[Path, typer.Option(help="The site's list of allowed signers (ssh-keygen).")],
+    as_json: AsJson = False,
+) -> None:
+    """Verify a bundle's signature and every hash, and take it into the depot.
+
+    Example: sealift import /media/stick/bundle --depot /srv/depot --allowed-signers allowed_signers
+    """
+    with shown() as progress:
+        imported = import_bundle(Depot(depot), bundle, allowed_signers, progress)
+    _print_import(imported, as_json)
+
+
+def _print_import(imported: Imported, as_json: bool) -> None:
+    release = imported.stored.lock.release
+    size = sum(blob.size for blob in imported.copied)
+    if as_json:
+        result = {"release": release.reference, "digest": imported.stored.digest}
+        more = {"signer": imported.signer, "copied": len(imported.copied), "bytes": size}
+        print_json({**result, **more, "replaced": imported.replaced})
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"{release.reference} signed by {imported.signer}\n{imported.stored.digest}")
+    if imported.copied:
+        console.print(f"verified and copied {len(imported.copied)} blobs, {decimal(size)}")
+    else:
+        console.print("the depot has all of it already")
+    if imported.replaced:
+        console.print(f"this name and version stood for {imported.replaced} before")

@@ -1,7 +1,7 @@
 # make demo   three closed hosts, a real release, a prompt answered by Gemma on each (root; first time 5 to 10 min)
 # make check  style, types and unit tests: some four minutes, for everyday work
 # make test   everything: check, then the whole way end to end on a lab of its own (root)
-# make bench  measures speed, memory and disk anew for docs/benchmarks.md (half an hour, 15 GB of disk)
+# make bench  measures speed, memory and disk anew for docs/benchmarks.md (three quarters of an hour, 40 GB of disk)
 # make clean  takes the demo's lab down and removes what was built in this checkout
 
 SHELL := /bin/bash

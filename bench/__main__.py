@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench import machine, material, page
 from bench.measured import Sample, run, warm
-from bench.steps import Step, customary, steps
+from bench.steps import Step, customary, larger, steps
 from sealift.errors import SealiftError
 from sealift.release.locked import Blob, Lock
 from sealift.release.lockfile import load_lock
@@ -32,6 +32,7 @@ def main() -> int:
     )
     parser.add_argument("--work", type=Path, default=Path("build/bench"), help="folder to write below")
     parser.add_argument("--size", type=int, default=1 << 30, help="bytes of the large model")
+    parser.add_argument("--larger", type=int, default=8 << 30, help="bytes of the larger release's model")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each command")
     parser.add_argument(
         "--busy", type=float, default=0.1, help="share of others above which a run is repeated"
@@ -44,7 +45,7 @@ def main() -> int:
     try:
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
-        found = _measure(work, options.sources, options.size, options.rounds, options.busy)
+        found = _measure(work, options.sources, (options.size, options.larger), options.rounds, options.busy)
     except SealiftError as error:
         print(error, file=sys.stderr)
         return 1
@@ -58,7 +59,7 @@ def main() -> int:
     return 0
 
 
-def _measure(work: Path, sources: Path, size: int, rounds: int, most: float) -> str:
+def _measure(work: Path, sources: Path, models: tuple[int, int], rounds: int, most: float) -> str:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     (work / "tmp").mkdir()
     own = {"PATH": path, "SEALIFT_CACHE": str(work / "cache"), "TMPDIR": str(work / "tmp")}
@@ -69,9 +70,9 @@ def _measure(work: Path, sources: Path, size: int, rounds: int, most: float) -> 
         run(command, environment, work)
 
     _tell("making what is measured with")
-    made = material.make(work, sources, size)
+    made = material.make(work, sources, *models)
     signed = ("--sources", made.sources, "--key", made.key)
-    for name in ("release", "upgrade"):
+    for name in ("release", "upgrade", "larger"):
         quietly(
             "sealift",
             "lock",
@@ -81,11 +82,12 @@ def _measure(work: Path, sources: Path, size: int, rounds: int, most: float) -> 
             "--out",
             work / f"{name}.lock",
         )
-    quietly("sealift", "build", work / "release.lock", *signed, "--out", work / "bundle")
+    for name, bundle in (("release", "bundle"), ("larger", "larger")):
+        quietly("sealift", "build", work / f"{name}.lock", *signed, "--out", work / bundle)
     shutil.copytree(work / "bundle", work / "carried")
     for blob in (work / "carried/blobs/sha256").iterdir():
         blob.chmod(0o644)
-    groups = steps(made, work, quietly), customary(made, work)
+    groups = steps(made, work, quietly), larger(made, work), customary(made, work)
     todo = [step for group in groups for step in group]
     samples: dict[str, list[Sample]] = {step.name: [] for step in todo}
     tries = 0
@@ -127,7 +129,8 @@ def _sizes(release: Lock, upgrade: Lock, work: Path) -> page.Sizes:
     """What a release has, what an upgrade changes of its models, and what its delta carries."""
     before = {blob.digest for blob in _blobs(release)}
     changed = sum(blob.size for blob in _blobs(upgrade) if blob.digest not in before)
-    return page.Sizes(_stored(work / "bundle"), changed, _stored(work / "delta"))
+    stored = {name: _stored(work / name) for name in ("bundle", "larger", "delta")}
+    return page.Sizes(stored["bundle"], stored["larger"], changed, stored["delta"])
 
 
 def _blobs(lock: Lock) -> set[Blob]:

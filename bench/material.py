@@ -1,4 +1,4 @@
-"""What is measured with: the demo release and one large incompressible model, and an upgrade of one model."""
+"""What is measured with: the demo release and a large incompressible model, an upgrade, a larger release."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ class Material:
 
     + release: the demo's images, packages and Gemma, and the large model; without a control node
     + upgrade: the same with other weights of Gemma
+    + larger: as `release`, with a larger model in place of the large one
     + images: as `docker save` writes them
     + store: an Ollama store with both models
     """
@@ -36,41 +37,48 @@ class Material:
     sources: Path
     release: Path
     upgrade: Path
+    larger: Path
     images: tuple[Path, ...]
     store: Path
     key: Path
     allowed_signers: Path
 
 
-def make(work: Path, ingredients: Path, size: int) -> Material:
+def make(work: Path, ingredients: Path, size: int, larger: int) -> Material:
     """Make it.
 
     + work: an empty folder
     + ingredients: what `python -m demo.ingredients` filled
     + size: bytes of the large model
+    + larger: bytes of the larger release's one
     """
-    if size < LEAST:
-        raise SealiftError(f"--size {size}: expected {LEAST} at least. Name a larger size.")
+    for option, value in (("--size", size), ("--larger", larger)):
+        if value < LEAST:
+            raise SealiftError(f"{option} {value}: expected {LEAST} at least. Name a larger size.")
     sources = work / "sources"
     shutil.copytree(ingredients, sources, copy_function=_link)
-    store, changed = sources / "models", sources / "changed"
+    store, changed, bigger = sources / "models", sources / "changed", sources / "larger"
     store.mkdir()
     subprocess.run(("tar", "-xf", str(ingredients / "gemma3-270m.tar"), "-C", str(store)), check=True)
-    shutil.copytree(store, changed, copy_function=_link)
+    for other in (changed, bigger):
+        shutil.copytree(store, other, copy_function=_link)
     gemma = _manifest(store, _GEMMA)
     weights = _blob(store, _weights(gemma)["digest"])
     _add(store, _LARGE, gemma, _beginning(weights, LEAST // 2), size)
+    _add(bigger, _LARGE, gemma, _beginning(weights, LEAST // 2), larger)
     _add(changed, _GEMMA, gemma, _beginning(weights, weights.stat().st_size - CHUNK), weights.stat().st_size)
     release = yaml.safe_load(_DEMO.read_text())
     release.pop("control", None)
     release["models"][_LARGE] = {"store": store.name}
     _write(work / "release.yaml", release)
+    _write(work / "larger.yaml", release | {"models": release["models"] | {_LARGE: {"store": bigger.name}}})
     release["version"] = "2026.12.0"
     release["models"][_GEMMA] = {"store": changed.name}
     _write(work / "upgrade.yaml", release)
     images = tuple(sources / image["archive"] for image in release["images"].values())
     key, allowed = _signer(work)
-    return Material(sources, work / "release.yaml", work / "upgrade.yaml", images, store, key, allowed)
+    release_file, upgrade, larger_file = (work / f"{name}.yaml" for name in ("release", "upgrade", "larger"))
+    return Material(sources, release_file, upgrade, larger_file, images, store, key, allowed)
 
 
 def _link(source: str, target: str) -> None:

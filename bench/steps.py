@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from bench.material import Material
 from bench.measured import CORES
@@ -19,6 +20,7 @@ _UNPACK = """mkdir -p "$2/models" && tar -C "$2" -xzf "$1/all.tar.gz" &&
 tar -C "$2/models" -xzf "$2/models.tar.gz" && sync -f "$2" """
 
 
+_BLOBS = "blobs/sha256"
 Words = tuple[str | Path, ...]
 
 
@@ -31,7 +33,7 @@ class Step:
     + reads: folders that are in the page cache when it starts
     + makes: folders that are not there when it starts
     + prepare: makes the rest of the state that it starts from
-    + upgrade: it moves the model that was changed, not all of the release
+    + moves: whose bytes: of all of the release, of the model that the upgrade changes, of the larger release
     """
 
     name: str
@@ -40,7 +42,7 @@ class Step:
     reads: tuple[Path, ...] = ()
     makes: tuple[Path, ...] = ()
     prepare: Callable[[], None] = lambda: None
-    upgrade: bool = False
+    moves: Literal["release", "upgrade", "larger"] = "release"
 
 
 def steps(material: Material, work: Path, run: Callable[..., None]) -> tuple[Step, ...]:
@@ -52,7 +54,7 @@ def steps(material: Material, work: Path, run: Callable[..., None]) -> tuple[Ste
     """
     bundle, carried, depot = work / "bundle", work / "carried", work / "depot"
     built, copied, media, delta = work / "built", work / "copied", work / "media", work / "delta"
-    have, blobs = work / "have.json", bundle / "blobs/sha256"
+    have, blobs = work / "have.json", bundle / _BLOBS
     key: Words = ("--key", material.key)
     trust: Words = ("--allowed-signers", material.allowed_signers)
     sources: Words = ("--sources", material.sources, *key)
@@ -70,9 +72,6 @@ def steps(material: Material, work: Path, run: Callable[..., None]) -> tuple[Ste
     )
     take: Words = ("sealift", "import", "--depot", depot, *trust)
 
-    def hashing(threads: int) -> Words:
-        return (sys.executable, "-m", "bench.limit", str(threads), blobs)
-
     def import_before() -> None:
         shutil.rmtree(depot)
         run(*take, bundle)
@@ -84,8 +83,8 @@ def steps(material: Material, work: Path, run: Callable[..., None]) -> tuple[Ste
     read = (material.sources,)
     return (
         Step("start", "`sealift build --help`: what each command takes to start", (*build[:2], "--help")),
-        Step("hash", "hashlib, 1 core", hashing(1), (bundle,)),
-        Step("hash-all", f"hashlib, {CORES} cores", hashing(CORES), (bundle,)),
+        Step("hash", "hashlib, 1 core", _hashing(1, bundle), (bundle,)),
+        Step("hash-all", f"hashlib, {CORES} cores", _hashing(CORES, bundle), (bundle,)),
         Step("cp", "`cp` and `sync`", ("sh", "-euc", _COPY, "sh", blobs, copied), (bundle,), (copied,)),
         Step("build", "`sealift build`", build, read, (built,)),
         Step("again", "`sealift build` again, nothing changed", build, (built,)),
@@ -113,16 +112,34 @@ def steps(material: Material, work: Path, run: Callable[..., None]) -> tuple[Ste
             (copied,),
         ),
         Step("have", "`sealift have`", ("sealift", "have", "--depot", depot, *key, "--out", have), (depot,)),
-        Step("delta", "`sealift build --for`, one model changed", upgrade, read, (delta,), upgrade=True),
+        Step("delta", "`sealift build --for`, one model changed", upgrade, read, (delta,), moves="upgrade"),
         Step(
             "delta-import",
             "`sealift import` of that delta",
             (*take, delta),
             (delta, depot),
             prepare=import_before,
-            upgrade=True,
+            moves="upgrade",
         ),
     )
+
+
+def larger(material: Material, work: Path) -> tuple[Step, ...]:
+    """The import of a release of the size that sites have, of which a command's start is a small part.
+
+    + work: has the larger release's bundle in `larger`
+    """
+    bundle, depot = work / "larger", work / "depot"
+    take: Words = ("sealift", "import", "--depot", depot, "--allowed-signers", material.allowed_signers)
+    limit, name = f"hashlib, {CORES} cores, larger release", "`sealift import` of the larger release"
+    return (
+        Step("larger-hash", limit, _hashing(CORES, bundle), (bundle,), moves="larger"),
+        Step("larger-import", name, (*take, bundle), (bundle,), (depot,), moves="larger"),
+    )
+
+
+def _hashing(threads: int, bundle: Path) -> Words:
+    return (sys.executable, "-m", "bench.limit", str(threads), bundle / _BLOBS)
 
 
 def customary(material: Material, work: Path) -> tuple[Step, ...]:

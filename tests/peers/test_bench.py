@@ -37,13 +37,26 @@ def test_all_steps_are_measured_and_the_page_keeps_its_text(ingredients: Path, t
     written.write_text(f"before\n{page.BEGIN}\nold\n{page.END}\nbehind\n")
     options = ("--sources", ingredients, "--work", tmp_path / "work", "--page", written)
     commands = Commands(CHECKOUT / ".lab")
-    commands.ok("python", "-m", "bench", "--rounds", "1", "--busy", "1", "--size", str(LEAST), *options)
+    commands.ok(
+        "python",
+        "-m",
+        "bench",
+        "--rounds",
+        "1",
+        "--busy",
+        "1",
+        "--size",
+        str(LEAST),
+        "--larger",
+        str(2 * LEAST),
+        *options,
+    )
     text = written.read_text()
     assert text.startswith(f"before\n{page.BEGIN}\n")
     assert text.endswith(f"\n{page.END}\nbehind\n")
     assert "old" not in text
-    assert len(re.findall(r"^\| .* \| 1 \| \d+\.\d\d s \| ", text, re.MULTILINE)) == 16
-    assert len(re.findall(r"^\| .* \| (met|\*\*missed\*\*) \|$", text, re.MULTILINE)) == 7
+    assert len(re.findall(r"^\| .* \| 1 \| \d+\.\d\d s \| ", text, re.MULTILINE)) == 18
+    assert len(re.findall(r"^\| .* \| (met|\*\*missed\*\*) \|$", text, re.MULTILINE)) == 8
     assert re.search(
         r"^\| bytes that a delta carries.* \| ≤ 1.01 \| 1(\.0\d*)? \| met \|$", text, re.MULTILINE
     )

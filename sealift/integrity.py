@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 
 from sealift.blobs import BlobStore, Content, hash_content
 from sealift.errors import SealiftError
 from sealift.progress import Meter, Progress
 from sealift.release.locked import Blob
+from sealift.threads import at_once
 
 _HEX = re.compile(r"[0-9a-f]{64}")
 
@@ -33,8 +33,7 @@ def damaged(store: BlobStore, blobs: Iterable[Blob], what: str, progress: Progre
         except SealiftError:  # a disk that cannot read it
             return True
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        verdicts = list(pool.map(is_damaged, todo))
+    verdicts = at_once(is_damaged, todo, meter=meter)
     return frozenset(blob.digest for blob, bad in zip(todo, verdicts, strict=True) if bad)
 
 

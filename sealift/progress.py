@@ -13,6 +13,10 @@ def silent(what: str, done: int, total: int) -> None:
     """Report to nobody."""
 
 
+class StoppedError(Exception):
+    """What counts bytes on a meter is to end, because something else went wrong or the user wants it."""
+
+
 class Meter:
     """Adds up what several threads do on one task, and reports it from one at a time."""
 
@@ -25,10 +29,17 @@ class Meter:
         """
         self._what, self._total, self._report = what, total, report
         self._done = 0
+        self._stopped = False
         self._guard = threading.Lock()
+
+    def stop(self) -> None:
+        """Let every `add` from now on raise StoppedError."""
+        self._stopped = True
 
     def add(self, count: int) -> None:
         """Another `count` bytes are done."""
+        if self._stopped:
+            raise StoppedError
         with self._guard:
             self._done += count
             self._report(self._what, self._done, self._total)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -29,10 +28,11 @@ from sealift.release.ollama_manifest import OLLAMA_MANIFEST, model_manifest
 from sealift.release.source import BuildMachine
 from sealift.release.sources import file_source, image_source, model_source
 from sealift.release.wheels import fetch_wheels
+from sealift.threads import at_once
 
 _OWN = frozenset({INDEX, SIGNATURE, layout.LAYOUT_FILE, "blobs", "partial"})
 
-_AT_ONCE = 4  # downloads
+_AT_ONCE = 4  # downloads, or copies
 
 
 @dataclass(frozen=True)
@@ -193,19 +193,15 @@ def _place_contents(
     todo = sorted(wanted.values(), key=lambda item: -item[0].size)
     meter = Meter("writing images, models and files", sum(blob.size for blob, _, _ in todo), machine.progress)
 
-    def place(blob: Blob, open_blob: Callable[[], Content], owner: str) -> None:
+    def place(item: tuple[Blob, Callable[[], Content], str]) -> None:
+        blob, open_blob, owner = item
         content = open_blob()
         if content.path == cache.path(blob) and store.link(blob, content.path):
             meter.add(blob.size)
         else:
             store.put(blob, content, owner, meter.add)
 
-    with ThreadPoolExecutor(max(_AT_ONCE, os.cpu_count() or 1)) as pool:
-        try:
-            for result in [pool.submit(place, *item) for item in todo]:
-                result.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+    at_once(place, todo, _AT_ONCE, meter)
 
 
 def _contents(lock: Lock, machine: BuildMachine) -> Iterator[tuple[Blob, Callable[[], Content], str]]:

@@ -6,9 +6,7 @@ machine may hold only a part of the blobs.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from sealift.files import canonical_json, write_atomically
 from sealift.progress import Meter, Progress
 from sealift.release.locked import Blob, Lock
 from sealift.release.values import Frozen
+from sealift.threads import at_once
 
 LICENCE = "application/vnd.ollama.image.license"
 _FORM = "sbom-3"  # of the records: another one where reading changes
@@ -69,8 +68,7 @@ class Records:
             write_atomically(self._path(blob), content)
             meter.add(blob.size)
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(read, missing))
+        at_once(read, missing, meter=meter)
         return {digest: self._load(blob) for digest, (blob, _) in readers.items()}
 
     def _load(self, blob: Blob) -> Record:

@@ -65,7 +65,7 @@ def main() -> None:
         _complain(f"{where}{error.strerror or error}. Mend that and run the same command again.")
         sys.exit(1)
     except SystemExit as end:
-        if end.code == 130:  # Ctrl-C, as Typer reports it
+        if end.code in (130, 143):  # Ctrl-C, as Typer reports it, or SIGTERM
             print("interrupted: run the same command again, it goes on where it stopped", file=sys.stderr)
         raise
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from sealift.integrity import damaged
 from sealift.progress import Meter, Progress
 from sealift.release.locked import Blob, Lock
 from sealift.release.ollama_manifest import model_manifest
+from sealift.threads import at_once
 
 _NAMED = 20  # missing blobs that a refusal names
 _Owned = tuple[Blob, str]  # a blob, and what it belongs to
@@ -163,8 +163,7 @@ def _copy(missing: list[_Owned], media: BlobStore, store: BlobStore, progress: P
             return str(error)
         return None
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        raise_all(pool.map(copy, missing))
+    raise_all(at_once(copy, missing, meter=meter))
     return tuple(blob for blob, _ in missing)
 
 

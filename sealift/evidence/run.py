@@ -11,15 +11,16 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from sealift.evidence import expectations as expected
 from sealift.evidence import junit
 from sealift.evidence.expectations import Expectations
 from sealift.evidence.types import ClaimResult
+from sealift.processes import WITH_US
 from sealift.progress import Progress
 from sealift.scratch import scratch
+from sealift.threads import at_once
 
 _ROOT = Path(__file__).parents[2]
 _TESTS = _ROOT / "tests" / "hosts"
@@ -28,13 +29,13 @@ _PERCENT = re.compile(r"\[ *(\d+)%\]$")
 
 
 def verify_hosts(
-    hosts: Sequence[Expectations], enter: Sequence[str], at_once: int, progress: Progress
+    hosts: Sequence[Expectations], enter: Sequence[str], threads: int, progress: Progress
 ) -> tuple[ClaimResult, ...]:
     """Check every claim on every host.
 
     + hosts: what to expect of each
     + enter: command and arguments that start a process where the hosts can be reached; empty for here
-    + at_once: hosts that are checked at the same time
+    + threads: hosts that are checked at the same time
     + progress: told (host, per cent done, 100)
 
     A host whose tests did not come to an end has one more claim, failed, that says so.
@@ -47,12 +48,9 @@ def verify_hosts(
         with guard:
             progress(what, done, total)
 
-    with (
-        scratch("verify") as folder,
-        ThreadPoolExecutor(at_once) as pool,
-    ):
-        jobs = [pool.submit(_verify, host, folder, enter, tell) for host in hosts]
-        return tuple(result for job in jobs for result in job.result())
+    with scratch("verify") as folder:
+        found = at_once(lambda host: _verify(host, folder, enter, tell), hosts, threads)
+    return tuple(result for results in found for result in results)
 
 
 def _verify(
@@ -60,7 +58,7 @@ def _verify(
 ) -> tuple[ClaimResult, ...]:
     facts, results = folder / f"{host.host}.json", folder / f"{host.host}.xml"
     expected.write(host, facts)
-    command = [*enter, *_pytest(facts, results)]
+    command = [*WITH_US, *enter, *_pytest(facts, results)]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
     with subprocess.Popen(
         command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT

@@ -124,7 +124,14 @@ class Arrivals:
         final = self._store.path(blob)
         with self._alone(final) as file:
             if file is not None:
+                was_begun = os.fstat(file.fileno()).st_size > 0
                 digest = _go_on(file, blob, blob.size, read, where, note)
+                if (
+                    digest != blob.digest and was_begun
+                ):  # the end of what a power cut left may not be on the disk
+                    file.truncate(0)
+                    note(-blob.size)
+                    digest = _go_on(file, blob, blob.size, read, where, note)
                 if digest != blob.digest:
                     file.truncate(0)
                     raise SealiftError(

@@ -7,7 +7,6 @@ from. Locking a model fetches its manifest and the beginning of its weights.
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
 
 from sealift.blobs import Content, digest_of
@@ -32,6 +31,7 @@ from sealift.release.ollama_archive import lock_manifest
 from sealift.release.ollama_manifest import LIBRARY, ModelManifest, parse_model, weights_of
 from sealift.release.registry import Registry
 from sealift.release.source import BuildMachine
+from sealift.threads import at_once
 
 _AT_ONCE = 4  # downloads
 _NESTED = 4  # indexes in indexes
@@ -103,14 +103,8 @@ class RegistryImage:
             layer.size for diff_id, layer in wanted.items() if not self._machine.arrivals.find(diff_id)
         ]
         meter = Meter(f"fetching {self._name}", sum(missing), self._machine.progress)
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            coming: dict[str, Future[Content]] = {
-                diff_id: pool.submit(self._layer, diff_id, layer, meter) for diff_id, layer in wanted.items()
-            }
-            try:
-                return {diff_id: layer.result() for diff_id, layer in coming.items()}
-            finally:
-                pool.shutdown(cancel_futures=True)
+        found = at_once(lambda item: self._layer(*item, meter), wanted.items(), _AT_ONCE, meter)
+        return dict(zip(wanted, found, strict=True))
 
     def _layer(self, diff_id: str, layer: Descriptor, meter: Meter) -> Content:
         arrivals, where = self._machine.arrivals, f"{self._name}: layer {layer.digest}"

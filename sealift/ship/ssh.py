@@ -5,16 +5,15 @@ Host keys are checked as that file says; nobody is ever asked anything.
 
 from __future__ import annotations
 
-import queue
 import shlex
 import subprocess
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from sealift.errors import SealiftError
+from sealift.threads import at_once
 
 T = TypeVar("T")
 
@@ -143,35 +142,15 @@ def on_all(hosts: Sequence[str], step: Callable[[str], T]) -> Gathered[T]:
     + hosts: names; the order of results
     + step: may raise SealiftError
     """
-    todo: queue.SimpleQueue[str] = queue.SimpleQueue()
-    results: dict[str, T] = {}
-    errors: dict[str, SealiftError] = {}
-    crashes: list[BaseException] = []
 
-    def work() -> None:
-        while True:
-            try:
-                host = todo.get_nowait()
-            except queue.Empty:
-                return
-            try:
-                results[host] = step(host)
-            except SealiftError as error:
-                errors[host] = error
-            except BaseException as error:
-                crashes.append(error)
-                return
+    def attempt(host: str) -> T | SealiftError:
+        try:
+            return step(host)
+        except SealiftError as error:
+            return error
 
-    for host in hosts:
-        todo.put(host)
-    threads = [threading.Thread(target=work, daemon=True) for _ in hosts[:_AT_ONCE]]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if crashes:
-        raise crashes[0]
+    found = dict(zip(hosts, at_once(attempt, hosts, _AT_ONCE), strict=True))
     return Gathered(
-        {host: results[host] for host in hosts if host in results},
-        {host: errors[host] for host in hosts if host in errors},
+        {host: result for host, result in found.items() if not isinstance(result, SealiftError)},
+        {host: result for host, result in found.items() if isinstance(result, SealiftError)},
     )

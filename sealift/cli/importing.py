@@ -41,13 +41,15 @@ def _print_import(imported: Imported, as_json: bool) -> None:
     if as_json:
         result = {"release": release.reference, "digest": imported.stored.digest}
         more = {"signer": imported.signer, "copied": len(imported.copied), "bytes": size}
-        print_json({**result, **more, "replaced": imported.replaced})
+        print_json({**result, **more, "healed": imported.healed, "replaced": imported.replaced})
         return
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"{release.reference} signed by {imported.signer}\n{imported.stored.digest}")
     if imported.copied:
         console.print(f"verified and copied {len(imported.copied)} blobs, {decimal(size)}")
     else:
-        console.print("the depot has all of it already")
+        console.print("the depot has all of it already, and every hash is right")
+    for digest in imported.healed:
+        console.print(f"was damaged in the depot, so taken from the bundle: {digest}")
     if imported.replaced:
         console.print(f"this name and version stood for {imported.replaced} before")

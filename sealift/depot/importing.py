@@ -40,16 +40,15 @@ class Imported:
 
     stored: StoredRelease
     signer: str  # as the site's list of allowed signers names them
-    copied: tuple[Blob, ...]  # blobs that the depot lacked
+    copied: tuple[Blob, ...]  # blobs that the depot lacked, or had damaged
+    healed: tuple[str, ...]  # digests of those that it had damaged
     replaced: str | None  # the digest that this name and version stood for before, if another
 
 
 def import_bundle(depot: Depot, bundle: Path, allowed_signers: Path, progress: Progress) -> Imported:
     """Verify a bundle, whole or a delta, and take it in.
 
-    Of what the depot has, manifests and the lock alone are read again, and replaced where they are damaged.
-    A delta presumes more, which nothing carried could replace: so with a delta, all that the depot has
-    of the release is hashed first.
+    What the depot has of the release is hashed too, and taken from the medium where it is damaged.
 
     + bundle: folder of an OCI image layout with its signature; foreign until verified
     + allowed_signers: the site's list
@@ -68,14 +67,15 @@ def import_bundle(depot: Depot, bundle: Path, allowed_signers: Path, progress: P
     _check_complete(layout, lock)
     _check_agreement(layout, lock)
     with locked(depot.path, lambda: progress("waiting for another import to end", 0, 0)):
-        copied = _copy(_missing(layout, media, depot.store, progress), media, depot.store, progress)
+        lacking, rotten = _lacking(layout, media, depot.store, progress)
+        copied = _copy(lacking, media, depot.store, progress)
         depot.store.sweep()
         folder = depot.bundle(layout.digest)
         write_atomically(folder / SIGNATURE, proof)
         write_atomically(folder / INDEX, index)
         stored = StoredRelease(layout.digest, lock)
         sign_repository(depot, stored)
-        return Imported(stored, signer, copied, _register(depot, stored))
+        return Imported(stored, signer, copied, tuple(sorted(rotten)), _register(depot, stored))
 
 
 def _read_signature(bundle: Path) -> bytes:
@@ -119,19 +119,22 @@ def _check_agreement(layout: Layout, lock: Lock) -> None:
             raise SealiftError("bundle: its files are others than its lock says. Build it again.")
 
 
-def _missing(layout: Layout, media: BlobStore, store: BlobStore, progress: Progress) -> list[_Owned]:
-    """What the depot lacks of a bundle. Raises SealiftError where the medium does not have all of that."""
+def _lacking(
+    layout: Layout, media: BlobStore, store: BlobStore, progress: Progress
+) -> tuple[list[_Owned], frozenset[str]]:
+    """What the depot lacks of a bundle, and which of that it has damaged.
+
+    Raises SealiftError where the medium does not have all of that; at once where that can be said unhashed.
+    """
     owned = layout.blobs()
-    lacking = {blob.digest for blob, _ in owned.values() if not store.has(blob)}
-    tables = [blob for blob, _ in owned.values() if blob.digest in layout.tables() - lacking]
-    lacking |= damaged(store, tables, "hashing manifests", progress)
     left_out = {blob.digest for blob, _ in owned.values() if not os.path.lexists(media.path(blob))}
+    there = [blob for blob, _ in owned.values() if store.has(blob)]
+    lacking = owned.keys() - {blob.digest for blob in there}
     _refuse_incomplete([owned[digest] for digest in owned if digest in lacking & left_out], len(owned))
-    if left_out:
-        rest = (blob for blob, _ in owned.values() if blob.digest not in lacking)
-        lacking |= damaged(store, rest, "hashing what the depot has of it", progress)
-        _refuse_incomplete([owned[digest] for digest in owned if digest in lacking & left_out], len(owned))
-    return [owned[digest] for digest in owned if digest in lacking]
+    lacking |= damaged(store, there, "hashing what the depot has of it", progress)
+    _refuse_incomplete([owned[digest] for digest in owned if digest in lacking & left_out], len(owned))
+    rotten = frozenset(digest for digest in lacking if os.path.lexists(store.path(owned[digest][0])))
+    return [owned[digest] for digest in owned if digest in lacking], rotten
 
 
 def _refuse_incomplete(missing: list[_Owned], total: int) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from sealift.cli.importing import import_
 from sealift.depot.fsck import fsck
 from sealift.depot.importing import import_bundle
 from sealift.depot.repair import Folder
@@ -128,6 +132,55 @@ def test_importing_again_heals_a_damaged_manifest_or_lock(made: Site, depot: Dep
         depot.resolve("demo:2026.11.0")
     assert import_bundle(depot, bundle(made, 2), made.allowed, silent).copied == (blob,)
     assert fsck(depot, (), silent).ok
+
+
+def _truncate(depot: Depot, blob: Blob) -> None:
+    content = depot.store.path(blob).read_bytes()
+    depot.store.path(blob).unlink()  # the bundle has the same file
+    depot.store.path(blob).write_bytes(content[:-1])
+
+
+@pytest.mark.parametrize("harm", [damage, _truncate])
+def test_the_next_whole_bundle_heals_what_was_damaged_of_an_earlier_one(
+    made: Site, tmp_path: Path, harm: Callable[[Depot, Blob], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    depot, weights, package = Depot(tmp_path / "depot"), _weights(made), made.lock.packages[0].blob
+    import_bundle(depot, bundle(made, 0), made.allowed, silent)
+    harm(depot, weights)
+    depot.store.path(package).unlink()
+    import_(bundle(made, 1), depot.path, made.allowed, as_json=True)
+    assert json.loads(capsys.readouterr().out)["healed"] == [weights.digest]
+    assert fsck(depot, (), silent).ok
+    harm(depot, weights)
+    import_(bundle(made, 1), depot.path, made.allowed)
+    assert f"damaged in the depot, so taken from the bundle: {weights.digest}" in capsys.readouterr().out
+    import_(bundle(made, 1), depot.path, made.allowed)
+    assert "has all of it already, and every hash is right" in capsys.readouterr().out
+
+
+def test_a_whole_bundle_that_has_it_damaged_too_is_refused(made: Site, tmp_path: Path) -> None:
+    depot, weights = Depot(tmp_path / "depot"), _weights(made)
+    import_bundle(depot, bundle(made, 0), made.allowed, silent)
+    shutil.copytree(bundle(made, 1), tmp_path / "carried")
+    damage(depot, weights)
+    carried = tmp_path / "carried/blobs/sha256" / weights.hex
+    carried.chmod(0o644)
+    carried.write_bytes(depot.store.path(weights).read_bytes())
+    with pytest.raises(SealiftError, match=f"tiny:1m: {weights.digest} is damaged"):
+        import_bundle(depot, tmp_path / "carried", made.allowed, silent)
+    carried.unlink()
+    with pytest.raises(SealiftError, match=f"tiny:1m: {weights.digest} .* is missing"):
+        import_bundle(depot, tmp_path / "carried", made.allowed, silent)
+    assert list(depot.releases()) == ["demo:2026.9.0"]
+
+
+def test_an_import_shows_how_far_its_hashing_of_the_depot_is(made: Site, depot: Depot) -> None:
+    seen: dict[str, tuple[int, int]] = {}
+    import_bundle(
+        depot, bundle(made, 2), made.allowed, lambda what, done, total: seen.update({what: (done, total)})
+    )
+    size = sum(blob.size for blob, _ in depot.layout(depot.releases()["demo:2026.11.0"]).blobs().values())
+    assert seen["hashing what the depot has of it"] == (size, size)
 
 
 @pytest.mark.parametrize("name", ["Packages", "InRelease", "key.asc"])

@@ -71,10 +71,10 @@ def import_bundle(depot: Depot, bundle: Path, allowed_signers: Path, progress: P
         copied = _copy(lacking, media, depot.store, progress)
         depot.store.sweep()
         folder = depot.bundle(layout.digest)
-        write_atomically(folder / SIGNATURE, proof)
-        write_atomically(folder / INDEX, index)
         stored = StoredRelease(layout.digest, lock)
         sign_repository(depot, stored)
+        write_atomically(folder / SIGNATURE, proof)
+        write_atomically(folder / INDEX, index)  # the bundle can be had by its digest from now on
         return Imported(stored, signer, copied, tuple(sorted(rotten)), _register(depot, stored))
 
 

@@ -31,8 +31,9 @@ def test_lock_and_build_finish_after_being_killed(site: Site, commands: Commands
 
 def test_import_finishes_after_being_killed(site: Site, commands: Commands, tmp_path: Path) -> None:
     depot = tmp_path / "depot"
-    importing = ("import", site.bundle, "--depot", depot, "--allowed-signers", site.allowed_signers)
-    assert killed_and_run_again(commands, site.steps["build"].seconds, "sealift", *importing) >= 1
+    importing = ("sealift", "import", site.bundle, "--allowed-signers", site.allowed_signers, "--depot")
+    seconds = commands.ok(*importing, tmp_path / "left alone").seconds
+    assert killed_and_run_again(commands, seconds, *importing, depot) >= 1
     wanted = {blob.name for blob in (site.depot / "blobs/sha256").iterdir()}
     assert {blob.name for blob in (depot / "blobs/sha256").iterdir()} == wanted
 

@@ -1,9 +1,7 @@
-"""Garbage collection of a depot, by real bundles; killed, and beside imports."""
+"""Garbage collection of a depot, by real bundles, and beside imports."""
 
 from __future__ import annotations
 
-import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,22 +17,6 @@ from tests.unit import depot_releases
 from tests.unit.depot_releases import blobs, bundle, damage
 from tests.unit.samples import Site
 
-# argv: depot, and how many names may be taken away before it kills itself
-COLLECT = """
-import os, signal, sys
-from pathlib import Path
-from sealift.depot.collecting import collect
-from sealift.depot.store import Depot
-unlink, left = Path.unlink, int(sys.argv[2])
-def counted(path, missing_ok=False):
-    global left
-    if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    left -= 1
-    unlink(path, missing_ok)
-Path.unlink = counted
-collect(Depot(Path(sys.argv[1])), 1, (), frozenset(), True, lambda *_: None)
-"""
 IMPORT = """
 import sys
 from pathlib import Path
@@ -151,23 +133,6 @@ def test_what_an_interrupted_import_left_goes(made: Site, depot: Depot, tmp_path
     stray = depot.store.put_bytes(b"copied by an import that never ended")
     assert stray in _collect(depot, 3).blobs
     assert not depot.store.has(stray)
-
-
-def test_killed_at_any_moment_it_leaves_a_depot_that_is_whole(depot: Depot, tmp_path: Path) -> None:
-    steps = 0
-    for steps in range(100):
-        killed = tmp_path / f"killed{steps}"
-        shutil.copytree(depot.path, killed)
-        ran = subprocess.run([sys.executable, "-c", COLLECT, str(killed), str(steps)], check=False)
-        _assert_whole(Depot(killed))
-        assert "demo:2026.11.0" in Depot(killed).releases()
-        _collect(Depot(killed))
-        assert _collect(Depot(killed)).blobs == ()
-        assert list(Depot(killed).releases()) == ["demo:2026.11.0"]
-        if ran.returncode == 0:
-            break
-        assert ran.returncode == -signal.SIGKILL
-    assert steps > 5
 
 
 def test_collecting_while_an_import_runs_harms_neither(made: Site, depot: Depot) -> None:

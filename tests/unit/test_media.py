@@ -7,7 +7,6 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,6 +14,7 @@ from sealift.bundle import signature
 from sealift.bundle.media_table import FAT32, parse_parts, parse_size
 from sealift.errors import SealiftError
 from tests.unit import media_bundle, samples
+from tests.unit.killing import killed_at
 from tests.unit.media_bundle import Site, content
 
 COREUTILS = ("cat", "head", "mkdir", "printf", "rm", "sha256sum", "tail")
@@ -223,32 +223,12 @@ def test_rescue_needs_sh_and_coreutils_alone(site: Site, media: Path, tmp_path: 
     assert not (tmp_path / "half" / "index.json").exists()
 
 
-def _killed_at(step: int, work: Callable[[], object]) -> bool:
-    """Run in a child that is killed at its Nth fsync; False if it was done before."""
-    child = os.fork()
-    if child == 0:
-        left = step
-
-        def fsync(fd: Any) -> None:
-            nonlocal left
-            left -= 1
-            if left == 0:
-                os.kill(os.getpid(), 9)
-
-        os.fsync = os.fdatasync = fsync
-        try:
-            work()
-        finally:
-            os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -9
-
-
 def test_killed_at_any_step_writing_and_reading_finish_when_run_again(site: Site, tmp_path: Path) -> None:
     media, out = tmp_path / "media", tmp_path / "out"
     steps = 0
     for step in range(1, 1000):
         shutil.rmtree(media, ignore_errors=True)
-        if not _killed_at(step, lambda: site.write(media, 400)):
+        if not killed_at(step, lambda: site.write(media, 400)):
             break
         site.write(media, 400)
         assert content(media).keys() >= {"TABLE.txt", "TABLE.txt.sig", "RESCUE.txt", "START.py"}
@@ -256,7 +236,7 @@ def test_killed_at_any_step_writing_and_reading_finish_when_run_again(site: Site
         steps += 1
     for step in range(1, 1000):
         shutil.rmtree(out, ignore_errors=True)
-        if not _killed_at(step, lambda: site.read(out, media)):
+        if not killed_at(step, lambda: site.read(out, media)):
             break
         assert site.read(out, media).missing == ()
         assert content(out) == content(site.bundle)

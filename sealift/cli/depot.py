@@ -19,7 +19,8 @@ from sealift.depot.collecting import Garbage, collect
 from sealift.depot.fsck import Checked, Finding
 from sealift.depot.fsck import fsck as check_depot
 from sealift.depot.have import have_list
-from sealift.depot.repair import Folder, HostStore, RepairSource
+from sealift.depot.repair import HostStore
+from sealift.depot.repair_media import folder_sources
 from sealift.depot.store import Depot
 from sealift.errors import printable
 from sealift.fleet.inventory import load_inventory
@@ -99,7 +100,7 @@ def fsck(
     depot: _DepotFolder,
     repair_from: Annotated[
         list[Path] | None,
-        typer.Option(help="Bundle or folder of blobs to repair from. Repeat for more.", exists=True),
+        typer.Option(help="Bundle, media or folder of blobs to repair from. Repeat for more.", exists=True),
     ] = None,
     repair_from_host: Annotated[
         tuple[str, str] | None,
@@ -113,7 +114,7 @@ def fsck(
 
     Example: sealift fsck --depot /srv/depot --repair-from /media/stick/bundle
     """
-    sources: list[RepairSource] = [Folder(path) for path in repair_from or ()]
+    sources = folder_sources(repair_from or ())
     if repair_from_host:
         sources += _hosts(*repair_from_host)
     with shown() as progress:
@@ -161,8 +162,8 @@ def _checked(checked: Checked) -> str:
     )
     if bad:
         lines.append(
-            f"{len(bad)} to repair: name a bundle with --repair-from or a host with --repair-from-host, "
-            "or have a delta built for a new have-list."
+            f"{len(bad)} to repair: name a bundle or media with --repair-from or a host with "
+            "--repair-from-host, or have a delta built for a new have-list."
         )
     return "\n".join(lines)
 

@@ -97,5 +97,5 @@ def restore_from_any(blob: Blob, store: BlobStore, sources: Sequence[RepairSourc
             if source.restore(blob, store):
                 return str(source), wrong
         except SealiftError as error:
-            wrong.append(str(error))
+            wrong += str(error).split("\n")
     return "", wrong

@@ -32,6 +32,11 @@ from sealift.ship.ssh import Ssh
 
 _DepotFolder = Annotated[Path, typer.Option("--depot", help="The site's depot.", file_okay=False)]
 
+_ASK = (
+    "--inventory SITE for each inventory whose hosts use this depot, to keep what they run; "
+    "or --no-inventory, if none does"
+)
+
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the tool."""
@@ -72,6 +77,9 @@ def gc(
         list[str] | None,
         typer.Option(help="Ask these hosts what they run: that stays, and so does what they are to run."),
     ] = None,
+    no_inventory: Annotated[
+        bool, typer.Option("--no-inventory", help="No host takes anything from this depot.")
+    ] = False,
     keep_release: Annotated[
         list[str] | None, typer.Option(help="A release that stays. Repeat for more.")
     ] = None,
@@ -81,10 +89,16 @@ def gc(
     """Show what the depot no longer needs, and with --apply remove it.
 
     What stays: the last releases of each name by version, those that hosts of the inventories run or are to
-    run, and those named by --keep-release.
+    run, and those named by --keep-release. The depot does not know its hosts: --apply wants their inventories
+    named, or --no-inventory.
 
     Example: sealift gc --depot /srv/depot --inventory staging --inventory prod --apply
     """
+    asked = bool(inventory)
+    if asked and no_inventory:
+        raise typer.BadParameter("--inventory and --no-inventory contradict each other; leave one out.")
+    if apply and not asked and not no_inventory:
+        raise typer.BadParameter(f"--apply removes what hosts may run. Add {_ASK}.")
     with shown() as progress, one_rollout(depot) if apply and depot.is_dir() else nullcontext():
         in_use = _in_use(inventory or (), progress)
         garbage = collect(Depot(depot), keep, keep_release or (), in_use, apply, progress)
@@ -93,7 +107,7 @@ def gc(
         names = {"kept": garbage.kept, "releases": garbage.releases, "bundles": garbage.bundles}
         print_json({**names, **blobs, "applied": apply})
     else:
-        _say(_garbage(garbage, apply))
+        _say(_garbage(garbage, apply, asked or no_inventory))
 
 
 def fsck(
@@ -143,13 +157,15 @@ def _in_use(inventories: Iterable[str], progress: Progress) -> frozenset[str]:
     return frozenset(digests)
 
 
-def _garbage(garbage: Garbage, applied: bool) -> str:
+def _garbage(garbage: Garbage, applied: bool, hosts_known: bool) -> str:
     lines = [f"stays: {', '.join(garbage.kept) or 'nothing'}"]
     lines += [f"goes:  {name}" for name in garbage.releases]
     freed = f"{len(garbage.blobs)} blobs, {decimal(garbage.size)}"
     if applied:
         return "\n".join((*lines, f"removed {freed}"))
-    hint = " Run it again with --apply." if garbage.releases or garbage.bundles or garbage.blobs else ""
+    hint = ""
+    if garbage.releases or garbage.bundles or garbage.blobs:
+        hint = " Run it again with --apply." if hosts_known else f" Run it again with --apply and {_ASK}."
     return "\n".join((*lines, f"would remove {freed}; nothing was changed.{hint}"))
 
 

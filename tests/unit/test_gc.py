@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sealift.cli.main import main
 from sealift.depot.collecting import Garbage, collect, version_key
 from sealift.depot.fsck import fsck
 from sealift.depot.store import Depot
@@ -148,6 +149,31 @@ def test_collecting_while_an_import_runs_harms_neither(made: Site, depot: Depot)
     assert len(depot.releases()) == 3
     _assert_whole(depot)
     assert fsck(depot, (), silent).ok
+
+
+def _typed(depot: Depot, *options: str) -> int:
+    """The exit code of `sealift gc` as it is typed."""
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as end:
+        patch.setattr(sys, "argv", ["sealift", "gc", "--depot", str(depot.path), "--keep", "1", *options])
+        main()
+    assert isinstance(end.value.code, int)
+    return end.value.code
+
+
+def test_nothing_goes_while_nobody_says_what_hosts_run(
+    depot: Depot, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _typed(depot, "--apply") == 2
+    said = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert "--inventory SITE for each inventory whose hosts use this depot" in said
+    assert "or --no-inventory, if none does" in said
+    assert len(depot.releases()) == 3
+    assert _typed(depot, "--apply", "--inventory", "lab", "--no-inventory") == 2
+    assert _typed(depot) == 0
+    assert "with --apply and --inventory SITE for each inventory" in capsys.readouterr().out
+    assert len(depot.releases()) == 3
+    assert _typed(depot, "--apply", "--no-inventory") == 0
+    assert len(depot.releases()) == 1
 
 
 def test_there_is_no_depot(tmp_path: Path) -> None:

@@ -49,4 +49,6 @@ def _text(done: Deployed) -> str:
         lines.append(f"            as they were, as others here need them: {', '.join(done.packages.kept)}")
     lines.append(f"sealift     {done.deployment}{'' if done.made else ': no change'}")
     lines.append("in force    now" if done.activated else "in force    no change")
+    if done.removed:
+        lines.append(f"removed     {done.deployment.parent}/: {', '.join(done.removed)}")
     return "\n".join(lines)

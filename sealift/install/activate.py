@@ -1,14 +1,20 @@
-"""Which deployment is in force: links, each changed by one rename."""
+"""Which deployment is in force: links, each changed by one rename; and the end of those before it."""
 
 from __future__ import annotations
 
 import os
+import re
+import shutil
+import sys
 from pathlib import Path
 
 from sealift.errors import SealiftError
 from sealift.files import sync_folder
 
 COMMAND = Path("/usr/local/bin/sealift")
+_BEFORE = "deployment-before"
+_NAME = re.compile(r"[0-9a-f]{16}")
+_LEFT = re.compile(r"\.[0-9a-f]{16}\.(partial|removed)")  # by killed runs: half unpacked, half removed
 
 
 def activate(deployment: Path, to: Path, command: Path = COMMAND) -> bool:
@@ -19,8 +25,41 @@ def activate(deployment: Path, to: Path, command: Path = COMMAND) -> bool:
 
     Raises SealiftError where something else is in the way.
     """
-    changed = _link(to / "deployment", str(deployment.relative_to(to)))
+    current, target = to / "deployment", str(deployment.relative_to(to))
+    if current.is_symlink() and str(current.readlink()) != target:
+        _link(to / _BEFORE, str(current.readlink()))
+    changed = _link(current, target)
     return _link(command, str(to / "deployment/.venv/bin/sealift")) or changed
+
+
+def remove_old(to: Path) -> tuple[str, ...]:
+    """Remove deployments, but not the one in force, the one before it and the one that runs now.
+
+    Each loses its name first: what a killed run leaves of it is no deployment, and goes the next time.
+
+    + to: folder of all that is sealift's here, held alone
+
+    Gives the names of those removed now.
+    """
+    folder = to / "deployments"
+    for path in folder.iterdir():
+        if _LEFT.fullmatch(path.name):
+            shutil.rmtree(path)
+    if not (to / _BEFORE).is_symlink():  # nothing was put out of force yet, as far as links tell
+        return ()
+    kept = {(to / name).resolve() for name in ("deployment", _BEFORE)}
+    kept.update(Path(sys.prefix).resolve().parents)
+    old = sorted(path for path in folder.iterdir() if _is_deployment(path) and path.resolve() not in kept)
+    for path in old:
+        garbage = path.with_name(f".{path.name}.removed")
+        path.rename(garbage)
+        sync_folder(folder)
+        shutil.rmtree(garbage)
+    return tuple(path.name for path in old)
+
+
+def _is_deployment(path: Path) -> bool:
+    return _NAME.fullmatch(path.name) is not None and path.is_dir() and not path.is_symlink()
 
 
 def _link(path: Path, target: str) -> bool:

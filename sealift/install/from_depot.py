@@ -12,7 +12,7 @@ from sealift.blobs import Content
 from sealift.bundle.start import Copy, Item, StartError, deployment_folder, hold, unpack, write_checked
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
-from sealift.install.activate import COMMAND, activate
+from sealift.install.activate import COMMAND, activate, remove_old
 from sealift.install.content import control_part
 from sealift.install.environment import make_environment
 from sealift.install.machine import check_machine
@@ -28,6 +28,7 @@ class Deployed:
     + packages: Debian packages
     + made: whether a Python environment was made
     + activated: whether another deployment is in force now
+    + removed: names of deployments that were removed, as two later ones were in force
     """
 
     release: str
@@ -35,6 +36,7 @@ class Deployed:
     packages: Installed
     made: bool
     activated: bool
+    removed: tuple[str, ...]
 
 
 def install_from_depot(
@@ -61,7 +63,8 @@ def install_from_depot(
         unpack(control.code, copy, deployment)
         made = make_environment(control, copy, deployment)
         activated = activate(deployment, to, command)
-    return Deployed(control.release, deployment, packages, made, activated)
+        removed = remove_old(to)
+    return Deployed(control.release, deployment, packages, made, activated, removed)
 
 
 def _copying(depot: Depot) -> Copy:

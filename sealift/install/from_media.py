@@ -18,7 +18,7 @@ from typing import Any
 from sealift.bundle.start import TABLE_LIMIT, Media, StartError, deployment_folder, signer_of
 from sealift.errors import SealiftError
 from sealift.files import read_limited
-from sealift.install.activate import COMMAND, activate
+from sealift.install.activate import COMMAND, activate, remove_old
 from sealift.install.content import ControlPart, read_from_media
 from sealift.install.environment import make_environment
 from sealift.install.machine import check_machine, check_room
@@ -57,6 +57,8 @@ def install_from_media(digest: str, allowed_signers: Path, to: Path, folders: Se
     step(f"{deployment}, {len(control.wheels)} wheels" if made else "no change")
     _import(control, deployment, allowed_signers, to, folders)
     changed = activate(deployment, to)
+    if removed := remove_old(to):
+        _say("removed", f"{to}/deployments/: {', '.join(removed)}")
     _say("ready", f"{COMMAND}, {to}/deployment{'' if changed else ': no change'}")
 
 

@@ -171,5 +171,9 @@ def test_the_next_release_comes_out_of_the_depot_and_the_one_before_comes_back(
     assert "in force    no change" in bare.on("control", install)
     assert bare.on("control", "sealift --help").count("Usage")
     back = f"sealift install demo:2026.11.0 --depot {TO}/depot --to {TO}"
-    assert "in force    now" in bare.on("control", back)
+    old = "0123456789abcdef"  # as two releases ago it was
+    bare.on("control", f"cp -a {TO}/deployments/$(basename {before.strip()}) {TO}/deployments/{old}")
+    assert f"removed     {TO}/deployments/: {old}" in bare.on("control", back)
     assert bare.on("control", f"readlink {TO}/deployment") == before
+    assert len(bare.on("control", f"ls -A {TO}/deployments").split()) == 2
+    assert "in force    now" in bare.on("control", install)  # the one before is still there

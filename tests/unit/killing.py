@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-_STEPS = ("fsync", "fdatasync", "replace", "link", "unlink", "rmdir")
+_STEPS = ("fsync", "fdatasync", "replace", "rename", "link", "symlink", "unlink", "rmdir")
 
 
 def killed_at(step: int, work: Callable[[], object]) -> bool:

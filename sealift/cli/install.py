@@ -46,7 +46,8 @@ def _text(done: Deployed) -> str:
     packages = f"{len(done.packages.now)} installed" if done.packages.now else "no change"
     lines = [f"{done.release}", f"packages    {packages}"]
     if done.packages.kept:
-        lines.append(f"            as they were, as others here need them: {', '.join(done.packages.kept)}")
+        names = ", ".join(done.packages.kept)
+        lines.append(f"            older, for they are on hold or needed so by others here: {names}")
     lines.append(f"sealift     {done.deployment}{'' if done.made else ': no change'}")
     lines.append("in force    now" if done.activated else "in force    no change")
     if done.removed:

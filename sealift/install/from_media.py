@@ -50,7 +50,7 @@ def install_from_media(digest: str, allowed_signers: Path, to: Path, folders: Se
     installed = install_packages(control.packages, media.copy, to / "packages.partial")
     step(f"{len(installed.now)} of {len(control.packages)} installed" if installed.now else "no change")
     if installed.kept:
-        _say("", f"as they were, for what else is installed here needs them so: {', '.join(installed.kept)}")
+        _say("", f"older, for they are on hold or needed so by others here: {', '.join(installed.kept)}")
     _say("signed by", signer_of(folder, table, allowed_signers))  # by now there is ssh-keygen
     step = _timed("sealift")
     made = make_environment(control, media.copy, deployment)

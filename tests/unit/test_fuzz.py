@@ -58,7 +58,7 @@ _OWN = {
     "what this machine's own tools say": {
         *("bundle/start.py:signer_of", "release/apt.py:_update", "release/apt_config.py:IsolatedApt.make"),
         *("release/apt_sources.py:blame", "release/wheels.py:_download", "release/wheels.py:_explain"),
-        *("install/commands.py:require", "install/packages.py:_versions"),
+        *("install/commands.py:require", "install/packages.py:_here"),
     },
     "what the media's signed table vouches for": {
         "install/content.py:read_from_media",

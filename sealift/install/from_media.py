@@ -21,7 +21,7 @@ from sealift.files import read_limited
 from sealift.install.activate import COMMAND, activate, remove_old
 from sealift.install.content import ControlPart, read_from_media
 from sealift.install.environment import make_environment
-from sealift.install.machine import check_machine, check_room
+from sealift.install.machine import check_machine, check_room, has_links
 from sealift.install.packages import install_packages
 
 _WHEEL = 6  # times its bytes a wheel takes: itself, and installed and compiled, for 30 MB became 143 MB
@@ -80,18 +80,20 @@ def _check_room(to: Path, media: Media, control: ControlPart) -> None:
     if _is_imported(control, to) or incoming.exists():
         return
     (to / "depot").mkdir(exist_ok=True)
-    check_room(room_needed(to, media, control))
+    check_room(room_needed(to, media, control, has_links(to / "depot")))
 
 
-def room_needed(to: Path, media: Media, control: ControlPart) -> dict[Path, int]:
+def room_needed(to: Path, media: Media, control: ControlPart, shared: bool) -> dict[Path, int]:
     """Bytes by folder: copies of packages and wheels, the Python environment, and the bundle.
 
-    The bundle is put together as a whole, also where the depot has some of it. The import then gives its
-    files second names; only on a file system without hard links, such as FAT, it needs the room once more.
+    The bundle is put together as a whole, also where the depot has some of it.
+
+    + shared: whether the import can give its files second names; else it copies them
     """
+    bundle = sum(file.size for file in media.files.values())
     debs = sum(package.deb.size for package in control.packages)
     wheels = sum(wheel.size for wheel in control.wheels)
-    return {to: debs + wheels * _WHEEL, to / "depot": sum(file.size for file in media.files.values())}
+    return {to: debs + wheels * _WHEEL, to / "depot": bundle if shared else 2 * bundle}
 
 
 def _incoming(control: ControlPart, to: Path) -> Path:

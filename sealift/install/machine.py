@@ -44,3 +44,21 @@ def check_room(needed: Mapping[Path, int]) -> None:
                 f"{' and '.join(map(str, folders))}: {'have' if folders[1:] else 'has'} {free} bytes free, "
                 f"expected {together}. Make room, or use a larger disk."
             )
+
+
+def has_links(folder: Path) -> bool:
+    """Whether a file in a folder can have a second name there: FAT and some network file systems have none.
+
+    + folder: held alone
+    """
+    file, link = folder / ".linked", folder / ".link"
+    file.touch()
+    try:
+        link.unlink(missing_ok=True)  # of a killed run
+        link.hardlink_to(file)
+    except OSError:
+        return False
+    finally:
+        link.unlink(missing_ok=True)
+        file.unlink()
+    return True

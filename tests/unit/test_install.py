@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -16,7 +18,7 @@ from sealift.errors import SealiftError
 from sealift.install.activate import activate, remove_old
 from sealift.install.content import ControlPart, Package, control_part
 from sealift.install.from_media import room_needed
-from sealift.install.machine import check_machine, check_room
+from sealift.install.machine import check_machine, check_room, has_links
 from sealift.install.packages import Installed, install_packages, mask_services
 from tests.unit.killing import killed_at
 
@@ -127,11 +129,30 @@ def test_what_goes_to_one_disk_is_reckoned_together(tmp_path: Path, monkeypatch:
     check_room({tmp_path: 60, Path("/proc"): 60})  # on disks of their own
 
 
-def test_the_room_is_for_packages_wheels_and_the_whole_bundle_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("shared", "bundle"), [(True, 1012), (False, 2024)])
+def test_the_room_is_for_packages_wheels_and_the_whole_bundle(
+    tmp_path: Path, shared: bool, bundle: int
+) -> None:
     table = "".join(f"file {HEX} {size} blobs/sha256/{size}\n" for size in (5, 7, 1000))
     media = Media([], f"sealift media 1\n{table}".encode())
     control = parsed(lock())  # a package of 7 bytes, a wheel of 5
-    assert room_needed(tmp_path, media, control) == {tmp_path: 7 + 6 * 5, tmp_path / "depot": 1012}
+    needed = {tmp_path: 7 + 6 * 5, tmp_path / "depot": bundle}
+    assert room_needed(tmp_path, media, control, shared) == needed
+
+
+def test_whether_files_can_have_second_names_is_tried_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".link").touch()  # of a killed run
+    assert has_links(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "as FAT says it")
+
+    monkeypatch.setattr(os, "link", refuse)
+    assert not has_links(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_package_that_is_there_in_that_version_or_a_newer_one_stays(tmp_path: Path) -> None:

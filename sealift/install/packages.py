@@ -19,7 +19,8 @@ from sealift.errors import SealiftError
 from sealift.install.commands import require, run
 from sealift.install.content import Package
 
-_APT = ("apt-get", "--quiet", "--yes", "--no-install-recommends", "--no-remove")
+# --reinstall: a package that dpkg was killed in the middle of unpacking would be taken for an installed one.
+_APT = ("apt-get", "--quiet", "--yes", "--no-install-recommends", "--no-remove", "--reinstall")
 # Debian starts a service with its package. This one would listen on every address at all times; sealift needs
 # the program alone.
 _NO_SERVICES = {"opentracker": "opentracker.service"}

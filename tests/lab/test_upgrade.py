@@ -74,14 +74,22 @@ def test_an_upgrade_carries_only_what_the_site_lacks(
     commands.ok("sealift", "fsck", "--depot", depot)
 
 
-def test_a_depot_is_repaired_from_a_host(site: Site, commands: Commands, depot: Path) -> None:
+def test_a_depot_is_repaired_from_a_host_and_from_media(site: Site, commands: Commands, depot: Path) -> None:
     weights = max((depot / "blobs/sha256").iterdir(), key=lambda blob: blob.stat().st_size)
     content = bytearray(weights.read_bytes())
     content[len(content) // 2] ^= 1
-    weights.unlink()
-    weights.write_bytes(content)
+
+    def damage() -> None:
+        weights.unlink()
+        weights.write_bytes(content)
+
+    damage()
     refused = commands.refused("sealift", "fsck", "--depot", depot)
     assert f"demo:2026.11.0: gemma3:270m: sha256:{weights.name}" in refused.said
     repaired = commands.ok("sealift", "fsck", "--depot", depot, "--repair-from-host", "lab", "h1")
     assert "was damaged: repaired from h1" in repaired.said
+    commands.ok("sealift", "fsck", "--depot", depot)
+    damage()
+    repaired = commands.ok("sealift", "fsck", "--depot", depot, "--repair-from", site.lab / "media")
+    assert f"was damaged: repaired from {site.lab / 'media'}" in repaired.said
     commands.ok("sealift", "fsck", "--depot", depot)

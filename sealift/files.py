@@ -38,9 +38,19 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
 
 
 def write_if_changed(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Write a file as `write_atomically` does, unless that is what it holds."""
-    if not path.exists() or path.read_bytes() != content:
+    """Write a file as `write_atomically` does, unless that is what it holds.
+
+    A link, a pipe or a device in its place is replaced.
+    """
+    if not _holds(path, content):
         write_atomically(path, content, mode)
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return not path.is_symlink() and read_limited(path, len(content)) == content
+    except SealiftError:
+        return False
 
 
 def sync_folder(path: Path) -> None:

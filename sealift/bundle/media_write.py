@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,30 +13,28 @@ from typing import BinaryIO
 from sealift.blobs import CHUNK, Content, digest_of
 from sealift.bundle import signature
 from sealift.bundle.media_files import Carried, carried_files
+from sealift.bundle.media_folder import UNFINISHED, make_room
 from sealift.bundle.media_table import (
     RESCUE,
     START,
     TABLE,
-    TABLE_LIMIT,
     TABLE_SIGNATURE,
     Named,
     Slice,
     Table,
     cut,
     dump_table,
-    parse_table,
     part_name,
     part_sizes,
 )
 from sealift.errors import SealiftError
-from sealift.files import locked, read_limited, sync_folder, write_atomically, write_if_changed
+from sealift.files import locked, sync_folder, write_atomically, write_if_changed
 from sealift.progress import Meter, Progress
 from sealift.release.locked import Blob
 
 _FLUSH = 64 << 20  # bytes written before they must be on the medium: progress is the medium's, not memory's
 # What lies beside the parts to be run; start.py is the one module that needs no other.
 _SCRIPTS = {RESCUE: Path(__file__).with_name(RESCUE), START: Path(__file__).with_name("start.py")}
-_PART_GLOB = "[0-9]" * 4 + ".part"
 
 
 @dataclass(frozen=True)
@@ -64,7 +60,7 @@ def write_media(
     medium says is signed.
 
     + bundle: a built bundle or a delta
-    + folder: where to; parts of other media in it are removed
+    + folder: where to; parts of other media in it are removed, somebody's own files never
     + size: bytes of a part at most
     + key: OpenSSH key that signs the table: that of the release
     + only: numbers of the parts that the folder shall have, from 1 on; none: all of them
@@ -82,70 +78,13 @@ def write_media(
     wanted = only or frozenset(range(1, len(sizes) + 1))
     try:
         with locked(folder, lambda: progress("waiting for another writer to end", 0, 0)):
-            _make_room(folder, carried.files, sizes, wanted)
+            make_room(folder, carried.files, sizes, wanted)
             return _write(_Source(bundle, carried, sizes), folder, key, wanted, progress)
     except OSError as error:
         raise SealiftError(
             f"{error.filename or folder}: cannot be written: {error.strerror}. "
             "Mend that or take another medium, and run the command again."
         ) from None
-
-
-def _make_room(folder: Path, files: tuple[Named, ...], sizes: list[int], wanted: frozenset[int]) -> None:
-    """Remove what is of other media or unfinished; refuse before anything is written what cannot fit."""
-    if not _is_of(folder, files, sizes):
-        for path in folder.glob(_PART_GLOB):
-            path.unlink()
-        (folder / TABLE).unlink(missing_ok=True)
-    for own in (_PART_GLOB, f"{TABLE}*", *(f"{name}*" for name in _SCRIPTS)):
-        for path in folder.glob(f".{own}"):
-            path.unlink()
-    right = {part_name(number): size for number, size in enumerate(sizes, 1)}
-    for path in folder.glob(_PART_GLOB):
-        if _size(path) != right.get(path.name):
-            path.unlink()
-    missing = [number for number in sorted(wanted) if not (folder / part_name(number)).exists()]
-    needed, free = sum(sizes[number - 1] for number in missing), shutil.disk_usage(folder).free
-    if needed > free:
-        fitting = sum(sum(sizes[n - 1] for n in missing[: i + 1]) <= free for i in range(len(missing)))
-        advice = "Take a larger medium or a smaller --size."
-        if fitting:
-            some = missing[0] if fitting == 1 else f"{missing[0]}-{missing[fitting - 1]}"
-            advice = f"Write --part {some} here, and the others to other media."
-        raise SealiftError(f"{folder}: has {free} bytes free, expected {needed}. {advice}")
-    _check_largest(folder, max(sizes))
-
-
-def _is_of(folder: Path, files: tuple[Named, ...], sizes: list[int]) -> bool:
-    """Whether a folder's parts are cut as these, as far as its table says."""
-    try:
-        table = parse_table(read_limited(folder / TABLE, TABLE_LIMIT), folder / TABLE)
-    except SealiftError:  # an interrupted first write, or damage: each part is compared anyway
-        return True
-    return table.files == files and [part.blob.size for part in table.parts] == sizes
-
-
-def _size(path: Path) -> int:
-    try:
-        return Content.of_file(path).size
-    except SealiftError:
-        return -1
-
-
-def _check_largest(folder: Path, size: int) -> None:
-    """A file system refuses to seek beyond its largest file; no byte need be written to learn that."""
-    probe = folder / f".{part_name(0)}"
-    with probe.open("wb") as file:
-        try:
-            file.seek(size)
-        except OSError as error:
-            if error.errno != errno.EINVAL:
-                raise
-            raise SealiftError(
-                f"{folder}: its file system takes no files of {size} bytes. Use --size fat32."
-            ) from None
-        finally:
-            probe.unlink()
 
 
 class _Source:
@@ -215,6 +154,7 @@ def _write(source: _Source, folder: Path, key: Path, wanted: frozenset[int], pro
     )
     write_if_changed(folder / TABLE, dump_table(table))
     write_atomically(folder / TABLE_SIGNATURE, signature.sign(dump_table(table), key))
+    (folder / UNFINISHED).unlink()
     return Written(table, tuple(written), tuple(kept))
 
 

@@ -101,6 +101,61 @@ def test_parts_of_other_media_make_room(site: Site, media: Path, tmp_path: Path)
     assert (media / "holiday.jpg").exists()
 
 
+def test_parts_of_other_media_stay_where_the_new_ones_would_not_fit(
+    site: Site, media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = content(media)
+    old = [*_parts(media), media / "TABLE.txt"]
+    free = sum(path.stat().st_size for path in _parts(media)) - sum(
+        path.stat().st_blocks * 512 for path in old
+    )
+
+    def left(count: int) -> None:
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, count))
+
+    left(free - 1)
+    with pytest.raises(SealiftError, match=r"expected \d+\. Take a larger medium"):
+        site.write(media, 1 << 30)
+    assert content(media) == before
+    left(free)  # what the old parts take is room for the new ones
+    assert site.write(media, 1 << 30).written == ("0001.part",)
+
+
+@pytest.mark.parametrize("table", [b"", b"a list of somebody's own", None])
+def test_parts_of_somebody_else_are_never_removed(site: Site, tmp_path: Path, table: bytes | None) -> None:
+    folder = tmp_path / "films"
+    folder.mkdir()
+    for name in ("2024.part", "0001.part"):
+        (folder / name).write_bytes(b"somebody's own")
+    if table is not None:
+        (folder / "TABLE.txt").write_bytes(table)
+    before = content(folder)
+    with pytest.raises(
+        SealiftError, match=r"films/0001\.part: is there and 1 more like it, and no TABLE\.txt"
+    ):
+        site.write(folder)
+    assert content(folder) == before
+
+
+def test_a_part_that_the_table_there_does_not_name_is_never_removed(site: Site, media: Path) -> None:
+    (media / "2024.part").write_bytes(b"somebody's own")
+    before = content(media)
+    with pytest.raises(SealiftError, match=r"media/2024\.part: is there, and no TABLE\.txt that names it"):
+        site.write(media, 500)
+    assert content(media) == before
+
+
+@pytest.mark.parametrize("name", ["START.py", "RESCUE.txt", "TABLE.txt"])
+def test_a_pipe_where_a_file_is_written_is_replaced(site: Site, media: Path, name: str) -> None:
+    before = content(media)
+    for part in _parts(media):
+        part.unlink()
+    (media / name).unlink()
+    os.mkfifo(media / name)
+    site.write(media)
+    assert content(media) == before
+
+
 def test_a_bad_part_is_named_with_its_remedy_and_a_good_copy_is_found(
     site: Site, media: Path, tmp_path: Path
 ) -> None:
@@ -190,7 +245,7 @@ def test_a_full_disk_is_said_before_anything_is_written(
     site: Site, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1000, 500, 500))
-    with pytest.raises(SealiftError, match=r"has 500 bytes free, .* Write --part 1-2 here"):
+    with pytest.raises(SealiftError, match=r"has room for 500 bytes, .* Write --part 1-2 here"):
         site.write(tmp_path / "small")
     with pytest.raises(SealiftError, match=r"out: has 500 bytes free, expected \d+\. Make room"):
         site.read(tmp_path / "out", media)

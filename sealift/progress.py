@@ -6,7 +6,10 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, bytes done and bytes in all."""
+"""Called with what is being done, bytes done and bytes in all; none, while somebody else is waited for."""
+
+ASKING = "asking"
+"""Reported before somebody may be asked something at the terminal: nothing may be drawn over the question."""
 
 
 def silent(what: str, done: int, total: int) -> None:

@@ -69,7 +69,7 @@ def build(
 
     + sources: the folder that paths in the release are relative to
     + out: its folder
-    + signing_key: OpenSSH key
+    + signing_key: OpenSSH key; a signature of its that is there and right stays
     + progress: told of bytes fetched and written
     + have: blobs to leave out, because the site has them. Index, signature and digest are the same as
       without. Manifests and the lock are carried always, so that an import can say what is missing of what
@@ -81,10 +81,12 @@ def build(
     store = BlobStore(out)
     records = Records(cache_folder(os.environ))
     _refuse_foreign(out)
+    signature.check_key(signing_key)
     check_code(lock, project, cache)
     with locked(out, lambda: progress("waiting for another build to end", 0, 0)):
         _sweep(out)
         cache.sweep_old()
+        signed = signature.left_at(out / SIGNATURE)
         (out / SIGNATURE).unlink(missing_ok=True)  # half a bundle must not look like a whole one
         drop_damaged(store, stored_blobs(store), progress)
         unread = have.without(records.lacking(lock))
@@ -99,7 +101,7 @@ def build(
         store.keep_only(_carried(made, have))
         write_atomically(out / layout.LAYOUT_FILE, layout.LAYOUT)
         write_atomically(out / INDEX, index)
-        write_atomically(out / SIGNATURE, signature.sign(index, signing_key))
+        write_atomically(out / SIGNATURE, signature.renew(index, signed, signing_key, progress))
     return describe(made, store)
 
 

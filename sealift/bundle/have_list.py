@@ -16,6 +16,7 @@ from sealift.bundle import signature
 from sealift.bundle.layout import SIGNATURE_LIMIT
 from sealift.errors import SealiftError
 from sealift.files import canonical_json, parse_json, read_limited, write_atomically
+from sealift.progress import Progress, silent
 from sealift.release.locked import Blob
 from sealift.release.values import Digest, Frozen
 
@@ -45,15 +46,16 @@ class HaveList(Frozen):
 NOTHING = HaveList(releases={}, blobs={})
 
 
-def write_signed(have: HaveList, path: Path, key: Path) -> int:
+def write_signed(have: HaveList, path: Path, key: Path, progress: Progress = silent) -> int:
     """Write a have-list and, beside it as `.sig`, its signature; give the list's bytes.
 
     + key: the site's OpenSSH key
+    + progress: told that somebody may be asked
 
     Raises SealiftError where it cannot be signed; nothing is written then.
     """
     content = canonical_json(have.model_dump(mode="json")) + b"\n"
-    proof = signature.sign(content, key, signature.HAVE_NAMESPACE)
+    proof = signature.sign(content, key, signature.HAVE_NAMESPACE, progress)
     write_atomically(path, content)
     write_atomically(_signature_of(path), proof)
     return len(content)

@@ -28,7 +28,7 @@ from sealift.bundle.media_table import (
     part_sizes,
 )
 from sealift.errors import SealiftError
-from sealift.files import locked, sync_folder, write_atomically, write_if_changed
+from sealift.files import locked, sync_folder, write_if_changed
 from sealift.progress import Meter, Progress
 from sealift.release.locked import Blob
 
@@ -73,8 +73,7 @@ def write_media(
     unknown = sorted(number for number in only if not 1 <= number <= len(sizes))
     if unknown:
         raise SealiftError(f"--part {unknown[0]}: there are parts 1 to {len(sizes)}. Correct the number.")
-    if not key.is_file():
-        raise SealiftError(f"{key}: not found, expected the key that signs the release. Correct the path.")
+    signature.check_key(key)
     wanted = only or frozenset(range(1, len(sizes) + 1))
     try:
         with locked(folder, lambda: progress("waiting for another writer to end", 0, 0)):
@@ -153,7 +152,8 @@ def _write(source: _Source, folder: Path, key: Path, wanted: frozenset[int], pro
         files=source.carried.files,
     )
     write_if_changed(folder / TABLE, dump_table(table))
-    write_atomically(folder / TABLE_SIGNATURE, signature.sign(dump_table(table), key))
+    left = signature.left_at(folder / TABLE_SIGNATURE)
+    write_if_changed(folder / TABLE_SIGNATURE, signature.renew(dump_table(table), left, key, progress))
     (folder / UNFINISHED).unlink()
     return Written(table, tuple(written), tuple(kept))
 

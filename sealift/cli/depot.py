@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.filesize import decimal
 
 from sealift.bundle.have_list import SITE_NAME, write_signed
+from sealift.bundle.signature import check_key
 from sealift.cli.options import AsJson, print_json
 from sealift.cli.progress import shown
 from sealift.depot.collecting import Garbage, collect
@@ -58,9 +59,10 @@ def have(
     """
     if not SITE_NAME.fullmatch(site):
         raise typer.BadParameter("--site takes letters, digits, spaces and ._- and 63 characters at most.")
+    check_key(key)
     with shown() as progress:
         had = have_list(Depot(depot), site, progress)
-    size = write_signed(had.have, out, key)
+        size = write_signed(had.have, out, key, progress)
     blobs, held = len(had.have.blobs), sum(had.have.blobs.values())
     if as_json:
         print_json({"path": str(out), "blobs": blobs, "bytes": held, "damaged": had.damaged})

@@ -2,10 +2,14 @@
 
 What is read follows from a blob's bytes alone. So a delta gets the SBOM of the whole bundle, though its
 machine may hold only a part of the blobs.
+
+Each record begins with its own SHA-256, over its blob's digest and its content: one that rotted or lies under
+another name is read anew. Who may write into the cache can make up both; that is the user who builds, alone.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -22,7 +26,7 @@ from sealift.release.values import Frozen
 from sealift.threads import at_once
 
 LICENCE = "application/vnd.ollama.image.license"
-_FORM = "sbom-3"  # of the records: another one where reading changes
+_FORM = "sbom-4"  # of the records: another one where reading changes
 _TEXT_LIMIT = 256 << 10  # bytes of a licence or a model's config; Gemma's terms have 9 KB
 
 
@@ -46,13 +50,13 @@ class Records:
         self._folder = cache / _FORM
 
     def lacking(self, lock: Lock) -> frozenset[str]:
-        """Digests of the blobs of a release that must be at hand, because they were never read."""
-        return frozenset(blob.digest for blob, _ in _readers(lock) if not self._path(blob).exists())
+        """Digests of the blobs of a release that must be at hand, because no good record is."""
+        return frozenset(blob.digest for blob, _ in _readers(lock) if self._load(blob) is None)
 
     def read(self, lock: Lock, store: BlobStore, progress: Progress) -> dict[str, Record]:
         """Every record that a release's SBOM needs, by digest.
 
-        + store: where blobs that were never read lie, verified
+        + store: where blobs without a good record lie, verified
         + progress: told of bytes of packages and layers read
 
         Raises SealiftError where a package cannot be unpacked.
@@ -65,20 +69,33 @@ class Records:
         def read(item: tuple[Blob, Callable[[Path], Record]]) -> None:
             blob, reader = item
             content = canonical_json(reader(store.path(blob)).model_dump(mode="json"))
-            write_atomically(self._path(blob), content)
+            write_atomically(self._path(blob), _seal(blob, content) + content)
             meter.add(blob.size)
 
         at_once(read, missing, meter=meter)
-        return {digest: self._load(blob) for digest, (blob, _) in readers.items()}
+        return {digest: self._found(blob) for digest, (blob, _) in readers.items()}
 
-    def _load(self, blob: Blob) -> Record:
+    def _found(self, blob: Blob) -> Record:
+        record = self._load(blob)
+        if record is None:
+            raise SealiftError(f"{self._path(blob)}: was altered meanwhile. Build again; it is made anew.")
+        return record
+
+    def _load(self, blob: Blob) -> Record | None:
+        """The record, where there is one and it is as it was written."""
         try:
-            return Record.model_validate_json(self._path(blob).read_bytes())
-        except ValueError:
-            raise SealiftError(f"{self._path(blob)}: is damaged. Remove it; it is made again.") from None
+            written = self._path(blob).read_bytes()
+        except FileNotFoundError:
+            return None
+        content = written.partition(b"\n")[2]
+        return Record.model_validate_json(content) if written == _seal(blob, content) + content else None
 
     def _path(self, blob: Blob) -> Path:
         return self._folder / blob.hex
+
+
+def _seal(blob: Blob, content: bytes) -> bytes:
+    return hashlib.sha256(blob.hex.encode() + content).hexdigest().encode() + b"\n"
 
 
 def _readers(lock: Lock) -> Iterator[tuple[Blob, Callable[[Path], Record]]]:

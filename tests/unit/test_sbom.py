@@ -217,6 +217,28 @@ def test_machines_with_other_caches_build_the_same_bundle(
         assert (delta.digest, delta.blobs - delta.carried) == (first.digest, 2)
 
 
+@pytest.mark.parametrize("rot", ["altered", "cut short", "of another blob"])
+def test_what_was_read_from_a_blob_is_read_anew_where_the_cache_has_rotted(
+    site: Site, tmp_path: Path, rot: str
+) -> None:
+    first = _build(site, tmp_path / "first")
+    (records,) = (tmp_path / "cache").glob("sbom-*")
+    package = records / site.lock.packages[0].blob.hex
+    layer = records / site.lock.images["ollama"].layers[0].hex
+    whole = package.read_bytes()
+    spoiled = {
+        "altered": whole.replace(b"Artistic", b"artistic"),
+        "cut short": whole[: len(whole) // 2],
+        "of another blob": layer.read_bytes(),
+    }[rot]
+    assert spoiled != whole
+    package.write_bytes(spoiled)
+    blob = site.lock.packages[0].blob
+    delta = _build(site, tmp_path / "delta", have=HaveList(releases={}, blobs={blob.hex: blob.size}))
+    assert delta.digest == first.digest
+    assert package.read_bytes() == whole
+
+
 def test_the_serial_number_follows_from_the_lock(site: Site, tmp_path: Path) -> None:
     _build(site, tmp_path / "one")
     renamed = site.lock.release.model_copy(update={"version": "2026.11.1"})

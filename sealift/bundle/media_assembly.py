@@ -22,18 +22,19 @@ from sealift.bundle.layout import INDEX, SIGNATURE
 from sealift.bundle.media_table import BLOBS, TABLE, TABLE_LIMIT, Named, Slice, Table
 from sealift.errors import SealiftError
 from sealift.files import read_limited, sync_folder, write_atomically
-from sealift.progress import Meter
+from sealift.progress import Meter, Progress
 
 
 class Assembly:
     """A bundle that is being put together; what an earlier pass did is taken up."""
 
-    def __init__(self, out: Path, table: Table, content: bytes) -> None:
+    def __init__(self, out: Path, table: Table, content: bytes, progress: Progress) -> None:
         """Begin, or go on.
 
         + out: the bundle's folder, held alone
         + table: of the media, verified
         + content: its own bytes
+        + progress: told of bytes hashed once they are put together
 
         Raises SealiftError where there is no room.
         """
@@ -47,7 +48,11 @@ class Assembly:
                 self._parts_of.setdefault(piece.file, []).append(part)
         (out / BLOBS).mkdir(parents=True, exist_ok=True)
         self._begin(content)
-        self._check_disk()
+        missing = [file for file in table.files if not self._is_placed(file)]
+        self._check_disk(missing)
+        self._meter = Meter(
+            "hashing what was put together", sum(file.blob.size for file in missing), progress
+        )
         self._place(self.table.files)  # where an earlier run was killed before it did
 
     def _begin(self, content: bytes) -> None:
@@ -59,8 +64,7 @@ class Assembly:
             shutil.rmtree(self._partial, ignore_errors=True)
             write_atomically(saved, content)
 
-    def _check_disk(self) -> None:
-        missing = [file for file in self.table.files if not self._is_placed(file)]
+    def _check_disk(self, missing: list[Named]) -> None:
         there = sum(
             self._whole(file).stat().st_blocks * 512 for file in missing if self._whole(file).exists()
         )
@@ -125,7 +129,7 @@ class Assembly:
     def _move(self, file: Named) -> None:
         partial = self._whole(file)
         try:
-            right = hash_content(Content.of_file(partial), lambda _: None) == file.blob
+            right = hash_content(Content.of_file(partial), self._meter.add) == file.blob
         except SealiftError:
             right = False
         if not right:

@@ -52,7 +52,7 @@ def read_media(folders: Sequence[Path], out: Path, allowed_signers: Path, progre
     + folders: media, or copies of them; foreign until verified
     + out: the bundle's folder; what an earlier pass put there is kept
     + allowed_signers: the site's list
-    + progress: told of bytes of parts read
+    + progress: told of bytes of parts read, and of those hashed once more
 
     Raises SealiftError where no table is signed by somebody on the list, the folders are of different media,
     or `out` cannot take the bundle. A bad part is no exception: it is among `problems` and `missing`.
@@ -61,7 +61,7 @@ def read_media(folders: Sequence[Path], out: Path, allowed_signers: Path, progre
     try:
         _refuse_foreign(out, media.table)
         with locked(out, lambda: progress("waiting for another reader to end", 0, 0)):
-            assembly = Assembly(out, media.table, media.content)
+            assembly = Assembly(out, media.table, media.content, progress)
             taken, problems = _take_parts(assembly, folders, progress)
             missing = tuple(part.name for part in assembly.needed())
             if not missing:

@@ -121,7 +121,9 @@ def status(inventory: InventoryName, limit: Limit = None, as_json: AsJson = Fals
 
     Exit code 0: everything is as it should be. 1: something is not, or a host does not answer.
     """
-    statuses = fleet_status(targets(_load(inventory, limit)))
+    site = _load(inventory, limit)
+    with _asking(site):
+        statuses = fleet_status(targets(site))
     if as_json:
         print_json([{**dataclasses.asdict(host), "ok": host.ok} for host in statuses])
     else:
@@ -179,11 +181,20 @@ def _load(inventory: str, limit: list[str] | None) -> Inventory:
 def _surveyed(site: Inventory) -> tuple[tuple[Target, ...], Survey, float]:
     """Ask all hosts; give the seconds it took. Raises SealiftError with what keeps any from its release."""
     started = time.monotonic()
-    found = targets(site)
-    surveyed = survey(found)
+    with _asking(site):
+        found = targets(site)
+        surveyed = survey(found)
     if surveyed.problems:
         raise SealiftError("\n".join((*surveyed.problems, "Refused: nothing was changed on any host.")))
     return found, surveyed, time.monotonic() - started
+
+
+@contextmanager
+def _asking(site: Inventory) -> Iterator[None]:
+    """A host that does not answer is waited for a minute: say so."""
+    with shown() as progress:
+        progress(f"asking {_hosts(len(site.hosts))}", 0, 0)
+        yield
 
 
 def _ship(found: tuple[Target, ...], depot: Depot) -> tuple[Mapping[str, Shipped], float]:

@@ -12,7 +12,7 @@ from sealift.bundle.media_read import Read, find_media, read_media
 from sealift.bundle.media_write import Written, write_media
 from sealift.errors import SealiftError
 from sealift.files import canonical_json
-from sealift.progress import silent
+from sealift.progress import Progress, silent
 from tests.unit import samples
 
 
@@ -27,8 +27,8 @@ class Site:
     def write(self, folder: Path, size: int = 200, *only: int) -> Written:
         return write_media(self.bundle, folder, size, self.key, frozenset(only), silent)
 
-    def read(self, out: Path, *folders: Path) -> Read:
-        return read_media(folders, out, self.allowed, silent)
+    def read(self, out: Path, *folders: Path, progress: Progress = silent) -> Read:
+        return read_media(folders, out, self.allowed, progress)
 
 
 def site(folder: Path, layer: bytes = bytes(range(250))) -> Site:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from sealift.blobs import BlobStore, Content, hash_content
 from sealift.bundle.layout import (
     INDEX,
+    LAYOUT_FILE,
     RELEASE_REF,
     SIGNATURE,
     Layout,
@@ -30,21 +32,27 @@ class Carried:
 
 
 def carried_files(bundle: Path) -> Carried:
-    """What media of a bundle carry. Blobs are believed their name here.
+    """What media of a bundle carry: what its index and manifests name and is there, no other file.
 
-    Raises SealiftError where it is not signed, lacks a manifest, or has in it what no bundle has.
+    Blobs are believed their name here.
+
+    Raises SealiftError where it is not signed, lacks a manifest, or has a file of another size.
     """
     store = BlobStore(bundle)
     layout = read_layout(read_index(bundle), store)
     if not (bundle / SIGNATURE).is_file():
         raise SealiftError(f"{bundle / SIGNATURE}: not found. Let sealift build finish the bundle.")
-    small = [path for path in bundle.iterdir() if path.name not in ("blobs", "partial")]
-    named = [Named(path.name, hash_content(Content.of_file(path), lambda _: None)) for path in small]
-    for path in store.folder.iterdir():
-        if not _is_digest(path.name):
-            raise SealiftError(f"{path}: is no blob. Build the bundle again.")
-        size = Content.of_file(path).size
-        named.append(Named(BLOBS + path.name, Blob(digest=f"sha256:{path.name}", size=size)))
+    own = (bundle / name for name in (INDEX, SIGNATURE, LAYOUT_FILE))
+    named = [Named(path.name, hash_content(Content.of_file(path), lambda _: None)) for path in own]
+    for blob, owner in layout.blobs().values():
+        if not os.path.lexists(store.path(blob)):  # a delta leaves out what the site has
+            continue
+        if not store.has(blob):
+            raise SealiftError(
+                f"{store.path(blob)}: is damaged, expected {blob.size} bytes of {owner}. "
+                "Remove it and build the bundle again."
+            )
+        named.append(Named(BLOBS + blob.hex, blob))
     for file in named:
         check_file(file, bundle)
     first, code = _for_control(layout, store)
@@ -65,7 +73,3 @@ def _for_control(layout: Layout, store: BlobStore) -> tuple[frozenset[str], Blob
     wheels = [wheel.blob for wheel in control.wheels]
     blobs = (release.descriptor.blob, lock, control.code, control.requirements, *wheels, *packages)
     return frozenset({INDEX, *(BLOBS + blob.hex for blob in blobs)}), control.code
-
-
-def _is_digest(name: str) -> bool:
-    return len(name) == 64 and set(name) <= set("0123456789abcdef")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -233,12 +234,32 @@ def test_media_cut_anew_go_on_with_the_blobs_that_are_whole(site: Site, media: P
 
 
 def test_a_damaged_bundle_is_not_written(site: Site, tmp_path: Path) -> None:
-    layer = max((site.bundle / "blobs" / "sha256").iterdir(), key=lambda path: path.stat().st_size)
+    layer = site.bundle / "blobs" / "sha256" / hashlib.sha256(bytes(range(250))).hexdigest()
     layer.chmod(0o644)
     layer.write_bytes(b"y" * layer.stat().st_size)
-    with pytest.raises(SealiftError, match=f"{layer.name}.*damaged"):
+    with pytest.raises(SealiftError, match=f"{layer.name}: is damaged. Remove it"):
         site.write(tmp_path / "media")
     assert not (tmp_path / "media" / "TABLE.txt").exists()
+
+
+def test_a_blob_cut_short_is_not_written(site: Site, tmp_path: Path) -> None:
+    layer = site.bundle / "blobs" / "sha256" / hashlib.sha256(bytes(range(250))).hexdigest()
+    layer.chmod(0o644)
+    layer.write_bytes(b"short")
+    with pytest.raises(SealiftError, match=f"{layer.name}: is damaged, expected 250 bytes of"):
+        site.write(tmp_path / "media")
+    assert not (tmp_path / "media").exists()
+
+
+def test_what_no_index_names_is_not_carried_and_not_signed(site: Site, media: Path, tmp_path: Path) -> None:
+    before = content(media)
+    blobs = site.bundle / "blobs" / "sha256"
+    stray = b"planted in the folder"
+    (blobs / hashlib.sha256(stray).hexdigest()).write_bytes(stray)
+    (blobs / "notes").write_bytes(b"no blob")
+    (site.bundle / "notes.txt").write_bytes(b"somebody's own")
+    site.write(media)
+    assert content(media) == before
 
 
 def test_a_full_disk_is_said_before_anything_is_written(

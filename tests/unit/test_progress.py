@@ -58,6 +58,7 @@ def test_who_waits_for_another_process_says_so_at_once(tmp_path: Path) -> None:
     child = subprocess.Popen(
         [sys.executable, "-c", code, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
+    assert child.stderr is not None
     said, _, _ = select.select([child.stderr], [], [], 30)
     os.close(holder)
     out, err = child.communicate()

@@ -102,8 +102,6 @@ def make(folder: Path, code: bytes, size: int = 4096) -> Site:
     lock = site.lock.model_copy(update={"control": control, "release": release})
     bundle = folder / "bundle"
     store = BlobStore(bundle)
-    for content in (code, b"# none\n", bytes(20_000)):
-        store.put_bytes(content)
 
     def put(content: bytes, kind: str, **annotations: str) -> dict[str, object]:
         blob = store.put_bytes(content)
@@ -111,9 +109,16 @@ def make(folder: Path, code: bytes, size: int = 4096) -> Site:
         return {"mediaType": kind, "digest": blob.digest, "size": blob.size, **noted}
 
     empty = put(b"{}", layout.OCI_EMPTY)
-    manifest = canonical_json({"config": put(dump_lock(lock), layout.LOCK_TYPE), "layers": [empty]})
-    entry = put(manifest, layout.OCI_MANIFEST, **{layout.REF_NAME: layout.RELEASE_REF})
-    index = canonical_json({"schemaVersion": 2, "manifests": [entry]})
+    layers = [put(content, layout.FILE_TYPE) for content in (code, b"# none\n", bytes(20_000))]
+    manifests = {
+        layout.RELEASE_REF: {"config": put(dump_lock(lock), layout.LOCK_TYPE), "layers": [empty]},
+        layout.CONTROL_REF: {"config": empty, "layers": layers},
+    }
+    entries = [
+        put(canonical_json(manifest), layout.OCI_MANIFEST, **{layout.REF_NAME: ref})
+        for ref, manifest in manifests.items()
+    ]
+    index = canonical_json({"schemaVersion": 2, "manifests": entries})
     (bundle / "index.json").write_bytes(index)
     (bundle / "index.json.sig").write_bytes(signature.sign(index, site.key))
     (bundle / "oci-layout").write_bytes(b'{"imageLayoutVersion":"1.0.0"}')

@@ -23,7 +23,7 @@ LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'  # what stands in it
 INDEX = "index.json"
 SIGNATURE = "index.json.sig"
 INDEX_LIMIT = 4 << 20  # bytes
-MANIFEST_LIMIT = 16 << 20  # bytes; a package takes about 300 of them
+MANIFESTS_LIMIT = 10 << 20  # bytes of all: a package takes about 300 of them; in memory it is 13 times that
 SIGNATURE_LIMIT = 64 << 10  # bytes
 REF_NAME = "org.opencontainers.image.ref.name"
 TITLE = "org.opencontainers.image.title"
@@ -167,10 +167,13 @@ def read_layout(index: bytes, store: BlobStore, without: frozenset[str] = frozen
     + store: where the manifests lie; their configs and layers are not read
     + without: digests of manifests to pass over
 
-    Raises SealiftError naming what is missing, damaged, there twice or not as OCI describes it.
+    Raises SealiftError naming what is missing, damaged, there twice or not as OCI describes it, and where all
+    manifests together are too big: who reads them entry by entry reads one that is named often as often.
     """
     parsed = _parse(Index, index, INDEX)
     entries: dict[str, Entry] = {}
+    manifests: dict[Blob, Manifest] = {}
+    left = MANIFESTS_LIMIT
     for descriptor in parsed.manifests:
         if descriptor.digest in without:
             continue
@@ -180,8 +183,16 @@ def read_layout(index: bytes, store: BlobStore, without: frozenset[str] = frozen
             raise SealiftError(
                 f"{INDEX}: has two entries named {where}, expected one. Build the bundle again."
             )
-        content = read_small(store, descriptor.blob, where, MANIFEST_LIMIT)
-        entries[ref] = Entry(ref, descriptor, _parse(Manifest, content, where))
+        blob = descriptor.blob
+        if blob.size > left:
+            raise SealiftError(
+                f"{INDEX}: its manifests have more than {MANIFESTS_LIMIT} bytes together, expected fewer. "
+                "Is it a bundle that sealift build made?"
+            )
+        left -= blob.size
+        if blob not in manifests:
+            manifests[blob] = _parse(Manifest, read_small(store, blob, where, MANIFESTS_LIMIT), where)
+        entries[ref] = Entry(ref, descriptor, manifests[blob])
     return Layout(digest_of(index).digest, tuple(entries.values()))
 
 

@@ -73,13 +73,12 @@ def _cross_checks(lock: Lock) -> Iterator[str]:
             yield f"models: {name} has no weights"
     if (lock.control is None) != (release.control is None):
         yield "control: stands in one of the lock and its release only"
-    for wheel in () if lock.control is None else lock.control.wheels:
+    wheels = () if lock.control is None else lock.control.wheels
+    for wheel in wheels:
         if not _is_file_of(wheel):
             yield f"control: {wheel.file} is no wheel of {wheel.name} {wheel.version}"
-    wheels = [] if lock.control is None else [wheel.name for wheel in lock.control.wheels]
-    yield from (
-        f"control: {name} stands there twice" for name in sorted(set(wheels)) if wheels.count(name) > 1
-    )
+    named = Counter(wheel.name for wheel in wheels)
+    yield from (f"control: {name} stands there twice" for name in sorted(named) if named[name] > 1)
     for name, role in release.roles.items():
         missing = [candidate for candidate in role.candidates if candidate not in lock.models]
         yield from (f"roles: {name} is played by {candidate}, which is missing" for candidate in missing)

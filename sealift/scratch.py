@@ -46,7 +46,7 @@ def _remove_if_left(path: Path) -> None:
         if is_ours and found.st_mtime < time.time() - _TO_LOCK_S:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(path)
-    except BlockingIOError:  # in use
+    except (BlockingIOError, FileNotFoundError):  # in use, or another process has just removed it
         return
     finally:
         os.close(handle)

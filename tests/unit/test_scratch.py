@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -37,6 +39,20 @@ def test_what_a_killed_process_left_is_removed(temporary: Path) -> None:
     left = old_folder(temporary / "sealift-test-left")
     with scratch("test"):
         assert not left.exists()
+
+
+def test_two_processes_may_remove_the_same_folder(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = old_folder(temporary / "sealift-test-left")
+    lock = fcntl.flock
+
+    def after_the_other_one(handle: int, how: int) -> None:
+        if how & fcntl.LOCK_NB:
+            shutil.rmtree(left)
+        lock(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", after_the_other_one)
+    with scratch("test") as folder:
+        assert folder.exists() and not left.exists()
 
 
 def test_what_is_in_use_young_or_of_others_stays(temporary: Path) -> None:

@@ -72,7 +72,7 @@ def sign(content: bytes, key: Path, namespace: str = NAMESPACE, progress: Progre
         )
         if result.returncode != 0:
             raise SealiftError(
-                f"{key}: cannot sign with it: {_said(result)}. Make one with ssh-keygen -t ed25519."
+                f"{key}: cannot sign with it: {_said(result)}. Mend that or name another key."
             )
         return file.with_name(f"{file.name}.sig").read_bytes()
 

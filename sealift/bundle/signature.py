@@ -71,9 +71,7 @@ def sign(content: bytes, key: Path, namespace: str = NAMESPACE, progress: Progre
             *("ssh-keygen", "-q", "-Y", "sign", "-f", str(key), "-n", namespace, str(file)), terminal=terminal
         )
         if result.returncode != 0:
-            raise SealiftError(
-                f"{key}: cannot sign with it: {_said(result)}. Mend that or name another key."
-            )
+            raise SealiftError(f"{key}: cannot sign with it: {_said(result)}. Mend that or name another key.")
         return file.with_name(f"{file.name}.sig").read_bytes()
 
 

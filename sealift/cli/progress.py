@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,22 +61,23 @@ class _Bars:
 class _Lines:
     """A line for each task that is due."""
 
-    def __init__(self) -> None:
+    def __init__(self, console: Console) -> None:
+        self._console = console
         self._watch = _Watch()
         self._said = {ASKING}
 
     def report(self, what: str, done: int, total: int) -> None:  # noqa: ARG002 - as the bars have it
         if what not in self._said and self._watch.is_due(what, total):
             self._said.add(what)
-            print(one_line(f"{what}, {decimal(total)}" if total else what), file=sys.stderr, flush=True)
+            self._console.print(one_line(f"{what}, {decimal(total)}" if total else what))
 
 
 @contextmanager
 def shown() -> Iterator[progress.Progress]:
     """A callback that tells standard error: by bars while it is a terminal, else by lines."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
     if not console.is_terminal:
-        yield _Lines().report
+        yield _Lines(console).report
         return
     columns = (
         TextColumn("{task.description}", markup=False),

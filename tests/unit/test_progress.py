@@ -33,6 +33,12 @@ def test_off_a_terminal_a_long_task_is_named_once_with_its_bytes(
     assert capsys.readouterr() == ("", "reading, 588.6 MB\n")
 
 
+def test_where_standard_error_is_closed_standard_output_stays_clean() -> None:
+    told = "from sealift.cli.progress import shown\nwith shown() as report: report('waiting', 0, 0)"
+    closed = ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-c", told]
+    assert subprocess.run(closed, stdout=subprocess.PIPE, check=True).stdout == b""
+
+
 def test_a_foreign_name_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with shown() as report:
         report("waiting for a\n\x1b[2Jb", 0, 0)

@@ -42,7 +42,7 @@ def make_room(folder: Path, files: tuple[Named, ...], sizes: list[int], wanted: 
     (folder / UNFINISHED).touch()
     sync_folder(folder)
     for path in stale:
-        path.unlink()
+        path.unlink(missing_ok=True)  # the probe of a killed run is gone with ours
 
 
 def _stale(folder: Path, files: tuple[Named, ...], sizes: list[int]) -> list[Path]:

@@ -39,6 +39,8 @@ def wrong(item: ErrorDetails) -> str:
             return f"is {shown}, expected text"
         case "literal_error":
             return f"{shown} is not possible, expected {item['ctx']['expected']}"
+        case "too_long":
+            return f"has more than {item['ctx']['max_length']} entries"
         case "model_type" | "dict_type":
             return f"is {shown}, expected keys with values"
         case _:

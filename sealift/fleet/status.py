@@ -19,7 +19,7 @@ from sealift.host_paths import CURRENT, MODELS, ROOT
 from sealift.release.locked import Lock
 from sealift.release.ollama_manifest import LIBRARY
 from sealift.release.roles import first_choices, placed_models
-from sealift.release.values import Foreign
+from sealift.release.values import MOST_NAMED, Foreign
 from sealift.ship.ssh import Ssh, on_all
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -165,7 +165,9 @@ class _Deployed(Foreign):
 
 def _deployed(host: str, text: str) -> _Deployed:
     try:
-        return _Deployed.model_validate(parse_json(text.encode(), f"{host}: {CURRENT}/release.json"))
+        return _Deployed.model_validate(
+            parse_json(text.encode(), f"{host}: {CURRENT}/release.json", keys=MOST_NAMED)
+        )
     except ValidationError:
         raise SealiftError(f"{host}: {CURRENT}/release.json: was altered. Apply the release again.") from None
 

@@ -3,7 +3,7 @@
 set -u
 export LC_ALL=C
 if [ -L "$1" ]; then echo "generation=$(basename "$(readlink "$1")")"; fi
-if [ -r "$1/release.json" ]; then echo "release=$(head -c 4096 "$1/release.json" | tr -d '\n')"; fi
+if [ -r "$1/release.json" ]; then echo "release=$(head -c 524288 "$1/release.json" | tr -d '\n')"; fi
 if [ -d "$2/manifests" ]; then
     find "$2/manifests" -mindepth 4 -maxdepth 4 -type f -printf 'model=%P\n' | sort
 fi

@@ -14,6 +14,7 @@ from sealift import mistakes
 from sealift.errors import SealiftError
 from sealift.files import canonical_json, parse_json, read_limited
 from sealift.release.locked import WEIGHTS, Lock, LockedWheel
+from sealift.release.values import MOST_NAMED
 
 LOCK_LIMIT = 64 << 20  # bytes; a package takes about 2,000 of them
 
@@ -34,7 +35,7 @@ def parse_lock(content: bytes, where: str) -> Lock:
     Raises SealiftError with a line per mistake.
     """
     try:
-        lock = Lock.model_validate(parse_json(content, where))
+        lock = Lock.model_validate(parse_json(content, where, keys=MOST_NAMED))
     except ValidationError as error:
         raise _refused(where, mistakes.every(error)) from None
     if found := list(_cross_checks(lock)):

@@ -17,7 +17,7 @@ from sealift.files import read_limited
 from sealift.release.catalogue import no_such_tag
 from sealift.release.types import Release
 
-_LIMIT = 128 << 10  # bytes; PyYAML takes seconds for as many
+_LIMIT = 256 << 10  # bytes: 1,000 files with address and SHA-256; PyYAML takes seconds for as many
 _DIGITS = 18  # of a number
 # what a pattern of types.py asks for, by the last named part of a key's path
 _EXAMPLES = {
@@ -122,6 +122,8 @@ def _explain(item: ErrorDetails) -> str:
             remedy = _nearest(loc)
         case "string_type":
             remedy = "Put it in quotes."
+        case "too_long":
+            remedy = "Name fewer."
         case "string_pattern_mismatch" if loc[-1] == "url":
             # without the value: a password may be in it
             wanted = _REPOSITORY if loc[0] == "packages" else _EXAMPLES["url"]

@@ -16,6 +16,7 @@ from sealift.release.values import (
     ImageName,
     ModelName,
     Name,
+    Named,
     PackageName,
     RepositoryUrl,
     Sha256,
@@ -54,7 +55,7 @@ class AptSource(Frozen):
 class Packages(Frozen):
     """OS packages: where they come from, what a minimal host has, what every host and each group gets."""
 
-    sources: dict[Name, AptSource] = Field(description="repositories, by names of your own")
+    sources: Named[Name, AptSource] = Field(description="repositories, by names of your own")
     base: Few[PackageName] = Field(
         default=(), description="on a minimal host already: these and all they need are not carried"
     )
@@ -106,7 +107,7 @@ class Model(Frozen):
 
 
 Models = Annotated[
-    dict[ModelName, Model],
+    Named[ModelName, Model],
     BeforeValidator(_from_list, json_schema_input_type=dict[ModelName, Model] | list[ModelName]),
 ]
 
@@ -178,8 +179,8 @@ class Release(Frozen):
     models: Models = Field(
         description="MODEL:TAG as Ollama names it: see `sealift models`; a site's own have names of their own"
     )
-    roles: dict[Name, Role] = Field(description="what applications ask for, such as chat or embed")
-    files: dict[Name, File] = Field(
+    roles: Named[Name, Role] = Field(description="what applications ask for, such as chat or embed")
+    files: Named[Name, File] = Field(
         default={}, exclude_if=is_empty, description="plain files for hosts, by names of your own"
     )
     control: Control | None = Field(

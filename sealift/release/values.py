@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, StringConstraints
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -34,6 +35,9 @@ def _few(given: Any) -> Any:
 _FEW = 2000
 Few = Annotated[tuple[T, ...], BeforeValidator(_few)]
 """What people write: every mistake in it is told."""
+MOST_NAMED = 1000
+Named = Annotated[dict[K, T], Field(max_length=MOST_NAMED)]
+"""What a release names of a kind: what reads our own JSON takes objects of as many keys."""
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$")]
 Version = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+~_-]{0,62}$")]

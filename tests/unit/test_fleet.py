@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,13 @@ import pytest
 
 from sealift.cli.fleet import _with_roles
 from sealift.errors import SealiftError
+from sealift.files import canonical_json
 from sealift.fleet.inventory import Inventory, complaint, inventory_path, load_inventory, parse_inventory
 from sealift.fleet.rollout import Change, HostResult, WaveResult, one_rollout, parse_plan, parse_results
 from sealift.fleet.secrets import open_secrets
 from sealift.fleet.status import HostStatus, Standing, bundles_in_use, compare, parse_status
 from sealift.fleet.survey import only_depot
+from sealift.release.values import MOST_NAMED
 from tests.unit import samples
 from tests.unit.fleet_site import DATA, MODEL, lock
 
@@ -261,6 +265,17 @@ def test_status_shows_which_model_answers() -> None:
     assert list(_with_roles(parse_status("h1", STATUS))) == [f"{MODEL} (chat)"]
     older = parse_status("h1", STATUS.replace(', "roles": ' + json.dumps({"chat": MODEL}), ""))
     assert list(_with_roles(older)) == ["chat:latest", MODEL]
+
+
+def test_as_many_roles_as_a_release_may_have_are_read_from_a_host(tmp_path: Path) -> None:
+    roles = {f"{number:063}": MODEL for number in range(MOST_NAMED)}
+    release = {"release": "demo:2026.11.0", "bundle": BUNDLE, "roles": roles}
+    (tmp_path / "release.json").write_bytes(canonical_json(release, indent=2))
+    (tmp_path / "current").symlink_to(tmp_path)
+    script = resources.files("sealift.fleet").joinpath("status.sh").read_text()
+    command = ("sh", "-c", script, "status", tmp_path / "current", tmp_path / "models", tmp_path / "none")
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert parse_status("h1", said).roles == roles
 
 
 def test_a_bare_host_has_nothing() -> None:

@@ -27,10 +27,11 @@ from sealift.operations.files import is_ours
 from sealift.progress import silent
 from sealift.release.changes import Change, compare
 from sealift.release.locked import LockedFile
-from sealift.release.lockfile import dump_lock, parse_lock
+from sealift.release.lockfile import dump_lock, load_lock, parse_lock
 from sealift.release.parse import load_release
 from sealift.release.sources import file_source
 from sealift.release.types import File
+from sealift.release.values import MOST_NAMED
 from tests.unit import samples
 from tests.unit.test_release_file import GOOD
 
@@ -156,6 +157,32 @@ def test_files_are_carried_and_imported(site: samples.Site, bundle: Path, tmp_pa
     depot = Depot(tmp_path / "depot")
     import_bundle(depot, bundle, site.allowed, silent)
     assert depot.store.path(digest_of(TOOL)).read_bytes() == TOOL
+
+
+def test_a_thousand_files_are_locked_built_and_imported(
+    site: samples.Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And roles of one model, so that a lock has every kind of object at its largest."""
+    monkeypatch.setenv("SEALIFT_CACHE", str(tmp_path / "cache"))
+    names = [f"f{number}" for number in range(MOST_NAMED)]
+    for name in names:
+        (site.sources / name).write_text(name)
+    files = {name: {"path": name, "target": f"/opt/f/{name}"} for name in names}
+    release = samples.release(files=files, roles={name: {"model": samples.MODEL} for name in names})
+    machine = samples.machine(site.sources)
+    locked = {name: file_source(name, file, machine).lock() for name, file in release.files.items()}
+    (tmp_path / "lock").write_bytes(
+        dump_lock(site.lock.model_copy(update={"release": release, "files": locked}))
+    )
+
+    lock = load_lock(tmp_path / "lock")
+    build(lock, site.sources, tmp_path / "bundle", site.key, silent)
+    depot = Depot(tmp_path / "depot")
+    import_bundle(depot, tmp_path / "bundle", site.allowed, silent)
+
+    assert depot.resolve("demo:2026.11.0").lock == lock
+    assert {depot.store.path(file.blob).read_text() for file in lock.files.values()} == set(names)
+    assert compare(lock, lock).changes == ()
 
 
 def test_a_bundle_whose_index_shows_other_files_than_its_lock_is_refused(

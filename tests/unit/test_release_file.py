@@ -10,6 +10,7 @@ import yaml
 from sealift.errors import SealiftError
 from sealift.release.parse import load_release
 from sealift.release.types import Image, Model, Release
+from sealift.release.values import MOST_NAMED
 
 GOOD = """\
 name: demo
@@ -58,6 +59,29 @@ def test_what_has_no_archive_comes_out_of_a_registry(tmp_path: Path) -> None:
     assert release.images["gateway"] == Image(name="docker.io/x/envoy:v1")
     assert release.models == {"gemma3:270m": Model()}
     assert Release.model_validate(release.model_dump(mode="json")) == release
+
+
+def _named(count: int) -> dict[str, str]:
+    """A release file with as many entries of each kind, by the kind."""
+    few = range(count)
+    url = "https://github.com/somebody/something/releases/download/v1.0.0"
+    return {
+        "files": GOOD
+        + "files:\n"
+        + "".join(f"  f{n}: {{url: {url}/f{n}, sha256: {'a' * 64}, target: /opt/f/{n}}}\n" for n in few),
+        "models": GOOD.replace("models:\n", "models:\n" + "".join(f"  m:{n}b: {{}}\n" for n in few[1:])),
+        "roles": GOOD + "".join(f"  r{n}: {{model: 'gemma3:270m'}}\n" for n in few[1:]),
+        "packages.sources": GOOD.replace("    debian: {}\n", "".join(f"    s{n}: {{}}\n" for n in few[1:])),
+    }
+
+
+@pytest.mark.parametrize("kind", ["files", "models", "roles", "packages.sources"])
+def test_a_release_names_a_thousand_of_a_kind_and_not_one_more(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "demo.yaml").write_text(_named(MOST_NAMED)[kind])
+    release = load_release(tmp_path / "demo.yaml").model_dump()
+    assert len(release["packages"]["sources"] if kind == "packages.sources" else release[kind]) == 1000
+    refused = _refusal(tmp_path, _named(MOST_NAMED + 1)[kind])
+    assert refused == [f"{kind}: has more than 1000 entries. Name fewer."]
 
 
 def test_a_model_has_one_source(tmp_path: Path) -> None:
@@ -215,7 +239,7 @@ def test_where_a_vendors_packages_come_from(tmp_path: Path, old: str, new: str, 
 def test_what_is_no_release_file_is_refused(tmp_path: Path) -> None:
     assert _refusal(tmp_path, "- a\n") == ["the whole: is ['a'], expected keys with values. Correct it."]
     assert _refusal(tmp_path, "") == ["the whole: is None, expected keys with values. Correct it."]
-    assert "more than 131072 bytes" in _refusal(tmp_path, "#" * (2 << 20))[0]
+    assert "more than 262144 bytes" in _refusal(tmp_path, "#" * (2 << 20))[0]
     assert "is not YAML" in _refusal(tmp_path, "[" * 100_000)[0]
 
 

@@ -19,33 +19,13 @@ from sealift.depot.store import Depot
 from sealift.errors import SealiftError
 from sealift.progress import silent
 from sealift.release.locked import Blob
-from tests.lab.commands import CHECKOUT, Commands
-from tests.unit import media_bundle, samples
-from tests.unit.media_bundle import Site, content, damaged_in_every_way, passes
+from tests.lab.commands import Commands
+from tests.peers.conftest import Demo
+from tests.unit import media_bundle
+from tests.unit.media_bundle import content, damaged_in_every_way, passes
 
-SOURCES = CHECKOUT / "build/ingredients"
 SIZE = 64 << 20
 MEMORY = 200_000_000  # bytes
-
-
-@pytest.fixture(scope="module")
-def commands(tmp_path_factory: pytest.TempPathFactory) -> Commands:
-    return Commands(tmp_path_factory.mktemp("media-lab"))
-
-
-@pytest.fixture(scope="module")
-def site(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """The demo release, locked and built as an operator does."""
-    work = tmp_path_factory.mktemp("media-site")
-    key = samples.signing_key(work / "key")
-    allowed = work / "allowed_signers"
-    allowed.write_text(f'release@example namespaces="sealift" {key.with_suffix(".pub").read_text()}')
-    lock, bundle = work / "demo.lock", work / "bundle"
-    commands.ok("python", "-m", "demo.ingredients", SOURCES)
-    commands.ok("sealift", "lock", "releases/demo.yaml", "--sources", SOURCES, "--out", lock)
-    commands.ok("sealift", "build", lock, "--sources", SOURCES, "--out", bundle, "--key", key)
-    yield Site(bundle, key, allowed)
-    shutil.rmtree(work)
 
 
 def _hashes(folder: Path) -> dict[str, str]:
@@ -57,20 +37,20 @@ def _hashes(folder: Path) -> dict[str, str]:
     return found
 
 
-def _write(site: Site, folder: Path, *more: str) -> tuple[str | Path, ...]:
-    return ("sealift", "media", "write", site.bundle, folder, "--size", "64M", "--key", site.key, *more)
+def _write(demo: Demo, folder: Path, *more: str) -> tuple[str | Path, ...]:
+    return ("sealift", "media", "write", demo.bundle, folder, "--size", "64M", "--key", demo.key, *more)
 
 
-def _read(site: Site, out: Path, *folders: Path) -> tuple[str | Path, ...]:
-    return ("sealift", "media", "read", *folders, "--out", out, "--allowed-signers", site.allowed)
+def _read(demo: Demo, out: Path, *folders: Path) -> tuple[str | Path, ...]:
+    return ("sealift", "media", "read", *folders, "--out", out, "--allowed-signers", demo.allowed)
 
 
 def test_the_demo_release_crosses_on_sticks_one_of_them_bad_with_a_kill_on_each_side(
-    commands: Commands, site: Site, tmp_path: Path
+    commands: Commands, demo: Demo, tmp_path: Path
 ) -> None:
     media, out = tmp_path / "media", tmp_path / "out"
-    commands.kill_after(1.0, *_write(site, media))
-    written = commands.ok(*_write(site, media, "--json"))
+    commands.kill_after(1.0, *_write(demo, media))
+    written = commands.ok(*_write(demo, media, "--json"))
     assert written.peak_memory < MEMORY
     names = sorted(json.loads(written.out)["parts"])
     assert len(names) > 5
@@ -85,21 +65,21 @@ def test_the_demo_release_crosses_on_sticks_one_of_them_bad_with_a_kill_on_each_
     with (media / names[1]).open("r+b") as file:
         file.seek(SIZE // 2)
         file.write(b"bad")
-    refused = commands.refused(*_read(site, out, media))
+    refused = commands.refused(*_read(demo, out, media))
     assert f"{media}: part 0002.part is damaged" in refused.said
     assert f"--size {SIZE} --part 2" in refused.said
     assert f"has 2 of {len(names)} parts, missing: 0002, 0004" in refused.said
 
-    commands.ok(*_write(site, media, "--part", "2"))
+    commands.ok(*_write(demo, media, "--part", "2"))
     assert sorted(path.name for path in media.glob("*.part")) == names[:3]
-    commands.kill_after(0.8, *_read(site, out, stick, media))
-    read = commands.ok(*_read(site, out, stick, media))
+    commands.kill_after(0.8, *_read(demo, out, stick, media))
+    read = commands.ok(*_read(demo, out, stick, media))
     assert read.peak_memory < MEMORY
-    assert _hashes(out) == _hashes(site.bundle)
+    assert _hashes(out) == _hashes(demo.bundle)
 
     rescue = ["/bin/sh", "-eu", str(stick / "RESCUE.txt"), str(tmp_path / "rescued"), str(media), str(stick)]
     subprocess.run(rescue, check=True, capture_output=True)
-    assert _hashes(tmp_path / "rescued") == _hashes(site.bundle)
+    assert _hashes(tmp_path / "rescued") == _hashes(demo.bundle)
     for folder in (media, stick, out, tmp_path / "rescued"):
         shutil.rmtree(folder)
 
@@ -115,17 +95,17 @@ def _small_disk(where: Path, size: str) -> Iterator[Path]:
 
 
 def test_a_small_stick_takes_what_fits_and_is_told_what_does(
-    commands: Commands, site: Site, tmp_path: Path
+    commands: Commands, demo: Demo, tmp_path: Path
 ) -> None:
     with _small_disk(tmp_path / "stick", "140m") as stick:
-        refused = commands.refused(*_write(site, stick))
+        refused = commands.refused(*_write(demo, stick))
         assert "Write --part 1-2 here, and the others to other media" in refused.said
         assert os.listdir(stick) == []  # noqa: PTH208 - names
-        commands.ok(*_write(site, stick, "--part", "1-2"))
-        again = commands.ok(*_write(site, stick, "--part", "1-2", "--json"))
+        commands.ok(*_write(demo, stick, "--part", "1-2"))
+        again = commands.ok(*_write(demo, stick, "--part", "1-2", "--json"))
         assert json.loads(again.out)["kept"] == ["0001.part", "0002.part"]
         with _small_disk(tmp_path / "disk", "100m") as disk:
-            refused = commands.refused(*_read(site, disk / "out", stick))
+            refused = commands.refused(*_read(demo, disk / "out", stick))
             assert "Make room or name another folder" in refused.said
 
 
@@ -140,11 +120,11 @@ def test_every_single_damage_to_table_and_signature_is_found(tmp_path: Path, nam
     assert name == "TABLE.txt.sig" or not passed
 
 
-def test_damage_to_bytes_of_the_demo_release_here_and_there_is_refused(site: Site, tmp_path: Path) -> None:
+def test_damage_to_bytes_of_the_demo_release_here_and_there_is_refused(demo: Demo, tmp_path: Path) -> None:
     """Of a tiny bundle every byte is tried: test_every_byte.py."""
     bundle, depot = tmp_path / "bundle", Depot(tmp_path / "depot")
-    shutil.copytree(site.bundle, bundle, copy_function=os.link)
-    import_bundle(depot, bundle, site.allowed, silent)
+    shutil.copytree(demo.bundle, bundle, copy_function=os.link)
+    import_bundle(depot, bundle, demo.allowed, silent)
     (depot.path / "releases/demo/2026.11.0").unlink()
     chance = Random(1)  # noqa: S311 - the same bytes each time
     blobs = sorted((bundle / "blobs/sha256").iterdir(), key=lambda path: path.stat().st_size)
@@ -162,9 +142,9 @@ def test_damage_to_bytes_of_the_demo_release_here_and_there_is_refused(site: Sit
                     file.seek(position)
                     file.write(bytes([byte ^ 1 << chance.randrange(8)]))
             with pytest.raises(SealiftError, match=path.name):
-                import_bundle(depot, bundle, site.allowed, silent)
+                import_bundle(depot, bundle, demo.allowed, silent)
             assert depot.releases() == {}
             path.unlink()
         kept.rename(path)
-        import_bundle(depot, bundle, site.allowed, silent)
+        import_bundle(depot, bundle, demo.allowed, silent)
         (depot.path / "releases/demo/2026.11.0").unlink()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,12 +17,12 @@ from sealift.bundle.have_list import NOTHING, HaveList
 from sealift.progress import silent
 from sealift.release.control import lock_control
 from sealift.release.locked import Lock, LockedFile
+from tests.peers.by_hand import PAGE, typed
 from tests.unit import samples, test_sbom
 from tests.unit.samples import Site
 from tests.unit.test_code import FILES, checkout
 from tests.unit.wheels import pinned, pip_index, wheel
 
-PAGE = Path(__file__).parents[2] / "docs/verify-by-hand.md"
 TOOL = b"a tool"
 SIGNER = "release@example.org"
 
@@ -66,24 +65,7 @@ def _build(site: Site, lock: Lock, out: Path, have: HaveList = NOTHING) -> None:
 
 
 def _typed(site: Site, bundle: Path, signers: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Type the page's commands; the first block sets what is the reviewer's own."""
-    own, *blocks = re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
-    assert re.fullmatch(r"export BUNDLE=\S+ SIGNERS=\S+ SIGNER=\S+\n", own)
-    tools = bundle.parent / "tools"  # a python3 that has the validator; no sealift on PATH
-    tools.mkdir(exist_ok=True)
-    (tools / "python3").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
-    (tools / "python3").chmod(0o755)
-    environment = {
-        "PATH": f"{tools}:/usr/bin:/bin",
-        "TMPDIR": str(bundle.parent),
-        "HOME": str(bundle.parent),
-        "BUNDLE": str(bundle),
-        "SIGNERS": str(signers or site.allowed),
-        "SIGNER": SIGNER,
-    }
-    return subprocess.run(
-        ("sh", "-c", "".join(blocks)), env=environment, capture_output=True, text=True, check=False
-    )
+    return typed(bundle, signers or site.allowed, SIGNER)
 
 
 def test_a_good_bundle_passes_every_command(site: Site, bundle: Path) -> None:

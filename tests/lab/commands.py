@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -17,13 +18,22 @@ import yaml
 
 CHECKOUT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-# The one command of docs/install.md, with the lab's names.
-START = """\
-cd /media/sealift &&
-ssh-keygen -Y verify -n sealift -I release@lab -f /srv/sealift/allowed_signers -s TABLE.txt.sig <TABLE.txt &&
-awk '$1 == "start" {print $2 "  " $4}' TABLE.txt | sha256sum --check &&
-python3 -I START.py --allowed-signers /srv/sealift/allowed_signers --to /srv/sealift
-"""
+
+
+def _start_commands() -> list[str]:
+    """Those of docs/install.md, with the lab's names."""
+    page = (CHECKOUT / "docs/install.md").read_text()
+    blocks: list[str] = re.findall(r"^```sh\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    names = {"release@example.org": "release@lab", "/etc/sealift/allowed_signers": ALLOWED_SIGNERS}
+    for name, ours in names.items():
+        assert name in blocks[0], f"docs/install.md does not call it {name} any more"
+        blocks = [block.replace(name, ours) for block in blocks]
+    return blocks
+
+
+ALLOWED_SIGNERS = "/srv/sealift/allowed_signers"
+# What an operator types to make a control node; without ssh-keygen, DIGEST is that of the table.
+START, START_BY_DIGEST = _start_commands()
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pytest
 
 from sealift.lab.root import SUITE
 from tests.lab import bare
-from tests.lab.commands import START, Commands
+from tests.lab.commands import ALLOWED_SIGNERS, START, START_BY_DIGEST, Commands
 from tests.lab.conftest import Site
 
 
@@ -71,7 +71,7 @@ def test_a_tampered_table_stops_at_the_signature(site: Site, commands: Commands,
 
 
 def test_a_signer_that_the_site_does_not_know_is_refused(site: Site, commands: Commands) -> None:
-    other = START.replace("/srv/sealift/allowed_signers", "/root/others")
+    other = START.replace(ALLOWED_SIGNERS, "/root/others")
     line = (site.lab / "id_ed25519.pub").read_text().strip()
     commands.on("control", f"echo 'release@lab {line}' > /root/others")
     refused = commands.try_on_control(other)
@@ -84,15 +84,19 @@ def test_without_ssh_keygen_the_digest_of_the_table_takes_its_place(
     site: Site, commands: Commands, tmp_path: Path
 ) -> None:
     digest = site.steps["media"].out.partition("SHA-256 of TABLE.txt: ")[2].split()[0]
+    assert "table=DIGEST" in START_BY_DIGEST
+    typed = START_BY_DIGEST.replace(ALLOWED_SIGNERS, "/root/allowed_signers")
     script = f"""
     dpkg --purge openssh-server openssh-sftp-server openssh-client >/dev/null
     ! command -v ssh-keygen
     ! {bare.START}
     ! {bare.START} --table-digest {"0" * 64}
-    {bare.START} --table-digest {digest}
+    ! {{ {typed.replace("DIGEST", "0" * 64)} }}
+    {typed.replace("DIGEST", digest)}
     """
     done = bare.in_bare_debian(commands, SUITE, tmp_path, site.lab / "media", script)
     assert "Add --table-digest" in done.said and "expected 000" in done.said
+    assert "TABLE.txt: FAILED" in done.out and "TABLE.txt: OK\nSTART.py: OK" in done.out
     assert "media       as --table-digest says" in done.out
     assert "signed by   release@lab" in done.out  # once ssh-keygen had come off the media
     assert "demo:2026.11.0 imported" in done.out

@@ -235,6 +235,21 @@ def test_the_command_says_what_fits_which_memory() -> None:
     }
 
 
+def test_the_table_has_a_row_of_figures_for_each_model_and_says_what_fits() -> None:
+    given = ("--context", "8192", "--parallel", "2", "--ram", "8G", "--vram", "2048M")
+    shown = CliRunner().invoke(application(), ["models", "gemma3", *given]).stdout.splitlines()
+    rows = [line.split() for line in shown if line.strip() and "─" not in line]
+    assert [" ".join(row) for row in rows] == [
+        "model size quant memory context modalities licence ram vram",
+        "gemma3:270m 291.6 MB Q8_0 1.7 GiB 32K text gemma fits fits",
+        "gemma3:1b 815.3 MB Q4_K_M 2.5 GiB 32K text gemma fits no",
+        "gemma3:4b 3.3 GB Q4_K_M 7.9 GiB 128K text, images gemma fits no",
+        "gemma3:12b 8.1 GB Q4_K_M 16.7 GiB 128K text, images gemma no no",
+        "gemma3:27b 17.4 GB Q4_K_M 28.0 GiB 128K text, images gemma no no",
+        "memory at context 8192, parallel 2, ram 8.0 GiB, vram 2.0 GiB",
+    ]
+
+
 def test_the_command_refuses_what_it_does_not_know() -> None:
     ran = CliRunner().invoke(application(), ["models", "llama3.2:8b"])
     assert isinstance(ran.exception, SealiftError)

@@ -16,6 +16,8 @@ from pathlib import Path
 import pyrage
 import yaml
 
+from sealift.files import write_if_changed
+
 CHECKOUT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 
@@ -111,7 +113,8 @@ class Commands:
 
     def try_on_control(self, script: str) -> Ran:
         """Run a script on the control node, whatever its exit code; the memory is of its processes there."""
-        (self.lab / "control/measured.py").write_bytes(Path(__file__).with_name("measured.py").read_bytes())
+        measured = Path(__file__).with_name("measured.py").read_bytes()
+        write_if_changed(self.lab / "control/measured.py", measured)
         command = f"python3 /srv/sealift/measured.py sh -ec {shlex.quote(script)}"
         ran = self.run("ssh", "-F", self.lab / "ssh_config", "control", command)
         return _ran(ran.code, ran.out, ran.err, ran.seconds)

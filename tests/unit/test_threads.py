@@ -109,6 +109,8 @@ def test_a_command_that_hashes_for_hours_ends_when_it_is_told_to(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        # a shell that started these tests in the background has SIGINT ignored, in all that they start too
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         try:
             _wait_until_it_reads(process.pid, _HUGE)

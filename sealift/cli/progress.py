@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,12 +73,22 @@ class _Lines:
             self._console.print(one_line(f"{what}, {decimal(total)}" if total else what))
 
 
+def _by_one_thread_at_a_time(report: progress.Progress) -> progress.Progress:
+    guard = threading.Lock()
+
+    def guarded(what: str, done: int, total: int) -> None:
+        with guard:
+            report(what, done, total)
+
+    return guarded
+
+
 @contextmanager
 def shown() -> Iterator[progress.Progress]:
     """A callback that tells standard error: by bars while it is a terminal, else by lines."""
     console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
     if not console.is_terminal:
-        yield _Lines(console).report
+        yield _by_one_thread_at_a_time(_Lines(console).report)
         return
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -87,4 +98,4 @@ def shown() -> Iterator[progress.Progress]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as bars:
-        yield _Bars(bars).report
+        yield _by_one_thread_at_a_time(_Bars(bars).report)

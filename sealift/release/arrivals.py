@@ -59,27 +59,34 @@ class Arrivals:
         found = self.find(digest)
         if found is None:
             return None
-        meter = Meter("hashing what is there", found.size, progress)
-        if hash_content(found, meter.add).digest != digest:
-            found.path.unlink(missing_ok=True)
-            return None
-        return found
+        meter = Meter(f"hashing {digest[:19]}, which is there", found.size, progress)
+        with found.path.open("rb") as file:
+            if hash_content(found, meter.add).digest == digest:
+                return found
+            if _is_at(file, found.path):  # not what another thread has fetched in its place meanwhile
+                found.path.unlink()
+        return None
 
-    def unpack(self, content: Content, digest: str, where: str) -> Content:
-        """Unpack compressed content.
+    def unpack(self, fetch: Callable[[], Content], digest: str, where: str, *, keep: bool) -> Content:
+        """Unpack compressed content. Whoever wants the same meanwhile waits for it, and fetches nothing.
 
+        + fetch: gets what is compressed
         + digest: what must come out of it
         + where: what it is, for messages
+        + keep: whether what was compressed stays
 
         Raises SealiftError where something else comes out.
         """
         final = self._store.folder / digest.removeprefix("sha256:")
         with self._alone(final) as file:
             if file is not None:
+                content = fetch()
                 found = _write(file, unpacked(content, where))
                 if found != digest:
                     raise SealiftError(f"{where}: is {found}, expected {digest}. Get it again.")
                 self._arrived(file, final)
+                if not keep:
+                    content.path.unlink(missing_ok=True)
         return Content.of_file(final)
 
     def plain_tarball(self, path: Path, note: Callable[[int], None]) -> Path:

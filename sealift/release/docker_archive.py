@@ -75,7 +75,9 @@ class DockerArchive:
         for number, (content, diff_id) in enumerate(zip(parts.layers, parts.diff_ids, strict=True), start=1):
             where = f"{self._shown}: layer {number}"
             if compression(content) is not None:
-                layers.append(Blob(digest=diff_id, size=self._unpacked(content, diff_id, where).size))
+                plain = self._machine.arrivals.whole(diff_id, self._machine.progress)
+                plain = plain or self._unpacked(content, diff_id, where)
+                layers.append(Blob(digest=diff_id, size=plain.size))
                 meter.add(content.size)
                 continue
             blob = hash_content(content, meter.add)
@@ -103,10 +105,10 @@ class DockerArchive:
         return self._unpacked(content, blob.digest, self._shown)
 
     def _unpacked(self, content: Content, diff_id: str, where: str) -> Content:
-        return self._machine.arrivals.unpack(content, diff_id, where)
+        return self._machine.arrivals.unpack(lambda: content, diff_id, where, keep=True)
 
     def _meter(self, doing: str, total: int) -> Meter:
-        return Meter(f"{doing} {self._archive}", total, self._machine.progress)
+        return Meter(f"{doing} {self._name}", total, self._machine.progress)
 
     @once
     def _parts(self) -> _Parts:

@@ -7,6 +7,7 @@ from. Locking a model fetches its manifest and the beginning of its weights.
 
 from __future__ import annotations
 
+from functools import partial
 from threading import Lock
 
 from sealift.blobs import Content, digest_of
@@ -108,19 +109,14 @@ class RegistryImage:
 
     def _layer(self, diff_id: str, layer: Descriptor, meter: Meter) -> Content:
         arrivals, where = self._machine.arrivals, f"{self._name}: layer {layer.digest}"
+        fetch = partial(arrivals.download, layer.blob, self._registry.reader(layer.digest), where, meter.add)
         found = arrivals.whole(diff_id, self._machine.progress)
-        if found is not None:
-            return found
-        packed = arrivals.download(layer.blob, self._registry.reader(layer.digest), where, meter.add)
-        if compression(packed) is None:
-            if layer.digest != diff_id:
-                raise SealiftError(
-                    f"{where}: is not {diff_id}, which its config names. Push the image again."
-                )
-            return packed
-        plain = arrivals.unpack(packed, diff_id, where)
-        packed.path.unlink(missing_ok=True)
-        return plain
+        if found is None:
+            is_plain = layer.digest == diff_id
+            found = fetch() if is_plain else arrivals.unpack(fetch, diff_id, where, keep=False)
+        if compression(found) is not None:
+            raise SealiftError(f"{where}: is compressed, but its config names it. Push the image again.")
+        return found
 
     def _manifest(self, reference: str) -> bytes:
         kept = self._kept(reference, MANIFEST_LIMIT) if reference.startswith("sha256:") else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import urljoin
@@ -17,6 +18,7 @@ from sealift.release.arrivals import CutError
 ATTEMPTS = 6
 _TIMEOUT = (10, 60)  # seconds to connect, and between two pieces of an answer
 _PAUSE = 0.25  # seconds before the second attempt; twice as long before each further one
+_PATIENCE = 60  # seconds: who asks for more is not waited for
 _REDIRECTS = 5
 _BUSY = frozenset({429, 500, 502, 503, 504})
 
@@ -82,10 +84,10 @@ def insist(
 
     + refusal: says what an HTTP status means here
     """
-    problem = ""
+    problem, wished = "", 0
     for attempt in range(ATTEMPTS):
-        if attempt:
-            time.sleep(_PAUSE * 2 ** (attempt - 1))
+        pause(attempt, wished)
+        wished = 0
         try:
             response = ask_once()
         except (requests.RequestException, ValueError) as error:  # may have a signed address in it
@@ -95,9 +97,26 @@ def insist(
             return response
         response.close()
         problem = refusal(response.status_code)
-        if response.status_code not in _BUSY:
+        wished = _wished(response)
+        if response.status_code not in _BUSY or wished > _PATIENCE:
             break
     return problem
+
+
+def pause(attempt: int, wished: int = 0) -> None:
+    """Wait before an attempt, longer before each further one; not before the first.
+
+    + attempt: from 0 on
+    + wished: seconds that a server asked for
+    """
+    if attempt:
+        time.sleep(max(_PAUSE * 2 ** (attempt - 1), wished))
+
+
+def _wished(response: requests.Response) -> int:
+    """Seconds after which a server wants to be asked again; 0 where it says nothing, or gives a date."""
+    said = response.headers.get("Retry-After", "")
+    return int(said) if re.fullmatch(r"[0-9]{1,9}", said) else 0
 
 
 def ranged(response: requests.Response, start: int) -> tuple[int, Iterator[bytes]] | None:

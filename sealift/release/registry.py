@@ -20,7 +20,7 @@ from sealift.errors import SealiftError
 from sealift.files import parse_json
 from sealift.release.access import is_safe, server_of
 from sealift.release.arrivals import CutError, Read
-from sealift.release.http import ATTEMPTS, ask, follow, insist, pieces, ranged
+from sealift.release.http import ATTEMPTS, ask, follow, insist, pause, pieces, ranged
 from sealift.release.locked import Blob
 from sealift.release.oci import INDEX_TYPES, MANIFEST_LIMIT, MANIFEST_TYPES
 
@@ -83,7 +83,8 @@ class Registry:
             yield found
 
     def _small(self, path: str, reference: str, limit: int, headers: Mapping[str, str]) -> bytes:
-        for _ in range(ATTEMPTS):
+        for attempt in range(ATTEMPTS):
+            pause(attempt)
             try:
                 with closing(self._get(path, headers)) as response:
                     content = _bounded(response, limit)

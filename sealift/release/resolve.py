@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -16,11 +18,13 @@ from sealift.release.apt import lock_packages
 from sealift.release.apt_sources import key_digests, read_keys
 from sealift.release.catalogue import oldest_ollama, version
 from sealift.release.control import lock_control
-from sealift.release.locked import Lock, LockedModel, LockedPackage
+from sealift.release.locked import Lock, LockedFile, LockedImage, LockedModel, LockedPackage
 from sealift.release.source import BuildMachine
 from sealift.release.sources import file_source, image_source, model_source
-from sealift.release.types import Release
+from sealift.release.types import File, Image, Model, Release
+from sealift.threads import at_once
 
+_AT_ONCE = 4  # downloads, or files that are hashed
 # Since these major versions an engine knows CDI (Docker's release notes, 25.0) and Compose is its plugin.
 _OLDEST = {"docker-ce": 25, "docker.io": 25, "docker-compose": 2}
 _Asked = ParamSpec("_Asked")
@@ -37,7 +41,7 @@ def resolve(release: Release, sources: Path, progress: Progress, project: Path =
     Raises SealiftError with a line per mistake.
     """
     machine = BuildMachine.of(os.environ, sources, progress)
-    mistakes: list[str] = []
+    contents, mistakes = lock_contents(release, machine)
 
     def attempt(find: Callable[_Asked, _Found], *args: _Asked.args, **kwargs: _Asked.kwargs) -> _Found | None:
         try:
@@ -46,19 +50,8 @@ def resolve(release: Release, sources: Path, progress: Progress, project: Path =
             mistakes.append(str(error))
             return None
 
-    images = {
-        key: attempt(image_source(image, machine).lock) for key, image in sorted(release.images.items())
-    }
-    models = {
-        name: attempt(model_source(name, model, machine).lock)
-        for name, model in sorted(release.models.items())
-    }
-    files = {
-        name: attempt(file_source(name, file, machine).lock) for name, file in sorted(release.files.items())
-    }
-    known = {name: model for name, model in models.items() if model is not None}
-    mistakes += _roles_that_ask_too_much(release, known)
-    mistakes += _models_that_are_too_new(release, known)
+    mistakes += _roles_that_ask_too_much(release, contents.models)
+    mistakes += _models_that_are_too_new(release, contents.models)
     progress("asking apt for the packages and what they depend on", 0, 0)
     keys = attempt(read_keys, release, sources)
     packages = None if keys is None else attempt(lock_packages, release, machine, keys)
@@ -71,11 +64,48 @@ def resolve(release: Release, sources: Path, progress: Progress, project: Path =
         release=release,
         keys=key_digests(keys),
         packages=packages,
-        images={key: image for key, image in images.items() if image is not None},
-        models=known,
+        images=contents.images,
+        models=contents.models,
         control=control,
-        files={name: file for name, file in files.items() if file is not None},
+        files=contents.files,
     )
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Images, models and files that could be pinned, by their keys in the release."""
+
+    images: dict[str, LockedImage] = field(default_factory=dict)
+    models: dict[str, LockedModel] = field(default_factory=dict)
+    files: dict[str, LockedFile] = field(default_factory=dict)
+
+
+def lock_contents(release: Release, machine: BuildMachine) -> tuple[Contents, list[str]]:
+    """Pin images, models and files, several at once; and what is wrong with the others, in their order."""
+    found = Contents()
+
+    def pin_image(key: str, wanted: Image) -> None:
+        found.images[key] = image_source(wanted, machine).lock()
+
+    def pin_model(name: str, wanted: Model) -> None:
+        found.models[name] = model_source(name, wanted, machine).lock()
+
+    def pin_file(name: str, wanted: File) -> None:
+        found.files[name] = file_source(name, wanted, machine).lock()
+
+    def mistake(step: Callable[[], None]) -> str | None:
+        try:
+            step()
+        except SealiftError as error:
+            return str(error)
+        return None
+
+    steps = [
+        *(partial(pin_image, *item) for item in sorted(release.images.items())),
+        *(partial(pin_model, *item) for item in sorted(release.models.items())),
+        *(partial(pin_file, *item) for item in sorted(release.files.items())),
+    ]
+    return found, [said for said in at_once(mistake, steps, _AT_ONCE) if said is not None]
 
 
 def _roles_that_ask_too_much(release: Release, models: dict[str, LockedModel]) -> list[str]:

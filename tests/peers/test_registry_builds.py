@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from sealift.bundle.build import build
+from sealift.errors import SealiftError
 from sealift.progress import silent
 from sealift.release.locked import Lock, LockedImage
 from sealift.release.oci import INDEX_TYPES
 from sealift.release.registry import Registry
+from sealift.release.resolve import lock_contents
 from sealift.release.sources import image_source, model_source
 from sealift.release.types import Image
+from tests.peers.front import Answer, Asked, fronting
 from tests.peers.registry import Peer, mirrors, push_model, serving, skopeo
 from tests.peers.relay import relaying
 from tests.unit import samples
@@ -146,3 +150,104 @@ def test_a_tag_that_looks_like_a_digest_is_asked_for(
     skopeo(f"docker-archive:{site.sources}/ollama.tar", peer, f"ollama/ollama:{locked.config.hex}")
     name = f"docker.io/ollama/ollama:{locked.config.hex}"
     assert _locked_again(name, tmp_path, peer).manifest == locked.manifest
+
+
+class _Together:
+    """Has the registry answer certain questions only once two of them are asked at the same time."""
+
+    def __init__(self, is_meant: Callable[[str], bool]) -> None:
+        self._is_meant, self._waiting = is_meant, 0
+        self._guard, self._opened = threading.Lock(), threading.Event()
+
+    def __call__(self, asked: Asked) -> Answer | None:
+        if not self._is_meant(asked.path):
+            return None
+        with self._guard:
+            self._waiting += 1
+            if self._waiting == 2:
+                self._opened.set()
+        return None if self._opened.wait(10) else Answer(404)
+
+
+def _is_layer(lock: Lock) -> Callable[[str], bool]:
+    configs = {image.config.digest for image in lock.images.values()}
+    return lambda path: "/blobs/" in path and path.rpartition("/")[2] not in configs
+
+
+def test_a_lock_and_a_build_ask_for_several_layers_at_once(
+    site: Site, lock: Lock, peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = lock.images["ollama"]
+    with fronting(peer.port, _Together(_is_layer(lock))) as front:
+        machine = samples.machine(tmp_path / "empty", mirrors(front.port))
+        assert image_source(Image(name=image.name), machine).lock() == image
+    with fronting(peer.port, _Together(_is_layer(lock))) as front:
+        for key, value in {**mirrors(front.port), "SEALIFT_CACHE": str(tmp_path / "empty too")}.items():
+            monkeypatch.setenv(key, value)
+        build(lock, site.sources, tmp_path / "bundle", site.key, silent)
+
+
+def test_a_lock_asks_for_several_images_and_models_at_once(lock: Lock, peer: Peer, tmp_path: Path) -> None:
+    """Both images have a layer in common, which is fetched once, and both find it."""
+    with fronting(peer.port, _Together(lambda path: "/manifests/" in path)) as front:
+        found, mistakes = lock_contents(
+            lock.release, samples.machine(tmp_path / "empty", mirrors(front.port))
+        )
+    assert mistakes == []
+    assert (found.images, found.models) == (lock.images, lock.models)
+    layers = [asked.path.rpartition("/")[2] for asked in front.asked if _is_layer(lock)(asked.path)]
+    assert len(layers) == len(set(layers)) == 3 + 1  # of the model, the beginning of its weights
+
+
+def test_mistakes_are_told_in_order_whichever_comes_first(lock: Lock, peer: Peer, tmp_path: Path) -> None:
+    def decide(asked: Asked) -> Answer | None:
+        if "envoy" in asked.path:
+            time.sleep(1)
+        return Answer(404) if "/manifests/" in asked.path else None
+
+    with fronting(peer.port, decide) as front:
+        _, mistakes = lock_contents(lock.release, samples.machine(tmp_path / "empty", mirrors(front.port)))
+    assert [mistake.split(": ")[1].partition("/manifests")[0] for mistake in mistakes] == [
+        "envoyproxy/envoy",
+        "ollama/ollama",
+        "library/tiny",
+    ]
+
+
+def _answering_first(*answers: Answer) -> Callable[[Asked], Answer | None]:
+    """About manifests, these; then the registry answers."""
+    left = list(answers)
+    return lambda asked: left.pop(0) if left and "/manifests/" in asked.path else None
+
+
+def test_a_busy_registry_is_asked_again_after_longer_and_longer_pauses(
+    lock: Lock, peer: Peer, tmp_path: Path
+) -> None:
+    busy = _answering_first(Answer(503), Answer(503), Answer(429, {"Retry-After": "2"}))
+    image = lock.images["ollama"]
+    with fronting(peer.port, busy) as front:
+        machine = samples.machine(tmp_path / "empty", mirrors(front.port))
+        assert image_source(Image(name=image.name), machine).lock() == image
+    first, second, third = front.gaps("/manifests/")
+    assert first >= 0.25 and second >= 0.5
+    assert third >= 2  # as it asked for; one second would have been its turn
+
+
+def test_a_registry_that_asks_for_an_hour_is_not_waited_for(lock: Lock, peer: Peer, tmp_path: Path) -> None:
+    with fronting(peer.port, lambda _: Answer(429, {"Retry-After": "3600"})) as front:
+        machine = samples.machine(tmp_path / "empty", mirrors(front.port))
+        with pytest.raises(SealiftError, match=r"is answered with HTTP 429. Try again later"):
+            image_source(Image(name=lock.images["ollama"].name), machine).lock()
+    assert len(front.asked) == 1
+
+
+def test_a_manifest_that_is_cut_off_is_asked_for_again_after_a_pause(
+    lock: Lock, peer: Peer, tmp_path: Path
+) -> None:
+    cut = Answer(200, {"Content-Length": "1000"}, b"{")
+    image = lock.images["ollama"]
+    with fronting(peer.port, _answering_first(cut, cut)) as front:
+        machine = samples.machine(tmp_path / "empty", mirrors(front.port))
+        assert image_source(Image(name=image.name), machine).lock() == image
+    first, second = front.gaps("/manifests/")
+    assert first >= 0.25 and second >= 0.5

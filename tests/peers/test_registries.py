@@ -20,9 +20,10 @@ from sealift.release.locked import LockedImage
 from sealift.release.oci import INDEX_TYPES, MANIFEST_TYPES
 from sealift.release.sources import image_source, model_source
 from sealift.release.types import Image, Model
+from tests.peers.front import Answer, Asked, Front, fronting
 from tests.peers.registry import Peer, mirrors, push_model, serving, skopeo
 from tests.peers.relay import relaying
-from tests.peers.tokens import ISSUER, SERVICE, issuing
+from tests.peers.tokens import ISSUER, SERVICE, Issuer, issuing
 from tests.unit import samples
 
 PASSWORD = "correct horse"  # noqa: S105 - of a registry that lives as long as these tests
@@ -144,6 +145,24 @@ def test_a_layer_that_is_not_what_the_config_says_is_refused(peer: Peer, tmp_pat
         _fetched(tmp_path, "docker.io/acme/lies:1", mirrors(peer.port))
 
 
+def test_a_compressed_layer_that_the_config_names_itself_is_refused_however_often(
+    peer: Peer, tmp_path: Path
+) -> None:
+    """Docker unpacks it, and finds another digest."""
+    files = samples.docker_files([gzip.compress(samples.layer(b"one"))])
+    config = next(content for name, content in files.items() if name.endswith(".json") and len(name) > 60)
+    for content in (config, files["l0/layer.tar"]):
+        peer.push_blob("acme/packed", content)
+    described = [
+        {"mediaType": MANIFEST_TYPES[0], "digest": digest_of(content).digest, "size": len(content)}
+        for content in (config, files["l0/layer.tar"])
+    ]
+    peer.push_manifest("acme/packed", "1", OCI, {"config": described[0], "layers": described[1:]})
+    for _ in range(2):
+        with pytest.raises(SealiftError, match=r"is compressed, but its config names it. Push"):
+            _fetched(tmp_path, "docker.io/acme/packed:1", mirrors(peer.port))
+
+
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory, saved: Path) -> Iterator[Peer]:
     """A registry with a password, which has the image."""
@@ -190,25 +209,80 @@ def test_no_password_is_refused_with_a_remedy(guarded: Peer, tmp_path: Path) -> 
         _fetched(tmp_path, NAME, mirrors(guarded.port))
 
 
+def _token_auth(issuer: Issuer) -> dict[str, str]:
+    return {
+        "realm": issuer.url,
+        "service": SERVICE,
+        "issuer": ISSUER,
+        "rootcertbundle": str(issuer.certificate),
+    }
+
+
 def test_a_token_opens_a_registry_and_only_with_the_password(
     tmp_path: Path, saved: Path, expected: LockedImage
 ) -> None:
-    with issuing(tmp_path / "issuer", "builder", PASSWORD) as issuer:
-        auth = {
-            "realm": issuer.url,
-            "service": SERVICE,
-            "issuer": ISSUER,
-            "rootcertbundle": str(issuer.certificate),
-        }
-        with serving(tmp_path / "registry", {"token": auth}) as peer:
-            _log_in(tmp_path / "docker", peer, PASSWORD)
-            login = f"{tmp_path}/docker/config.json"
-            skopeo(f"docker-archive:{saved}", peer, "acme/tool:1.0", "--authfile", login)
-            assert _fetched(tmp_path, NAME, mirrors(peer.port)).config == expected.config
-            _log_in(tmp_path / "docker", peer, "wrong battery")
-            with pytest.raises(SealiftError, match="refuses this machine's login") as refusal:
-                _fetched(tmp_path, "docker.io/acme/tool:2.0", mirrors(peer.port))
-            assert "battery" not in str(refusal.value)
+    with (
+        issuing(tmp_path / "issuer", "builder", PASSWORD) as issuer,
+        serving(tmp_path / "registry", {"token": _token_auth(issuer)}) as peer,
+    ):
+        _log_in(tmp_path / "docker", peer, PASSWORD)
+        login = f"{tmp_path}/docker/config.json"
+        skopeo(f"docker-archive:{saved}", peer, "acme/tool:1.0", "--authfile", login)
+        assert _fetched(tmp_path, NAME, mirrors(peer.port)).config == expected.config
+        _log_in(tmp_path / "docker", peer, "wrong battery")
+        with pytest.raises(SealiftError, match="refuses this machine's login") as refusal:
+            _fetched(tmp_path, "docker.io/acme/tool:2.0", mirrors(peer.port))
+        assert "battery" not in str(refusal.value)
+
+
+def test_a_token_that_anybody_gets_opens_what_is_public_and_nothing_else(
+    tmp_path: Path, saved: Path, expected: LockedImage
+) -> None:
+    """As Docker Hub has it."""
+    with (
+        issuing(tmp_path / "issuer", "builder", PASSWORD, public="acme/") as issuer,
+        serving(tmp_path / "registry", {"token": _token_auth(issuer)}) as peer,
+    ):
+        _log_in(tmp_path / "pusher", peer, PASSWORD)
+        login = f"{tmp_path}/pusher/config.json"
+        for name in ("acme/tool:1.0", "secret/tool:1.0"):
+            skopeo(f"docker-archive:{saved}", peer, name, "--authfile", login)
+        assert _fetched(tmp_path, NAME, mirrors(peer.port)).config == expected.config
+        with pytest.raises(SealiftError, match=rf"asks for a login. Run docker login {peer.host}"):
+            _fetched(tmp_path, "docker.io/secret/tool:1.0", mirrors(peer.port))
+
+
+def _blobs(front: Front) -> list[Asked]:
+    return [asked for asked in front.asked if "/blobs/" in asked.path]
+
+
+def test_a_login_does_not_go_along_to_another_host(
+    guarded: Peer, peer: Peer, saved: Path, expected: LockedImage, tmp_path: Path
+) -> None:
+    """Registries send their clients to a store of blobs, which answers whoever comes by that address."""
+    skopeo(f"docker-archive:{saved}", peer, "acme/tool:1.0")
+    with fronting(peer.port, lambda _: None) as store:
+
+        def decide(asked: Asked) -> Answer | None:
+            return Answer(307, {"Location": store.url + asked.path}) if "/blobs/" in asked.path else None
+
+        with fronting(guarded.port, decide) as front:
+            _log_in(tmp_path / "docker", Peer(front.port), PASSWORD)
+            assert _fetched(tmp_path, NAME, mirrors(front.port)).config == expected.config
+    assert all("Authorization" in asked.headers for asked in _blobs(front))
+    assert len(_blobs(store)) == 1 + len(expected.layers)
+    assert not any("Authorization" in asked.headers for asked in store.asked)
+
+
+def test_a_login_goes_along_on_the_same_host(guarded: Peer, expected: LockedImage, tmp_path: Path) -> None:
+    def decide(asked: Asked) -> Answer | None:
+        moved = asked.path.replace("/v2/old/", "/v2/acme/")
+        return Answer(307, {"Location": moved}) if moved != asked.path else None
+
+    with fronting(guarded.port, decide) as front:
+        _log_in(tmp_path / "docker", Peer(front.port), PASSWORD)
+        locked = _fetched(tmp_path, "docker.io/old/tool:1.0", mirrors(front.port))
+    assert locked.config == expected.config
 
 
 def test_a_cut_connection_is_taken_up_where_it_broke(

@@ -35,8 +35,11 @@ class Issuer:
 
 
 @contextmanager
-def issuing(folder: Path, user: str, password: str) -> Iterator[Issuer]:
-    """Give tokens for whatever is asked to one user."""
+def issuing(folder: Path, user: str, password: str, public: str | None = None) -> Iterator[Issuer]:
+    """Give tokens for whatever is asked to one user.
+
+    + public: anybody gets a token, which opens what is below this path for reading
+    """
     folder.mkdir(parents=True)
     key = rsa.generate_private_key(65537, 2048)
     certificate = _certificate(key)
@@ -45,10 +48,14 @@ def issuing(folder: Path, user: str, password: str) -> Iterator[Issuer]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            if self.headers.get("Authorization") != wanted:
+            sent = self.headers.get("Authorization")
+            scopes = parse_qs(urlsplit(self.path).query).get("scope", [])
+            if sent is None and public is not None:
+                scopes = [scope for scope in scopes if scope.startswith(f"repository:{public}")]
+                assert all(scope.endswith(":pull") for scope in scopes)
+            elif sent != wanted:
                 self.send_error(401)
                 return
-            scopes = parse_qs(urlsplit(self.path).query).get("scope", [])
             content = json.dumps({"token": _token(key, certificate, user, scopes)}).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(content)))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -89,10 +91,11 @@ class Arrivals:
                     content.path.unlink(missing_ok=True)
         return Content.of_file(final)
 
-    def plain_tarball(self, path: Path, note: Callable[[int], None]) -> Path:
+    def plain_tarball(self, path: Path, progress: Progress, *, pins: bool) -> Path:
         """The tarball itself, or what comes out of it where it is compressed: once, however often asked.
 
-        + note: told the bytes of each chunk that is read to know it again
+        + progress: told of bytes hashed
+        + pins: what was unpacked earlier is hashed again, as in `whole`, for who pins what is in it
 
         Raises SealiftError where it is damaged.
         """
@@ -101,12 +104,19 @@ class Arrivals:
         content = Content(path.resolve(), 0, path.stat().st_size)
         if compression(content) is None:
             return path
-        final = self._tarballs / hash_content(content, note).hex
-        with self._alone(final) as file:
-            if file is not None:
-                _write(file, unpacked(content, str(path)))
-                self._arrived(file, final)
-        return final
+        meter = Meter(f"hashing {path.name}", content.size, progress)
+        record = self._tarballs / hash_content(content, meter.add).hex
+        find = partial(self.whole, progress=progress) if pins else self.find
+        while (digest := _recorded(record)) is None or (found := find(digest)) is None:
+            record.unlink(missing_ok=True)
+            with self._alone(record) as file:
+                if file is not None:
+                    plain = self._store.put_stream(unpacked(content, str(path)))
+                    file.truncate(0)
+                    file.write(plain.digest.encode())
+                    self._arrived(file, record)
+            find = self.find  # it was hashed just now
+        return found.path
 
     def keep(self, content: bytes) -> Content:
         """Put small content into the cache."""
@@ -193,6 +203,14 @@ class Arrivals:
         os.fsync(file.fileno())
         (self._coming / final.name).replace(final)
         sync_folder(final.parent)
+
+
+def _recorded(record: Path) -> str | None:
+    """The digest that a record holds; None where it is missing or damaged."""
+    with suppress(FileNotFoundError), record.open("rb") as file:
+        said = file.read(128).decode(errors="replace")
+        return said if re.fullmatch("sha256:[0-9a-f]{64}", said) else None
+    return None
 
 
 def _is_at(file: BinaryIO, path: Path) -> bool:

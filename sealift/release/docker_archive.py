@@ -6,6 +6,7 @@ forms; image-layout.md of github.com/opencontainers/image-spec.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from pydantic import Field, ValidationError
@@ -33,6 +34,8 @@ from sealift.release.values import Foreign, Many
 
 _SHOWN = 8  # names in a message
 _NESTED = 4  # indexes in indexes
+# A config that is named by its digest: HEX.json, blobs/sha256/HEX, and sha256:HEX of go-containerregistry.
+_NAMED = re.compile(r"(?:^|[/:])([0-9a-f]{64})(?:\.json)?$")
 
 
 class _Saved(Foreign):
@@ -69,8 +72,10 @@ class DockerArchive:
 
         Raises SealiftError naming the layer that is not what the config says.
         """
-        parts = self._parts
-        meter = self._meter("hashing", sum(layer.size for layer in parts.layers))
+        parts = self._read(pins=True)
+        meter = Meter(
+            f"hashing {self._name}", sum(layer.size for layer in parts.layers), self._machine.progress
+        )
         layers = []
         for number, (content, diff_id) in enumerate(zip(parts.layers, parts.diff_ids, strict=True), start=1):
             where = f"{self._shown}: layer {number}"
@@ -107,21 +112,24 @@ class DockerArchive:
     def _unpacked(self, content: Content, diff_id: str, where: str) -> Content:
         return self._machine.arrivals.unpack(lambda: content, diff_id, where, keep=True)
 
-    def _meter(self, doing: str, total: int) -> Meter:
-        return Meter(f"{doing} {self._name}", total, self._machine.progress)
-
     @once
     def _parts(self) -> _Parts:
+        return self._read(pins=False)
+
+    def _read(self, *, pins: bool) -> _Parts:
         path = self._machine.sources / self._archive
-        total = path.stat().st_size if path.is_file() else 0
-        plain = self._machine.arrivals.plain_tarball(path, self._meter("unpacking", total).add)
+        plain = self._machine.arrivals.plain_tarball(path, self._machine.progress, pins=pins)
         tarball = Tarball(plain, shown=self._shown)
         if "manifest.json" in tarball.names():
             config, layers = _saved(self._name, tarball, f"{self._shown}: manifest.json")
         else:
             config, layers = _laid_out(self._name, tarball, f"{self._shown}: index.json")
         where = f"{self._shown}: {config}"
-        diff_ids = read_diff_ids(tarball.read(config, CONFIG_LIMIT), len(layers), where)
+        content = tarball.read(config, CONFIG_LIMIT)
+        named = _NAMED.search(config)
+        if named is not None and named[1] != digest_of(content).hex:
+            raise SealiftError(f"{where}: is damaged. Save the image again.")
+        diff_ids = read_diff_ids(content, len(layers), where)
         return _Parts(tarball.find(config), tuple(tarball.find(name) for name in layers), diff_ids)
 
 

@@ -6,6 +6,7 @@ Source of the format: server/manifest.go and server/modelpath.go of github.com/o
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -40,6 +41,18 @@ class Files(Protocol):
         """A small file's content. Raises SealiftError where it is missing, or bigger than so many bytes."""
 
 
+@dataclass(frozen=True)
+class _Store:
+    """Where a model was found.
+
+    + root: folder in the store above manifests and blobs, ending with /, or nothing
+    """
+
+    files: Files
+    root: str
+    manifest: ModelManifest
+
+
 class StoredModel:
     """A model in an Ollama store."""
 
@@ -57,11 +70,12 @@ class StoredModel:
 
         Raises SealiftError naming what is missing or damaged.
         """
-        manifest, parts = self._manifest, (self._manifest.config, *self._manifest.layers)
+        store = self._open(pins=True)
+        manifest, parts = store.manifest, (store.manifest.config, *store.manifest.layers)
         meter = Meter(f"hashing {self._path}", sum(part.size for part in parts), self._machine.progress)
         for part in parts:
-            self._verify(part, meter)
-        content = self._content(weights_of(manifest, f"{self._shown}: {self._name}"))
+            self._verify(store, part, meter)
+        content = self._content(store, weights_of(manifest, f"{self._shown}: {self._name}"))
         cost = read_context_cost(content, f"{self._path}: {self._name}")
         return lock_manifest(manifest, cost, self._path)
 
@@ -70,18 +84,18 @@ class StoredModel:
 
         Raises SealiftError where it is missing.
         """
-        return self._content(blob)
+        return self._content(self._opened, blob)
 
-    def _verify(self, blob: Blob, meter: Meter) -> None:
-        found = hash_content(self._content(blob), meter.add)
+    def _verify(self, store: _Store, blob: Blob, meter: Meter) -> None:
+        found = hash_content(self._content(store, blob), meter.add)
         if found.digest != blob.digest:
             raise SealiftError(
                 f"{self._shown}: {blob.digest} is damaged, its content is {found.digest}. "
                 "Pull the model again, and make the tarball again if it is one."
             )
 
-    def _content(self, blob: Blob) -> Content:
-        content = self._files.find(f"{self._root}blobs/sha256-{blob.hex}")
+    def _content(self, store: _Store, blob: Blob) -> Content:
+        content = store.files.find(f"{store.root}blobs/sha256-{blob.hex}")
         if content.size != blob.size:
             raise SealiftError(
                 f"{self._shown}: {blob.digest} has {content.size} bytes, expected {blob.size}. "
@@ -90,27 +104,29 @@ class StoredModel:
         return content
 
     @once
-    def _manifest(self) -> ModelManifest:
-        path = f"{self._root}manifests/{manifest_path(self._name)}"
-        return parse_model(self._files.read(path, MANIFEST_LIMIT), f"{self._shown}: {path}")
+    def _opened(self) -> _Store:
+        return self._open(pins=False)
 
-    @once
-    def _root(self) -> str:
+    def _open(self, *, pins: bool) -> _Store:
+        path = self._machine.sources / self._path
+        files: Files
+        if path.is_dir():
+            files = Folder(path)
+        else:
+            plain = self._machine.arrivals.plain_tarball(path, self._machine.progress, pins=pins)
+            files = Tarball(plain, shown=self._shown)
+        root = self._root(files)
+        manifest = f"{root}manifests/{manifest_path(self._name)}"
+        content = files.read(manifest, MANIFEST_LIMIT)
+        return _Store(files, root, parse_model(content, f"{self._shown}: {manifest}"))
+
+    def _root(self, files: Files) -> str:
         path = f"manifests/{manifest_path(self._name)}"
-        names = set(self._files.names())
+        names = set(files.names())
         for root in ("", "models/"):
             if root + path in names:
                 return root
         raise SealiftError(f"{self._shown}: has no model {self._name}. It needs {path}.")
-
-    @once
-    def _files(self) -> Files:
-        path = self._machine.sources / self._path
-        if path.is_dir():
-            return Folder(path)
-        total = path.stat().st_size if path.is_file() else 0
-        meter = Meter(f"unpacking {self._path}", total, self._machine.progress)
-        return Tarball(self._machine.arrivals.plain_tarball(path, meter.add), shown=self._shown)
 
 
 class Folder:

@@ -189,7 +189,14 @@ def test_a_lock_and_a_build_ask_for_several_layers_at_once(
 
 def test_a_lock_asks_for_several_images_and_models_at_once(lock: Lock, peer: Peer, tmp_path: Path) -> None:
     """Both images have a layer in common, which is fetched once, and both find it."""
-    with fronting(peer.port, _Together(lambda path: "/manifests/" in path)) as front:
+    together = _Together(lambda path: "/manifests/" in path)
+
+    def decide(asked: Asked) -> Answer | None:
+        if "/blobs/" in asked.path:
+            time.sleep(0.3)  # both images want the same layer meanwhile
+        return together(asked)
+
+    with fronting(peer.port, decide) as front:
         found, mistakes = lock_contents(
             lock.release, samples.machine(tmp_path / "empty", mirrors(front.port))
         )

@@ -13,6 +13,7 @@ import pytest
 
 from sealift.blobs import Content
 from sealift.once import once
+from sealift.progress import Progress
 from sealift.release.arrivals import Arrivals
 from sealift.release.sources import image_source, model_source
 from sealift.release.types import Image, Model
@@ -70,10 +71,10 @@ def test_a_compressed_tarball_is_read_once_for_all_its_parts(
     locked_model = samples.lock_model(samples.MODEL, model, tmp_path)
     read: list[str] = []
 
-    def plain_tarball(arrivals: Arrivals, path: Path, note: Callable[[int], None]) -> Path:
+    def plain_tarball(arrivals: Arrivals, path: Path, progress: Progress, *, pins: bool) -> Path:
         read.append(path.name)
         time.sleep(0.1)
-        return original(arrivals, path, note)
+        return original(arrivals, path, progress, pins=pins)
 
     original = Arrivals.plain_tarball
     monkeypatch.setattr(Arrivals, "plain_tarball", plain_tarball)

@@ -15,6 +15,7 @@ from sealift.tar import Member, tar_chunks
 
 # A folder without them is another project, which a control node could do nothing with.
 _NEEDED = ("deploy.py", "pyproject.toml")
+_SHOWN = 10  # files in a message
 
 
 def pack_code(project: Path, cache: BlobStore) -> Blob:
@@ -25,7 +26,7 @@ def pack_code(project: Path, cache: BlobStore) -> Blob:
 
     + project: a folder of a git checkout; only what lies below it
 
-    Raises SealiftError with a line per file that cannot be carried.
+    Raises SealiftError with a line per file that cannot be carried, or would be left behind.
     """
     root = project.resolve()
     names = _tracked(root, project)
@@ -36,6 +37,7 @@ def pack_code(project: Path, cache: BlobStore) -> Blob:
             "Name its folder with --project."
         )
     mistakes = [mistake for name in names if (mistake := _wrong(root, name))]
+    mistakes += _forgotten(root, project, names)
     if mistakes:
         raise SealiftError("\n".join(mistakes))
     return cache.put_stream(tar_chunks(_member(root, name) for name in names))
@@ -43,9 +45,37 @@ def pack_code(project: Path, cache: BlobStore) -> Blob:
 
 def _tracked(root: Path, project: Path) -> tuple[str, ...]:
     """Names below a folder, sorted."""
+    names = _listed(root, project)
+    return tuple(sorted(name for name in names if not _is_lock(name, names)))
+
+
+def _forgotten(root: Path, project: Path, tracked: tuple[str, ...]) -> list[str]:
+    """A line for each file that belongs to the code by where it lies or by its name, but that git does not
+    track. Beside the project's folders may lie what this tool wrote: locks, bundles, have-lists.
+    """
+    others = _listed(root, project, "--others", "--exclude-standard")
+    folders = {PurePosixPath(name).parts[0] for name in tracked if "/" in name}
+    found = [
+        name
+        for name in sorted(others)
+        if (PurePosixPath(name).parts[0] in folders or name.endswith(".py"))
+        and not _is_lock(name, others.union(tracked))
+    ]
+    lines = [
+        f"{root / name}: git does not track it, so it would not be carried. "
+        "Add it with git add, or ignore it."
+        for name in found[:_SHOWN]
+    ]
+    if len(found) > _SHOWN:
+        lines.append(f"{project}: git does not track {len(found) - _SHOWN} more. Ask git status for them.")
+    return lines
+
+
+def _listed(root: Path, project: Path, *options: str) -> set[str]:
+    """What git lists below a folder, without `options` what it tracks."""
     try:
         ran = subprocess.run(
-            ("git", "-C", str(root), "ls-files", "-z"),
+            ("git", "-C", str(root), "ls-files", "-z", *options),
             capture_output=True,
             check=False,
             stdin=subprocess.DEVNULL,
@@ -59,10 +89,9 @@ def _tracked(root: Path, project: Path) -> tuple[str, ...]:
             "Name the folder of a git checkout with --project."
         )
     try:
-        names = {name.decode() for name in ran.stdout.split(b"\0") if name}
+        return {name.decode() for name in ran.stdout.split(b"\0") if name}
     except UnicodeDecodeError:
         raise SealiftError(f"{project}: a file's name there is not UTF-8. Rename it.") from None
-    return tuple(sorted(name for name in names if not _is_lock(name, names)))
 
 
 def _is_lock(name: str, names: set[str]) -> bool:

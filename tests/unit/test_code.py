@@ -149,6 +149,7 @@ def test_what_cannot_be_carried_is_named_all_at_once(project: Path) -> None:
         "out: is or lies behind a link, expected a file",
         "sub: is no file; submodules are not carried",
         "tasks/ä file.py: git tracks it, but it is not there",
+        "behind: git does not track it, so it would not be carried",
     ]
 
 
@@ -157,3 +158,38 @@ def test_the_whole_project_can_be_packed(tmp_path: Path) -> None:
     blob = pack_code(root, BlobStore(tmp_path))
     with tarfile.open(BlobStore(tmp_path).path(blob), "r:") as archive:
         assert {"deploy.py", "requirements.txt", "tests/hosts/test_models.py"} <= set(archive.getnames())
+
+
+@pytest.mark.parametrize(
+    "name", ["tasks/foo.py", "tasks/new/templates/x.j2", "releases/site.yaml", "helper.py", "new/task.py"]
+)
+def test_a_file_of_the_code_that_git_does_not_track_is_refused(project: Path, name: str) -> None:
+    (project / name).parent.mkdir(parents=True, exist_ok=True)
+    (project / name).write_text("forgotten")
+    with pytest.raises(SealiftError) as refusal:
+        _pack(project)
+    assert str(refusal.value) == (
+        f"{project / name}: git does not track it, so it would not be carried. "
+        "Add it with git add, or ignore it."
+    )
+    git(project, "add", name)
+    assert name in [member.name for member in _pack(project)[1]]
+
+
+def test_what_is_ignored_and_what_this_tool_wrote_there_is_not_refused(project: Path) -> None:
+    before = _pack(project)[0]
+    git(project, "rm", "--quiet", "--cached", "releases/demo.lock")
+    for name in ("tasks/build/x.py", "demo.lock", "bundle/blobs/sha256/00", "have.json"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text("not code")
+    assert _pack(project)[0] == before
+
+
+def test_many_files_that_git_does_not_track_are_ten_lines_and_a_count(project: Path) -> None:
+    for number in range(13):
+        (project / f"tasks/{number}.py").write_text("forgotten")
+    with pytest.raises(SealiftError) as refusal:
+        _pack(project)
+    lines = str(refusal.value).splitlines()
+    assert len(lines) == 11
+    assert lines[-1] == f"{project}: git does not track 3 more. Ask git status for them."

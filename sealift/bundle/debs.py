@@ -130,7 +130,12 @@ def _fetch_batch(
 
 
 def _run_helper(paths: Mapping[Path, LockedPackage], uris: Mapping[str, str], meter: Meter) -> None:
-    """Run apt's helper to its end, reporting how much has arrived. It goes on with files that are begun."""
+    """Run apt's helper to its end, reporting how much has arrived. It goes on with files that are begun.
+
+    One is enough: it has a connection to each host, and asks on it for the next files before the last one has
+    come. Over a line of 50 ms there and back, 64 files of 20 kB took 0.67 s, without asking ahead 3.70 s, by
+    four helpers 0.53 s; of 2 MB, 1.15 s and 1.02 s.
+    """
     arguments = [
         part
         for path, package in paths.items()

@@ -61,7 +61,7 @@ def test_what_rotted_in_the_cache_is_unpacked_again_before_it_is_pinned(
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"sha256:", b"\xff" * 71, f"sha256:{'0' * 64}".encode(), b"x" * 9999]
+    "content", [b"", b"sha256:", bytes(71), b"\xff" * 71, f"sha256:{'0' * 64}".encode(), b"x" * 9999]
 )
 def test_a_record_that_rotted_is_made_again(
     tarballs: dict[str, bytes], tmp_path: Path, content: bytes

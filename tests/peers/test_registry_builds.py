@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -258,3 +261,32 @@ def test_a_manifest_that_is_cut_off_is_asked_for_again_after_a_pause(
         assert image_source(Image(name=image.name), machine).lock() == image
     first, second = front.gaps("/manifests/")
     assert first >= 0.25 and second >= 0.5
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_lock_that_waits_for_several_answers_ends_when_it_is_told_to(
+    lock: Lock, peer: Peer, tmp_path: Path, sent: signal.Signals, code: int
+) -> None:
+    ended = threading.Event()
+
+    def decide(_: Asked) -> Answer:
+        ended.wait(60)
+        return Answer(503)
+
+    release = tmp_path / "release.yaml"
+    release.write_text(lock.release.model_dump_json(exclude_defaults=True, by_alias=True))
+    with fronting(peer.port, decide) as front:
+        environment = {**os.environ, **mirrors(front.port), "SEALIFT_CACHE": str(tmp_path / "empty")}
+        command = (Path(sys.executable).with_name("sealift"), "lock", release)
+        with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                end = time.monotonic() + 30
+                while len(front.asked) < 3 and time.monotonic() < end:
+                    time.sleep(0.05)
+                process.send_signal(sent)
+                _, said = process.communicate(timeout=10)
+            finally:
+                process.kill()
+                ended.set()
+    assert len(front.asked) == 3
+    assert (process.returncode, said.splitlines()[0].partition(":")[0]) == (code, "interrupted")

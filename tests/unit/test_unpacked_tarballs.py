@@ -117,3 +117,16 @@ def test_a_config_that_is_not_what_its_name_says_is_damaged(tmp_path: Path, name
     samples.tar(tmp_path / "image.tar", files)
     with pytest.raises(SealiftError, match=r"image.tar: .*[0-9a-f]{64}(.json)?: is damaged. Save the image"):
         samples.lock_image(IMAGE, tmp_path)
+
+
+def test_a_compressed_layer_that_rotted_in_the_cache_is_unpacked_again(tmp_path: Path) -> None:
+    layer = samples.layer(b"one")
+    files = samples.docker_files([layer])
+    samples.tar(tmp_path / "image.tar", {**files, "l0/layer.tar": gzip.compress(layer)})
+    before = samples.lock_image(IMAGE, tmp_path)
+    cached = tmp_path / "cache/blobs/sha256" / digest_of(layer).hex
+    cached.chmod(0o644)
+    cached.write_bytes(layer[:-1])
+    assert samples.lock_image(IMAGE, tmp_path) == before
+    assert before.layers[0].size == len(layer)
+    assert cached.read_bytes() == layer

@@ -18,6 +18,7 @@ from uuid import uuid4
 
 import pytest
 
+from sealift.blobs import digest_of
 from sealift.errors import SealiftError
 from sealift.release.locked import LockedImage
 from sealift.release.sources import image_source
@@ -30,6 +31,8 @@ from tests.unit import samples
 OLLAMA, ENVOY = "localhost/sealift/ollama:0.11.4", "localhost/sealift/envoy:1.40.0"
 ARCHIVES = {OLLAMA: "ollama-0.11.4.tar", ENVOY: "envoy-1.40.tar"}
 TWICE, PACKED = "localhost/sealift/twice:1", "localhost/sealift/packed:1"
+ATTESTED = "localhost/sealift/attested:1"
+INDEX, MANIFEST = "vnd.oci.image.index.v1+json", "vnd.oci.image.manifest.v1+json"
 
 
 @dataclass(frozen=True)
@@ -202,6 +205,45 @@ def test_layers_that_containerd_keeps_compressed(engine: Engine, tmp_path: Path)
     _assert_is_dockers(engine, archive, PACKED, locked)
     first = json.loads(_read(archive, "manifest.json"))[0]["Layers"][0]
     assert _read(archive, first).startswith(b"\x1f\x8b") is engine.kind.containerd_store
+
+
+def test_an_image_with_an_attestation_beside_it(started: Callable[[Kind], Engine], tmp_path: Path) -> None:
+    """As BuildKit makes them: an index of the image and of what was attested."""
+    engine, layer = started(KINDS[2]), samples.layer(b"one" * 1000)
+    files = samples.docker_files([layer], ATTESTED)
+    samples.tar(tmp_path / "plain.tar", files)
+    config = next(content for name, content in files.items() if name.endswith(".json") and len(name) > 60)
+    blobs: dict[str, bytes] = {}
+
+    def put(kind: str, content: bytes, **more: object) -> dict[str, object]:
+        blob = digest_of(content)
+        blobs[f"blobs/sha256/{blob.hex}"] = content
+        return {"mediaType": f"application/{kind}", "digest": blob.digest, "size": blob.size, **more}
+
+    def manifest(config: bytes, layer: dict[str, object], platform: str) -> dict[str, object]:
+        parts = {"config": put("vnd.oci.image.config.v1+json", config), "layers": [layer]}
+        content = json.dumps({"schemaVersion": 2, "mediaType": f"application/{MANIFEST}", **parts})
+        system, _, architecture = platform.partition("/")
+        return put(MANIFEST, content.encode(), platform={"os": system, "architecture": architecture})
+
+    nothing = b'{"architecture":"unknown","os":"unknown","rootfs":{"type":"layers","diff_ids":[]}}'
+    entries = [
+        manifest(config, put("vnd.oci.image.layer.v1.tar+gzip", gzip.compress(layer)), "linux/amd64"),
+        manifest(nothing, put("vnd.in-toto+json", b"{}"), "unknown/unknown"),
+    ]
+    head = {"schemaVersion": 2, "mediaType": f"application/{INDEX}"}
+    names = {"io.containerd.image.name": ATTESTED, "org.opencontainers.image.ref.name": "1"}
+    index = put(INDEX, json.dumps({**head, "manifests": entries}).encode(), annotations=names)
+    blobs["oci-layout"] = b'{"imageLayoutVersion":"1.0.0"}'
+    blobs["index.json"] = json.dumps({**head, "manifests": [index]}).encode()
+    samples.tar(tmp_path / "made.tar", blobs)
+    engine.docker("image", "load", "--input", tmp_path / "made.tar")
+    archive = engine.save(ATTESTED)
+    assert str(index["digest"]) in _read(archive, "index.json").decode()
+    expected = _locked(ATTESTED, tmp_path / "plain.tar", tmp_path / "cache")
+    for path in (archive, tmp_path / "made.tar"):
+        assert _locked(ATTESTED, path, tmp_path / "cache") == expected
+    assert [blob.digest for blob in expected.layers] == engine.docker.inspect(ATTESTED)["RootFS"]["Layers"]
 
 
 @pytest.mark.parametrize("command", [("gzip", "-9"), ("zstd",)], ids=["gzip", "zstd"])

@@ -17,7 +17,7 @@ from typing import BinaryIO
 from sealift.blobs import CHUNK, BlobStore, Content, hash_content
 from sealift.errors import SealiftError
 from sealift.files import sync_folder
-from sealift.progress import Meter, Progress
+from sealift.progress import Meter, Progress, silent
 from sealift.release.compression import compression, unpacked
 from sealift.release.locked import Blob
 
@@ -35,11 +35,13 @@ class CutError(Exception):
 class Arrivals:
     """The cache's way in. A file has its final name only when all of it is on the disk and was checked."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, progress: Progress = silent) -> None:
         """Open the cache; nothing is made before something arrives.
 
         + root: folder of the cache
+        + progress: told of waiting for another one who fetches the same
         """
+        self._progress = progress
         self._store = BlobStore(root)
         self._coming = root / "coming"
         self._tarballs = root / "tarballs"
@@ -184,9 +186,12 @@ class Arrivals:
             while not final.exists():
                 handle = os.open(coming, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
                 with os.fdopen(handle, "r+b") as file:
-                    fcntl.flock(
-                        file, fcntl.LOCK_EX
-                    )  # let go of when the file is closed, however that happens
+                    # let go of when the file is closed, however that happens
+                    try:
+                        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    except BlockingIOError:
+                        self._progress(f"waiting for another to fetch {final.name[:12]}", 0, 0)
+                        fcntl.flock(file, fcntl.LOCK_EX)
                     if _is_at(file, coming):
                         yield file
                         return

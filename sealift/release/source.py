@@ -36,7 +36,7 @@ class BuildMachine:
     @classmethod
     def of(cls, environment: Mapping[str, str], sources: Path, progress: Progress) -> BuildMachine:
         """This machine, as a process's environment has it."""
-        return cls(sources, Arrivals(cache_folder(environment)), progress, environment)
+        return cls(sources, Arrivals(cache_folder(environment), progress), progress, environment)
 
     def below(self, relative: str, where: str) -> Path:
         """A path below the sources folder.

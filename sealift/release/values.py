@@ -41,7 +41,8 @@ Named = Annotated[dict[K, T], Field(max_length=MOST_NAMED)]
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$")]
 Version = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+~_-]{0,62}$")]
-# A path below the sources folder: relative, no part begins with a dot. The resolvers check links as well.
+# A path below the sources folder: relative, no part begins with a dot. Archives and stores may be
+# links to where they lie; of other files the resolvers check that links do not lead out.
 SourcePath = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._+~-]*(/[A-Za-z0-9_][A-Za-z0-9._+~-]*)*$")
 ]

@@ -57,7 +57,7 @@ def lock_wheels(
         canonical_json([target.environment, target.glibc, [p.line for p in wanted]])
     ).hexdigest()
     remembered = cache.folder.parents[1] / _FORM / f"{key}.json"
-    found = _remembered(remembered)
+    found = _remembered(remembered, wanted)
     if not found or not all(cache.has(wheel.blob) for wheel in found):
         meter = Meter("fetching wheels", 0, progress)
         with scratch("wheels") as folder:
@@ -87,12 +87,18 @@ def fetch_wheels(wheels: Iterable[LockedWheel], suite: str, cache: BlobStore, pr
             cache.put(wheel.blob, content, f"wheels: {wheel.name}", lambda _: None)
 
 
-def _remembered(path: Path) -> tuple[LockedWheel, ...]:
-    """What these very requirements were locked to before; nothing where that was never or is unreadable."""
+def _remembered(path: Path, wanted: tuple[Pinned, ...]) -> tuple[LockedWheel, ...]:
+    """What these very requirements were locked to before; nothing where that was never, or is no answer."""
     try:
-        return _WHEELS.validate_json(path.read_bytes())
+        found = _WHEELS.validate_json(path.read_bytes())
     except (FileNotFoundError, ValidationError):
         return ()
+    hashes = {(pinned.name, pinned.version): pinned.hashes for pinned in wanted}
+    named = [(wheel.name, wheel.version) for wheel in found]
+    fits = named == sorted(hashes) and all(
+        wheel.blob.hex in hashes[wheel.name, wheel.version] for wheel in found
+    )
+    return found if fits else ()
 
 
 def _keep(wanted: tuple[Pinned, ...], folder: Path, cache: BlobStore) -> Iterator[LockedWheel]:

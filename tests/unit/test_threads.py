@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import signal
 import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -150,3 +152,16 @@ def test_a_download_whose_beginning_a_power_cut_spoilt_is_fetched_again(tmp_path
         arrived = Arrivals(tmp_path).download(blob, registry.reader(blob.digest), "x", counted.append)
     assert arrived.path.read_bytes() == _BLOB
     assert sum(counted) == len(_BLOB)
+
+
+def test_who_waits_for_what_another_one_fetches_is_told_so(tmp_path: Path) -> None:
+    blob, told = digest_of(_BLOB), threading.Event()
+    coming = tmp_path / "coming"
+    coming.mkdir()
+    arrivals = Arrivals(tmp_path, lambda what, *_: told.set() if what.startswith("waiting for") else None)
+    with asking([answer(_BLOB)], tmp_path) as registry, ThreadPoolExecutor(1) as pool:
+        with (coming / blob.hex).open("wb") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            arrived = pool.submit(arrivals.download, blob, registry.reader(blob.digest), "x", lambda _: None)
+            assert told.wait(30)
+        assert arrived.result(30).path.read_bytes() == _BLOB

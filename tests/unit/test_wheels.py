@@ -71,6 +71,21 @@ def test_the_same_requirements_are_not_asked_for_again(
         lock_wheels(text, "r.txt", "trixie", cache, silent)
 
 
+def test_what_the_cache_says_of_other_wheels_is_not_believed(index: Path, cache: BlobStore) -> None:
+    """Such as a wheel of the same name and version that no hash of the requirements is of."""
+    wheel(index, "thing")
+    text = pinned(*sorted(index.iterdir())).encode()
+    first = lock_wheels(text, "r.txt", "trixie", cache, silent)
+    (remembered,) = cache.folder.parents[1].glob("wheels-*/*.json")
+    other = cache.put_bytes(b"another wheel")
+    said = remembered.read_text()
+    remembered.write_text(said.replace(first[-1].blob.hex, other.hex))
+    assert other.hex in remembered.read_text()
+    assert lock_wheels(text, "r.txt", "trixie", cache, silent) == first
+    remembered.write_text("[]")
+    assert lock_wheels(text, "r.txt", "trixie", cache, silent) == first
+
+
 def test_every_package_without_a_wheel_is_named(index: Path, cache: BlobStore) -> None:
     old = wheel(index, "old", tag="cp311-cp311-manylinux_2_17_x86_64")
     late = wheel(index, "late", tag="cp313-cp313-manylinux_2_42_x86_64")

@@ -3,8 +3,8 @@
     python3 -I START.py --allowed-signers FILE --to /srv/sealift [MEDIA...]
 
 On the media this file is START.py, and its SHA-256 stands in their signed table: docs/install.md has the
-command that checks that first. It verifies the table, unpacks the deployment code into a folder named by its
-digest, and goes on in that code, which the same table vouches for: sealift/install/. It imports nothing
+command that checks that first. It verifies the table, unpacks the deployment code into a folder for the
+time being, and goes on in that code, which the same table vouches for: sealift/install/. It imports nothing
 but Python's standard library, for there is nothing else yet.
 """
 
@@ -246,18 +246,18 @@ def write_checked(chunks: Iterable[bytes], item: Item, target: Path) -> bool:
     return right
 
 
-def deployment_folder(to: Path, code: Item) -> Path:
-    """Where a deployment is: named by the digest of its code.
+def starting_folder(to: Path) -> Path:
+    """Where code is unpacked to begin with: what belongs to it is known only by what that code can read.
 
     + to: folder of all that is sealift's on the control node
     """
-    return to / "deployments" / code.hex[:16]
+    return to / "starting"
 
 
 def unpack(code: Item, copy: Copy, folder: Path) -> None:
     """Unpack deployment code. Its folder is there whole or not at all; a later call leaves it alone.
 
-    + folder: as `deployment_folder` names it
+    + folder: named by its content
 
     Raises StartError where the code would write elsewhere, and what `copy` raises.
     """
@@ -299,12 +299,11 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> Non
 def hold(to: Path, waiting: Callable[[str], None]) -> int:
     """Hold the folder of the installation alone. Where somebody else does, wait, and say so once.
 
-    It is held as long as this process runs, what it becomes, and every child that is given its open files: an
-    apt or pip that outlives a killed installation must have ended before the next one touches the same files.
+    It is held as long as this process runs, but by none of its children: a daemon that a package starts would
+    hold it for ever. Children end with it, or hold locks of their own, as apt does.
     """
     to.mkdir(parents=True, exist_ok=True)
     handle = os.open(to, os.O_RDONLY | os.O_DIRECTORY)
-    os.set_inheritable(handle, True)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -341,8 +340,9 @@ def main() -> None:
     media = Media(folders, table)
     if media.code is None:
         raise StartError("TABLE.txt: names no code for a control node. Add `control` to the release file.")
-    hold(to, lambda text: print(text, file=sys.stderr, flush=True))
-    code = deployment_folder(to, media.code)
+    handle = hold(to, lambda text: print(text, file=sys.stderr, flush=True))
+    os.set_inheritable(handle, True)  # what this process becomes holds it, too
+    code = starting_folder(to) / media.code.hex
     unpack(media.code, media.copy, code)
     go_on = [sys.executable, "-I", str(code / "sealift/install/__main__.py")]
     given = [signers, to, *folders]

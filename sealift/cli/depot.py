@@ -107,7 +107,7 @@ def gc(
     if as_json:
         blobs = {"blobs": [blob.digest for blob in garbage.blobs], "bytes": garbage.size}
         names = {"kept": garbage.kept, "releases": garbage.releases, "bundles": garbage.bundles}
-        print_json({**names, **blobs, "applied": apply})
+        print_json({**names, **blobs, "incoming": list(garbage.incoming), "applied": apply})
     else:
         _say(_garbage(garbage, apply, asked or no_inventory))
 
@@ -162,17 +162,19 @@ def _in_use(inventories: Iterable[str], progress: Progress) -> frozenset[str]:
 def _garbage(garbage: Garbage, applied: bool, hosts_known: bool) -> str:
     lines = [f"stays: {', '.join(garbage.kept) or 'nothing'}"]
     lines += [f"goes:  {name}" for name in garbage.releases]
+    lines += [f"goes:  {folder}, media that were read and not imported" for folder in garbage.incoming]
     freed = f"{len(garbage.blobs)} blobs, {decimal(garbage.size)}"
     if applied:
         return "\n".join((*lines, f"removed {freed}"))
     hint = ""
-    if garbage.releases or garbage.bundles or garbage.blobs:
+    if garbage.releases or garbage.bundles or garbage.blobs or garbage.incoming:
         hint = " Run it again with --apply." if hosts_known else f" Run it again with --apply and {_ASK}."
     return "\n".join((*lines, f"would remove {freed}; nothing was changed.{hint}"))
 
 
 def _checked(checked: Checked) -> str:
-    bad = [finding for finding in checked.findings if not finding.repaired_from]
+    bad = [finding for finding in checked.findings if finding.harms]
+    left = [finding for finding in checked.findings if not (finding.harms or finding.repaired_from)]
     lines = [line for finding in checked.findings for line in _finding(finding)]
     lines += checked.broken
     lines.append(
@@ -182,6 +184,10 @@ def _checked(checked: Checked) -> str:
         lines.append(
             f"{len(bad)} to repair: name a bundle or media with --repair-from or a host with "
             "--repair-from-host, or have a delta built for a new have-list."
+        )
+    if left and checked.ok:  # else they may be of a release that cannot be read
+        lines.append(
+            f"{len(left)} of no release: sealift gc removes what no release needs, and these with it."
         )
     return "\n".join(lines)
 

@@ -59,8 +59,10 @@ def ship_command(inventory: InventoryName, limit: Limit = None, as_json: AsJson 
     Killed at any moment, it goes on where it stopped when it is run again.
     """
     site = _load(inventory, limit)
+    depot = only_depot(site)
     found, _, _ = _surveyed(site)
-    shipped, seconds = _ship(found, only_depot(site))
+    with one_rollout(depot.path):
+        shipped, seconds = _ship(found, depot)
     if as_json:
         print_json({host: dataclasses.asdict(done) for host, done in shipped.items()})
     else:

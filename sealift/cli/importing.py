@@ -24,6 +24,9 @@ def import_(
     bundle: Annotated[Path, typer.Argument(help="Folder of the bundle, as it was carried in.")],
     depot: Annotated[Path, typer.Option(help="The site's depot.", file_okay=False)],
     allowed_signers: Annotated[Path, typer.Option(help="The site's list of allowed signers (ssh-keygen).")],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Take the place of another bundle of the same name and version.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Verify a bundle's signature and every hash, and take it into the depot.
@@ -31,7 +34,7 @@ def import_(
     Example: sealift import /media/stick/bundle --depot /srv/depot --allowed-signers allowed_signers
     """
     with shown() as progress:
-        imported = import_bundle(Depot(depot), bundle, allowed_signers, progress)
+        imported = import_bundle(Depot(depot), bundle, allowed_signers, progress, replace)
     _print_import(imported, as_json)
 
 

@@ -2,6 +2,8 @@
 
 Killed in between, what is left is a depot with fewer names and some blobs that nobody needs: the next run
 removes those.
+
+Media that were not read to their end, in depot/incoming, are nobody's either, unless somebody reads them now.
 """
 
 from __future__ import annotations
@@ -9,8 +11,10 @@ from __future__ import annotations
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from sealift.bundle.layout import INDEX
 from sealift.depot.store import Depot
@@ -22,6 +26,7 @@ from sealift.release.locked import Blob
 
 _PART = re.compile(r"\d+|\+|[^\d.+_-]+")
 _HEX = re.compile(r"[0-9a-f]{64}")
+_INCOMING = re.compile(r"\.?[0-9a-f]{64}")  # with a dot, half removed by a killed run
 
 
 @dataclass(frozen=True)
@@ -32,17 +37,19 @@ class Garbage:
     + releases: those that go, `NAME:VERSION`
     + bundles: digests of bundles that no name stands for any more
     + blobs: those that no bundle refers to any more
+    + incoming: folders of bundles that were read from media, wholly or not, and not taken in; bytes by each
     """
 
     kept: tuple[str, ...]
     releases: tuple[str, ...]
     bundles: tuple[str, ...]
     blobs: tuple[Blob, ...]
+    incoming: Mapping[str, int]
 
     @property
     def size(self) -> int:
         """Bytes that become free."""
-        return sum(blob.size for blob in self.blobs)
+        return sum(blob.size for blob in self.blobs) + sum(self.incoming.values())
 
 
 def collect(
@@ -95,7 +102,37 @@ def _find(depot: Depot, keep: int, named: Sequence[str], in_use: frozenset[str])
     bundles = sorted({f"sha256:{name}" for name in folders} - digests)
     blobs = (blob for blob in stored_blobs(depot.store) if blob.digest not in needed)
     gone = tuple(name for name in releases if name not in kept)
-    return Garbage(tuple(sorted(kept)), gone, tuple(bundles), tuple(blobs))
+    return Garbage(tuple(sorted(kept)), gone, tuple(bundles), tuple(blobs), _incoming(depot))
+
+
+def _incoming(depot: Depot) -> dict[str, int]:
+    """What nobody is reading, with the bytes of files that the depot does not share."""
+    found: dict[str, int] = {}
+    for folder in sorted((depot.path / "incoming").glob("*")):
+        if _INCOMING.fullmatch(folder.name) and folder.is_dir():
+            with _unless_read(folder) as free:
+                if free:
+                    files = (path.lstat() for path in folder.rglob("*") if path.is_file())
+                    found[f"incoming/{folder.name}"] = sum(f.st_size for f in files if f.st_nlink == 1)
+    return found
+
+
+@contextmanager
+def _unless_read(folder: Path) -> Iterator[bool]:
+    """Hold a folder that media are put together in; False where somebody else does: it is being read."""
+    try:
+        with locked(folder, _refuse):
+            yield True
+    except _BeingReadError:
+        yield False
+
+
+class _BeingReadError(Exception):
+    """Somebody else holds the folder."""
+
+
+def _refuse() -> None:
+    raise _BeingReadError
 
 
 def _latest(releases: Iterable[str], keep: int) -> set[str]:
@@ -122,4 +159,9 @@ def _remove(depot: Depot, garbage: Garbage) -> None:
         shutil.rmtree(folder)
     for blob in garbage.blobs:
         depot.store.path(blob).unlink()
+    for name in garbage.incoming:
+        folder = depot.path / name
+        with _unless_read(folder) as free:
+            if free:  # it loses its name first: what is left of it must not be read on into
+                shutil.rmtree(folder.rename(folder.with_name(f".{folder.name.removeprefix('.')}")))
     depot.store.sweep()

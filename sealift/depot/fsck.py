@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sealift.bundle.layout import INDEX, INDEX_LIMIT, read_layout, read_manifests
 from sealift.depot.repair import RepairSource, restore_from_any
-from sealift.depot.store import Depot, check_repository
+from sealift.depot.store import Depot, check_repository, read_key
 from sealift.errors import SealiftError
 from sealift.files import locked, read_limited
 from sealift.integrity import damaged, stored_blobs
@@ -16,7 +16,7 @@ from sealift.progress import Progress
 from sealift.release.locked import Blob
 
 _Owned = tuple[Blob, str]  # a blob, and what it belongs to
-_NOBODYS = "no release"
+NOBODYS = "no release"
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,18 @@ class Finding:
     repaired_from: str
     tried: tuple[str, ...]
 
+    @property
+    def harms(self) -> bool:
+        """Whether a release lacks it now."""
+        return not self.repaired_from and self.owner != NOBODYS
+
 
 @dataclass(frozen=True)
 class Checked:
-    """What a check found: blobs and bytes hashed, bad blobs, releases with a bad index or apt repository."""
+    """What a check found: blobs and bytes hashed, bad blobs, and what else is broken.
+
+    That is releases with a bad name, index or apt repository, and the key that signs these.
+    """
 
     blobs: int
     size: int
@@ -48,8 +56,8 @@ class Checked:
 
     @property
     def ok(self) -> bool:
-        """Whether the depot is whole now."""
-        return not self.broken and all(finding.repaired_from for finding in self.findings)
+        """Whether all that releases refer to is whole now."""
+        return not self.broken and not any(finding.harms for finding in self.findings)
 
 
 def fsck(depot: Depot, sources: Sequence[RepairSource], progress: Progress) -> Checked:
@@ -81,11 +89,12 @@ def fsck(depot: Depot, sources: Sequence[RepairSource], progress: Progress) -> C
 
 def _indexes(depot: Depot) -> tuple[dict[str, bytes], list[str]]:
     """Every bundle's index by its release's name, or by its digest where it has none; and what is broken."""
-    names = {digest: name for name, digest in reversed(depot.releases().items())}
+    releases, unreadable = depot.readable_releases()
+    names = {digest: name for name, digest in reversed(releases.items())}
     nameless = sorted(f"sha256:{path.parent.name}" for path in (depot.path / "bundles").glob(f"*/{INDEX}"))
     found: dict[str, bytes] = {}
-    broken: list[str] = []
-    for digest in dict.fromkeys((*depot.releases().values(), *nameless)):
+    broken = list(unreadable)
+    for digest in dict.fromkeys((*releases.values(), *nameless)):
         path = depot.bundle(digest) / INDEX
         try:
             index = read_limited(path, INDEX_LIMIT)
@@ -100,14 +109,21 @@ def _indexes(depot: Depot) -> tuple[dict[str, bytes], list[str]]:
 
 
 def _repositories(depot: Depot, indexes: Mapping[str, bytes]) -> Iterator[str]:
-    """What is wrong with apt repositories of releases that can be read."""
+    """What is wrong with apt repositories of releases that can be read, or with the key of all."""
+    if not indexes:
+        return
+    try:
+        key = read_key(depot)
+    except SealiftError as error:
+        yield str(error)
+        return
     for name, index in indexes.items():
         try:
             stored = depot.load(f"sha256:{hashlib.sha256(index).hexdigest()}")
         except SealiftError:  # of a manifest, which is among the findings
             continue
         try:
-            check_repository(depot, stored)
+            check_repository(depot, stored, key)
         except SealiftError as error:
             yield f"{name}: {error}"
 
@@ -119,7 +135,7 @@ def _all(depot: Depot, indexes: Mapping[str, bytes], lost: frozenset[str]) -> di
         for digest, (blob, owner) in read_layout(index, depot.store, lost).blobs().items():
             found.setdefault(digest, (blob, f"{name}: {owner}"))
     for blob in stored_blobs(depot.store):
-        found.setdefault(blob.digest, (blob, _NOBODYS))
+        found.setdefault(blob.digest, (blob, NOBODYS))
     return found
 
 

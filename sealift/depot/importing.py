@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from sealift.bundle.layout import (
     CONTROL_REF,
     FILES_REF,
     INDEX,
+    PACKAGES_REF,
     SIGNATURE,
     SIGNATURE_LIMIT,
     TITLE,
@@ -21,7 +23,7 @@ from sealift.bundle.layout import (
     read_index,
     read_layout,
 )
-from sealift.depot.store import Depot, StoredRelease, read_lock, sign_repository
+from sealift.depot.store import Depot, StoredRelease, read_lock, read_pointer, sign_repository
 from sealift.errors import SealiftError
 from sealift.files import locked, write_atomically
 from sealift.integrity import damaged
@@ -45,7 +47,9 @@ class Imported:
     replaced: str | None  # the digest that this name and version stood for before, if another
 
 
-def import_bundle(depot: Depot, bundle: Path, allowed_signers: Path, progress: Progress) -> Imported:
+def import_bundle(
+    depot: Depot, bundle: Path, allowed_signers: Path, progress: Progress, replace: bool = False
+) -> Imported:
     """Verify a bundle, whole or a delta, and take it in.
 
     What the depot has of the release is hashed too, and taken from the medium where it is damaged.
@@ -53,6 +57,7 @@ def import_bundle(depot: Depot, bundle: Path, allowed_signers: Path, progress: P
     + bundle: folder of an OCI image layout with its signature; foreign until verified
     + allowed_signers: the site's list
     + progress: told of bytes hashed and copied
+    + replace: whether it may take the place of another bundle of the same name and version
 
     Raises SealiftError naming what is wrong; the release is not registered then, and what was copied whole is
     kept for the next attempt.
@@ -67,6 +72,13 @@ def import_bundle(depot: Depot, bundle: Path, allowed_signers: Path, progress: P
     _check_complete(layout, lock)
     _check_agreement(layout, lock)
     with locked(depot.path, lambda: progress("waiting for another import to end", 0, 0)):
+        before = _before(depot, lock)
+        if before not in (None, layout.digest) and not replace:
+            raise SealiftError(
+                f"{lock.release.reference}: is {before} in the depot, and this bundle is {layout.digest}: "
+                "another build of that version, perhaps an older one. Nothing was imported. Give the newer "
+                "one another version; or add --replace, if this one is to take the other's place."
+            )
         lacking, rotten = _lacking(layout, media, depot.store, progress)
         copied = _copy(lacking, media, depot.store, progress)
         depot.store.sweep()
@@ -75,7 +87,10 @@ def import_bundle(depot: Depot, bundle: Path, allowed_signers: Path, progress: P
         sign_repository(depot, stored)
         write_atomically(folder / SIGNATURE, proof)
         write_atomically(folder / INDEX, index)  # the bundle can be had by its digest from now on
-        return Imported(stored, signer, copied, tuple(sorted(rotten)), _register(depot, stored))
+        if before != layout.digest:
+            write_atomically(_pointer(depot, lock), f"{layout.digest}\n".encode())
+        replaced = before if before != layout.digest else None
+        return Imported(stored, signer, copied, tuple(sorted(rotten)), replaced)
 
 
 def _read_signature(bundle: Path) -> bytes:
@@ -108,15 +123,19 @@ def _check_agreement(layout: Layout, lock: Lock) -> None:
         made = digest_of(model_manifest(model))
         if not layout.entry(name).descriptor.blob == made == model.manifest:
             raise SealiftError(f"bundle: {name} is another model than its lock says. Build it again.")
-    if lock.control is not None:
-        layers = layout.entry(CONTROL_REF).manifest.layers
-        if [(layer.annotations.get(TITLE), layer.blob) for layer in layers] != list(lock.control.files):
-            raise SealiftError("bundle: control has other files than its lock says. Build it again.")
-    if lock.files:
-        parts = layout.entry(FILES_REF).manifest.layers
-        titled = [(part.annotations.get(TITLE), part.blob) for part in parts]
-        if titled != [(name, file.blob) for name, file in sorted(lock.files.items())]:
-            raise SealiftError("bundle: its files are others than its lock says. Build it again.")
+    debs = [(package.path.rpartition("/")[2], package.blob) for package in lock.packages]
+    if debs and _titled(layout, PACKAGES_REF) != debs:
+        raise SealiftError("bundle: its packages are others than its lock says. Build it again.")
+    if lock.control is not None and _titled(layout, CONTROL_REF) != list(lock.control.files):
+        raise SealiftError("bundle: control has other files than its lock says. Build it again.")
+    files = [(name, file.blob) for name, file in sorted(lock.files.items())]
+    if files and _titled(layout, FILES_REF) != files:
+        raise SealiftError("bundle: its files are others than its lock says. Build it again.")
+
+
+def _titled(layout: Layout, ref: str) -> list[tuple[str | None, Blob]]:
+    layers = layout.entry(ref).manifest.layers
+    return [(layer.annotations.get(TITLE), layer.blob) for layer in layers]
 
 
 def _lacking(
@@ -177,10 +196,12 @@ def raise_all(errors: Iterable[str | None]) -> None:
         raise SealiftError("\n".join(lines))
 
 
-def _register(depot: Depot, stored: StoredRelease) -> str | None:
-    release = stored.lock.release
-    before = depot.releases().get(release.reference)
-    if before != stored.digest:
-        path = depot.path / "releases" / release.name / release.version
-        write_atomically(path, f"{stored.digest}\n".encode())
-    return before if before != stored.digest else None
+def _pointer(depot: Depot, lock: Lock) -> Path:
+    return depot.pointer(lock.release.name, lock.release.version)
+
+
+def _before(depot: Depot, lock: Lock) -> str | None:
+    """The digest that this name and version stand for, as far as that can be read."""
+    with suppress(SealiftError):
+        return read_pointer(_pointer(depot, lock))
+    return None

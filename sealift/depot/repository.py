@@ -14,11 +14,13 @@ from pathlib import Path
 
 import pysequoia
 
-from sealift.files import write_atomically
+from sealift.errors import SealiftError
+from sealift.files import read_limited, write_atomically
 from sealift.release.locked import Lock, LockedPackage
 
 # Fields of the index that are ours to say: where the file lies here, and what it must be.
 _OURS = ("Package", "Version", "Architecture", "Filename", "Size", "SHA256")
+_KEY_LIMIT = 1 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,35 @@ def site_key(path: Path) -> pysequoia.Tsk:
     leaves the depot, and is replaced by removing the file and importing the bundles again.
 
     + path: a file only its owner can read
+
+    Raises SealiftError where the file is there and damaged.
     """
     if path.exists():
-        return pysequoia.Tsk.from_bytes(path.read_bytes())
+        return read_key(path)
     # version 4 keys: gpgv of Debian 12 knows no newer ones
     key = pysequoia.Tsk.generate("sealift depot <depot@sealift.invalid>", profile=pysequoia.Profile.RFC4880)
     write_atomically(path, bytes(key), mode=0o600)
+    return key
+
+
+def read_key(path: Path) -> pysequoia.Tsk:
+    """The key in a file. It signs something for a trial: a damaged one may load, and sign what apt refuses.
+
+    Raises SealiftError where it is missing or damaged.
+    """
+    remedy = (
+        "Put it back from a backup. Without one, remove what is there and import the bundle of every release "
+        "again, which makes a new one and signs with it: the next apply has the hosts trust it."
+    )
+    if not path.exists():
+        raise SealiftError(f"{path}: not found, expected the site's OpenPGP key. {remedy}")
+    content = read_limited(path, _KEY_LIMIT)
+    try:
+        key = pysequoia.Tsk.from_bytes(content)
+        trial = clearsign(b"a trial\n", key)
+        pysequoia.verify(trial, store=lambda _: [key.extract_certificate()])
+    except RuntimeError:  # whatever is wrong with it, told at length
+        raise SealiftError(f"{path}: is damaged, expected the site's OpenPGP key. {remedy}") from None
     return key
 
 

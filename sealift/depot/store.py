@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pysequoia
+
 from sealift.blobs import BlobStore
 from sealift.bundle.layout import INDEX, INDEX_LIMIT, RELEASE_REF, Layout, read_layout, read_small
 from sealift.depot import repository
@@ -33,6 +35,8 @@ _REFERENCE = re.compile(
 _BACKDATED = timedelta(days=1)
 _REPOSITORY_FILES = ("key.asc", "InRelease", "Packages")
 _KEY = "apt-key.pgp"
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_POINTER_LIMIT = 1024  # bytes
 
 
 @dataclass(frozen=True)
@@ -65,10 +69,10 @@ class Depot:
         if match is None:
             raise SealiftError(f"{reference}: is no release, expected NAME:VERSION or NAME@sha256:DIGEST.")
         name, version, digest = match.groups()
-        if version is not None:
-            digest = self.releases().get(f"{name}:{version}")
+        if version is not None and self.pointer(name, version).exists():
+            digest = read_pointer(self.pointer(name, version))
         if digest is None or not (self.bundle(digest) / INDEX).is_file():
-            known = ", ".join(self.releases()) or "nothing"
+            known = ", ".join(self._pointers()) or "nothing"
             raise SealiftError(
                 f"{reference}: not in the depot {self.path}, which has {known}. Run sealift import BUNDLE."
             )
@@ -80,11 +84,30 @@ class Depot:
         return stored
 
     def releases(self) -> dict[str, str]:
-        """Every release as `NAME:VERSION`, sorted, with its bundle's digest."""
-        return {
-            f"{path.parent.name}:{path.name}": path.read_text().strip()
-            for path in sorted((self.path / "releases").glob("[a-z0-9]*/[A-Za-z0-9]*"))
-        }
+        """Every release as `NAME:VERSION`, sorted, with its bundle's digest.
+
+        Raises SealiftError where one cannot be read.
+        """
+        return {name: read_pointer(path) for name, path in self._pointers().items()}
+
+    def readable_releases(self) -> tuple[dict[str, str], tuple[str, ...]]:
+        """The same of those that can be read, and what is wrong with the others."""
+        found: dict[str, str] = {}
+        broken: list[str] = []
+        for name, path in self._pointers().items():
+            try:
+                found[name] = read_pointer(path)
+            except SealiftError as error:
+                broken.append(f"{name}: {error}")
+        return found, tuple(broken)
+
+    def pointer(self, name: str, version: str) -> Path:
+        """The file that says which bundle a release is."""
+        return self.path / "releases" / name / version
+
+    def _pointers(self) -> dict[str, Path]:
+        paths = sorted((self.path / "releases").glob("[a-z0-9]*/[A-Za-z0-9]*"))
+        return {f"{path.parent.name}:{path.name}": path for path in paths}
 
     def blob_path(self, digest: str) -> Path:
         """Where the blob of this digest lies.
@@ -122,6 +145,17 @@ class Depot:
         return read_layout(index, self.store)
 
 
+def read_pointer(path: Path) -> str:
+    """The digest of the bundle that a release is.
+
+    Raises SealiftError where the file was damaged.
+    """
+    digest = read_limited(path, _POINTER_LIMIT).decode(errors="replace").strip()
+    if _DIGEST.fullmatch(digest) is None:
+        raise SealiftError(f"{path}: is damaged, expected a bundle's digest. Import its bundle again.")
+    return digest
+
+
 def read_lock(layout: Layout, store: BlobStore) -> Lock:
     """The lock that a bundle carries.
 
@@ -150,15 +184,22 @@ def sign_repository(depot: Depot, stored: StoredRelease) -> SignedRepository:
     return made
 
 
-def check_repository(depot: Depot, stored: StoredRelease) -> None:
+def read_key(depot: Depot) -> pysequoia.Tsk:
+    """The site's key, which signs its apt repositories.
+
+    Raises SealiftError where it is missing or damaged.
+    """
+    return repository.read_key(depot.path / _KEY)
+
+
+def check_repository(depot: Depot, stored: StoredRelease, key: pysequoia.Tsk) -> None:
     """Whether a release's apt repository still is what its import signed.
+
+    + key: the site's
 
     Raises SealiftError where it is not.
     """
-    key = depot.path / _KEY
-    if not key.is_file():
-        raise SealiftError(f"{key}: not found. Import the bundle again.")
-    if not repository.is_right(signed_repository(depot, stored), stored.lock, repository.site_key(key)):
+    if not repository.is_right(signed_repository(depot, stored), stored.lock, key):
         folder = depot.bundle(stored.digest) / "repository"
         raise SealiftError(f"{folder}: was altered. Import the bundle again.")
 

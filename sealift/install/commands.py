@@ -23,7 +23,6 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Co
         capture_output=True,
         text=True,
         errors="replace",
-        close_fds=False,  # it holds the installation's lock, too
     )
 
 

@@ -34,7 +34,7 @@ class ControlPart:
     + name, version: the release's
     + bundle: digest of its bundle's index
     + suite: Debian's
-    + python: digest of all that goes into its Python environment
+    + python: digest of all that goes into its deployment: code and wheels
     """
 
     name: str
@@ -100,15 +100,21 @@ def control_part(content: bytes, bundle: str) -> ControlPart:
 
 def _parse(lock: dict[str, Any], control: dict[str, Any], bundle: str) -> ControlPart:
     release = lock["release"]
+    code, requirements = (
+        _item("code.tar", control["code"]),
+        _item("requirements.txt", control["requirements"]),
+    )
+    wheels = tuple(_item(wheel["file"], wheel["blob"]) for wheel in control["wheels"])
+    listed = "".join(f"{item.hex}  {item.name}\n" for item in (code, requirements, *wheels))
     return ControlPart(
         name=_text(release["name"]),
         version=_text(release["version"]),
         bundle=bundle,
         suite=_text(release["suite"]),
-        python=hashlib.sha256(json.dumps(control, sort_keys=True).encode()).hexdigest(),
-        code=_item("code.tar", control["code"]),
-        requirements=_item("requirements.txt", control["requirements"]),
-        wheels=tuple(_item(wheel["file"], wheel["blob"]) for wheel in control["wheels"]),
+        python=hashlib.sha256(listed.encode()).hexdigest(),
+        code=code,
+        requirements=requirements,
+        wheels=wheels,
         packages=tuple(_package(deb) for deb in lock["packages"] if "control" in deb["groups"]),
     )
 

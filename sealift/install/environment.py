@@ -12,6 +12,30 @@ from sealift.errors import SealiftError
 from sealift.files import write_atomically
 from sealift.install.commands import require, run
 from sealift.install.content import ControlPart
+from sealift.processes import WITH_US
+
+_MARK = "installed"
+_WHEEL = 6  # times its bytes a wheel takes: itself, and installed and compiled, for 30 MB became 143 MB
+
+
+def deployment_folder(to: Path, control: ControlPart) -> Path:
+    """Where a deployment is: named by all that goes into it, so that nothing is changed in one that is whole.
+
+    + to: folder of all that is sealift's on the control node
+    """
+    return to / "deployments" / control.python[:16]
+
+
+def is_made(control: ControlPart, deployment: Path) -> bool:
+    """Whether a deployment has its environment, whole."""
+    mark = deployment / ".venv" / _MARK
+    return mark.exists() and mark.read_bytes() == control.python.encode()
+
+
+def room_for(control: ControlPart) -> int:
+    """Bytes that copies of packages and wheels and the environment take."""
+    debs = sum(package.deb.size for package in control.packages)
+    return debs + sum(wheel.size for wheel in control.wheels) * _WHEEL
 
 
 def make_environment(control: ControlPart, copy: Copy, deployment: Path) -> bool:
@@ -25,8 +49,7 @@ def make_environment(control: ControlPart, copy: Copy, deployment: Path) -> bool
     Raises SealiftError in pip's words.
     """
     environment = deployment / ".venv"
-    mark = environment / "installed"
-    if mark.exists() and mark.read_text() == control.python:
+    if is_made(control, deployment):
         return False
     shutil.rmtree(environment, ignore_errors=True)
     # The system's Python, also where a deployment's own is running now.
@@ -40,7 +63,7 @@ def make_environment(control: ControlPart, copy: Copy, deployment: Path) -> bool
     _pip(environment, "--no-deps", "--no-build-isolation", "--editable", str(deployment))
     shutil.rmtree(wheels)
     os.sync()  # a power cut must not leave the mark without the rest
-    write_atomically(mark, control.python.encode())
+    write_atomically(environment / _MARK, control.python.encode())
     return True
 
 
@@ -58,7 +81,7 @@ def _pip(environment: Path, *arguments: str) -> None:
 def _run(command: list[str], what: str) -> None:
     # PIP_CONFIG_FILE: no configuration of the machine's counts. Source: pip's documentation, "Configuration".
     require(
-        run(command, {"PIP_CONFIG_FILE": os.devnull}),
+        run([*WITH_US, *command], {"PIP_CONFIG_FILE": os.devnull}),
         what,
         "sealift's Python environment",
         "Run the command again; if it says the same, have the release locked and built again.",

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sealift.blobs import Content
-from sealift.bundle.start import Copy, Item, StartError, deployment_folder, hold, unpack, write_checked
+from sealift.bundle.start import Copy, Item, StartError, hold, unpack, write_checked
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
 from sealift.install.activate import COMMAND, activate, remove_old
 from sealift.install.content import control_part
-from sealift.install.environment import make_environment
-from sealift.install.machine import check_machine
+from sealift.install.environment import deployment_folder, is_made, make_environment, room_for
+from sealift.install.machine import check_machine, check_room
 from sealift.install.packages import Installed, install_packages
 from sealift.progress import Progress
 from sealift.release.lockfile import dump_lock
@@ -55,11 +55,13 @@ def install_from_depot(
     control = control_part(dump_lock(stored.lock), stored.digest)
     check_machine(control)
     to, copy = to.absolute(), _copying(depot)
+    deployment = deployment_folder(to, control)
     with _held(to, progress):
+        if not is_made(control, deployment):
+            check_room({to: room_for(control)})
         progress("installing packages", 0, 0)
         packages = install_packages(control.packages, copy, to / "packages.partial")
         progress("unpacking code and wheels", 0, 0)
-        deployment = deployment_folder(to, control.code)
         unpack(control.code, copy, deployment)
         made = make_environment(control, copy, deployment)
         activated = activate(deployment, to, command)

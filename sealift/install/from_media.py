@@ -12,19 +12,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sealift.bundle.start import TABLE_LIMIT, Media, StartError, deployment_folder, signer_of
+from sealift.bundle.start import TABLE_LIMIT, Media, StartError, signer_of, starting_folder, unpack
 from sealift.errors import SealiftError
 from sealift.files import read_limited
 from sealift.install.activate import COMMAND, activate, remove_old
 from sealift.install.content import ControlPart, read_from_media
-from sealift.install.environment import make_environment
+from sealift.install.environment import deployment_folder, make_environment, room_for
 from sealift.install.machine import check_machine, check_room, has_links
 from sealift.install.packages import install_packages
-
-_WHEEL = 6  # times its bytes a wheel takes: itself, and installed and compiled, for 30 MB became 143 MB
+from sealift.processes import WITH_US
 
 
 def install_from_media(digest: str, allowed_signers: Path, to: Path, folders: Sequence[Path]) -> None:
@@ -41,8 +41,7 @@ def install_from_media(digest: str, allowed_signers: Path, to: Path, folders: Se
     media = Media(folders, table)
     control = read_from_media(media)
     check_machine(control)
-    deployment = deployment_folder(to, control.code)
-    if media.code != control.code or not deployment.is_dir():
+    if media.code != control.code:
         raise SealiftError("TABLE.txt: names other code than the lock does. Have the media written again.")
     _check_room(to, media, control)
     _say("release", f"{control.release}, {control.bundle}")
@@ -53,12 +52,15 @@ def install_from_media(digest: str, allowed_signers: Path, to: Path, folders: Se
         _say("", f"older, for they are on hold or needed so by others here: {', '.join(installed.kept)}")
     _say("signed by", signer_of(folder, table, allowed_signers))  # by now there is ssh-keygen
     step = _timed("sealift")
+    deployment = deployment_folder(to, control)
+    unpack(control.code, media.copy, deployment)
     made = make_environment(control, media.copy, deployment)
     step(f"{deployment}, {len(control.wheels)} wheels" if made else "no change")
     _import(control, deployment, allowed_signers, to, folders)
     changed = activate(deployment, to)
     if removed := remove_old(to):
         _say("removed", f"{to}/deployments/: {', '.join(removed)}")
+    shutil.rmtree(starting_folder(to), ignore_errors=True)  # all that runs of it is loaded
     _say("ready", f"{COMMAND}, {to}/deployment{'' if changed else ': no change'}")
 
 
@@ -91,9 +93,7 @@ def room_needed(to: Path, media: Media, control: ControlPart, shared: bool) -> d
     + shared: whether the import can give its files second names; else it copies them
     """
     bundle = sum(file.size for file in media.files.values())
-    debs = sum(package.deb.size for package in control.packages)
-    wheels = sum(wheel.size for wheel in control.wheels)
-    return {to: debs + wheels * _WHEEL, to / "depot": bundle if shared else 2 * bundle}
+    return {to: room_for(control), to / "depot": bundle if shared else 2 * bundle}
 
 
 def _incoming(control: ControlPart, to: Path) -> Path:
@@ -104,7 +104,7 @@ def _incoming(control: ControlPart, to: Path) -> Path:
 def _is_imported(control: ControlPart, to: Path) -> bool:
     """Whether the depot has this bundle under this name: sealift/depot/store.py says how it is laid out."""
     registered = to / "depot/releases" / control.name / control.version
-    return registered.is_file() and registered.read_text().strip() == control.bundle
+    return registered.is_file() and registered.read_bytes().strip() == control.bundle.encode()
 
 
 def _import(
@@ -125,7 +125,9 @@ def _import(
         step = _timed("depot")
         done = _sealift(deployment, "import", str(incoming), "--depot", str(to / "depot"), *signers)
         step(f"{done['release']} imported")
-    shutil.rmtree(incoming.parent, ignore_errors=True)
+    shutil.rmtree(incoming, ignore_errors=True)
+    with suppress(OSError):  # other media are being read in it
+        incoming.parent.rmdir()
 
 
 def _missing(parts: Sequence[str], deployment: Path, incoming: Path) -> str:
@@ -139,8 +141,8 @@ def _missing(parts: Sequence[str], deployment: Path, incoming: Path) -> str:
 
 def _sealift(deployment: Path, *arguments: str) -> dict[str, Any]:
     """Run the installed tool; progress and refusals go where this process's go. Gives its JSON."""
-    command = [str(deployment / ".venv/bin/sealift"), *arguments, "--json"]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, close_fds=False)
+    command = [*WITH_US, str(deployment / ".venv/bin/sealift"), *arguments, "--json"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     try:
         answer = json.loads(done.stdout)
     except ValueError:

@@ -21,6 +21,8 @@ from sealift.install.content import Package
 
 # --reinstall: a package that dpkg was killed in the middle of unpacking would be taken for an installed one.
 _APT = ("apt-get", "--quiet", "--yes", "--no-install-recommends", "--no-remove", "--reinstall")
+# A file of an administrator's stays as it is. Nobody is there to be asked. Source: dpkg(1).
+_KEEP_CONFFILES = ("--force-confdef", "--force-confold")
 # Debian starts a service with its package. This one would listen on every address at all times; sealift needs
 # the program alone.
 _NO_SERVICES = {"opentracker": "opentracker.service"}
@@ -70,11 +72,11 @@ def install_packages(packages: Sequence[Package], copy: Copy, scratch: Path) -> 
     due = _due(packages)
     if not due.missing and not due.older:
         return Installed((), _names(due.held))
+    _wait_for_dpkg()  # of a killed run, it would read what lies in the folder
     shutil.rmtree(scratch, ignore_errors=True)
     (scratch / "lists/partial").mkdir(parents=True)
     for package in (*due.missing, *due.older):
         copy(package.deb, scratch / package.deb.name)
-    _wait_for_dpkg()
     _end_what_was_begun()
     due = _due(packages)  # a package that was half installed may be another version than the release's
     wanted = _plan(due, scratch)
@@ -163,7 +165,7 @@ def _holder(file: IO[str]) -> str:
 
 
 def _end_what_was_begun() -> None:
-    done = _run("dpkg", "--configure", "-a")
+    done = _run("dpkg", *_KEEP_CONFFILES, "--configure", "-a")
     require(
         done,
         "dpkg --configure -a",
@@ -194,8 +196,7 @@ def _apt(packages: Sequence[Package], scratch: Path, *more: str) -> subprocess.C
         f"Dir::State::Lists={scratch}/lists",
         f"Dir::Cache={scratch}",
         f"DPkg::Lock::Timeout={_LOCK_WAIT_S}",
-        "Dpkg::Options::=--force-confdef",
-        "Dpkg::Options::=--force-confold",
+        *(f"Dpkg::Options::={option}" for option in _KEEP_CONFFILES),
         "APT::Sandbox::User=root",  # nothing is downloaded, and the files may lie where only root looks
     )
     flags = [part for option in options for part in ("-o", option)]

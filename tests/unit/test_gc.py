@@ -90,7 +90,7 @@ def test_what_no_kept_release_refers_to_goes(made: Site, depot: Depot) -> None:
         depot.releases()["demo:2026.11.0"].removeprefix("sha256:")
     ]
     assert fsck(depot, (), silent).ok
-    assert _collect(depot) == Garbage(("demo:2026.11.0",), (), (), ())
+    assert _collect(depot) == Garbage(("demo:2026.11.0",), (), (), (), {})
 
 
 def test_the_last_two_stay(depot: Depot) -> None:

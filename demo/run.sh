@@ -39,7 +39,7 @@ step "Write it to media, and carry them to the site"   sealift media write "$bun
 step "Make the control node out of the media alone"    control 'cd /media/sealift &&
      ssh-keygen -Y verify -n sealift -I release@lab -f /srv/sealift/allowed_signers -s TABLE.txt.sig <TABLE.txt &&
      awk "\$1 == \"start\" {print \$2 \"  \" \$4}" TABLE.txt | sha256sum --check &&
-     python3 -I START.py --allowed-signers /srv/sealift/allowed_signers --to /srv/sealift'
+     python3 -I START.py --allowed-signers /srv/sealift/allowed_signers --to /srv/sealift --replace'
 step "Apply it: preflight, ship, deploy with pyinfra"  control 'cd /srv/sealift/deployment && sealift apply lab'
 step "Verify the hosts and write the evidence"         control 'cd /srv/sealift/deployment && sealift verify lab --out /srv/sealift/evidence'
 step "Ask Gemma on each host through its gateway"      control 'cd /srv/sealift/deployment && sealift ask lab chat "What is the capital of France? Answer in one sentence."'

@@ -325,6 +325,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--allowed-signers", type=Path, required=True, help="the site's list (ssh-keygen)")
     parser.add_argument("--to", type=Path, required=True, help="where all goes, such as /srv/sealift")
     parser.add_argument("--table-digest", help="SHA-256 of TABLE.txt, where there is no ssh-keygen yet")
+    parser.add_argument(
+        "--replace", action="store_true", help="take the place of another build of the same version"
+    )
     return parser.parse_args()
 
 
@@ -345,7 +348,7 @@ def main() -> None:
     code = starting_folder(to) / media.code.hex
     unpack(media.code, media.copy, code)
     go_on = [sys.executable, "-I", str(code / "sealift/install/__main__.py")]
-    given = [signers, to, *folders]
+    given = [signers, to, *folders, *(["--replace"] if arguments.replace else [])]
     os.execv(go_on[0], [*go_on, hashlib.sha256(table).hexdigest(), *map(str, given)])  # noqa: S606 - no shell
 
 

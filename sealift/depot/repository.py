@@ -89,13 +89,15 @@ def read_key(path: Path) -> pysequoia.Tsk:
         "Put it back from a backup. Without one, remove what is there and import the bundle of every release "
         "again, which makes a new one and signs with it: the next apply has the hosts trust it."
     )
-    if not path.exists():
-        raise SealiftError(f"{path}: not found, expected the site's OpenPGP key. {remedy}")
-    content = read_limited(path, _KEY_LIMIT)
+    try:
+        content = read_limited(path, _KEY_LIMIT)
+    except SealiftError as error:
+        raise SealiftError(f"{error} {remedy}") from None
     try:
         key = pysequoia.Tsk.from_bytes(content)
         trial = clearsign(b"a trial\n", key)
-        pysequoia.verify(trial, store=lambda _: [key.extract_certificate()])
+        hosts_have = pysequoia.Cert.from_bytes(certificate(key))
+        pysequoia.verify(trial, store=lambda _: [hosts_have])
     except RuntimeError:  # whatever is wrong with it, told at length
         raise SealiftError(f"{path}: is damaged, expected the site's OpenPGP key. {remedy}") from None
     return key

@@ -150,7 +150,10 @@ def read_pointer(path: Path) -> str:
 
     Raises SealiftError where the file was damaged.
     """
-    digest = read_limited(path, _POINTER_LIMIT).decode(errors="replace").strip()
+    try:
+        digest = read_limited(path, _POINTER_LIMIT).decode(errors="replace").strip()
+    except SealiftError as error:
+        raise SealiftError(f"{error} Import its bundle again.") from None
     if _DIGEST.fullmatch(digest) is None:
         raise SealiftError(f"{path}: is damaged, expected a bundle's digest. Import its bundle again.")
     return digest

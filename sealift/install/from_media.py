@@ -27,13 +27,16 @@ from sealift.install.packages import install_packages
 from sealift.processes import WITH_US
 
 
-def install_from_media(digest: str, allowed_signers: Path, to: Path, folders: Sequence[Path]) -> None:
+def install_from_media(
+    digest: str, allowed_signers: Path, to: Path, folders: Sequence[Path], replace: bool
+) -> None:
     """Install packages, environment and release out of media, a line of output for each step.
 
     + digest: SHA-256 of the table that START.py has verified
     + allowed_signers: the site's list
     + to: folder of all that is sealift's here; its lock is held already
     + folders: media
+    + replace: whether the release may take the place of another build of the same version
 
     Raises SealiftError or StartError where something must be mended first.
     """
@@ -56,7 +59,7 @@ def install_from_media(digest: str, allowed_signers: Path, to: Path, folders: Se
     unpack(control.code, media.copy, deployment)
     made = make_environment(control, media.copy, deployment)
     step(f"{deployment}, {len(control.wheels)} wheels" if made else "no change")
-    _import(control, deployment, allowed_signers, to, folders)
+    _import(control, deployment, allowed_signers, to, folders, replace)
     changed = activate(deployment, to)
     if removed := remove_old(to):
         _say("removed", f"{to}/deployments/: {', '.join(removed)}")
@@ -108,7 +111,12 @@ def _is_imported(control: ControlPart, to: Path) -> bool:
 
 
 def _import(
-    control: ControlPart, deployment: Path, allowed_signers: Path, to: Path, folders: Sequence[Path]
+    control: ControlPart,
+    deployment: Path,
+    allowed_signers: Path,
+    to: Path,
+    folders: Sequence[Path],
+    replace: bool,
 ) -> None:
     """Put the bundle together and take it into the depot, by the tool as it was installed just now."""
     incoming = _incoming(control, to)
@@ -123,7 +131,8 @@ def _import(
             raise SealiftError("\n".join([*read["problems"], told]))
         step(f"{read['parts']} parts put together")
         step = _timed("depot")
-        done = _sealift(deployment, "import", str(incoming), "--depot", str(to / "depot"), *signers)
+        more = ("--depot", str(to / "depot"), *signers, *(("--replace",) if replace else ()))
+        done = _sealift(deployment, "import", str(incoming), *more)
         step(f"{done['release']} imported")
     shutil.rmtree(incoming, ignore_errors=True)
     with suppress(OSError):  # other media are being read in it
@@ -168,11 +177,12 @@ def _timed(what: str) -> Callable[[str], None]:
 def main(arguments: Sequence[str]) -> None:
     """Take over from START.py.
 
-    + arguments: digest of the table, list of allowed signers, where to, media
+    + arguments: digest of the table, list of allowed signers, where to, media, and perhaps --replace
     """
-    digest, signers, to, *folders = arguments
+    digest, signers, to, *media = arguments
+    folders = [Path(folder) for folder in media if folder != "--replace"]
     try:
-        install_from_media(digest, Path(signers), Path(to), [Path(folder) for folder in folders])
+        install_from_media(digest, Path(signers), Path(to), folders, "--replace" in media)
     except (SealiftError, StartError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:

@@ -193,7 +193,7 @@ def test_a_change_of_the_code_carries_only_that(site: samples.Site, project: Pat
     assert (changes.carry, changes.drop) == ((now,), (was,))
     _build(newer, project, tmp_path / "delta", have_list(depot, "", silent).have)
     assert _carried(tmp_path / "delta", newer.lock) == {now}
-    import_bundle(depot, tmp_path / "delta", site.allowed, silent)
+    import_bundle(depot, tmp_path / "delta", site.allowed, silent, replace=True)
     assert depot.store.has(now)
 
 

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
 
+from sealift.cli.depot import fsck as fsck_command
 from sealift.cli.importing import import_
 from sealift.depot.fsck import fsck
 from sealift.depot.importing import import_bundle
@@ -106,8 +108,24 @@ def test_a_link_is_no_source(made: Site, depot: Depot, tmp_path: Path) -> None:
 def test_a_damaged_blob_of_no_release_is_named_as_such(depot: Depot) -> None:
     stray = depot.store.put_bytes(b"of nobody")
     damage(depot, stray)
-    (finding,) = fsck(depot, (), silent).findings
-    assert (finding.digest, finding.owner) == (stray.digest, "no release")
+    checked = fsck(depot, (), silent)
+    (finding,) = checked.findings
+    assert (finding.digest, finding.owner, checked.ok) == (stray.digest, "no release", True)
+
+
+def test_a_damaged_blob_of_no_release_is_for_gc_and_no_reason_for_a_delta(
+    made: Site, depot: Depot, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damage(depot, depot.store.put_bytes(b"of nobody"))
+    fsck_command(depot.path)
+    said = capsys.readouterr().out
+    assert ": whole\n1 of no release: sealift gc removes what no release needs" in said
+    assert "delta" not in said and "--repair-from" not in said
+    depot.store.path(_weights(made)).unlink()
+    with pytest.raises(typer.Exit):
+        fsck_command(depot.path)
+    said = capsys.readouterr().out
+    assert ": NOT whole\n1 to repair: name a bundle" in said and "sealift gc" not in said
 
 
 @pytest.mark.parametrize("gone", [False, True])

@@ -13,6 +13,7 @@ from sealift.depot.collecting import Garbage, collect, version_key
 from sealift.depot.fsck import fsck
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
+from sealift.files import locked
 from sealift.progress import silent
 from tests.unit import depot_releases
 from tests.unit.depot_releases import blobs, bundle, damage
@@ -134,6 +135,26 @@ def test_what_an_interrupted_import_left_goes(made: Site, depot: Depot, tmp_path
     stray = depot.store.put_bytes(b"copied by an import that never ended")
     assert stray in _collect(depot, 3).blobs
     assert not depot.store.has(stray)
+
+
+def test_media_that_were_read_and_not_imported_go_unless_somebody_reads_them_now(depot: Depot) -> None:
+    left, half, read = (depot.path / "incoming" / name for name in ("1" * 64, "." + "2" * 64, "3" * 64))
+    own = depot.path / "incoming/of-the-site"
+    for folder in (left, half, read, own):
+        (folder / "partial").mkdir(parents=True)
+        (folder / "partial/blob").write_bytes(b"half a blob")
+    any_blob = next(depot.store.folder.iterdir())
+    (left / "shared").hardlink_to(any_blob)
+    with locked(read, pytest.fail):
+        planned = _collect(depot, 3, apply=False)
+        assert planned.incoming == {f"incoming/{folder.name}": 11 for folder in (half, left)}
+        assert planned.size == 22
+        assert left.exists() and half.exists()
+        assert _collect(depot, 3) == planned
+        assert sorted((depot.path / "incoming").iterdir()) == [read, own]
+    assert (read / "partial/blob").exists() and any_blob.exists()
+    assert list(_collect(depot, 3).incoming) == [f"incoming/{read.name}"]
+    assert sorted((depot.path / "incoming").iterdir()) == [own]
 
 
 def test_collecting_while_an_import_runs_harms_neither(made: Site, depot: Depot) -> None:

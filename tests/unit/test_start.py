@@ -8,10 +8,10 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,8 +69,8 @@ class Site:
         return " ".join(done.stderr.split())
 
     @property
-    def deployment(self) -> Path:
-        return self.to / "deployments" / self.code.hex[:16]
+    def unpacked(self) -> Path:
+        return self.to / "starting" / self.code.hex
 
     @property
     def table_digest(self) -> str:
@@ -146,25 +146,25 @@ def test_it_goes_on_in_the_code_that_the_table_names(site: Site) -> None:
     assert said == "media       signed by release@example.org"
     started, isolated = json.loads(told)
     assert started == [
-        *(str(site.deployment / MAIN), site.table_digest, str(site.allowed), str(site.to), str(site.media))
+        *(str(site.unpacked / MAIN), site.table_digest, str(site.allowed), str(site.to), str(site.media))
     ]
     assert isolated == 1
-    assert (site.deployment / "deploy.py").read_bytes() == b"pass\n"
+    assert (site.unpacked / "deploy.py").read_bytes() == b"pass\n"
 
 
 def test_a_second_start_leaves_the_code_alone(site: Site) -> None:
     site.start()
-    (site.deployment / "of-the-site").write_text("kept")
+    (site.unpacked / "of-the-site").write_text("kept")
     assert site.start().returncode == 0
-    assert (site.deployment / "of-the-site").read_text() == "kept"
+    assert (site.unpacked / "of-the-site").read_text() == "kept"
 
 
 def test_what_a_killed_start_left_is_done_again(site: Site) -> None:
-    left = site.deployment.with_name(f".{site.deployment.name}.partial")
+    left = site.unpacked.with_name(f".{site.unpacked.name}.partial")
     (left / "sealift/install").mkdir(parents=True)
     (left / MAIN).write_text("raise SystemExit('half of it')")
     assert site.start().returncode == 0
-    assert [path.name for path in site.deployment.parent.iterdir()] == [site.deployment.name]
+    assert [path.name for path in site.unpacked.parent.iterdir()] == [site.unpacked.name]
 
 
 def test_without_isolation_it_refuses_before_it_imports_from_the_media(site: Site, tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ def test_a_damaged_part_is_named_and_a_good_copy_of_it_will_do(site: Site, tmp_p
     (site.media / name).write_bytes(content)
     refused = site.refused()
     assert f"blobs/sha256/{site.code.hex}: is not what the table says, so {name} " in refused
-    assert not site.deployment.exists()
+    assert not site.unpacked.exists()
     assert site.start(site.media, tmp_path / "copy").returncode == 0
 
 
@@ -299,22 +299,26 @@ def test_two_do_not_install_at_once(site: Site) -> None:
         os.close(handle)
     said = (waited.value.stderr or b"").decode()
     assert said == f"{site.to}: another installation is running in it, waiting for its end\n"
-    assert not site.deployment.exists()
+    assert not site.unpacked.exists()
     assert site.start().returncode == 0
 
 
-def test_what_a_killed_installation_has_started_is_waited_for(site: Site) -> None:
-    """Not to be disturbed by the next one, a child holds the lock as long as it runs."""
+def test_a_daemon_that_a_package_has_started_does_not_hold_up_the_next_installation(site: Site) -> None:
     script = (
-        "import subprocess, sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path;"
-        "from sealift.bundle.start import hold; hold(Path(sys.argv[2]), print);"
-        "subprocess.Popen(['sleep', '4'], close_fds=False)"
+        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path;"
+        "from sealift.bundle.start import hold; from sealift.install.commands import run;"
+        "handle = hold(Path(sys.argv[2]), print); import os; os.set_inheritable(handle, True);"
+        "print(run(['sh', '-c', 'sleep 60 >/dev/null 2>&1 & echo $!'], {}).stdout)"
     )
-    started = time.monotonic()
-    subprocess.run([sys.executable, "-c", script, CHECKOUT, site.to], check=True)
-    done = site.start()
-    assert done.returncode == 0 and "waiting for its end" in done.stderr
-    assert time.monotonic() - started >= 4
+    ran = subprocess.run(
+        [sys.executable, "-c", script, CHECKOUT, site.to], check=True, capture_output=True, text=True
+    )
+    try:
+        done = site.start(limit_s=20)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert Path(f"/proc/{int(ran.stdout)}/cmdline").read_bytes().startswith(b"sleep")
+    finally:
+        os.kill(int(ran.stdout), signal.SIGKILL)
 
 
 def test_a_table_without_code_says_what_to_do(site: Site) -> None:

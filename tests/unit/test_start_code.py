@@ -23,13 +23,13 @@ def test_debians_own_python_unpacks_all_that_was_packed(tmp_path: Path) -> None:
     done = site.start(python=DEBIANS_PYTHON)
     assert done.returncode == 0, done.stderr
     unpacked = {
-        str(path.relative_to(site.deployment)): path.read_text()
-        for path in site.deployment.rglob("*")
+        str(path.relative_to(site.unpacked)): path.read_text()
+        for path in site.unpacked.rglob("*")
         if path.is_file()
     }
     packed = {name: text for name, text in FILES.items() if name != "releases/demo.lock"}
     assert unpacked == {**packed, ".gitignore": "build\n", MAIN: TELLS.decode()}
-    modes = {name: (site.deployment / name).stat().st_mode & 0o7777 for name in ("deploy.py", MAIN)}
+    modes = {name: (site.unpacked / name).stat().st_mode & 0o7777 for name in ("deploy.py", MAIN)}
     assert modes == {"deploy.py": 0o755, MAIN: 0o644}
 
 
@@ -77,5 +77,5 @@ HOSTILE = {
 def test_hostile_code_is_refused_and_writes_nothing_outside(tmp_path: Path, what: str) -> None:
     site = make(tmp_path, HOSTILE[what])
     assert "code.tar: cannot be unpacked" in site.refused()
-    assert not site.deployment.exists() and not list(tmp_path.rglob("outside"))
+    assert not site.unpacked.exists() and not list(tmp_path.rglob("outside"))
     assert not Path("/outside").exists()

@@ -36,6 +36,7 @@ if [ ! -e "$lock" ] || ! checkout | cmp --silent - "$lock.of"; then
 fi
 step "Build the sealed bundle and sign it"             sealift build "$lock" --sources "$sources" --out "$bundle" --key "$lab/release_key"
 step "Write it to media, and carry them to the site"   sealift media write "$bundle" "$lab/media" --size 4G --key "$lab/release_key"
+# --replace: the demo keeps its version while its code changes.
 step "Make the control node out of the media alone"    control 'cd /media/sealift &&
      ssh-keygen -Y verify -n sealift -I release@lab -f /srv/sealift/allowed_signers -s TABLE.txt.sig <TABLE.txt &&
      awk "\$1 == \"start\" {print \$2 \"  \" \$4}" TABLE.txt | sha256sum --check &&

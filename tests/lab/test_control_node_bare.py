@@ -111,6 +111,8 @@ def test_a_damaged_wheel_is_refused_before_anything_is_in_force(bare: Commands, 
 
 def test_killed_at_many_moments_it_ends_without_any_network(bare: Commands) -> None:
     killed = 0
+    other = bare.lab / "control/depot/incoming" / ("2" * 64)
+    other.mkdir(parents=True)  # media of another release, half read
     for number, seconds in enumerate((0.5, 1, 2, 3, 4, 5, 9, 15)):
         whom = "--foreground" if number % 2 else ""  # with it, what START.py has started outlives it
         ran = on_control(bare, f"timeout {whom} --signal=KILL {seconds} {WITHOUT_NETWORK} {START}")
@@ -122,10 +124,15 @@ def test_killed_at_many_moments_it_ends_without_any_network(bare: Commands) -> N
     assert done.code == 0, done.said
     assert done.out.splitlines()[0].split()[:2] == ["lo", "DOWN"]
     assert done.out.splitlines()[-1].startswith("ready       /usr/local/bin/sealift, /srv/sealift/deployment")
-    assert bare.on("control", f"dpkg --audit; ls {TO}/deployments; ls {TO}/depot").split() == [
+    assert bare.on("control", f"dpkg --audit; ls {TO}/deployments; ls {TO}/depot {TO}").split() == [
         *[path.name for path in (bare.lab / "control/deployments").iterdir()],
-        *("apt-key.pgp", "blobs", "bundles", "releases"),
+        *(f"{TO}:", "allowed_signers", "depot", "deployment", "deployments", "site_signers"),
+        *(f"{TO}/depot:", "apt-key.pgp", "blobs", "bundles", "incoming", "releases"),
     ]
+    assert [path.name for path in other.parent.iterdir()] == [other.name]
+    gc = f"sealift gc --depot {TO}/depot --no-inventory --apply"
+    assert f"goes:  incoming/{other.name}, media that were" in bare.on("control", gc)
+    assert list(other.parent.iterdir()) == []
 
 
 def test_nothing_listens_there_that_did_not_before(bare: Commands) -> None:
@@ -154,6 +161,14 @@ def test_the_same_release_out_of_the_depot_changes_nothing(bare: Commands) -> No
     install = f"sealift install demo:2026.11.0 --depot {TO}/depot --to {TO} --json"
     done = json.loads(bare.on("control", install))
     assert (done["made"], done["activated"], done["packages"]) == (False, False, {"kept": [], "now": []})
+
+
+def test_a_disk_that_is_too_small_is_refused_before_anything_is_installed(bare: Commands) -> None:
+    install = f"sealift install demo:2026.11.0 --depot {TO}/depot --to /mnt"
+    small = f"mount -t tmpfs -o size=90M tmpfs /mnt && {{ {install}; code=$?; find /mnt; exit $code; }}"
+    said = refused(bare, f"unshare --mount -- sh -c '{small}'").split()
+    assert "/mnt: has " in " ".join(said) and "bytes free, expected" in " ".join(said)
+    assert [word for word in said if word.startswith("/mnt/")] == []
 
 
 def test_the_next_release_comes_out_of_the_depot_and_the_one_before_comes_back(

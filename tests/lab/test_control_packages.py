@@ -64,7 +64,7 @@ def root() -> Path:
 
 @pytest.fixture(scope="module")
 def debs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Packages a, b, c: of version 2, b needs a of 2; c of 1 needs a of 1; f does not always install."""
+    """Of version 2, b needs a of 2; c of 1 needs a of 1; f does not always install; g has a configuration."""
     folder = tmp_path_factory.mktemp("debs")
     for version in ("1", "2", "3"):
         _deb(folder, "a", version)
@@ -72,10 +72,13 @@ def debs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         _deb(folder, "c", version, f"a (= {version})")
         _deb(folder, "d", version)
         _deb(folder, "f", version, script=_FAILS_WHILE)
+        _deb(folder, "g", version, conffile=f"of version {version}\n")
     return folder
 
 
-def _deb(folder: Path, name: str, version: str, needs: str = "", script: str = "") -> None:
+def _deb(
+    folder: Path, name: str, version: str, needs: str = "", script: str = "", conffile: str = ""
+) -> None:
     tree = folder / "tree" / f"{name}_{version}"
     (tree / "DEBIAN").mkdir(parents=True)
     lines = [
@@ -89,6 +92,10 @@ def _deb(folder: Path, name: str, version: str, needs: str = "", script: str = "
     if script:
         (tree / "DEBIAN/postinst").write_text(script)
         (tree / "DEBIAN/postinst").chmod(0o755)
+    if conffile:
+        (tree / "etc").mkdir()
+        (tree / f"etc/{name}.conf").write_text(conffile)
+        (tree / "DEBIAN/conffiles").write_text(f"/etc/{name}.conf\n")
     deb = folder / f"{name}_{version}.deb"
     subprocess.run(["dpkg-deb", "--root-owner-group", "--build", tree, deb], check=True, capture_output=True)
 
@@ -162,12 +169,15 @@ fcntl.lockf(file, fcntl.LOCK_EX)
 open("/tmp/held", "w")
 time.sleep(float(sys.argv[2]))'"""
     said = bare(f"""
+    mkdir /srv/scratch
+    touch /srv/scratch/read-by-it
     for lock in lock lock-frontend; do
         {hold} $lock 60 & holder=$!
         until [ -e /tmp/held ]; do sleep 0.1; done
         ! release a=1
         kill $holder; echo $holder; rm /tmp/held
     done
+    ls /srv/scratch/read-by-it
     here
     {hold} lock-frontend 1.5 &
     until [ -e /tmp/held ]; do sleep 0.1; done
@@ -178,7 +188,7 @@ time.sleep(float(sys.argv[2]))'"""
             f"REFUSED /var/lib/dpkg/{lock}: is held by process {holder} (python3) for more than 3 s, "
             "expected no other apt or dpkg. Let that end, and run the command again."
         )
-    assert said[4:] == ["", _did("a")]
+    assert said[4:] == ["/srv/scratch/read-by-it", "", _did("a")]
 
 
 def test_what_an_interrupted_dpkg_began_is_ended(bare: Bare) -> None:
@@ -189,6 +199,18 @@ def test_what_an_interrupted_dpkg_began_is_ended(bare: Bare) -> None:
     here
     """)
     assert said == [_did("a"), "a=2 d=2 f=3"]
+
+
+def test_a_question_about_a_configuration_that_a_killed_run_left_is_answered_no(bare: Bare) -> None:
+    said = bare("""
+    have g_1
+    echo of the site > /etc/g.conf
+    dpkg --unpack /debs/g_2.deb >/dev/null
+    release a=1 g=2
+    cat /etc/g.conf
+    here
+    """)
+    assert said == [_did("a"), "of the site", "a=1"]
 
 
 def test_a_package_that_is_half_unpacked_is_installed_again(bare: Bare) -> None:

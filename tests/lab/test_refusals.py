@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sealift.fleet.rollout import one_rollout
 from tests.lab.commands import CHECKOUT, Commands
 from tests.lab.conftest import Site
 
@@ -89,6 +90,15 @@ def test_a_bundle_of_a_foreign_signer_is_refused(site: Site, commands: Commands,
     )
     assert "sign" in refused.said
     assert not list((tmp_path / "depot").glob("releases/*/*"))
+
+
+def test_nothing_is_shipped_beside_another_rollout(site: Site, commands: Commands) -> None:
+    """Nor beside gc --apply, which holds the same lock."""
+    ship = "cd /srv/sealift/deployment && sealift ship lab"
+    with one_rollout(site.lab / "control/depot"):
+        refused = commands.try_on_control(ship)
+        assert refused.code == 1 and "another rollout is running" in refused.said
+    assert commands.try_on_control(ship).code == 0
 
 
 def test_no_key_stands_in_evidence_or_on_a_command_line(site: Site, commands: Commands) -> None:

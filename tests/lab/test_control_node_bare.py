@@ -111,7 +111,7 @@ def test_a_damaged_wheel_is_refused_before_anything_is_in_force(bare: Commands, 
 
 def test_killed_at_many_moments_it_ends_without_any_network(bare: Commands) -> None:
     killed = 0
-    other = bare.lab / "control/depot/incoming" / ("2" * 64)
+    other = bare.lab / "depot/incoming" / ("2" * 64)
     other.mkdir(parents=True)  # media of another release, half read
     for number, seconds in enumerate((0.5, 1, 2, 3, 4, 5, 9, 15)):
         whom = "--foreground" if number % 2 else ""  # with it, what START.py has started outlives it

@@ -95,7 +95,7 @@ def test_a_bundle_of_a_foreign_signer_is_refused(site: Site, commands: Commands,
 def test_nothing_is_shipped_beside_another_rollout(site: Site, commands: Commands) -> None:
     """Nor beside gc --apply, which holds the same lock."""
     ship = "cd /srv/sealift/deployment && sealift ship lab"
-    with one_rollout(site.lab / "control/depot"):
+    with one_rollout(site.depot):
         refused = commands.try_on_control(ship)
         assert refused.code == 1 and "another rollout is running" in refused.said
     assert commands.try_on_control(ship).code == 0

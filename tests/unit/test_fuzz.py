@@ -47,7 +47,7 @@ _OWN = {
             "release/wheels.py:_remembered",
         ),
         *("fleet/rollout.py:_run", "operations/generation.py:generation_present"),
-        "depot/fsck.py:_repositories",
+        *("depot/fsck.py:_repositories", "depot/repository.py:read_key"),
         "bundle/python_licences.py:_project",
         "bundle/python_licences.py:_read",
     },

@@ -18,8 +18,8 @@ from demo.go import Go, check_libraries, install
 from demo.pypi import PINS, download, take
 from sealift.errors import SealiftError
 from sealift.lab.root import SUITE, sources
-from sealift.release.apt_config import run as run_apt
-from sealift.release.apt_mirror import debian_mirrors
+from sealift.sources.apt_config import run as run_apt
+from sealift.sources.apt_mirror import debian_mirrors
 
 OLLAMA_VERSION = "0.11.4"
 OLLAMA = f"github.com/ollama/ollama@v{OLLAMA_VERSION}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sealift.blobs import BlobStore, Content
-from sealift.bundle import debs, layout, signature
+from sealift.bundle import layout, signature
 from sealift.bundle.have_list import NOTHING, HaveList
 from sealift.bundle.layout import INDEX, SIGNATURE
 from sealift.bundle.records import Records
@@ -21,13 +21,14 @@ from sealift.errors import SealiftError
 from sealift.files import canonical_json, locked, write_atomically
 from sealift.integrity import drop_damaged, stored_blobs
 from sealift.progress import Meter, Progress
-from sealift.release.control import check_code
 from sealift.release.locked import CODE, REQUIREMENTS, Blob, Lock, LockedImage
 from sealift.release.lockfile import dump_lock
 from sealift.release.ollama_manifest import OLLAMA_MANIFEST, model_manifest
-from sealift.release.source import BuildMachine
-from sealift.release.sources import file_source, image_source, model_source
-from sealift.release.wheels import fetch_wheels
+from sealift.sources import debs
+from sealift.sources.control import check_code
+from sealift.sources.kinds import file_source, image_source, model_source
+from sealift.sources.source import BuildMachine
+from sealift.sources.wheels import fetch_wheels
 from sealift.threads import at_once
 
 _OWN = frozenset({INDEX, SIGNATURE, layout.LAYOUT_FILE, "blobs", "partial"})

@@ -34,10 +34,10 @@ from sealift.files import canonical_json, locked, parse_json, write_atomically, 
 from sealift.integrity import drop_damaged
 from sealift.progress import Meter, Progress
 from sealift.release.locked import Blob, Lock, LockedModel
-from sealift.release.oci import CONFIG_LIMIT
 from sealift.release.ollama_manifest import manifest_path, model_manifest
 from sealift.release.roles import first_choices, role_tags
 from sealift.release.values import ImageName
+from sealift.sources.oci import CONFIG_LIMIT
 from sealift.tar import Member, tar_chunks
 
 STORE = "/models"  # Ollama's store in the image; at the top, where no image has a link in the way

@@ -15,8 +15,8 @@ from sealift import mistakes
 from sealift.errors import SealiftError
 from sealift.files import canonical_json, parse_json
 from sealift.release.locked import Blob
-from sealift.release.oci import CONFIG_KEYS
 from sealift.release.values import Digest, Foreign, UpToFirst
+from sealift.sources.oci import CONFIG_KEYS
 
 
 class _Container(Foreign):

@@ -13,8 +13,8 @@ from pydantic import Field
 
 from sealift.bundle.licences import COPYRIGHT_LIMIT, Licences, declared
 from sealift.errors import SealiftError
-from sealift.release.tarball import Tarball
 from sealift.release.values import Frozen
+from sealift.sources.tarball import Tarball
 
 _STATUS_LIMIT = 16 << 20  # bytes; 1,000 packages take about one MiB
 _OS_RELEASE_LIMIT = 64 << 10  # bytes

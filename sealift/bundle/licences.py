@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from sealift.errors import SealiftError
-from sealift.release.compression import FLOOR, RATIO
+from sealift.sources.compression import FLOOR, RATIO
 
 COPYRIGHT_LIMIT = 1 << 20  # bytes; the longest of Debian's main are near half of that
 _AR = b"!<arch>\n"  # what a .deb begins with

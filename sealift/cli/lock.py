@@ -19,7 +19,7 @@ from sealift.release.changes import Changes, compare
 from sealift.release.locked import Lock
 from sealift.release.lockfile import LOCK_LIMIT, dump_lock, parse_lock
 from sealift.release.parse import load_release
-from sealift.release.resolve import resolve
+from sealift.sources.resolve import resolve
 
 
 def register(app: typer.Typer) -> None:

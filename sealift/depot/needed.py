@@ -11,7 +11,7 @@ def needed_blobs(lock: Lock, groups: frozenset[str]) -> tuple[Blob, ...]:
     """The blobs a host needs, each once, in an order that depends on nothing but the lock.
 
     Packages come first, then images, models and files. A model's manifest is not among them: it is small
-    text, made from the lock (`sealift.release.ollama_archive.model_manifest`).
+    text, made from the lock (`sealift.sources.ollama_archive.model_manifest`).
 
     + groups: the inventory groups of the host
     """

@@ -16,8 +16,8 @@ from sealift.errors import SealiftError
 from sealift.files import canonical_json, locked, sync_folder
 from sealift.processes import CONTAINED
 from sealift.progress import Progress
-from sealift.release.apt_mirror import Mirrors, debian_mirrors
 from sealift.release.values import SuiteName
+from sealift.sources.apt_mirror import Mirrors, debian_mirrors
 
 SUITE: SuiteName = "trixie"  # unless another one is asked for
 PACKAGES = (

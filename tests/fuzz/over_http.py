@@ -12,10 +12,10 @@ from pathlib import Path
 from unittest.mock import patch
 
 from sealift.blobs import digest_of
-from sealift.release import arrivals, http, registry
-from sealift.release.arrivals import Arrivals
 from sealift.release.locked import Blob
-from sealift.release.registry import Registry
+from sealift.sources import arrivals, http, registry
+from sealift.sources.arrivals import Arrivals
+from sealift.sources.registry import Registry
 from tests.fuzz.mutate import Case
 from tests.fuzz.target import Target
 

@@ -14,10 +14,10 @@ import pysequoia
 import requests
 
 from sealift.depot.repository import certificate, clearsign
-from sealift.release.apt_config import IsolatedApt
-from sealift.release.apt_mirror import debian_mirrors
-from sealift.release.apt_sources import DEBIAN_KEYRING
 from sealift.release.values import SuiteName
+from sealift.sources.apt_config import IsolatedApt
+from sealift.sources.apt_mirror import debian_mirrors
+from sealift.sources.apt_sources import DEBIAN_KEYRING
 from tests.peers.registry import free_port
 
 SUITE: SuiteName = "trixie"

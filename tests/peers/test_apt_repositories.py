@@ -14,13 +14,13 @@ import pytest
 import yaml
 
 from sealift.blobs import BlobStore
-from sealift.bundle import debs
 from sealift.errors import SealiftError
-from sealift.release.apt import lock_packages
-from sealift.release.apt_sources import key_digests, read_keys
 from sealift.release.locked import Lock, LockedPackage
-from sealift.release.source import BuildMachine
 from sealift.release.types import Release
+from sealift.sources import debs
+from sealift.sources.apt import lock_packages
+from sealift.sources.apt_sources import key_digests, read_keys
+from sealift.sources.source import BuildMachine
 from tests.lab.commands import CHECKOUT, Commands
 from tests.peers import apt_repository as apt
 from tests.peers.relay import relaying

@@ -9,11 +9,11 @@ import pytest
 
 from sealift.blobs import BlobStore, digest_of
 from sealift.progress import silent
-from sealift.release.apt import lock_packages
-from sealift.release.code import pack_code
 from sealift.release.parse import load_release
 from sealift.release.types import Release
-from sealift.release.wheels import fetch_wheels, lock_wheels
+from sealift.sources.apt import lock_packages
+from sealift.sources.code import pack_code
+from sealift.sources.wheels import fetch_wheels, lock_wheels
 from tests.unit import samples
 
 CHECKOUT = Path(__file__).parents[2]

@@ -21,9 +21,9 @@ import pytest
 from sealift.blobs import digest_of
 from sealift.errors import SealiftError
 from sealift.release.locked import LockedImage
-from sealift.release.sources import image_source
 from sealift.release.types import Image
 from sealift.release.values import SuiteName
+from sealift.sources.kinds import image_source
 from tests.lab.commands import CHECKOUT, Commands
 from tests.peers.dockerd import Docker, running, unpack
 from tests.unit import samples

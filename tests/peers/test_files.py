@@ -17,8 +17,8 @@ from sealift.bundle.build import build
 from sealift.errors import SealiftError
 from sealift.progress import silent
 from sealift.release.locked import Blob, LockedFile
-from sealift.release.sources import file_source
 from sealift.release.types import File
+from sealift.sources.kinds import file_source
 from tests.peers import registry
 from tests.peers.registry import Peer
 from tests.peers.relay import relaying

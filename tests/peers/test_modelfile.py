@@ -15,8 +15,8 @@ from sealift.blobs import BlobStore
 from sealift.errors import SealiftError
 from sealift.release.locked import LockedModel
 from sealift.release.ollama_manifest import manifest_path, model_manifest
-from sealift.release.sources import model_source
 from sealift.release.types import Model
+from sealift.sources.kinds import model_source
 from tests.lab.commands import CHECKOUT, Commands
 from tests.peers import ollama
 from tests.peers.ollama import Ollama

@@ -17,9 +17,9 @@ import pytest
 from sealift.blobs import Content, digest_of
 from sealift.errors import SealiftError
 from sealift.release.locked import LockedImage
-from sealift.release.oci import INDEX_TYPES, MANIFEST_TYPES
-from sealift.release.sources import image_source, model_source
 from sealift.release.types import Image, Model
+from sealift.sources.kinds import image_source, model_source
+from sealift.sources.oci import INDEX_TYPES, MANIFEST_TYPES
 from tests.peers.front import Answer, Asked, Front, fronting
 from tests.peers.registry import Peer, mirrors, push_model, serving, skopeo
 from tests.peers.relay import relaying
@@ -301,7 +301,7 @@ def test_a_cut_connection_is_taken_up_where_it_broke(
 def test_a_line_that_only_breaks_is_given_up(
     peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sealift.release.http._PAUSE", 0.001)
+    monkeypatch.setattr("sealift.sources.http._PAUSE", 0.001)
     with relaying(peer.port, cut_after=100, cuts=1000) as relay:
         with pytest.raises(SealiftError, match=r"acme/tool/manifests/1.0: breaks off, 6 times"):
             _fetched(tmp_path, NAME, mirrors(relay.port))

@@ -18,11 +18,11 @@ from sealift.bundle.build import build
 from sealift.errors import SealiftError
 from sealift.progress import silent
 from sealift.release.locked import Lock, LockedImage
-from sealift.release.oci import INDEX_TYPES
-from sealift.release.registry import Registry
-from sealift.release.resolve import lock_contents
-from sealift.release.sources import image_source, model_source
 from sealift.release.types import Image
+from sealift.sources.kinds import image_source, model_source
+from sealift.sources.oci import INDEX_TYPES
+from sealift.sources.registry import Registry
+from sealift.sources.resolve import lock_contents
 from tests.peers.front import Answer, Asked, fronting
 from tests.peers.registry import Peer, mirrors, push_model, serving, skopeo
 from tests.peers.relay import relaying

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from sealift.release.locked import LockedImage
-from sealift.release.sources import image_source, model_source
 from sealift.release.types import Image, Model
+from sealift.sources.kinds import image_source, model_source
 from tests.lab.commands import CHECKOUT, Commands
 from tests.unit import samples
 

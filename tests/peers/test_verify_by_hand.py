@@ -15,8 +15,8 @@ from sealift.bundle import signature
 from sealift.bundle.build import build
 from sealift.bundle.have_list import NOTHING, HaveList
 from sealift.progress import silent
-from sealift.release.control import lock_control
 from sealift.release.locked import Lock, LockedFile
+from sealift.sources.control import lock_control
 from tests.peers.by_hand import PAGE, typed
 from tests.unit import samples, test_sbom
 from tests.unit.samples import Site

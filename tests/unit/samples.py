@@ -15,9 +15,9 @@ from typing import Any
 from sealift.blobs import digest_of
 from sealift.progress import silent
 from sealift.release.locked import Lock, LockedImage, LockedModel, LockedPackage
-from sealift.release.source import BuildMachine
-from sealift.release.sources import image_source, model_source
 from sealift.release.types import Image, Model, Release
+from sealift.sources.kinds import image_source, model_source
+from sealift.sources.source import BuildMachine
 
 IMAGE = "docker.io/ollama/ollama:0.11.4"
 GATEWAY = "docker.io/envoyproxy/envoy:v1.36.2"

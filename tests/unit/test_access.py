@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sealift.errors import SealiftError
-from sealift.release.access import apt_mirror, is_safe, server_of
+from sealift.sources.access import apt_mirror, is_safe, server_of
 
 
 def _environment(folder: Path, auths: object = None, mirrors: str = "") -> dict[str, str]:

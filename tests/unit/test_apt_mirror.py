@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sealift.errors import SealiftError
-from sealift.release.apt_mirror import Mirrors, parse_index_targets
+from sealift.sources.apt_mirror import Mirrors, parse_index_targets
 
 TARGETS = """\
 http://mirror.example/debian/ bookworm Debian

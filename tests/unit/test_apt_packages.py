@@ -14,12 +14,12 @@ from sealift.depot import repository
 from sealift.depot.needed import needed_blobs
 from sealift.errors import SealiftError
 from sealift.files import write_atomically
-from sealift.release.apt import lock_packages
-from sealift.release.apt_config import IsolatedApt
-from sealift.release.apt_sources import Repository, blame, key_digests, place, read_keys
 from sealift.release.locked import Lock, LockedPackage
-from sealift.release.resolve import packages_that_are_too_old
 from sealift.release.types import Release
+from sealift.sources.apt import lock_packages
+from sealift.sources.apt_config import IsolatedApt
+from sealift.sources.apt_sources import Repository, blame, key_digests, place, read_keys
+from sealift.sources.resolve import packages_that_are_too_old
 from tests.unit import samples
 
 

@@ -18,7 +18,7 @@ from sealift.release import catalogue as module
 from sealift.release.catalogue import Catalogue, catalogue, find, nearest, no_such_tag, oldest_ollama
 from sealift.release.locked import ModelLayer
 from sealift.release.parse import load_release
-from sealift.release.resolve import _models_that_are_too_new
+from sealift.sources.resolve import _models_that_are_too_new
 from tests.unit import samples
 from tests.unit.fleet_site import lock
 from tests.unit.test_release_file import GOOD

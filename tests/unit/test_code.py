@@ -12,8 +12,8 @@ import pytest
 
 from sealift.blobs import BlobStore
 from sealift.errors import SealiftError
-from sealift.release.code import pack_code
 from sealift.release.locked import Blob
+from sealift.sources.code import pack_code
 
 AS = ("-c", "user.name=A", "-c", "user.email=a@example.org")
 FILES = {

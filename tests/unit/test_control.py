@@ -28,9 +28,9 @@ from sealift.errors import SealiftError
 from sealift.files import canonical_json
 from sealift.progress import silent
 from sealift.release.changes import Change, compare
-from sealift.release.control import lock_control
 from sealift.release.locked import Lock, LockedControl
 from sealift.release.lockfile import dump_lock, load_lock, parse_lock
+from sealift.sources.control import lock_control
 from tests.unit import samples
 from tests.unit.test_code import FILES, checkout
 from tests.unit.test_sbom import _assert_valid, _licences, _sbom

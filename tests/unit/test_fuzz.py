@@ -44,7 +44,7 @@ _OWN = {
         *(
             "bundle/records.py:Records._load",
             "evidence/expectations.py:read",
-            "release/wheels.py:_remembered",
+            "sources/wheels.py:_remembered",
         ),
         *("fleet/rollout.py:_run", "operations/generation.py:generation_present"),
         *("depot/fsck.py:_repositories", "depot/repository.py:read_key"),
@@ -56,8 +56,8 @@ _OWN = {
         "operations/host_store.py:_ship",
     },
     "what this machine's own tools say": {
-        *("bundle/start.py:signer_of", "release/apt.py:_update", "release/apt_config.py:IsolatedApt.make"),
-        *("release/apt_sources.py:blame", "release/wheels.py:_download", "release/wheels.py:_explain"),
+        *("bundle/start.py:signer_of", "sources/apt.py:_update", "sources/apt_config.py:IsolatedApt.make"),
+        *("sources/apt_sources.py:blame", "sources/wheels.py:_download", "sources/wheels.py:_explain"),
         *("install/commands.py:require", "install/packages.py:_here"),
     },
     "what the media's signed table vouches for": {

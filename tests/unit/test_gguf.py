@@ -10,8 +10,8 @@ import pytest
 
 from sealift.blobs import Content
 from sealift.errors import SealiftError
-from sealift.release.gguf import read_context_cost
 from sealift.release.locked import Shape, Vision
+from sealift.sources.gguf import read_context_cost
 from tests.unit import samples
 
 

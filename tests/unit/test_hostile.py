@@ -25,13 +25,13 @@ from sealift.depot.store import Depot, read_lock
 from sealift.errors import SealiftError
 from sealift.files import parse_json, read_limited
 from sealift.progress import silent
-from sealift.release.access import server_of
-from sealift.release.apt_config import run
 from sealift.release.lockfile import dump_lock, parse_lock
-from sealift.release.oci import parse_manifest
 from sealift.release.parse import load_release
-from sealift.release.tarball import Tarball
 from sealift.release.types import Image, Model
+from sealift.sources.access import server_of
+from sealift.sources.apt_config import run
+from sealift.sources.oci import parse_manifest
+from sealift.sources.tarball import Tarball
 from tests.fuzz.judge import little_memory
 from tests.unit import samples, tiny
 from tests.unit.samples import Site, lock_image, lock_model

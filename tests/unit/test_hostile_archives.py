@@ -25,12 +25,12 @@ from sealift.evidence import junit
 from sealift.facts.nvidia import NvidiaCdi
 from sealift.fleet.inventory import parse_inventory
 from sealift.install.content import control_part
-from sealift.release.arrivals import Arrivals
-from sealift.release.compression import FLOOR, RATIO
 from sealift.release.locked import Blob
-from sealift.release.oci import parse_manifest, read_diff_ids
-from sealift.release.tarball import Tarball
 from sealift.release.types import Image, Model
+from sealift.sources.arrivals import Arrivals
+from sealift.sources.compression import FLOOR, RATIO
+from sealift.sources.oci import parse_manifest, read_diff_ids
+from sealift.sources.tarball import Tarball
 from tests.fuzz.over_http import answer, asking
 from tests.unit import samples, test_install
 from tests.unit.samples import lock_image, lock_model

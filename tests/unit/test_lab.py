@@ -15,7 +15,7 @@ from sealift.lab.host import boot_command
 from sealift.lab.layout import CONTROL, Lab, LabHost, Machines, is_control_node, known_machines, open_lab
 from sealift.lab.machine import disk_free_mib
 from sealift.lab.site import ensure_control_site, ensure_site
-from sealift.release.apt_mirror import Mirrors
+from sealift.sources.apt_mirror import Mirrors
 
 LAB = Lab(Path("/srv/lab"))
 HOST = LabHost(LAB, 2)

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from sealift.blobs import Content, digest_of
 from sealift.errors import SealiftError
-from sealift.release.gguf import read_description
-from sealift.release.modelfile import parse_modelfile
-from sealift.release.sources import model_source
 from sealift.release.types import Model
+from sealift.sources.gguf import read_description
+from sealift.sources.kinds import model_source
+from sealift.sources.modelfile import parse_modelfile
 from tests.unit import samples
 
 NAME = "site-gemma:270m"

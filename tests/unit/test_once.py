@@ -14,9 +14,9 @@ import pytest
 from sealift.blobs import Content
 from sealift.once import once
 from sealift.progress import Progress
-from sealift.release.arrivals import Arrivals
-from sealift.release.sources import image_source, model_source
 from sealift.release.types import Image, Model
+from sealift.sources.arrivals import Arrivals
+from sealift.sources.kinds import image_source, model_source
 from tests.unit import samples
 
 

@@ -29,9 +29,9 @@ from sealift.release.changes import Change, compare
 from sealift.release.locked import LockedFile
 from sealift.release.lockfile import dump_lock, load_lock, parse_lock
 from sealift.release.parse import load_release
-from sealift.release.sources import file_source
 from sealift.release.types import File
 from sealift.release.values import MOST_NAMED
+from sealift.sources.kinds import file_source
 from tests.unit import samples
 from tests.unit.test_release_file import GOOD
 

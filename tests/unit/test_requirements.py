@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sealift.errors import SealiftError
-from sealift.release.requirements import Pinned, Target, parse_requirements
+from sealift.sources.requirements import Pinned, Target, parse_requirements
 
 TRIXIE, BOOKWORM = Target("3.13.5", 41), Target("3.11.2", 36)
 ONE, TWO = "1" * 64, "2" * 64

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sealift.blobs import BlobStore
-from sealift.release.code import pack_code
+from sealift.sources.code import pack_code
 from tests.unit.test_code import FILES, checkout
 from tests.unit.test_start import MAIN, TELLS, make, tar_of
 

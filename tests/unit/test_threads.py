@@ -16,8 +16,8 @@ import pytest
 from sealift.blobs import BlobStore, Content, digest_of
 from sealift.errors import SealiftError
 from sealift.progress import Meter, StoppedError, silent
-from sealift.release.arrivals import Arrivals
 from sealift.release.locked import Blob
+from sealift.sources.arrivals import Arrivals
 from sealift.threads import at_once
 from tests.fuzz.over_http import answer, asking
 

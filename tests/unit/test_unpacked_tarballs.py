@@ -10,11 +10,11 @@ import pytest
 from sealift.blobs import digest_of
 from sealift.errors import SealiftError
 from sealift.progress import Progress
-from sealift.release.arrivals import Arrivals
 from sealift.release.locked import LockedImage, LockedModel
-from sealift.release.source import BuildMachine
-from sealift.release.sources import image_source, model_source
 from sealift.release.types import Image, Model
+from sealift.sources.arrivals import Arrivals
+from sealift.sources.kinds import image_source, model_source
+from sealift.sources.source import BuildMachine
 from tests.unit import samples
 
 IMAGE, MODEL = Image(name=samples.IMAGE, archive="image.tar"), Model(archive="model.tar")

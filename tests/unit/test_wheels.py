@@ -13,7 +13,7 @@ from sealift.errors import SealiftError
 from sealift.progress import silent
 from sealift.release.locked import LockedWheel
 from sealift.release.values import SuiteName
-from sealift.release.wheels import TARGETS, fetch_wheels, lock_wheels, platforms_of
+from sealift.sources.wheels import TARGETS, fetch_wheels, lock_wheels, platforms_of
 from tests.unit.wheels import pinned, pip_index, wheel
 
 LINUX = "cp313-cp313-manylinux_2_17_x86_64"

@@ -19,10 +19,10 @@ import pysequoia
 
 from sealift.errors import SealiftError
 from sealift.files import read_limited
-from sealift.release.access import apt_mirror
-from sealift.release.apt_mirror import debian_mirrors
-from sealift.release.source import BuildMachine
 from sealift.release.types import AptSource, Release
+from sealift.sources.access import apt_mirror
+from sealift.sources.apt_mirror import debian_mirrors
+from sealift.sources.source import BuildMachine
 
 DEBIAN_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _KEY_LIMIT = 1 << 20  # bytes

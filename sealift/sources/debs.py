@@ -18,12 +18,12 @@ from sealift.errors import SealiftError
 from sealift.files import locked
 from sealift.processes import WITH_US
 from sealift.progress import Meter, Progress
-from sealift.release.apt_config import IsolatedApt, explain
-from sealift.release.apt_mirror import debian_mirrors
-from sealift.release.apt_sources import local_folder, vendor_uri
 from sealift.release.locked import Lock, LockedPackage
-from sealift.release.source import BuildMachine
 from sealift.scratch import scratch
+from sealift.sources.apt_config import IsolatedApt, explain
+from sealift.sources.apt_mirror import debian_mirrors
+from sealift.sources.apt_sources import local_folder, vendor_uri
+from sealift.sources.source import BuildMachine
 
 _BATCH = 32 << 20  # bytes fetched before they are put away: so much disk is taken twice, beside one file
 _POLL = 0.3  # seconds

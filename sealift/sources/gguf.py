@@ -12,8 +12,8 @@ from math import isqrt
 
 from sealift.blobs import Content
 from sealift.errors import SealiftError
-from sealift.release.gguf_header import STRING, UINT32, Header, Tensor, Texts, Value
 from sealift.release.locked import Shape, Vision
+from sealift.sources.gguf_header import STRING, UINT32, Header, Tensor, Texts, Value
 
 _LIMITS = {"block_count": 4096}  # the header is foreign; the largest models have about 130 layers
 

@@ -16,9 +16,10 @@ from sealift.errors import SealiftError, one_line
 from sealift.files import parse_json
 from sealift.once import once
 from sealift.progress import Meter
-from sealift.release.compression import compression
 from sealift.release.locked import Blob, LockedImage
-from sealift.release.oci import (
+from sealift.release.values import Foreign, Many
+from sealift.sources.compression import compression
+from sealift.sources.oci import (
     CONFIG_LIMIT,
     LAYERS,
     MANIFEST_LIMIT,
@@ -28,9 +29,8 @@ from sealift.release.oci import (
     parse_manifest,
     read_diff_ids,
 )
-from sealift.release.source import BuildMachine
-from sealift.release.tarball import Tarball
-from sealift.release.values import Foreign, Many
+from sealift.sources.source import BuildMachine
+from sealift.sources.tarball import Tarball
 
 _SHOWN = 8  # names in a message
 _NESTED = 4  # indexes in indexes

@@ -14,12 +14,13 @@ from sealift.blobs import Content, digest_of
 from sealift.errors import SealiftError
 from sealift.once import once
 from sealift.progress import Meter
-from sealift.release.access import DOCKER_HUB
-from sealift.release.compression import compression
-from sealift.release.gguf import ContextCost, read_context_cost
-from sealift.release.gguf_header import EndsEarlyError
 from sealift.release.locked import Blob, LockedImage, LockedModel
-from sealift.release.oci import (
+from sealift.release.ollama_manifest import LIBRARY, ModelManifest, parse_model, weights_of
+from sealift.sources.access import DOCKER_HUB
+from sealift.sources.compression import compression
+from sealift.sources.gguf import ContextCost, read_context_cost
+from sealift.sources.gguf_header import EndsEarlyError
+from sealift.sources.oci import (
     CONFIG_LIMIT,
     MANIFEST_LIMIT,
     Descriptor,
@@ -28,10 +29,9 @@ from sealift.release.oci import (
     parse_manifest,
     read_diff_ids,
 )
-from sealift.release.ollama_archive import lock_manifest
-from sealift.release.ollama_manifest import LIBRARY, ModelManifest, parse_model, weights_of
-from sealift.release.registry import Registry
-from sealift.release.source import BuildMachine
+from sealift.sources.ollama_archive import lock_manifest
+from sealift.sources.registry import Registry
+from sealift.sources.source import BuildMachine
 from sealift.threads import at_once
 
 _AT_ONCE = 4  # downloads

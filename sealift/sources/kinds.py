@@ -5,17 +5,17 @@ Each kind of source is imported where a release has it: those that speak HTTP ta
 
 from __future__ import annotations
 
-from sealift.release.source import BuildMachine, FileSource, ImageSource, ModelSource
 from sealift.release.types import File, Image, Model
+from sealift.sources.source import BuildMachine, FileSource, ImageSource, ModelSource
 
 
 def image_source(image: Image, machine: BuildMachine) -> ImageSource:
     """Where an image comes from: its tarball, or else its registry."""
     if image.archive is not None:
-        from sealift.release.docker_archive import DockerArchive
+        from sealift.sources.docker_archive import DockerArchive
 
         return DockerArchive(image.name, image.archive, machine)
-    from sealift.release.from_registry import RegistryImage
+    from sealift.sources.from_registry import RegistryImage
 
     return RegistryImage(image.name, machine)
 
@@ -26,15 +26,15 @@ def model_source(name: str, model: Model, machine: BuildMachine) -> ModelSource:
     + name: MODEL:TAG
     """
     if model.modelfile is not None:
-        from sealift.release.from_modelfile import MadeModel
+        from sealift.sources.from_modelfile import MadeModel
 
         return MadeModel(name, model.modelfile, machine)
     path = model.archive or model.store
     if path is not None:
-        from sealift.release.ollama_archive import StoredModel
+        from sealift.sources.ollama_archive import StoredModel
 
         return StoredModel(name, path, machine)
-    from sealift.release.from_registry import RegistryModel
+    from sealift.sources.from_registry import RegistryModel
 
     return RegistryModel(name, machine)
 
@@ -45,9 +45,9 @@ def file_source(name: str, file: File, machine: BuildMachine) -> FileSource:
     + name: in the release
     """
     if file.url is not None:
-        from sealift.release.web_file import WebFile
+        from sealift.sources.web_file import WebFile
 
         return WebFile(name, file.url, file.sha256 or "", machine)
-    from sealift.release.plain_file import PlainFile
+    from sealift.sources.plain_file import PlainFile
 
     return PlainFile(name, file, machine)

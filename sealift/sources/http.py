@@ -13,7 +13,7 @@ from requests.auth import AuthBase
 
 from sealift.blobs import CHUNK
 from sealift.errors import SealiftError
-from sealift.release.arrivals import CutError
+from sealift.sources.arrivals import CutError
 
 ATTEMPTS = 6
 _TIMEOUT = (10, 60)  # seconds to connect, and between two pieces of an answer

@@ -8,10 +8,10 @@ from sealift.blobs import BlobStore
 from sealift.errors import SealiftError
 from sealift.files import read_limited
 from sealift.progress import Progress
-from sealift.release.code import pack_code
 from sealift.release.locked import Lock, LockedControl
 from sealift.release.types import Control, Release
-from sealift.release.wheels import lock_wheels
+from sealift.sources.code import pack_code
+from sealift.sources.wheels import lock_wheels
 
 _REQUIREMENTS_LIMIT = 4 << 20  # bytes; a package with all its files' hashes takes about 2,500 of them
 

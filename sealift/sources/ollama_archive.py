@@ -14,7 +14,6 @@ from sealift.blobs import Content, digest_of, hash_content, read_foreign
 from sealift.errors import SealiftError
 from sealift.once import once
 from sealift.progress import Meter
-from sealift.release.gguf import ContextCost, read_context_cost
 from sealift.release.locked import Blob, LockedModel
 from sealift.release.ollama_manifest import (
     MANIFEST_LIMIT,
@@ -24,8 +23,9 @@ from sealift.release.ollama_manifest import (
     parse_model,
     weights_of,
 )
-from sealift.release.source import BuildMachine
-from sealift.release.tarball import Tarball
+from sealift.sources.gguf import ContextCost, read_context_cost
+from sealift.sources.source import BuildMachine
+from sealift.sources.tarball import Tarball
 
 
 class Files(Protocol):

@@ -14,14 +14,14 @@ from sealift.blobs import BlobStore
 from sealift.cache import cache_folder
 from sealift.errors import SealiftError
 from sealift.progress import Progress
-from sealift.release.apt import lock_packages
-from sealift.release.apt_sources import key_digests, read_keys
 from sealift.release.catalogue import oldest_ollama, version
-from sealift.release.control import lock_control
 from sealift.release.locked import Lock, LockedFile, LockedImage, LockedModel, LockedPackage
-from sealift.release.source import BuildMachine
-from sealift.release.sources import file_source, image_source, model_source
 from sealift.release.types import File, Image, Model, Release
+from sealift.sources.apt import lock_packages
+from sealift.sources.apt_sources import key_digests, read_keys
+from sealift.sources.control import lock_control
+from sealift.sources.kinds import file_source, image_source, model_source
+from sealift.sources.source import BuildMachine
 from sealift.threads import at_once
 
 _AT_ONCE = 4  # downloads, or files that are hashed

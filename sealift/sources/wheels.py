@@ -23,8 +23,8 @@ from sealift.files import canonical_json, write_atomically
 from sealift.processes import WITH_US
 from sealift.progress import Meter, Progress
 from sealift.release.locked import LockedWheel
-from sealift.release.requirements import Pinned, Target, parse_requirements
 from sealift.scratch import scratch
+from sealift.sources.requirements import Pinned, Target, parse_requirements
 
 # Debian's own. Source: https://packages.debian.org/search?keywords=python3-minimal and libc6
 TARGETS = {"bookworm": Target("3.11.2", 36), "trixie": Target("3.13.5", 41)}

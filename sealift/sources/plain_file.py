@@ -6,8 +6,8 @@ from sealift.blobs import Content, hash_content
 from sealift.errors import SealiftError
 from sealift.progress import Meter
 from sealift.release.locked import LockedFile
-from sealift.release.source import CHECK_FILE, BuildMachine
 from sealift.release.types import File
+from sealift.sources.source import CHECK_FILE, BuildMachine
 
 
 class PlainFile:

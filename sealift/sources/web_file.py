@@ -12,10 +12,10 @@ import requests
 from sealift.blobs import Content
 from sealift.errors import SealiftError
 from sealift.progress import Meter
-from sealift.release.access import is_safe
-from sealift.release.http import ask, follow, insist, ranged
 from sealift.release.locked import Blob, LockedFile
-from sealift.release.source import CHECK_FILE, BuildMachine
+from sealift.sources.access import is_safe
+from sealift.sources.http import ask, follow, insist, ranged
+from sealift.sources.source import CHECK_FILE, BuildMachine
 
 
 class WebFile:

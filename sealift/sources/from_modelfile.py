@@ -19,12 +19,12 @@ from sealift.errors import SealiftError
 from sealift.files import read_limited
 from sealift.once import once
 from sealift.progress import Meter
-from sealift.release.gguf import Description, read_context_cost, read_description
 from sealift.release.locked import WEIGHTS, Blob, LockedModel, ModelLayer
-from sealift.release.modelfile import LIMIT, Modelfile, Parameter, parse_modelfile
-from sealift.release.ollama_archive import lock_manifest
 from sealift.release.ollama_manifest import ModelManifest, weights_of
-from sealift.release.source import BuildMachine
+from sealift.sources.gguf import Description, read_context_cost, read_description
+from sealift.sources.modelfile import LIMIT, Modelfile, Parameter, parse_modelfile
+from sealift.sources.ollama_archive import lock_manifest
+from sealift.sources.source import BuildMachine
 
 _CONFIG = "application/vnd.docker.container.image.v1+json"
 _LAYER = "application/vnd.ollama.image."

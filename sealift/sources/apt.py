@@ -16,13 +16,13 @@ from pydantic import ValidationError
 
 from sealift import mistakes
 from sealift.errors import SealiftError
-from sealift.release.apt_config import IsolatedApt
-from sealift.release.apt_sources import Repository, blame, place, repositories
 from sealift.release.locked import LockedPackage
-from sealift.release.source import BuildMachine
 from sealift.release.types import Release
 from sealift.release.values import CONTROL_FIELDS, PackageGroup
 from sealift.scratch import scratch
+from sealift.sources.apt_config import IsolatedApt
+from sealift.sources.apt_sources import Repository, blame, place, repositories
+from sealift.sources.source import BuildMachine
 
 _REMEDY = (
     "Check the key, url and suites of that source, and this machine's mirrors and proxy; "

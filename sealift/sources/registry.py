@@ -18,11 +18,11 @@ from requests.auth import _basic_auth_str
 from sealift.blobs import digest_of
 from sealift.errors import SealiftError
 from sealift.files import parse_json
-from sealift.release.access import is_safe, server_of
-from sealift.release.arrivals import CutError, Read
-from sealift.release.http import ATTEMPTS, ask, follow, insist, pause, pieces, ranged
 from sealift.release.locked import Blob
-from sealift.release.oci import INDEX_TYPES, MANIFEST_LIMIT, MANIFEST_TYPES
+from sealift.sources.access import is_safe, server_of
+from sealift.sources.arrivals import CutError, Read
+from sealift.sources.http import ATTEMPTS, ask, follow, insist, pause, pieces, ranged
+from sealift.sources.oci import INDEX_TYPES, MANIFEST_LIMIT, MANIFEST_TYPES
 
 _TOKEN_LIMIT = 64 << 10  # bytes
 _PARAMETER = re.compile(r'\b(\w{1,64})="([^"]*)"')

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -75,23 +75,25 @@ def resolve(release: Release, sources: Path, progress: Progress, project: Path =
 class Contents:
     """Images, models and files that could be pinned, by their keys in the release."""
 
-    images: dict[str, LockedImage] = field(default_factory=dict)
-    models: dict[str, LockedModel] = field(default_factory=dict)
-    files: dict[str, LockedFile] = field(default_factory=dict)
+    images: dict[str, LockedImage]
+    models: dict[str, LockedModel]
+    files: dict[str, LockedFile]
 
 
 def lock_contents(release: Release, machine: BuildMachine) -> tuple[Contents, list[str]]:
     """Pin images, models and files, several at once; and what is wrong with the others, in their order."""
-    found = Contents()
+    images: dict[str, LockedImage] = {}
+    models: dict[str, LockedModel] = {}
+    files: dict[str, LockedFile] = {}
 
     def pin_image(key: str, wanted: Image) -> None:
-        found.images[key] = image_source(wanted, machine).lock()
+        images[key] = image_source(wanted, machine).lock()
 
     def pin_model(name: str, wanted: Model) -> None:
-        found.models[name] = model_source(name, wanted, machine).lock()
+        models[name] = model_source(name, wanted, machine).lock()
 
     def pin_file(name: str, wanted: File) -> None:
-        found.files[name] = file_source(name, wanted, machine).lock()
+        files[name] = file_source(name, wanted, machine).lock()
 
     def mistake(step: Callable[[], None]) -> str | None:
         try:
@@ -105,7 +107,12 @@ def lock_contents(release: Release, machine: BuildMachine) -> tuple[Contents, li
         *(partial(pin_model, *item) for item in sorted(release.models.items())),
         *(partial(pin_file, *item) for item in sorted(release.files.items())),
     ]
-    return found, [said for said in at_once(mistake, steps, _AT_ONCE) if said is not None]
+    wrong = [said for said in at_once(mistake, steps, _AT_ONCE) if said is not None]
+    return Contents(_sorted(images), _sorted(models), _sorted(files)), wrong
+
+
+def _sorted(found: dict[str, _Found]) -> dict[str, _Found]:
+    return {key: found[key] for key in sorted(found)}
 
 
 def _roles_that_ask_too_much(release: Release, models: dict[str, LockedModel]) -> list[str]:

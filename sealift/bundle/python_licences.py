@@ -98,8 +98,10 @@ def _metadata(wheel: Path) -> Message:
         NotImplementedError,
         RuntimeError,
         EOFError,
+        ValueError,
+        MemoryError,
     ):
-        pass  # no ZIP file, or packed or encrypted in a way that Python does not know
+        pass  # no ZIP file, or packed or encrypted in a way that Python does not know or has no memory for
     return HeaderParser().parsestr(content.decode(errors="replace"))
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import subprocess
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from sealift.errors import SealiftError
 
@@ -60,7 +59,7 @@ def _labelled(by_label: dict[str, str], label: str) -> str:
             "Add the repository and run apt-get update."
         )
     # All could see it, in the arguments of apt's helper.
-    if "@" in urlsplit(by_label[label]).netloc:
+    if "@" in by_label[label].partition("://")[2].partition("/")[0]:
         raise SealiftError(
             f"apt: the address of {label} in /etc/apt/sources.list* has a login in it, expected none. "
             "Move the login to a file in /etc/apt/auth.conf.d, as apt_auth.conf(5) says."

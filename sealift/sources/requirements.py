@@ -125,7 +125,7 @@ def _parse(line: str, target: Target) -> Pinned | None:
     text = _HASH.sub("", line).strip()
     try:
         wanted = Requirement(text)
-    except InvalidRequirement:
+    except (InvalidRequirement, RecursionError):  # of a marker in ten thousand brackets
         raise ValueError(f"{text[:100]!r} is no requirement, expected NAME==VERSION. Correct it") from None
     name = canonicalize_name(wanted.name)
     if wanted.marker is not None and not wanted.marker.evaluate(target.environment):

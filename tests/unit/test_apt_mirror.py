@@ -30,3 +30,8 @@ def test_a_login_in_an_address_is_refused_and_not_shown() -> None:
 def test_a_missing_label_is_named_with_its_remedy() -> None:
     with pytest.raises(SealiftError, match=r"no index labelled Debian-Security.*apt-get update"):
         parse_index_targets(TARGETS.splitlines()[0])
+
+
+def test_an_address_that_is_none_is_left_to_apt() -> None:
+    given = TARGETS.replace("mirror.example/debian-security", "[mirror/debian-security")
+    assert parse_index_targets(given).security == "http://[mirror/debian-security/"

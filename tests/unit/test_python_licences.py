@@ -71,6 +71,13 @@ def test_a_foreign_wheel_that_cannot_be_read_declares_nothing(tmp_path: Path, da
     assert of_wheel(path) == ()
 
 
+def test_a_wheel_with_a_name_that_is_no_text_declares_nothing(tmp_path: Path) -> None:
+    path = _zip(tmp_path / "thing", "\u00e9.dist-info/METADATA", b"License: MIT\n\n")
+    assert of_wheel(path) == ("MIT",)
+    path.write_bytes(path.read_bytes().replace("\u00e9".encode(), b"\x80\x80"))
+    assert of_wheel(path) == ()
+
+
 def test_metadata_without_end_is_read_up_to_a_limit(tmp_path: Path) -> None:
     bomb = b"License-Expression: MIT\n\n" + bytes(64 << 20)
     assert of_wheel(_zip(tmp_path / "bomb", "a.dist-info/METADATA", bomb)) == ("MIT",)

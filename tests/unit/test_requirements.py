@@ -62,6 +62,7 @@ def test_one_package_may_have_another_version_for_each_python() -> None:
         ("../thing.whl", "is no requirement"),
         (f"pip==1.0 --hash=sha256:{ONE}", "pip stands there twice"),
         ("\x00\ufffd", "is no requirement"),
+        (f"thing==1.0 ; {'(' * 5000} --hash=sha256:{ONE}", "is no requirement"),
     ],
 )
 def test_what_pins_nothing_is_refused(line: str, told: str) -> None:

@@ -162,7 +162,7 @@ def _fingerprint(key: Path) -> str:
 def _terminal() -> Iterator[BinaryIO | None]:
     """The terminal that somebody sits at, wherever output goes; none in cron or under `ssh HOST sealift`."""
     try:
-        terminal = open("/dev/tty", "r+b", buffering=0)  # noqa: PTH123, SIM115 - closed below
+        terminal = Path("/dev/tty").open("r+b", buffering=0)  # noqa: SIM115 - closed below
     except OSError:
         terminal = None
     try:

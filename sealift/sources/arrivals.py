@@ -145,9 +145,8 @@ class Arrivals:
             if file is not None:
                 was_begun = os.fstat(file.fileno()).st_size > 0
                 digest = _go_on(file, blob, blob.size, read, where, note)
-                if (
-                    digest != blob.digest and was_begun
-                ):  # the end of what a power cut left may not be on the disk
+                # of what a power cut left, the end may never have been written
+                if digest != blob.digest and was_begun:
                     file.truncate(0)
                     note(-blob.size)
                     digest = _go_on(file, blob, blob.size, read, where, note)

@@ -16,8 +16,9 @@ from pathlib import Path
 from bench import machine, material, page
 from bench.measured import Sample, run, warm
 from bench.steps import Step, customary, larger, steps
+from sealift.blob import Blob
 from sealift.errors import SealiftError
-from sealift.release.locked import Blob, Lock
+from sealift.release.locked import Lock
 from sealift.release.lockfile import load_lock
 
 _TRIES = 3

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
+from sealift.blob import Blob
 from sealift.errors import SealiftError
 from sealift.files import read_limited, sync_folder
-from sealift.release.locked import Blob
 
 CHUNK = 1 << 20  # bytes read at once: memory stays flat however large a blob is
 _LONG_AGO = 24 * 3600  # seconds without a change

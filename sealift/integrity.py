@@ -6,10 +6,10 @@ import os
 import re
 from collections.abc import Iterable
 
+from sealift.blob import Blob
 from sealift.blobs import BlobStore, Content, hash_content
 from sealift.errors import SealiftError
 from sealift.progress import Meter, Progress
-from sealift.release.locked import Blob
 from sealift.threads import at_once
 
 _HEX = re.compile(r"[0-9a-f]{64}")

@@ -7,8 +7,8 @@ from pyinfra.api.exceptions import DeployError
 
 from sealift.errors import SealiftError
 from sealift.facts.preflight import Probe
-from sealift.fleet.model_fit import choose
-from sealift.fleet.preflight import parse_probe, room_of
+from sealift.host.model_fit import choose
+from sealift.host.preflight import parse_probe, room_of
 from sealift.release.roles import Answers
 from tasks.site import site
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from pyinfra.api import deploy
 
 from sealift.facts.docker import CONTAINERD_TOML, DAEMON_JSON
-from sealift.fleet.daemon_json import daemon_json
+from sealift.host.daemon_json import daemon_json
 from sealift.operations.docker import daemon_configured, daemon_running
 from sealift.operations.text import text_present
 from tasks.site import site

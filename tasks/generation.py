@@ -11,10 +11,10 @@ from pyinfra.api.exceptions import DeployError
 
 from sealift.errors import SealiftError
 from sealift.files import read_limited
-from sealift.fleet import generation
-from sealift.fleet.generation import Generation
-from sealift.fleet.secrets import Secrets, open_secrets, read_private
+from sealift.host import generation
+from sealift.host.generation import Generation
 from sealift.operations.generation import generation_active, generation_present
+from sealift.site.secrets import Secrets, open_secrets, read_private
 from tasks.answers import answers
 from tasks.site import Site, site
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyinfra.api import deploy
 
-from sealift.fleet.generation import OLLAMA
+from sealift.host.generation import OLLAMA
 from sealift.host_paths import CURRENT
 from sealift.operations.compose import Project, project_running
 from tasks.generation import rendered_generation

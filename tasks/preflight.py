@@ -16,7 +16,7 @@ from sealift.depot.needed import needed_blobs
 from sealift.errors import SealiftError
 from sealift.facts.host_store import HostStore
 from sealift.facts.preflight import Probe
-from sealift.fleet.preflight import check, parse_probe
+from sealift.host.preflight import check, parse_probe
 from sealift.ship.plan import parse_listing, plan
 from tasks.site import site_of
 

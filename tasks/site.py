@@ -12,8 +12,8 @@ from pyinfra.api.exceptions import DeployError
 
 from sealift.depot.store import Depot, StoredRelease
 from sealift.errors import SealiftError
-from sealift.fleet import settings
-from sealift.fleet.settings import SiteSettings
+from sealift.host import settings
+from sealift.host.settings import SiteSettings
 from sealift.release.locked import Lock
 
 

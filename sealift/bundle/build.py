@@ -10,20 +10,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sealift.blob import Blob
 from sealift.blobs import BlobStore, Content
-from sealift.bundle import layout, signature
+from sealift.bundle import signature
 from sealift.bundle.have_list import NOTHING, HaveList
-from sealift.bundle.layout import INDEX, SIGNATURE
-from sealift.bundle.records import Records
-from sealift.bundle.sbom import make_sbom
 from sealift.cache import cache_folder
 from sealift.errors import SealiftError
 from sealift.files import canonical_json, locked, write_atomically
 from sealift.integrity import drop_damaged, stored_blobs
+from sealift.oci import layout
+from sealift.oci.layout import INDEX, SIGNATURE
 from sealift.progress import Meter, Progress
-from sealift.release.locked import CODE, REQUIREMENTS, Blob, Lock, LockedImage
+from sealift.release.locked import CODE, REQUIREMENTS, Lock, LockedImage
 from sealift.release.lockfile import dump_lock
 from sealift.release.ollama_manifest import OLLAMA_MANIFEST, model_manifest
+from sealift.sbom.cyclonedx import make_sbom
+from sealift.sbom.records import Records
 from sealift.sources import debs
 from sealift.sources.control import check_code
 from sealift.sources.kinds import file_source, image_source, model_source

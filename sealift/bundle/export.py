@@ -14,10 +14,14 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import TypeAdapter, ValidationError
 
+from sealift.blob import Blob
 from sealift.blobs import BlobStore, Content, verified
-from sealift.bundle.image_archive import WrittenImage, write_archive
-from sealift.bundle.image_config import BaseConfig
-from sealift.bundle.layout import (
+from sealift.errors import SealiftError
+from sealift.files import canonical_json, locked, parse_json, write_atomically, write_if_changed
+from sealift.integrity import drop_damaged
+from sealift.oci.image_archive import WrittenImage, write_archive
+from sealift.oci.image_config import BaseConfig
+from sealift.oci.layout import (
     INDEX,
     LAYOUT,
     LAYOUT_FILE,
@@ -29,16 +33,13 @@ from sealift.bundle.layout import (
     read_index,
     read_small,
 )
-from sealift.errors import SealiftError
-from sealift.files import canonical_json, locked, parse_json, write_atomically, write_if_changed
-from sealift.integrity import drop_damaged
+from sealift.oci.manifest import CONFIG_LIMIT
+from sealift.oci.tar import Member, tar_chunks
 from sealift.progress import Meter, Progress
-from sealift.release.locked import Blob, Lock, LockedModel
+from sealift.release.locked import Lock, LockedModel
 from sealift.release.ollama_manifest import manifest_path, model_manifest
 from sealift.release.roles import first_choices, role_tags
 from sealift.release.values import ImageName
-from sealift.sources.oci import CONFIG_LIMIT
-from sealift.tar import Member, tar_chunks
 
 STORE = "/models"  # Ollama's store in the image; at the top, where no image has a link in the way
 _ENVIRONMENT = {

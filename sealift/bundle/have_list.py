@@ -12,12 +12,12 @@ from typing import Annotated
 from pydantic import Field, StringConstraints, ValidationError
 
 from sealift import mistakes
+from sealift.blob import Blob
 from sealift.bundle import signature
-from sealift.bundle.layout import SIGNATURE_LIMIT
 from sealift.errors import SealiftError
 from sealift.files import canonical_json, parse_json, read_limited, write_atomically
+from sealift.oci.layout import SIGNATURE_LIMIT
 from sealift.progress import Progress, silent
-from sealift.release.locked import Blob
 from sealift.release.values import Digest, Frozen
 
 HAVE_LIMIT = 64 << 20  # bytes: some 800,000 blobs

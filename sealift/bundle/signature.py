@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sealift.blobs import read_foreign
-from sealift.bundle.layout import SIGNATURE_LIMIT
 from sealift.errors import SealiftError
+from sealift.oci.layout import SIGNATURE_LIMIT
 from sealift.progress import ASKING, Progress, silent
 from sealift.scratch import scratch
 

@@ -11,13 +11,14 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
+from sealift.blob import Blob
 from sealift.blobs import BlobStore
-from sealift.bundle.layout import read_index, read_layout
 from sealift.cli.options import AsJson, print_json
 from sealift.depot.store import Depot, read_lock
 from sealift.errors import SealiftError, printable
+from sealift.oci.layout import read_index, read_layout
 from sealift.release.changes import Change, Changes, compare
-from sealift.release.locked import Blob, Lock
+from sealift.release.locked import Lock
 from sealift.release.lockfile import load_lock
 
 _MARKS = {"added": "+", "removed": "-", "changed": "~"}

@@ -24,12 +24,12 @@ from sealift.depot.repair import HostStore
 from sealift.depot.repair_media import folder_sources
 from sealift.depot.store import Depot
 from sealift.errors import printable
-from sealift.fleet.inventory import load_inventory
 from sealift.fleet.rollout import one_rollout
 from sealift.fleet.status import bundles_in_use, fleet_status
 from sealift.fleet.survey import targets
 from sealift.progress import Progress
-from sealift.ship.ssh import Ssh
+from sealift.site.inventory import load_inventory
+from sealift.ssh import Ssh
 
 _DepotFolder = Annotated[Path, typer.Option("--depot", help="The site's depot.", file_okay=False)]
 

@@ -23,13 +23,13 @@ from sealift.depot.store import Depot
 from sealift.errors import SealiftError
 from sealift.fleet.ask import Answer
 from sealift.fleet.ask import ask as ask_host
-from sealift.fleet.inventory import Inventory, load_inventory
 from sealift.fleet.rollout import Change, WaveResult, apply_wave, one_rollout, plan_wave
 from sealift.fleet.status import HostStatus, Standing, fleet_status
 from sealift.fleet.survey import Survey, Target, only_depot, survey, targets
 from sealift.lab.network import entering, is_inside, lab_of
 from sealift.ship.shipping import ship
 from sealift.ship.types import Shipped
+from sealift.site.inventory import Inventory, load_inventory
 
 
 def register(app: typer.Typer) -> None:

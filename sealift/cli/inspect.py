@@ -12,13 +12,13 @@ from rich.table import Table
 
 from sealift.blobs import BlobStore
 from sealift.bundle.build import describe
-from sealift.bundle.layout import Layout, read_index, read_layout
-from sealift.bundle.sbom_summary import SbomSummary, read_sbom, summarise
 from sealift.cli.build import bundle_json, print_bundle
 from sealift.cli.lock import lock_json
 from sealift.cli.options import AsJson, print_json
 from sealift.depot.store import read_lock
 from sealift.errors import SealiftError, printable
+from sealift.oci.layout import Layout, read_index, read_layout
+from sealift.sbom.summary import SbomSummary, read_sbom, summarise
 
 _TOLD = 8  # licences that a summary names
 

@@ -9,11 +9,11 @@ import typer
 from rich.console import Console
 from rich.filesize import decimal
 
-from sealift.bundle.media_read import Read, read_media
-from sealift.bundle.media_table import parse_parts, parse_size
-from sealift.bundle.media_write import Written, write_media
 from sealift.cli.options import AsJson, print_json
 from sealift.cli.progress import shown
+from sealift.media.read import Read, read_media
+from sealift.media.table import parse_parts, parse_size
+from sealift.media.write import Written, write_media
 
 _app = typer.Typer(no_args_is_help=True, help="Carry a bundle in parts: a bad stick costs one part.")
 

@@ -9,7 +9,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import DictSchema
 
 from sealift.files import canonical_json
-from sealift.fleet.settings import SiteSettings
+from sealift.host.settings import SiteSettings
 from sealift.release.locked import Lock
 from sealift.release.types import Release
 from sealift.release.values import Frozen

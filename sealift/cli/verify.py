@@ -18,7 +18,7 @@ from sealift.cli.options import AsJson, InventoryName, Limit, print_json
 from sealift.evidence import record
 from sealift.evidence.types import Evidence
 from sealift.evidence.verify import verify
-from sealift.fleet.inventory import load_inventory
+from sealift.site.inventory import load_inventory
 
 
 def register(app: typer.Typer) -> None:

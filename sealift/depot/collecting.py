@@ -16,13 +16,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sealift.bundle.layout import INDEX
+from sealift.blob import Blob
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
 from sealift.files import locked, sync_folder
 from sealift.integrity import stored_blobs
+from sealift.oci.layout import INDEX
 from sealift.progress import Progress
-from sealift.release.locked import Blob
 
 _PART = re.compile(r"\d+|\+|[^\d.+_-]+")
 _HEX = re.compile(r"[0-9a-f]{64}")

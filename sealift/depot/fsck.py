@@ -6,14 +6,14 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sealift.bundle.layout import INDEX, INDEX_LIMIT, read_layout, read_manifests
+from sealift.blob import Blob
 from sealift.depot.repair import RepairSource, restore_from_any
 from sealift.depot.store import Depot, check_repository, read_key
 from sealift.errors import SealiftError
 from sealift.files import locked, read_limited
 from sealift.integrity import damaged, stored_blobs
+from sealift.oci.layout import INDEX, INDEX_LIMIT, read_layout, read_manifests
 from sealift.progress import Progress
-from sealift.release.locked import Blob
 
 _Owned = tuple[Blob, str]  # a blob, and what it belongs to
 NOBODYS = "no release"

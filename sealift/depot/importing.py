@@ -8,9 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from sealift.blob import Blob
 from sealift.blobs import BlobStore, digest_of, read_foreign
 from sealift.bundle import signature
-from sealift.bundle.layout import (
+from sealift.depot.store import Depot, StoredRelease, read_lock, read_pointer, sign_repository
+from sealift.errors import SealiftError
+from sealift.files import locked, write_atomically
+from sealift.integrity import damaged
+from sealift.oci.layout import (
     CONTROL_REF,
     FILES_REF,
     INDEX,
@@ -23,12 +28,8 @@ from sealift.bundle.layout import (
     read_index,
     read_layout,
 )
-from sealift.depot.store import Depot, StoredRelease, read_lock, read_pointer, sign_repository
-from sealift.errors import SealiftError
-from sealift.files import locked, write_atomically
-from sealift.integrity import damaged
 from sealift.progress import Meter, Progress
-from sealift.release.locked import Blob, Lock
+from sealift.release.locked import Lock
 from sealift.release.ollama_manifest import model_manifest
 from sealift.threads import at_once
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sealift.release.locked import Blob, Lock
+from sealift.blob import Blob
+from sealift.release.locked import Lock
 
 
 def needed_blobs(lock: Lock, groups: frozenset[str]) -> tuple[Blob, ...]:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from sealift.blob import Blob
 from sealift.blobs import BlobStore, Content
 from sealift.errors import SealiftError
 from sealift.host_paths import BLOBS
-from sealift.release.locked import Blob
-from sealift.ship.ssh import Ssh
+from sealift.ssh import Ssh
 
 
 class RepairSource(Protocol):

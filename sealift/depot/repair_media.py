@@ -9,11 +9,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from sealift.blob import Blob
 from sealift.blobs import BlobStore, Content, hash_content, read_foreign
-from sealift.bundle.media_table import BLOBS, TABLE, TABLE_LIMIT, Named, Table, parse_table
 from sealift.depot.repair import Folder, RepairSource
 from sealift.errors import SealiftError
-from sealift.release.locked import Blob
+from sealift.media.table import BLOBS, TABLE, TABLE_LIMIT, Named, Table, parse_table
 
 
 @dataclass(frozen=True)

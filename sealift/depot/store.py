@@ -19,11 +19,11 @@ from pathlib import Path
 import pysequoia
 
 from sealift.blobs import BlobStore
-from sealift.bundle.layout import INDEX, INDEX_LIMIT, RELEASE_REF, Layout, read_layout, read_small
 from sealift.depot import repository
 from sealift.depot.repository import SignedRepository
 from sealift.errors import SealiftError
 from sealift.files import read_limited, write_atomically
+from sealift.oci.layout import INDEX, INDEX_LIMIT, RELEASE_REF, Layout, read_layout, read_small
 from sealift.release.locked import Lock
 from sealift.release.lockfile import LOCK_LIMIT, parse_lock
 

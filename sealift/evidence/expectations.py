@@ -10,9 +10,10 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 
+from sealift.blob import Blob
 from sealift.files import canonical_json, write_atomically
-from sealift.fleet.settings import DockerSettings, GatewaySettings, OllamaSettings, SiteSettings
-from sealift.release.locked import WEIGHTS, Blob, Lock, LockedModel
+from sealift.host.settings import DockerSettings, GatewaySettings, OllamaSettings, SiteSettings
+from sealift.release.locked import WEIGHTS, Lock, LockedModel
 from sealift.release.roles import Answers, placed_models
 from sealift.release.values import Digest, Frozen
 

@@ -14,13 +14,13 @@ from sealift.errors import SealiftError
 from sealift.evidence.expectations import Expectations, expect
 from sealift.evidence.run import verify_hosts
 from sealift.evidence.types import Evidence, VerifiedHost
-from sealift.fleet.inventory import Inventory
-from sealift.fleet.secrets import open_secrets
 from sealift.fleet.survey import Target, answers_of, targets
 from sealift.lab.network import entering, is_inside, lab_of
 from sealift.progress import Progress
 from sealift.release.roles import Answers
-from sealift.ship.ssh import Ssh
+from sealift.site.inventory import Inventory
+from sealift.site.secrets import open_secrets
+from sealift.ssh import Ssh
 
 _AT_ONCE = 16  # hosts; each waits for its own model
 # A lab's hosts share the processors of one machine: models that answer together take longer than in turn,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pyinfra.api import FactBase
 
 from sealift.facts.foreign import foreign
-from sealift.fleet.generation import SPEC_LABEL
+from sealift.host.generation import SPEC_LABEL
 
 _CONTAINER = (
     '{"service":{{json (index .Config.Labels "com.docker.compose.service")}},'

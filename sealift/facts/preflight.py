@@ -6,11 +6,11 @@ import shlex
 
 from pyinfra.api import FactBase
 
-from sealift.fleet.preflight import PROBE
+from sealift.host.preflight import PROBE
 
 
 class Probe(FactBase[list[str]]):
-    """The lines of preflight's own script, for `sealift.fleet.preflight.parse_probe`."""
+    """The lines of preflight's own script, for `sealift.host.preflight.parse_probe`."""
 
     default = list
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import requests
 
 from sealift.errors import SealiftError, printable
-from sealift.fleet.inventory import Host
 from sealift.fleet.named_host import NamedHost
-from sealift.fleet.secrets import open_secrets
-from sealift.ship.ssh import Ssh
+from sealift.site.inventory import Host
+from sealift.site.secrets import open_secrets
+from sealift.ssh import Ssh
 
 _CONNECT_S, _ANSWER_S = 10, 300  # the first answer waits for the model to be loaded
 

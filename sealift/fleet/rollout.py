@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from sealift.errors import SealiftError
-from sealift.fleet.inventory import PYINFRA, Inventory, complaint
 from sealift.processes import WITH_US
+from sealift.site.inventory import PYINFRA, Inventory, complaint
 
 _DEPLOY = Path("deploy.py")
 _OPERATION = re.compile(r"--> Starting .*operation: (.*)")

@@ -12,15 +12,15 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from sealift.errors import SealiftError, printable
 from sealift.files import parse_json
-from sealift.fleet.generation import GATEWAY, OLLAMA
-from sealift.fleet.key_values import key_values
 from sealift.fleet.survey import Target
+from sealift.host.generation import GATEWAY, OLLAMA
+from sealift.host.key_values import key_values
 from sealift.host_paths import CURRENT, MODELS, ROOT
 from sealift.release.locked import Lock
 from sealift.release.ollama_manifest import LIBRARY
 from sealift.release.roles import first_choices, placed_models
 from sealift.release.values import MOST_NAMED, Foreign
-from sealift.ship.ssh import Ssh, on_all
+from sealift.ssh import Ssh, on_all
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _Text = Annotated[str, AfterValidator(printable)]  # a host's word, for the terminal

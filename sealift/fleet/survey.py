@@ -10,14 +10,14 @@ from pathlib import Path
 from sealift.depot.needed import needed_blobs
 from sealift.depot.store import Depot, StoredRelease
 from sealift.errors import SealiftError
-from sealift.fleet.inventory import Host, Inventory
-from sealift.fleet.model_fit import choose
-from sealift.fleet.preflight import PROBE, check, parse_probe, room_of
+from sealift.host.model_fit import choose
+from sealift.host.preflight import PROBE, check, parse_probe, room_of
 from sealift.host_paths import BLOBS, PARTIAL
 from sealift.release.roles import Answers, first_choices
 from sealift.ship.plan import LISTING, ShipPlan, parse_listing, plan
-from sealift.ship.ssh import Ssh, on_all
 from sealift.ship.types import Order
+from sealift.site.inventory import Host, Inventory
+from sealift.ssh import Ssh, on_all
 
 _SCRIPT = f"{LISTING}\nlisting {BLOBS} {PARTIAL}\n{PROBE}"
 

@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from sealift.bundle.start import BLOBS, Item, Media
 from sealift.errors import SealiftError
+from sealift.install.start import BLOBS, Item, Media
 
 _SMALL_LIMIT = 16 << 20  # bytes
 _LOCK_LIMIT = 64 << 20

@@ -7,11 +7,11 @@ import shutil
 import sys
 from pathlib import Path
 
-from sealift.bundle.start import Copy
 from sealift.errors import SealiftError
 from sealift.files import write_atomically
 from sealift.install.commands import require, run
 from sealift.install.content import ControlPart
+from sealift.install.start import Copy
 from sealift.processes import WITH_US
 
 _MARK = "installed"

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sealift.blobs import Content
-from sealift.bundle.start import Copy, Item, StartError, hold, unpack, write_checked
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
 from sealift.install.activate import COMMAND, activate, remove_old
@@ -17,6 +16,7 @@ from sealift.install.content import control_part
 from sealift.install.environment import deployment_folder, is_made, make_environment, room_for
 from sealift.install.machine import check_machine, check_room
 from sealift.install.packages import Installed, install_packages
+from sealift.install.start import Copy, Item, StartError, hold, unpack, write_checked
 from sealift.progress import Progress
 from sealift.release.lockfile import dump_lock
 

@@ -16,7 +16,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sealift.bundle.start import TABLE_LIMIT, Media, StartError, signer_of, starting_folder, unpack
 from sealift.errors import SealiftError
 from sealift.files import read_limited
 from sealift.install.activate import COMMAND, activate, remove_old
@@ -24,6 +23,7 @@ from sealift.install.content import ControlPart, read_from_media
 from sealift.install.environment import deployment_folder, make_environment, room_for
 from sealift.install.machine import check_machine, check_room, has_links
 from sealift.install.packages import install_packages
+from sealift.install.start import TABLE_LIMIT, Media, StartError, signer_of, starting_folder, unpack
 from sealift.processes import WITH_US
 
 

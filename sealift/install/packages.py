@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from sealift.bundle.start import Copy
 from sealift.errors import SealiftError
 from sealift.install.commands import require, run
 from sealift.install.content import Package
+from sealift.install.start import Copy
 
 # --reinstall: a package that dpkg was killed in the middle of unpacking would be taken for an installed one.
 _APT = ("apt-get", "--quiet", "--yes", "--no-install-recommends", "--no-remove", "--reinstall")

@@ -9,10 +9,10 @@ from collections.abc import Generator, Iterable
 from pyinfra import host
 from pyinfra.api import FunctionCommand, operation
 
+from sealift.blob import Blob
 from sealift.facts.files import FileList, PlainFile, Standing
 from sealift.host_paths import BLOBS, FILES
 from sealift.operations.refusal import refusal
-from sealift.release.locked import Blob
 from sealift.release.values import TARGETS
 
 _OURS = re.compile(rf"({'|'.join(TARGETS)})[A-Za-z0-9_][A-Za-z0-9._+/-]*")

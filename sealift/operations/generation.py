@@ -17,7 +17,7 @@ from pyinfra.api import StringCommand, operation
 
 from sealift.facts.generation import GenerationFiles
 from sealift.facts.text import Links
-from sealift.fleet.generation import Generation
+from sealift.host.generation import Generation
 from sealift.host_paths import CURRENT, GENERATIONS, ROOT
 
 Commands = Generator[StringCommand, None, None]

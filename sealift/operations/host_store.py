@@ -10,9 +10,9 @@ from pathlib import Path
 from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, Host, State, operation
 
+from sealift.blob import Blob
 from sealift.facts.host_store import HostStore
 from sealift.processes import WITH_US
-from sealift.release.locked import Blob
 from sealift.ship.plan import parse_listing, plan
 
 

@@ -10,9 +10,9 @@ from pathlib import PurePosixPath
 from pyinfra import host
 from pyinfra.api import StringCommand, operation
 
+from sealift.blob import Blob
 from sealift.facts.models import VERIFIED, Models, ModelStore
 from sealift.host_paths import BLOBS, MODELS
-from sealift.release.locked import Blob
 from sealift.release.ollama_manifest import manifest_path
 
 Commands = Generator[StringCommand, None, None]

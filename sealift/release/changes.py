@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+from sealift.blob import Blob
 from sealift.files import canonical_json
 from sealift.release.locked import (
     CODE,
     REQUIREMENTS,
-    Blob,
     Lock,
     LockedImage,
     LockedModel,

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from sealift.blob import Blob
 from sealift.release.types import File, Release
 from sealift.release.values import (
     ControlField,
@@ -35,18 +36,6 @@ _IN_MEMORY = (WEIGHTS, "application/vnd.ollama.image.projector", "application/vn
 # What the control node's files are called beside its wheels, in a bundle and wherever they are shown.
 CODE = "code.tar"
 REQUIREMENTS = "requirements.txt"
-
-
-class Blob(Frozen):
-    """Content named by its SHA-256, with its size in bytes."""
-
-    digest: Digest
-    size: int = Field(ge=0)
-
-    @property
-    def hex(self) -> str:
-        """The digest without `sha256:`, as blobs are named in files."""
-        return self.digest.removeprefix("sha256:")
 
 
 class LockedPackage(Frozen):

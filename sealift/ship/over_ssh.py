@@ -17,13 +17,13 @@ from importlib import resources
 from pathlib import Path
 from typing import IO
 
+from sealift.blob import Blob
 from sealift.errors import SealiftError
 from sealift.host_paths import BLOBS, PARTIAL, ROOT
 from sealift.progress import Meter, Progress
-from sealift.release.locked import Blob
 from sealift.ship.plan import LISTING, Item, parse_listing, plan
-from sealift.ship.ssh import Gathered, Ssh, on_all
 from sealift.ship.types import BlobPath, Order, Shipped
+from sealift.ssh import Gathered, Ssh, on_all
 
 RECEIVER = LISTING + resources.files("sealift.ship").joinpath("receiver.sh").read_text()
 _PIPE_BYTES = 1 << 20  # Linux's default /proc/sys/fs/pipe-max-size: fewer switches between the two processes

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 
+from sealift.blob import Blob
 from sealift.errors import SealiftError
-from sealift.release.locked import Blob
 
 LISTING = resources.files("sealift.ship").joinpath("listing.sh").read_text()
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from sealift.depot.store import Depot
 from sealift.progress import Progress, silent
 from sealift.ship.over_ssh import over_ssh
-from sealift.ship.ssh import Gathered
 from sealift.ship.types import Order, Shipped, Transport
+from sealift.ssh import Gathered
 
 
 def ship(

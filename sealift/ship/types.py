@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from sealift.blob import Blob
 from sealift.progress import Progress
-from sealift.release.locked import Blob
-from sealift.ship.ssh import Gathered
+from sealift.ssh import Gathered
 
 BlobPath = Callable[[str], Path]
 """Gives the file of a digest in the depot."""

@@ -14,11 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from sealift.blob import Blob
 from sealift.blobs import CHUNK, BlobStore, Content, hash_content
 from sealift.errors import SealiftError
 from sealift.files import sync_folder
 from sealift.progress import Meter, Progress, silent
-from sealift.release.locked import Blob
 from sealift.sources.compression import compression, unpacked
 
 _PAUSE = 0.25  # seconds after a break; twice as long after each further one

@@ -8,10 +8,10 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path, PurePosixPath
 
+from sealift.blob import Blob
 from sealift.blobs import BlobStore, Content
 from sealift.errors import SealiftError
-from sealift.release.locked import Blob
-from sealift.tar import Member, tar_chunks
+from sealift.oci.tar import Member, tar_chunks
 
 # A folder without them is another project, which a control node could do nothing with.
 _NEEDED = ("deploy.py", "pyproject.toml")

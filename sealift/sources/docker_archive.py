@@ -11,15 +11,11 @@ from dataclasses import dataclass
 
 from pydantic import Field, ValidationError
 
+from sealift.blob import Blob
 from sealift.blobs import Content, digest_of, hash_content
 from sealift.errors import SealiftError, one_line
 from sealift.files import parse_json
-from sealift.once import once
-from sealift.progress import Meter
-from sealift.release.locked import Blob, LockedImage
-from sealift.release.values import Foreign, Many
-from sealift.sources.compression import compression
-from sealift.sources.oci import (
+from sealift.oci.manifest import (
     CONFIG_LIMIT,
     LAYERS,
     MANIFEST_LIMIT,
@@ -29,8 +25,13 @@ from sealift.sources.oci import (
     parse_manifest,
     read_diff_ids,
 )
+from sealift.oci.tarball import Tarball
+from sealift.once import once
+from sealift.progress import Meter
+from sealift.release.locked import LockedImage
+from sealift.release.values import Foreign, Many
+from sealift.sources.compression import compression
 from sealift.sources.source import BuildMachine
-from sealift.sources.tarball import Tarball
 
 _SHOWN = 8  # names in a message
 _NESTED = 4  # indexes in indexes

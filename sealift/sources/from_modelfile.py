@@ -14,12 +14,13 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import PurePosixPath
 
+from sealift.blob import Blob
 from sealift.blobs import Content, digest_of, hash_content
 from sealift.errors import SealiftError
 from sealift.files import read_limited
 from sealift.once import once
 from sealift.progress import Meter
-from sealift.release.locked import WEIGHTS, Blob, LockedModel, ModelLayer
+from sealift.release.locked import WEIGHTS, LockedModel, ModelLayer
 from sealift.release.ollama_manifest import ModelManifest, weights_of
 from sealift.sources.gguf import Description, read_context_cost, read_description
 from sealift.sources.modelfile import LIMIT, Modelfile, Parameter, parse_modelfile

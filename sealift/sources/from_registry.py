@@ -10,17 +10,10 @@ from __future__ import annotations
 from functools import partial
 from threading import Lock
 
+from sealift.blob import Blob
 from sealift.blobs import Content, digest_of
 from sealift.errors import SealiftError
-from sealift.once import once
-from sealift.progress import Meter
-from sealift.release.locked import Blob, LockedImage, LockedModel
-from sealift.release.ollama_manifest import LIBRARY, ModelManifest, parse_model, weights_of
-from sealift.sources.access import DOCKER_HUB
-from sealift.sources.compression import compression
-from sealift.sources.gguf import ContextCost, read_context_cost
-from sealift.sources.gguf_header import EndsEarlyError
-from sealift.sources.oci import (
+from sealift.oci.manifest import (
     CONFIG_LIMIT,
     MANIFEST_LIMIT,
     Descriptor,
@@ -29,6 +22,14 @@ from sealift.sources.oci import (
     parse_manifest,
     read_diff_ids,
 )
+from sealift.once import once
+from sealift.progress import Meter
+from sealift.release.locked import LockedImage, LockedModel
+from sealift.release.ollama_manifest import LIBRARY, ModelManifest, parse_model, weights_of
+from sealift.sources.access import DOCKER_HUB
+from sealift.sources.compression import compression
+from sealift.sources.gguf import ContextCost, read_context_cost
+from sealift.sources.gguf_header import EndsEarlyError
 from sealift.sources.ollama_archive import lock_manifest
 from sealift.sources.registry import Registry
 from sealift.sources.source import BuildMachine

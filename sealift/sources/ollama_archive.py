@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from sealift.blob import Blob
 from sealift.blobs import Content, digest_of, hash_content, read_foreign
 from sealift.errors import SealiftError
+from sealift.oci.tarball import Tarball
 from sealift.once import once
 from sealift.progress import Meter
-from sealift.release.locked import Blob, LockedModel
+from sealift.release.locked import LockedModel
 from sealift.release.ollama_manifest import (
     MANIFEST_LIMIT,
     ModelManifest,
@@ -25,7 +27,6 @@ from sealift.release.ollama_manifest import (
 )
 from sealift.sources.gguf import ContextCost, read_context_cost
 from sealift.sources.source import BuildMachine
-from sealift.sources.tarball import Tarball
 
 
 class Files(Protocol):

@@ -15,14 +15,14 @@ from urllib.parse import urlencode, urlsplit
 import requests
 from requests.auth import _basic_auth_str
 
+from sealift.blob import Blob
 from sealift.blobs import digest_of
 from sealift.errors import SealiftError
 from sealift.files import parse_json
-from sealift.release.locked import Blob
+from sealift.oci.manifest import INDEX_TYPES, MANIFEST_LIMIT, MANIFEST_TYPES
 from sealift.sources.access import is_safe, server_of
 from sealift.sources.arrivals import CutError, Read
 from sealift.sources.http import ATTEMPTS, ask, follow, insist, pause, pieces, ranged
-from sealift.sources.oci import INDEX_TYPES, MANIFEST_LIMIT, MANIFEST_TYPES
 
 _TOKEN_LIMIT = 64 << 10  # bytes
 _PARAMETER = re.compile(r'\b(\w{1,64})="([^"]*)"')

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from sealift.blob import Blob
 from sealift.blobs import Content
 from sealift.cache import cache_folder
 from sealift.errors import SealiftError
 from sealift.progress import Progress
-from sealift.release.locked import Blob, LockedFile, LockedImage, LockedModel
+from sealift.release.locked import LockedFile, LockedImage, LockedModel
 from sealift.sources.arrivals import Arrivals
 
 CHECK_FILE = "Ask its publisher which SHA-256 it has; correct sha256, or lock it again."

@@ -9,10 +9,11 @@ from urllib.parse import urlsplit
 
 import requests
 
+from sealift.blob import Blob
 from sealift.blobs import Content
 from sealift.errors import SealiftError
 from sealift.progress import Meter
-from sealift.release.locked import Blob, LockedFile
+from sealift.release.locked import LockedFile
 from sealift.sources.access import is_safe
 from sealift.sources.http import ask, follow, insist, ranged
 from sealift.sources.source import CHECK_FILE, BuildMachine

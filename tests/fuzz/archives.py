@@ -13,15 +13,15 @@ from pathlib import Path
 import zstandard
 
 from sealift.blobs import Content
-from sealift.bundle.layers import read_layer
-from sealift.bundle.licences import of_deb
-from sealift.bundle.python_licences import of_wheel
+from sealift.oci.tarball import Tarball
 from sealift.release.ollama_manifest import parse_model, weights_of
 from sealift.release.types import Image, Model
+from sealift.sbom.layers import read_layer
+from sealift.sbom.licences import of_deb
+from sealift.sbom.python_licences import of_wheel
 from sealift.sources.compression import unpacked
 from sealift.sources.gguf import read_context_cost, read_description
 from sealift.sources.kinds import image_source, model_source
-from sealift.sources.tarball import Tarball
 from tests.fuzz.mutate import Case
 from tests.fuzz.target import Target, alone, only
 from tests.unit import samples

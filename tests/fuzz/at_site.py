@@ -20,17 +20,11 @@ import requests
 from pyinfra.api import FactBase, FactProcessError
 
 import sealift.facts
+from sealift.blob import Blob
 from sealift.blobs import BlobStore
-from sealift.bundle import layout, signature
+from sealift.bundle import signature
 from sealift.bundle.export import _is_own
 from sealift.bundle.have_list import HaveList, parse_have_list
-from sealift.bundle.layers import LayerRecords
-from sealift.bundle.media_read import read_media
-from sealift.bundle.media_table import dump_table, parse_table
-from sealift.bundle.records import Record
-from sealift.bundle.sbom import make_sbom
-from sealift.bundle.sbom_summary import summarise
-from sealift.bundle.start import Media
 from sealift.depot.importing import import_bundle
 from sealift.depot.needed import needed_blobs
 from sealift.depot.store import Depot
@@ -38,13 +32,20 @@ from sealift.errors import SealiftError
 from sealift.evidence import junit, page
 from sealift.files import canonical_json, parse_json
 from sealift.fleet.ask import _parse
-from sealift.fleet.inventory import complaint, parse_inventory
-from sealift.fleet.preflight import check, parse_probe
 from sealift.fleet.status import compare, parse_status
+from sealift.host.preflight import check, parse_probe
+from sealift.install.start import Media
+from sealift.media.read import read_media
+from sealift.media.table import dump_table, parse_table
+from sealift.oci import layout
 from sealift.progress import silent
-from sealift.release.locked import Blob
+from sealift.sbom.cyclonedx import make_sbom
+from sealift.sbom.layers import LayerRecords
+from sealift.sbom.records import Record
+from sealift.sbom.summary import summarise
 from sealift.ship.plan import parse_listing, plan
-from sealift.ship.ssh import Ssh
+from sealift.site.inventory import complaint, parse_inventory
+from sealift.ssh import Ssh
 from tests.fuzz.mutate import Case
 from tests.fuzz.target import Target, alone, only
 from tests.unit import fleet_site, media_bundle, test_evidence, tiny

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sealift.bundle.start import StartError
 from sealift.errors import SealiftError, printable
+from sealift.install.start import StartError
 from tests.fuzz.mutate import Case
 from tests.fuzz.target import Target
 

@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any, cast
 
 from sealift.blobs import digest_of
-from sealift.bundle.image_config import BaseConfig
-from sealift.fleet.secrets import parse_secrets
 from sealift.install.content import control_part
+from sealift.oci.image_config import BaseConfig
+from sealift.oci.manifest import MANIFEST_TYPES, Manifest, choose, parse_manifest, read_diff_ids
 from sealift.release.changes import compare
 from sealift.release.lockfile import dump_lock, parse_lock
 from sealift.release.parse import load_release
+from sealift.site.secrets import parse_secrets
 from sealift.sources.access import MIRRORS, server_of
 from sealift.sources.apt import _installs
 from sealift.sources.apt_config import IsolatedApt, explain, run
 from sealift.sources.apt_mirror import parse_index_targets
 from sealift.sources.apt_sources import Repository
-from sealift.sources.oci import MANIFEST_TYPES, Manifest, choose, parse_manifest, read_diff_ids
 from sealift.sources.requirements import parse_requirements
 from sealift.sources.wheels import TARGETS as TARGETS_OF_SUITES
 from tests.fuzz.mutate import Case

@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 from unittest.mock import patch
 
+from sealift.blob import Blob
 from sealift.blobs import digest_of
-from sealift.release.locked import Blob
 from sealift.sources import arrivals, http, registry
 from sealift.sources.arrivals import Arrivals
 from sealift.sources.registry import Registry

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sealift.bundle.start import Media
+from sealift.install.start import Media
 from tests.lab.commands import CHECKOUT, Commands, Ran
 from tests.lab.conftest import Site, lab_of
 

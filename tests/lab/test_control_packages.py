@@ -33,7 +33,7 @@ release() { python3 -I - "$@" <<'END'
 import json, shutil, sys
 from pathlib import Path
 sys.path.insert(0, "/code")
-from sealift.bundle.start import Item
+from sealift.install.start import Item
 from sealift.errors import SealiftError
 from sealift.install import packages
 packages._LOCK_WAIT_S = 3

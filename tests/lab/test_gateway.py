@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from sealift.fleet.settings import GatewaySettings
+from sealift.host.settings import GatewaySettings
 from tests.lab.commands import Commands
 from tests.lab.conftest import Site
 

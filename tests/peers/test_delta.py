@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from sealift.blobs import BlobStore, digest_of
-from sealift.bundle.layout import SBOM_REF, read_index, read_layout
 from sealift.depot.store import Depot
+from sealift.oci.layout import SBOM_REF, read_index, read_layout
 from sealift.release.locked import WEIGHTS, Lock
 from sealift.release.lockfile import load_lock
 from tests.lab.commands import CHECKOUT, Commands

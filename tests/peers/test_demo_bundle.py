@@ -13,8 +13,8 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from sealift.blobs import BlobStore
-from sealift.bundle.layout import read_index, read_layout
-from sealift.bundle.sbom_summary import read_sbom
+from sealift.oci.layout import read_index, read_layout
+from sealift.sbom.summary import read_sbom
 from tests.peers.by_hand import typed
 from tests.peers.conftest import SIGNER, Demo
 

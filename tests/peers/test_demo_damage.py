@@ -12,12 +12,12 @@ from random import Random
 import pytest
 
 from sealift.blobs import BlobStore
-from sealift.bundle.layout import INDEX, SIGNATURE, read_index, read_layout
-from sealift.bundle.media_read import read_media
-from sealift.bundle.media_write import write_media
 from sealift.depot.importing import import_bundle
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
+from sealift.media.read import read_media
+from sealift.media.write import write_media
+from sealift.oci.layout import INDEX, SIGNATURE, read_index, read_layout
 from sealift.progress import silent
 from tests.peers.conftest import Demo
 from tests.unit.test_bundle_damage import means_the_same

@@ -12,8 +12,8 @@ from unittest.mock import patch
 import pytest
 
 from sealift.bundle import signature
-from sealift.bundle.layout import SIGNATURE
 from sealift.depot.store import Depot
+from sealift.oci.layout import SIGNATURE
 from tests.unit import tiny
 from tests.unit.samples import Site
 from tests.unit.test_bundle_damage import SMALL, damaged, means_the_same, passing

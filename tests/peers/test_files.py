@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from sealift.blob import Blob
 from sealift.blobs import BlobStore, digest_of
 from sealift.bundle.build import build
 from sealift.errors import SealiftError
 from sealift.progress import silent
-from sealift.release.locked import Blob, LockedFile
+from sealift.release.locked import LockedFile
 from sealift.release.types import File
 from sealift.sources.kinds import file_source
 from tests.peers import registry

@@ -16,10 +16,10 @@ import pytest
 
 from sealift.blobs import Content, digest_of
 from sealift.errors import SealiftError
+from sealift.oci.manifest import INDEX_TYPES, MANIFEST_TYPES
 from sealift.release.locked import LockedImage
 from sealift.release.types import Image, Model
 from sealift.sources.kinds import image_source, model_source
-from sealift.sources.oci import INDEX_TYPES, MANIFEST_TYPES
 from tests.peers.front import Answer, Asked, Front, fronting
 from tests.peers.registry import Peer, mirrors, push_model, serving, skopeo
 from tests.peers.relay import relaying

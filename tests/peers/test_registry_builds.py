@@ -16,11 +16,11 @@ import pytest
 
 from sealift.bundle.build import build
 from sealift.errors import SealiftError
+from sealift.oci.manifest import INDEX_TYPES
 from sealift.progress import silent
 from sealift.release.locked import Lock, LockedImage
 from sealift.release.types import Image
 from sealift.sources.kinds import image_source, model_source
-from sealift.sources.oci import INDEX_TYPES
 from sealift.sources.registry import Registry
 from sealift.sources.resolve import lock_contents
 from tests.peers.front import Answer, Asked, fronting

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from sealift.blobs import BlobStore
-from sealift.bundle.layout import Entry, read_index, read_layout
 from sealift.cache import cache_folder
+from sealift.oci.layout import Entry, read_index, read_layout
 from sealift.release.locked import Lock
 from sealift.release.lockfile import load_lock
 from tests.lab.commands import CHECKOUT, Commands

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from sealift.blob import Blob
 from sealift.bundle.build import build
 from sealift.depot.importing import import_bundle
 from sealift.depot.store import Depot
 from sealift.progress import silent
-from sealift.release.locked import Blob
 from tests.unit import samples
 from tests.unit.samples import Site
 

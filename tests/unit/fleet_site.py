@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sealift.fleet import settings
-from sealift.fleet.settings import SiteSettings
-from sealift.release.locked import Blob, Lock, LockedImage, LockedModel, ModelLayer, Shape
+from sealift.blob import Blob
+from sealift.host import settings
+from sealift.host.settings import SiteSettings
+from sealift.release.locked import Lock, LockedImage, LockedModel, ModelLayer, Shape
 from sealift.release.types import Release
 from tests.unit import samples
 

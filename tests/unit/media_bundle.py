@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sealift.blobs import BlobStore
-from sealift.bundle import layout, signature
-from sealift.bundle.media_read import Read, find_media, read_media
-from sealift.bundle.media_write import Written, write_media
+from sealift.bundle import signature
 from sealift.errors import SealiftError
 from sealift.files import canonical_json
+from sealift.media.read import Read, find_media, read_media
+from sealift.media.write import Written, write_media
+from sealift.oci import layout
 from sealift.progress import Progress, silent
 from tests.unit import samples
 

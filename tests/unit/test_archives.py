@@ -16,10 +16,10 @@ import zstandard
 
 from sealift.blobs import digest_of
 from sealift.errors import SealiftError
+from sealift.oci.manifest import INDEX_TYPES, MANIFEST_TYPES
+from sealift.oci.tarball import Tarball
 from sealift.release.types import Image
 from sealift.sources.kinds import image_source
-from sealift.sources.oci import INDEX_TYPES, MANIFEST_TYPES
-from sealift.sources.tarball import Tarball
 from tests.unit import samples
 from tests.unit.samples import lock_image
 

@@ -15,7 +15,7 @@ import pytest
 
 from sealift.errors import SealiftError
 from sealift.fleet.ask import ask
-from sealift.fleet.inventory import Host
+from sealift.site.inventory import Host
 from tests.unit.fleet_site import site_settings
 
 GOOD = {

@@ -10,11 +10,12 @@ from threading import Barrier
 
 import pytest
 
+from sealift.blob import Blob
 from sealift.blobs import CHUNK, BlobStore, Content, digest_of
 from sealift.errors import SealiftError
 from sealift.integrity import drop_damaged
 from sealift.progress import silent
-from sealift.release.locked import WEIGHTS, Blob, ModelLayer
+from sealift.release.locked import WEIGHTS, ModelLayer
 
 CONTENT = os.urandom(2 * CHUNK + 17)
 BLOB = digest_of(CONTENT)

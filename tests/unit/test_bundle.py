@@ -19,7 +19,6 @@ import pytest
 from sealift.blobs import BlobStore
 from sealift.bundle import signature
 from sealift.bundle.build import build
-from sealift.bundle.layout import REF_NAME, RELEASE_REF, read_index, read_layout
 from sealift.cli.importing import import_
 from sealift.cli.inspect import inspect
 from sealift.cli.main import main
@@ -27,6 +26,7 @@ from sealift.depot.importing import Imported, import_bundle
 from sealift.depot.needed import needed_blobs
 from sealift.depot.store import Depot, sign_repository
 from sealift.errors import SealiftError
+from sealift.oci.layout import REF_NAME, RELEASE_REF, read_index, read_layout
 from sealift.progress import silent
 from sealift.release.lockfile import dump_lock
 from sealift.release.ollama_manifest import model_manifest

@@ -14,10 +14,10 @@ import pytest
 
 from sealift.blobs import BlobStore
 from sealift.bundle import signature
-from sealift.bundle.layout import INDEX, LAYOUT_FILE, SIGNATURE, read_index, read_layout
 from sealift.depot.importing import import_bundle
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
+from sealift.oci.layout import INDEX, LAYOUT_FILE, SIGNATURE, read_index, read_layout
 from sealift.progress import silent
 from tests.unit import tiny
 from tests.unit.samples import Site

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from sealift.cli.main import application
 from sealift.errors import SealiftError
-from sealift.fleet.model_fit import Room, needs
-from sealift.fleet.settings import OllamaSettings
+from sealift.host.model_fit import Room, needs
+from sealift.host.settings import OllamaSettings
 from sealift.release import catalogue as module
 from sealift.release.catalogue import Catalogue, catalogue, find, nearest, no_such_tag, oldest_ollama
 from sealift.release.locked import ModelLayer

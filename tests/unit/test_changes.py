@@ -9,7 +9,6 @@ import pytest
 from typer.testing import CliRunner
 
 from sealift.bundle.build import build
-from sealift.bundle.sbom_summary import summarise
 from sealift.cli.main import application
 from sealift.depot.importing import import_bundle
 from sealift.depot.store import Depot
@@ -18,6 +17,7 @@ from sealift.progress import silent
 from sealift.release.changes import Change, compare
 from sealift.release.locked import Lock
 from sealift.release.lockfile import dump_lock
+from sealift.sbom.summary import summarise
 from tests.unit import samples
 from tests.unit.samples import Site, lock_model, package
 

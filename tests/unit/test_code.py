@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from sealift.blob import Blob
 from sealift.blobs import BlobStore
 from sealift.errors import SealiftError
-from sealift.release.locked import Blob
 from sealift.sources.code import pack_code
 
 AS = ("-c", "user.name=A", "-c", "user.email=a@example.org")

@@ -11,10 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from sealift.blobs import BlobStore, digest_of
-from sealift.bundle import layout
 from sealift.bundle.build import BundleInfo, build
 from sealift.bundle.have_list import NOTHING, HaveList
-from sealift.bundle.layout import CONTROL_REF, read_index, read_layout
 from sealift.cache import cache_folder
 from sealift.cli.main import application
 from sealift.depot.collecting import collect
@@ -26,6 +24,8 @@ from sealift.depot.repository import packages_index
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
 from sealift.files import canonical_json
+from sealift.oci import layout
+from sealift.oci.layout import CONTROL_REF, read_index, read_layout
 from sealift.progress import silent
 from sealift.release.changes import Change, compare
 from sealift.release.locked import Lock, LockedControl

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from sealift.fleet.daemon_json import daemon_json
-from sealift.fleet.settings import DockerSettings
+from sealift.host.daemon_json import daemon_json
+from sealift.host.settings import DockerSettings
 
 ROOT = Path(__file__).parents[2]
 

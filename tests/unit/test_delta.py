@@ -9,16 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from sealift.blob import Blob
 from sealift.blobs import BlobStore
 from sealift.bundle.build import BundleInfo, build
 from sealift.bundle.have_list import NOTHING, HaveList, parse_have_list, read_signed, write_signed
-from sealift.bundle.layout import read_index, read_layout
 from sealift.depot.have import have_list
 from sealift.depot.importing import Imported, import_bundle
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
+from sealift.oci.layout import read_index, read_layout
 from sealift.progress import silent
-from sealift.release.locked import Blob, Lock
+from sealift.release.locked import Lock
 from tests.unit import samples
 from tests.unit.samples import Site, lock_model
 

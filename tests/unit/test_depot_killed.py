@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from sealift.blob import Blob
 from sealift.depot.collecting import collect
 from sealift.depot.fsck import Checked, fsck
 from sealift.depot.importing import import_bundle
 from sealift.depot.repair import Folder
 from sealift.depot.store import Depot
 from sealift.progress import silent
-from sealift.release.locked import Blob
 from tests.unit import depot_releases, samples
 from tests.unit.depot_releases import bundle, damage
 from tests.unit.killing import killed_at

@@ -18,15 +18,15 @@ from typer.testing import CliRunner
 from sealift.blobs import BlobStore, digest_of
 from sealift.bundle.build import build
 from sealift.bundle.export import ExportedImage, Order, export_image
-from sealift.bundle.image_config import BaseConfig
 from sealift.cli.main import application
 from sealift.depot.importing import import_bundle
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
+from sealift.oci.image_config import BaseConfig
+from sealift.oci.tar import Member, tar_chunks
 from sealift.progress import silent
 from sealift.release.lockfile import dump_lock
 from sealift.release.ollama_manifest import manifest_path, model_manifest
-from sealift.tar import Member, tar_chunks
 from tests.unit import samples
 from tests.unit.samples import Site
 

@@ -14,12 +14,12 @@ import pytest
 from sealift.cli.fleet import _with_roles
 from sealift.errors import SealiftError
 from sealift.files import canonical_json
-from sealift.fleet.inventory import Inventory, complaint, inventory_path, load_inventory, parse_inventory
 from sealift.fleet.rollout import Change, HostResult, WaveResult, one_rollout, parse_plan, parse_results
-from sealift.fleet.secrets import open_secrets
 from sealift.fleet.status import HostStatus, Standing, bundles_in_use, compare, parse_status
 from sealift.fleet.survey import only_depot
 from sealift.release.values import MOST_NAMED
+from sealift.site.inventory import Inventory, complaint, inventory_path, load_inventory, parse_inventory
+from sealift.site.secrets import open_secrets
 from tests.unit import samples
 from tests.unit.fleet_site import DATA, MODEL, lock
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from sealift.blob import Blob
 from sealift.cli.depot import fsck as fsck_command
 from sealift.cli.importing import import_
 from sealift.depot.fsck import fsck
@@ -18,7 +19,6 @@ from sealift.depot.repair import Folder
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
 from sealift.progress import silent
-from sealift.release.locked import Blob
 from tests.unit import depot_releases, samples
 from tests.unit.depot_releases import blobs, bundle, damage
 from tests.unit.samples import Site

@@ -38,25 +38,25 @@ _READING = frozenset(
 _OWN = {
     "what an operator or a caller says": {
         *("bundle/export.py:_check_name", "depot/collecting.py:version_key", "depot/store.py:Depot.resolve"),
-        *("ship/ssh.py:Ssh.address", "fleet/secrets.py:_identities", "cli/verify.py:_print"),
+        *("ssh.py:Ssh.address", "site/secrets.py:_identities", "cli/verify.py:_print"),
     },
     "what sealift, or pyinfra for it, wrote": {
         *(
-            "bundle/records.py:Records._load",
+            "sbom/records.py:Records._load",
             "evidence/expectations.py:read",
             "sources/wheels.py:_remembered",
         ),
         *("fleet/rollout.py:_run", "operations/generation.py:generation_present"),
         *("depot/fsck.py:_repositories", "depot/repository.py:read_key"),
-        "bundle/python_licences.py:_project",
-        "bundle/python_licences.py:_read",
+        "sbom/python_licences.py:_project",
+        "sbom/python_licences.py:_read",
     },
     "lines that a target's function reads": {
-        *("fleet/inventory.py:load_inventory", "fleet/survey.py:survey", "fleet/survey.py:_ask"),
+        *("site/inventory.py:load_inventory", "fleet/survey.py:survey", "fleet/survey.py:_ask"),
         "operations/host_store.py:_ship",
     },
     "what this machine's own tools say": {
-        *("bundle/start.py:signer_of", "sources/apt.py:_update", "sources/apt_config.py:IsolatedApt.make"),
+        *("install/start.py:signer_of", "sources/apt.py:_update", "sources/apt_config.py:IsolatedApt.make"),
         *("sources/apt_sources.py:blame", "sources/wheels.py:_download", "sources/wheels.py:_explain"),
         *("install/commands.py:require", "install/packages.py:_here"),
     },

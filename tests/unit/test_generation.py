@@ -14,7 +14,7 @@ import yaml
 from jinja2 import UndefinedError
 from pydantic import SecretStr
 
-from sealift.fleet.generation import (
+from sealift.host.generation import (
     GATEWAY,
     MOUNTED,
     OLLAMA,
@@ -23,7 +23,7 @@ from sealift.fleet.generation import (
     _Renderer,
     render_generation,
 )
-from sealift.fleet.settings import OllamaSettings, SiteSettings, in_force
+from sealift.host.settings import OllamaSettings, SiteSettings, in_force
 from sealift.host_paths import CURRENT
 from sealift.operations.generation import archive, expected_files, placing
 from sealift.release.types import Role

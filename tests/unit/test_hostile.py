@@ -19,19 +19,19 @@ import pytest
 from sealift.blobs import BlobStore, digest_of
 from sealift.bundle import signature
 from sealift.bundle.have_list import read_signed
-from sealift.bundle.layout import INDEX, LAYOUT_FILE, REF_NAME, SIGNATURE, read_index, read_layout
 from sealift.depot.importing import import_bundle
 from sealift.depot.store import Depot, read_lock
 from sealift.errors import SealiftError
 from sealift.files import parse_json, read_limited
+from sealift.oci.layout import INDEX, LAYOUT_FILE, REF_NAME, SIGNATURE, read_index, read_layout
+from sealift.oci.manifest import parse_manifest
+from sealift.oci.tarball import Tarball
 from sealift.progress import silent
 from sealift.release.lockfile import dump_lock, parse_lock
 from sealift.release.parse import load_release
 from sealift.release.types import Image, Model
 from sealift.sources.access import server_of
 from sealift.sources.apt_config import run
-from sealift.sources.oci import parse_manifest
-from sealift.sources.tarball import Tarball
 from tests.fuzz.judge import little_memory
 from tests.unit import samples, tiny
 from tests.unit.samples import Site, lock_image, lock_model

@@ -16,21 +16,21 @@ import pytest
 import zstandard
 from pyinfra.api import FactProcessError
 
+from sealift.blob import Blob
 from sealift.blobs import digest_of
-from sealift.bundle.licences import of_deb
-from sealift.bundle.python_licences import of_wheel
-from sealift.bundle.start import StartError, verify
 from sealift.errors import SealiftError
 from sealift.evidence import junit
 from sealift.facts.nvidia import NvidiaCdi
-from sealift.fleet.inventory import parse_inventory
 from sealift.install.content import control_part
-from sealift.release.locked import Blob
+from sealift.install.start import StartError, verify
+from sealift.oci.manifest import parse_manifest, read_diff_ids
+from sealift.oci.tarball import Tarball
 from sealift.release.types import Image, Model
+from sealift.sbom.licences import of_deb
+from sealift.sbom.python_licences import of_wheel
+from sealift.site.inventory import parse_inventory
 from sealift.sources.arrivals import Arrivals
 from sealift.sources.compression import FLOOR, RATIO
-from sealift.sources.oci import parse_manifest, read_diff_ids
-from sealift.sources.tarball import Tarball
 from tests.fuzz.over_http import answer, asking
 from tests.unit import samples, test_install
 from tests.unit.samples import lock_image, lock_model

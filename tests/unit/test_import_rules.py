@@ -14,19 +14,47 @@ ROOT = Path(__file__).parents[2]
 # What no part of the core knows.
 _OUTSIDE = ("pyinfra", "rich", "typer", "sealift.cli", "sealift.operations", "sealift.facts")
 # What happens in the closed network.
-_CLOSED = ("sealift.depot", "sealift.ship", "sealift.fleet", "sealift.evidence")
+_CLOSED = (
+    "sealift.depot",
+    "sealift.ship",
+    "sealift.host",
+    "sealift.site",
+    "sealift.fleet",
+    "sealift.evidence",
+)
+# What a bundle is made with; `oci` and `release` alone are known everywhere.
+_MAKING = ("sealift.sources", "sealift.sbom", "sealift.bundle", "sealift.media")
 # folder -> top-level modules (or sealift packages) that must not be imported in it
 FORBIDDEN = {
     # along the way of a byte: who comes earlier knows nothing of what comes later
-    "sealift/release": (*_OUTSIDE, *_CLOSED, "sealift.sources", "sealift.bundle"),
-    "sealift/sources": (*_OUTSIDE, *_CLOSED, "sealift.bundle"),
-    "sealift/bundle": (*_OUTSIDE, *_CLOSED),
-    "sealift/depot": (*_OUTSIDE, "sealift.fleet", "sealift.evidence"),
-    "sealift/install": (*_OUTSIDE, "sealift.ship", "sealift.fleet", "sealift.evidence"),
-    "sealift/ship": (*_OUTSIDE, "sealift.fleet", "sealift.evidence"),
+    "sealift/release": (*_OUTSIDE, *_CLOSED, *_MAKING, "sealift.oci"),
+    "sealift/oci": (*_OUTSIDE, *_CLOSED, *_MAKING),
+    "sealift/sources": (*_OUTSIDE, *_CLOSED, *_MAKING[1:]),
+    "sealift/sbom": (*_OUTSIDE, *_CLOSED, "sealift.bundle", "sealift.media"),
+    "sealift/bundle": (*_OUTSIDE, *_CLOSED, "sealift.media"),
+    "sealift/media": (*_OUTSIDE, *_CLOSED, "sealift.sources", "sealift.sbom"),
+    "sealift/depot": (
+        *_OUTSIDE,
+        "sealift.ship",
+        "sealift.host",
+        "sealift.site",
+        "sealift.fleet",
+        "sealift.evidence",
+    ),
+    "sealift/install": (
+        *_OUTSIDE,
+        "sealift.ship",
+        "sealift.host",
+        "sealift.site",
+        "sealift.fleet",
+        "sealift.evidence",
+    ),
+    "sealift/ship": (*_OUTSIDE, "sealift.host", "sealift.site", "sealift.fleet", "sealift.evidence"),
+    "sealift/host": (*_OUTSIDE, "sealift.ship", "sealift.site", "sealift.fleet", "sealift.evidence"),
+    "sealift/site": (*_OUTSIDE, "sealift.ship", "sealift.fleet", "sealift.evidence"),
     "sealift/fleet": (*_OUTSIDE, "sealift.evidence"),
     "sealift/evidence": _OUTSIDE,
-    "sealift/lab": (*_OUTSIDE, "sealift.bundle", "sealift.depot", "sealift.ship", "sealift.fleet"),
+    "sealift/lab": (*_OUTSIDE, *_CLOSED, "sealift.bundle"),
     "sealift/operations": ("rich", "typer", "sealift.cli"),
     "sealift/facts": ("rich", "typer", "sealift.cli"),
     "tasks": ("rich", "typer", "sealift.cli"),
@@ -78,16 +106,16 @@ def _libraries(modules: set[str]) -> set[str]:
 
 def test_a_bare_control_node_starts_without_any_library() -> None:
     reached = _reached("sealift.install.__main__")
-    assert {"sealift.install.environment", "sealift.bundle.start", "sealift.errors"} < reached
+    assert {"sealift.install.environment", "sealift.install.start", "sealift.errors"} < reached
     assert _libraries(reached) == set()
-    packages = [ROOT / folder / "__init__.py" for folder in ("sealift", "sealift/bundle", "sealift/install")]
+    packages = [ROOT / folder / "__init__.py" for folder in ("sealift", "sealift/install")]
     assert [path for path in packages if list(_imports(path))] == []
 
 
 def test_what_is_run_from_media_imports_the_standard_library_alone() -> None:
-    reached = _reached("sealift.bundle.start")
+    reached = _reached("sealift.install.start")
     assert _libraries(reached) == set()
-    assert {module for module in reached if module.startswith("sealift")} == {"sealift.bundle.start"}
+    assert {module for module in reached if module.startswith("sealift")} == {"sealift.install.start"}
 
 
 def test_a_library_is_found_behind_modules_of_the_project() -> None:

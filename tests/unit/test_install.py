@@ -17,7 +17,6 @@ from typing import Any
 
 import pytest
 
-from sealift.bundle.start import Item, Media
 from sealift.errors import SealiftError
 from sealift.install.activate import activate, remove_old
 from sealift.install.content import ControlPart, Package, control_part
@@ -25,6 +24,7 @@ from sealift.install.environment import deployment_folder, make_environment
 from sealift.install.from_media import room_needed
 from sealift.install.machine import check_machine, check_room, has_links
 from sealift.install.packages import Installed, install_packages, mask_services
+from sealift.install.start import Item, Media
 from tests.unit.killing import killed_at
 
 HEX = "ab" * 32

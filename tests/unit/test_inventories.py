@@ -14,8 +14,8 @@ import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from sealift.fleet.inventory import PYINFRA
-from sealift.fleet.settings import SettingsError, SiteSettings, parse
+from sealift.host.settings import SettingsError, SiteSettings, parse
+from sealift.site.inventory import PYINFRA
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from sealift.bundle import signature
-from sealift.bundle.media_table import FAT32, parse_parts, parse_size
 from sealift.errors import SealiftError
+from sealift.media.table import FAT32, parse_parts, parse_size
 from tests.unit import media_bundle, samples
 from tests.unit.killing import killed_at
 from tests.unit.media_bundle import Site, content

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from sealift.blobs import digest_of
 from sealift.bundle import signature
-from sealift.bundle.media_table import (
+from sealift.errors import SealiftError
+from sealift.media.table import (
     Named,
     Table,
     cut,
@@ -24,7 +25,6 @@ from sealift.bundle.media_table import (
     part_name,
     part_sizes,
 )
-from sealift.errors import SealiftError
 from tests.unit import media_bundle
 from tests.unit.media_bundle import Site, content, damaged_in_every_way, passes
 

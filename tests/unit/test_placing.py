@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pyinfra.api import FactBase, FactProcessError
 
+from sealift.blob import Blob
 from sealift.facts.apt import InstalledPackages
 from sealift.facts.compose import ComposeContainers, Container
 from sealift.facts.docker import Daemon
@@ -19,7 +20,7 @@ from sealift.facts.text import Links, TextFile
 from sealift.operations.compose import Project, runs
 from sealift.operations.images import known_layers, load_script
 from sealift.operations.models import repairs
-from sealift.release.locked import Blob, LockedImage
+from sealift.release.locked import LockedImage
 from sealift.release.ollama_manifest import manifest_path
 
 

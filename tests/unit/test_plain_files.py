@@ -15,14 +15,12 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from sealift.blobs import BlobStore, digest_of
 from sealift.bundle.build import build
-from sealift.bundle.layout import FILES_REF, TITLE, read_index, read_layout
-from sealift.bundle.records import Record
-from sealift.bundle.sbom import make_sbom
 from sealift.depot.importing import import_bundle
 from sealift.depot.needed import needed_blobs
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
 from sealift.facts.files import PlainFile, Standing
+from sealift.oci.layout import FILES_REF, TITLE, read_index, read_layout
 from sealift.operations.files import is_ours
 from sealift.progress import silent
 from sealift.release.changes import Change, compare
@@ -31,6 +29,8 @@ from sealift.release.lockfile import dump_lock, load_lock, parse_lock
 from sealift.release.parse import load_release
 from sealift.release.types import File
 from sealift.release.values import MOST_NAMED
+from sealift.sbom.cyclonedx import make_sbom
+from sealift.sbom.records import Record
 from sealift.sources.kinds import file_source
 from tests.unit import samples
 from tests.unit.test_release_file import GOOD

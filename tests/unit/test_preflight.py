@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from sealift.errors import SealiftError
-from sealift.fleet.model_fit import Misfit, Room, choose, needs
-from sealift.fleet.preflight import PROBE, Container, Disk, HostFacts, Listener, check, parse_probe
-from sealift.fleet.settings import OllamaSettings
+from sealift.host.model_fit import Misfit, Room, choose, needs
+from sealift.host.preflight import PROBE, Container, Disk, HostFacts, Listener, check, parse_probe
+from sealift.host.settings import OllamaSettings
 from sealift.release.locked import Lock
 from sealift.release.roles import placed_models, role_tags
 from tests.unit import samples

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sealift.bundle.python_licences import _CLASSIFIED, expression, of_project, of_wheel
-from sealift.tar import Member, tar_chunks
+from sealift.oci.tar import Member, tar_chunks
+from sealift.sbom.python_licences import _CLASSIFIED, expression, of_project, of_wheel
 from tests.unit.wheels import wheel
 
 MIT = "Classifier: License :: OSI Approved :: MIT License\n"

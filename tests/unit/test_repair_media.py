@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from sealift.bundle.media_table import Table, parse_table
-from sealift.bundle.media_write import write_media
+from sealift.blob import Blob
 from sealift.depot.fsck import Checked, fsck
 from sealift.depot.importing import import_bundle
 from sealift.depot.repair import Folder
 from sealift.depot.repair_media import folder_sources
 from sealift.depot.store import Depot
+from sealift.media.table import Table, parse_table
+from sealift.media.write import write_media
 from sealift.progress import silent
-from sealift.release.locked import Blob
 from tests.unit import depot_releases, samples
 from tests.unit.depot_releases import bundle, damage
 from tests.unit.killing import killed_at

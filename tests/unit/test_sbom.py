@@ -18,14 +18,14 @@ from packageurl import PackageURL
 from sealift.blobs import BlobStore, digest_of
 from sealift.bundle.build import BundleInfo, build
 from sealift.bundle.have_list import HaveList
-from sealift.bundle.layers import LayerRecords, read_layer, whole_image
-from sealift.bundle.layout import SBOM_REF, SBOM_TYPE, read_index, read_layout
-from sealift.bundle.licences import _SPDX, declared, of_deb
-from sealift.bundle.records import Record
-from sealift.bundle.sbom import deb_purl, image_purl, make_sbom
 from sealift.errors import SealiftError
+from sealift.oci.layout import SBOM_REF, SBOM_TYPE, read_index, read_layout
 from sealift.progress import silent
 from sealift.release.locked import Lock
+from sealift.sbom.cyclonedx import deb_purl, image_purl, make_sbom
+from sealift.sbom.layers import LayerRecords, read_layer, whole_image
+from sealift.sbom.licences import _SPDX, declared, of_deb
+from sealift.sbom.records import Record
 from tests.unit import samples
 from tests.unit.samples import Site
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from sealift.blob import Blob
 from sealift.errors import SealiftError
-from sealift.release.locked import Blob
 from sealift.ship.over_ssh import RECEIVER
 from sealift.ship.plan import Have, Item, parse_listing, plan
-from sealift.ship.ssh import Ssh, on_all
+from sealift.ssh import Ssh, on_all
 
 CONTENT = b"weights" * 5000
 HEX = hashlib.sha256(CONTENT).hexdigest()

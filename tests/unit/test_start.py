@@ -20,14 +20,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sealift.blob import Blob
 from sealift.blobs import BlobStore, digest_of
-from sealift.bundle import layout, signature
-from sealift.bundle.media_table import Named, Table, cut, dump_table, part_name, part_sizes
-from sealift.bundle.media_write import write_media
-from sealift.bundle.start import Media
+from sealift.bundle import signature
 from sealift.files import canonical_json
+from sealift.install.start import Media
+from sealift.media.table import Named, Table, cut, dump_table, part_name, part_sizes
+from sealift.media.write import write_media
+from sealift.oci import layout
 from sealift.progress import silent
-from sealift.release.locked import Blob, LockedControl
+from sealift.release.locked import LockedControl
 from sealift.release.lockfile import dump_lock
 from sealift.release.types import Control
 from tests.unit import samples
@@ -306,7 +308,7 @@ def test_two_do_not_install_at_once(site: Site) -> None:
 def test_a_daemon_that_a_package_has_started_does_not_hold_up_the_next_installation(site: Site) -> None:
     script = (
         "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path;"
-        "from sealift.bundle.start import hold; from sealift.install.commands import run;"
+        "from sealift.install.start import hold; from sealift.install.commands import run;"
         "handle = hold(Path(sys.argv[2]), print); import os; os.set_inheritable(handle, True);"
         "print(run(['sh', '-c', 'sleep 60 >/dev/null 2>&1 & echo $!'], {}).stdout)"
     )

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from sealift.blob import Blob
 from sealift.blobs import BlobStore, Content, digest_of
 from sealift.errors import SealiftError
 from sealift.progress import Meter, StoppedError, silent
-from sealift.release.locked import Blob
 from sealift.sources.arrivals import Arrivals
 from sealift.threads import at_once
 from tests.fuzz.over_http import answer, asking

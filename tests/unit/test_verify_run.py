@@ -16,13 +16,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
+from sealift.blob import Blob
 from sealift.evidence import expectations, record
 from sealift.evidence.expectations import Expectations, ExpectedModel, ExpectedRole
 from sealift.evidence.run import verify_hosts
 from sealift.evidence.types import ClaimResult, Evidence, VerifiedHost
-from sealift.fleet.settings import DockerSettings, GatewaySettings, OllamaSettings
+from sealift.host.settings import DockerSettings, GatewaySettings, OllamaSettings
 from sealift.progress import silent
-from sealift.release.locked import Blob
 
 KEY = "sk-secret-of-the-client-0123456789"
 DIGEST = "sha256:" + "ab" * 32

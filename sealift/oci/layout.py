@@ -12,10 +12,10 @@ from typing import TypeVar
 from pydantic import Field, ValidationError
 
 from sealift import mistakes
+from sealift.blob import Blob
 from sealift.blobs import BlobStore, digest_of, read_foreign
 from sealift.errors import SealiftError, one_line
 from sealift.files import parse_json
-from sealift.release.locked import Blob
 from sealift.release.values import Digest, Foreign, Many, MediaType
 
 LAYOUT_FILE = "oci-layout"

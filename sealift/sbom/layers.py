@@ -11,10 +11,10 @@ from pathlib import Path
 
 from pydantic import Field
 
-from sealift.bundle.licences import COPYRIGHT_LIMIT, Licences, declared
 from sealift.errors import SealiftError
+from sealift.oci.tarball import Tarball
 from sealift.release.values import Frozen
-from sealift.sources.tarball import Tarball
+from sealift.sbom.licences import COPYRIGHT_LIMIT, Licences, declared
 
 _STATUS_LIMIT = 16 << 20  # bytes; 1,000 packages take about one MiB
 _OS_RELEASE_LIMIT = 64 << 10  # bytes

@@ -18,7 +18,7 @@ from typing import Any
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
-from sealift.bundle.licences import Licences
+from sealift.sbom.licences import Licences
 
 _LIMIT = 1 << 20  # bytes of metadata
 _LENGTH = 100  # characters of a name

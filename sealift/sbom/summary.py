@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pydantic import Field, ValidationError
 
 from sealift.blobs import BlobStore
-from sealift.bundle.layout import SBOM_REF, SBOM_TYPE, Layout, read_small
 from sealift.errors import SealiftError
 from sealift.files import parse_json
+from sealift.oci.layout import SBOM_REF, SBOM_TYPE, Layout, read_small
 from sealift.release.values import Foreign, Many
 
 SBOM_LIMIT = 64 << 20  # bytes; a component takes about 1,500 of them

@@ -9,14 +9,14 @@ from datetime import datetime
 from importlib import resources
 
 from sealift.errors import SealiftError
-from sealift.fleet.generation import GATEWAY
-from sealift.fleet.gpus import Gpus, gpu_problems, parse_gpus
-from sealift.fleet.key_values import key_values
-from sealift.fleet.model_fit import MIB, Room, choose
-from sealift.fleet.settings import SiteSettings
+from sealift.host.generation import GATEWAY
+from sealift.host.gpus import Gpus, gpu_problems, parse_gpus
+from sealift.host.key_values import key_values
+from sealift.host.model_fit import MIB, Room, choose
+from sealift.host.settings import SiteSettings
 from sealift.release.locked import Lock
 
-PROBE = resources.files("sealift.fleet").joinpath("probe.sh").read_text()
+PROBE = resources.files("sealift.host").joinpath("probe.sh").read_text()
 
 # What brings an engine or a `docker` command of its own. Source: "Uninstall old versions" in Docker's
 # installation guide for Debian, read the other way round too. What a lock has itself conflicts with nothing.
@@ -133,7 +133,7 @@ def parse_probe(host: str, text: str) -> HostFacts:
     except (KeyError, ValueError) as error:
         raise SealiftError(
             f"{host}: does not say what it is ({error}), expected a Debian with coreutils. "
-            "Run sealift/fleet/probe.sh there by hand."
+            "Run sealift/host/probe.sh there by hand."
         ) from None
 
 

@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import SecretStr
 
 from sealift.files import canonical_json
-from sealift.fleet.settings import OllamaSettings, SiteSettings, in_force
+from sealift.host.settings import OllamaSettings, SiteSettings, in_force
 from sealift.host_paths import CURRENT, MODELS
 from sealift.release.locked import Lock
 from sealift.release.roles import Answers

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from sealift.blob import Blob
 from sealift.blobs import BlobStore, Content
-from sealift.bundle.layout import INDEX, LAYOUT_FILE
 from sealift.errors import SealiftError
 from sealift.files import canonical_json, sync_folder
+from sealift.oci.layout import INDEX, LAYOUT_FILE
+from sealift.oci.tar import Member, tar_chunks
 from sealift.progress import Meter, Progress
-from sealift.release.locked import Blob
-from sealift.tar import Member, tar_chunks
 
 
 @dataclass(frozen=True)

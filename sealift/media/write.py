@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from sealift.blob import Blob
 from sealift.blobs import CHUNK, Content, digest_of
 from sealift.bundle import signature
-from sealift.bundle.media_files import Carried, carried_files
-from sealift.bundle.media_folder import UNFINISHED, make_room
-from sealift.bundle.media_table import (
+from sealift.errors import SealiftError
+from sealift.files import locked, sync_folder, write_if_changed
+from sealift.media.files import Carried, carried_files
+from sealift.media.folder import UNFINISHED, make_room
+from sealift.media.table import (
     RESCUE,
     START,
     TABLE,
@@ -27,14 +30,12 @@ from sealift.bundle.media_table import (
     part_name,
     part_sizes,
 )
-from sealift.errors import SealiftError
-from sealift.files import locked, sync_folder, write_if_changed
 from sealift.progress import Meter, Progress
-from sealift.release.locked import Blob
 
 _FLUSH = 64 << 20  # bytes written before they must be on the medium: progress is the medium's, not memory's
 # What lies beside the parts to be run; start.py is the one module that needs no other.
-_SCRIPTS = {RESCUE: Path(__file__).with_name(RESCUE), START: Path(__file__).with_name("start.py")}
+_INSTALL = Path(__file__).parents[1] / "install"
+_SCRIPTS = {RESCUE: _INSTALL / RESCUE, START: _INSTALL / "start.py"}
 
 
 @dataclass(frozen=True)

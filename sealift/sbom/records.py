@@ -14,15 +14,16 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+from sealift.blob import Blob
 from sealift.blobs import BlobStore
-from sealift.bundle.layers import LayerRecords, read_layer
-from sealift.bundle.licences import Licences, of_deb
-from sealift.bundle.python_licences import of_project, of_wheel
 from sealift.errors import SealiftError
 from sealift.files import canonical_json, write_atomically
 from sealift.progress import Meter, Progress
-from sealift.release.locked import Blob, Lock
+from sealift.release.locked import Lock
 from sealift.release.values import Frozen
+from sealift.sbom.layers import LayerRecords, read_layer
+from sealift.sbom.licences import Licences, of_deb
+from sealift.sbom.python_licences import of_project, of_wheel
 from sealift.threads import at_once
 
 LICENCE = "application/vnd.ollama.image.license"

@@ -19,9 +19,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sealift.bundle.layout import INDEX, SIGNATURE
+from sealift.blob import Blob
 from sealift.errors import SealiftError
-from sealift.release.locked import Blob
+from sealift.oci.layout import INDEX, SIGNATURE
 
 TABLE = "TABLE.txt"
 TABLE_SIGNATURE = "TABLE.txt.sig"

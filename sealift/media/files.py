@@ -6,8 +6,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from sealift.blob import Blob
 from sealift.blobs import BlobStore, Content, hash_content
-from sealift.bundle.layout import (
+from sealift.errors import SealiftError
+from sealift.media.table import BLOBS, Named, check_file
+from sealift.oci.layout import (
     INDEX,
     LAYOUT_FILE,
     RELEASE_REF,
@@ -17,9 +20,6 @@ from sealift.bundle.layout import (
     read_layout,
     read_small,
 )
-from sealift.bundle.media_table import BLOBS, Named, check_file
-from sealift.errors import SealiftError
-from sealift.release.locked import Blob
 from sealift.release.lockfile import LOCK_LIMIT, parse_lock
 
 

@@ -9,7 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sealift.blobs import Content
-from sealift.bundle.media_table import (
+from sealift.errors import SealiftError
+from sealift.files import read_limited, sync_folder
+from sealift.media.table import (
     RESCUE,
     START,
     TABLE,
@@ -19,8 +21,6 @@ from sealift.bundle.media_table import (
     parse_table,
     part_name,
 )
-from sealift.errors import SealiftError
-from sealift.files import read_limited, sync_folder
 
 UNFINISHED = ".sealift-media"  # here from before the first part until the table is: the parts are ours
 _PART_GLOB = "[0-9]" * 4 + ".part"

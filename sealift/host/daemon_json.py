@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from sealift.fleet.settings import DockerSettings
+from sealift.host.settings import DockerSettings
 
 
 def daemon_json(docker: DockerSettings) -> str:

@@ -18,10 +18,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from sealift.blobs import Content, hash_content
-from sealift.bundle.layout import INDEX, SIGNATURE
-from sealift.bundle.media_table import BLOBS, TABLE, TABLE_LIMIT, Named, Slice, Table
 from sealift.errors import SealiftError
 from sealift.files import read_limited, sync_folder, write_atomically
+from sealift.media.table import BLOBS, TABLE, TABLE_LIMIT, Named, Slice, Table
+from sealift.oci.layout import INDEX, SIGNATURE
 from sealift.progress import Meter, Progress
 
 

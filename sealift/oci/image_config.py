@@ -12,11 +12,11 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from sealift import mistakes
+from sealift.blob import Blob
 from sealift.errors import SealiftError
 from sealift.files import canonical_json, parse_json
-from sealift.release.locked import Blob
+from sealift.oci.manifest import CONFIG_KEYS
 from sealift.release.values import Digest, Foreign, UpToFirst
-from sealift.sources.oci import CONFIG_KEYS
 
 
 class _Container(Foreign):

@@ -13,8 +13,8 @@ from pydantic import StringConstraints, TypeAdapter, ValidationError
 
 from sealift.errors import SealiftError, one_line
 from sealift.files import parse_json
-from sealift.fleet import settings
-from sealift.fleet.settings import SettingsError, SiteSettings
+from sealift.host import settings
+from sealift.host.settings import SettingsError, SiteSettings
 from sealift.release.values import Foreign
 
 # The pyinfra of this very Python environment.

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from sealift.blobs import Content, digest_of
 from sealift.bundle import signature
-from sealift.bundle.layout import SIGNATURE_LIMIT
-from sealift.bundle.media_assembly import Assembly
-from sealift.bundle.media_table import (
+from sealift.errors import SealiftError
+from sealift.files import locked, read_limited
+from sealift.media.assembly import Assembly
+from sealift.media.table import (
     BLOBS,
     SMALL_LIMIT,
     TABLE,
@@ -21,8 +22,7 @@ from sealift.bundle.media_table import (
     Table,
     parse_table,
 )
-from sealift.errors import SealiftError
-from sealift.files import locked, read_limited
+from sealift.oci.layout import SIGNATURE_LIMIT
 from sealift.progress import Meter, Progress
 
 

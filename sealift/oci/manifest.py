@@ -11,9 +11,9 @@ from typing import Annotated
 from pydantic import Field, StringConstraints, ValidationError
 
 from sealift import mistakes
+from sealift.blob import Blob
 from sealift.errors import SealiftError
 from sealift.files import parse_json
-from sealift.release.locked import Blob
 from sealift.release.values import Digest, Foreign, Many, MediaType
 
 MANIFEST_LIMIT = 4 << 20  # bytes: what registries take at most

@@ -12,16 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from sealift.blob import Blob
 from sealift.blobs import digest_of
-from sealift.bundle.layers import InstalledPackage, whole_image
-from sealift.bundle.licences import Licences, spdx
-from sealift.bundle.python_licences import expression
-from sealift.bundle.records import LICENCE, Record
 from sealift.files import canonical_json
 from sealift.release.locked import (
     REQUIREMENTS,
     WEIGHTS,
-    Blob,
     Lock,
     LockedImage,
     LockedModel,
@@ -30,6 +26,10 @@ from sealift.release.locked import (
 )
 from sealift.release.lockfile import dump_lock
 from sealift.release.types import File
+from sealift.sbom.layers import InstalledPackage, whole_image
+from sealift.sbom.licences import Licences, spdx
+from sealift.sbom.python_licences import expression
+from sealift.sbom.records import LICENCE, Record
 
 _TITLE_LENGTH = 100  # characters of a licence's first line
 # What Ollama's config of a model says, under the names that are shown.

@@ -8,21 +8,21 @@ from pyinfra.api import deploy
 
 from sealift.facts.docker import CONTAINERD_TOML, DAEMON_JSON
 from sealift.host.daemon_json import daemon_json
+from sealift.host.gpus import GPU
+from sealift.host.wanted import Wanted
 from sealift.operations.docker import daemon_configured, daemon_running
 from sealift.operations.text import text_present
-from tasks.site import site
 
 _FILES = Path(__file__).parent.parent / "files" / "containerd"
 
 
 @deploy("Docker")
-def run_docker() -> None:
+def run_docker(wanted: Wanted) -> None:
     """Configure the daemons, then see that they run with that configuration: containerd, then dockerd.
 
     NVIDIA's part is merged by its own tool here and not afterwards, so that one file has one writer and a
     host with a GPU needs one restart.
     """
-    here = site()
     text_present(
         name="Configure containerd",
         path=CONTAINERD_TOML,
@@ -35,8 +35,8 @@ def run_docker() -> None:
     )
     daemon_configured(
         name="Configure the Docker daemon",
-        base=daemon_json(here.settings.docker),
-        nvidia="gpu" in here.groups,
+        base=daemon_json(wanted.settings.docker),
+        nvidia=GPU in wanted.groups,
     )
     daemon_running(
         name="Run the Docker daemon with its configuration",

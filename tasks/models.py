@@ -5,18 +5,16 @@ from __future__ import annotations
 from pyinfra import host
 from pyinfra.api import deploy
 
+from sealift.host.wanted import Wanted
 from sealift.operations.models import model_placed, only_models
 from sealift.release.ollama_manifest import model_manifest
-from sealift.release.roles import placed_models, role_tags
-from tasks.answers import answers
-from tasks.site import site
+from sealift.release.roles import role_tags
 
 
 @deploy("Models")
-def place_models() -> None:
+def place_models(wanted: Wanted) -> None:
     """Place each model out of the host store, under its own name and those of the roles it answers."""
-    answering = answers()
-    models = placed_models(site().lock, answering)
+    models, answering = wanted.models, wanted.answers
     for tag, model in host.loop(sorted(models.items())):
         model_placed(
             name=f"Place model {tag}",

@@ -6,18 +6,18 @@ from pathlib import Path
 
 from pyinfra.api import deploy
 
+from sealift.host.wanted import Wanted
 from sealift.operations.nvidia import cdi_generated
 from sealift.operations.text import text_absent, text_present
-from tasks.site import site
 
 _FILES = Path(__file__).parent.parent / "files" / "nvidia"
 STAND_IN = "/etc/cdi/sealift-stand-in.yaml"
 
 
 @deploy("NVIDIA")
-def offer_gpu() -> None:
+def offer_gpu(wanted: Wanted) -> None:
     """Offer the host's GPUs under the CDI name nvidia.com/gpu, or a stand-in where a lab has none."""
-    if site().settings.gpu.stand_in:
+    if wanted.settings.gpu.stand_in:
         text_present(
             name="Offer a stand-in for a GPU, which is none",
             path=STAND_IN,

@@ -5,23 +5,22 @@ from __future__ import annotations
 from pyinfra.api import deploy
 
 from sealift.depot.repository import pool_path
-from sealift.depot.store import Depot, signed_repository
+from sealift.depot.store import Depot, StoredRelease, signed_repository
+from sealift.host.wanted import Wanted
 from sealift.host_paths import BLOBS, REPOSITORIES
 from sealift.operations.apt import packages_installed
 from sealift.operations.text import links_present, text_present
-from tasks.site import site
 
 KEY = "/etc/apt/keyrings/sealift.asc"
 SOURCE = "/etc/apt/sources.list.d/sealift.sources"
 
 
 @deploy("OS packages")
-def install_os_packages() -> None:
+def install_os_packages(wanted: Wanted) -> None:
     """Set up the repository, then bring every package of the host's groups to its locked version."""
-    here = site()
-    repository = signed_repository(Depot(here.settings.depot), here.stored)
-    packages = here.lock.packages_for(here.groups)
-    folder = f"{REPOSITORIES}/{here.stored.digest.removeprefix('sha256:')[:12]}"
+    repository = signed_repository(Depot(wanted.settings.depot), StoredRelease(wanted.bundle, wanted.lock))
+    packages = wanted.packages
+    folder = f"{REPOSITORIES}/{wanted.bundle.removeprefix('sha256:')[:12]}"
 
     links_present(
         name="Link the packages into the repository",

@@ -2,63 +2,68 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 
 import gevent
 from gevent.lock import RLock
+from pyinfra import host as current_host
 from pyinfra import state
-from pyinfra.api import Host, deploy
+from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError
 from pyinfra.context import ctx_config, ctx_host
 
-from sealift.depot.needed import needed_blobs
+from sealift.depot.store import Depot
 from sealift.errors import SealiftError
 from sealift.facts.host_store import HostStore
 from sealift.facts.preflight import Probe
-from sealift.host.preflight import check, parse_probe
-from sealift.ship.plan import parse_listing, plan
-from tasks.site import site_of
+from sealift.fleet.survey import Surveyed, Target, look
+from sealift.host import settings
+from sealift.host.wanted import Wanted
+from sealift.site.inventory import Host as InventoryHost
 
 _ONE_AT_A_TIME = RLock()
 
 
-@deploy("Preflight")
-def check_fleet() -> None:
-    """Refuse the whole run with the problems of all hosts, not only of the first that has one.
+def check_fleet() -> Wanted:
+    """What the current host is to be, once every host can take its release.
 
     This is done while pyinfra prepares and not by an operation: pyinfra prepares every host before it changes
-    the first, with --dry, -y, --serial and --no-wait alike. Whichever host comes first checks them all.
+    the first, with --dry, -y, --serial and --no-wait alike. Whichever host comes first checks them all, so
+    that a refusal has the problems of all hosts, and not only of the first that has one.
     """
     with _ONE_AT_A_TIME:
-        problems = _problems_of_all()
+        surveyed = _look_at_all()
+    problems = [line for found in surveyed.values() for line in found.problems]
     if problems:
         raise DeployError("\n".join(("refused, and nothing was changed on any host.", *problems)))
+    wanted = surveyed[current_host.name].wanted
+    if wanted is None:  # for the type checker: without problems there is one
+        raise AssertionError
+    return wanted
 
 
 @cache
-def _problems_of_all() -> tuple[str, ...]:
-    checks = [
-        gevent.spawn(_problems_of, host) for host in sorted(state.inventory.get_active_hosts(), key=str)
-    ]
-    gevent.joinall(checks, raise_error=True)
-    return tuple(line for check in checks for line in check.value)
+def _look_at_all() -> Mapping[str, Surveyed]:
+    """Look at each host once per run."""
+    hosts = sorted(state.inventory.get_active_hosts(), key=str)
+    looks = {host.name: gevent.spawn(_look_at, host) for host in hosts}
+    gevent.joinall(list(looks.values()), raise_error=True)
+    return {name: each.value for name, each in looks.items()}
 
 
-def _problems_of(host: Host) -> tuple[str, ...]:
-    """What is wrong with a host, a line each, with the host's name in front."""
+def _look_at(host: Host) -> Surveyed:
     with ctx_config.use(state.config.copy()), ctx_host.use(host):
         try:
-            here = site_of(host)
+            parsed = settings.parse(host.name, host.data.dict())
+            stored = Depot(parsed.depot).resolve(parsed.release)
             listing: list[str] = host.get_fact(HostStore)
-            to_ship = plan(needed_blobs(here.lock, here.groups), parse_listing(host.name, listing))
             said: list[str] = host.get_fact(Probe)
-            facts = parse_probe(host.name, "\n".join(said))
+            target = Target(InventoryHost(host.name, frozenset(host.groups), parsed), stored)
+            return look(target, "\n".join((*listing, *said)), datetime.now(UTC))
         except SealiftError as error:
-            return tuple(
-                f"{host.name}: {line.removeprefix(f'{host.name}: ')}" for line in str(error).splitlines()
+            lines = str(error).splitlines()
+            return Surveyed(
+                problems=tuple(f"{host.name}: {line.removeprefix(f'{host.name}: ')}" for line in lines)
             )
-        problems = check(
-            host.name, facts, here.settings, here.lock, here.groups, to_ship.bytes_total, datetime.now(UTC)
-        )
-        return tuple(str(problem) for problem in problems)

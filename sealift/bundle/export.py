@@ -40,6 +40,7 @@ from sealift.release.locked import Lock, LockedModel
 from sealift.release.ollama_manifest import manifest_path, model_manifest
 from sealift.release.roles import first_choices, role_tags
 from sealift.release.values import ImageName
+from sealift.services import OLLAMA
 
 STORE = "/models"  # Ollama's store in the image; at the top, where no image has a link in the way
 _ENVIRONMENT = {
@@ -86,13 +87,14 @@ def export_image(
 
     Raises SealiftError where the lock has no such model, a blob is missing or damaged, or `out` is not ours.
     """
-    lock, base = order.lock, order.lock.images["ollama"]
+    lock, base = order.lock, order.lock.images[OLLAMA.name]
     model = _find_model(order)
     _check_name(order.name)
     _check_places(out, archive)
     content = read_small(source, base.config, base.name, CONFIG_LIMIT)
     config = BaseConfig(content, base.layers, base.name)
-    tags = (order.model, *(role_tags(first_choices(lock.release), order.model) if order.with_roles else ()))
+    roles = lock.release.roles if order.with_roles else {}
+    tags = (order.model, *role_tags(first_choices(roles), order.model))
     store = BlobStore(out)
     with locked(out, lambda: progress("waiting for another export to end", 0, 0)):
         _sweep(out)

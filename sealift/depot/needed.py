@@ -22,9 +22,9 @@ def needed_blobs(lock: Lock, groups: frozenset[str]) -> tuple[Blob, ...]:
 def _blobs(lock: Lock, groups: frozenset[str]) -> Iterator[Blob]:
     for package in lock.packages_for(groups):
         yield package.blob
-    for _, image in sorted(lock.images.items()):
+    for _, image in sorted(lock.images_for(groups).items()):
         yield from (image.config, *image.layers)
-    for _, model in sorted(lock.models.items()):
+    for model in lock.models_for(groups).values():
         yield from model.blobs
     for _, blob in lock.files_for(groups).values():
         yield blob

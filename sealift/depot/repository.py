@@ -40,7 +40,7 @@ def pool_path(package: LockedPackage) -> str:
 
 def packages_index(lock: Lock) -> bytes:
     """The `Packages` file over what any host gets of a release, in the lock's order."""
-    packages = lock.packages_for(frozenset({"gpu"}))
+    packages = lock.host_packages
     return "".join(f"{stanza}\n" for stanza in map(_stanza, packages)).encode()
 
 

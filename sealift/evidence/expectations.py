@@ -1,7 +1,7 @@
 """What a host must look like, written down for the acceptance tests in `tests/hosts`.
 
-It says nothing that is not in the lock or in the inventory: the tests compare a host with these, never
-with what the deployment did.
+It says what `Wanted` says, which is made of the lock and the inventory: the tests compare a host with these,
+never with what the deployment did.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from pydantic import Field, SecretStr
 
 from sealift.blob import Blob
 from sealift.files import canonical_json, write_atomically
-from sealift.host.settings import DockerSettings, GatewaySettings, OllamaSettings, SiteSettings
-from sealift.release.locked import WEIGHTS, Lock, LockedModel
-from sealift.release.roles import Answers, placed_models
+from sealift.host.settings import DockerSettings, GatewaySettings, OllamaSettings, published
+from sealift.host.wanted import Wanted
+from sealift.release.locked import WEIGHTS, LockedModel
 from sealift.release.values import Digest, Frozen
+from sealift.services import Service
 
 
 class ExpectedModel(Frozen):
@@ -31,6 +32,19 @@ class ExpectedFile(Frozen):
     target: str
     mode: str = Field(description="octal")
     sha256: str
+
+
+class ExpectedService(Frozen):
+    """A service that must run.
+
+    + ports: TCP, that it publishes on the host
+    + private: files of its folder in the generation that root alone may read
+    """
+
+    image: str
+    image_id: Digest
+    ports: tuple[int, ...]
+    private: tuple[str, ...]
 
 
 class ExpectedRole(Frozen):
@@ -50,7 +64,7 @@ class Expectations(Frozen):
     release: str = Field(description="NAME:VERSION")
     bundle: Digest
     packages: dict[str, str] = Field(description="name: version")
-    images: dict[str, tuple[str, Digest]] = Field(description="service: (name, image ID)")
+    services: dict[str, ExpectedService]
     models: dict[str, ExpectedModel]
     files: dict[str, ExpectedFile]
     roles: dict[str, ExpectedRole]
@@ -61,51 +75,47 @@ class Expectations(Frozen):
     stand_in_gpu: bool
 
 
-def expect(
-    host: str,
-    groups: tuple[str, ...],
-    settings: SiteSettings,
-    *,
-    address: str,
-    bundle: str,
-    lock: Lock,
-    answers: Answers,
-    api_key: SecretStr,
-) -> Expectations:
-    """What `lock` and `settings` promise about a host.
+def expect(wanted: Wanted, *, address: str, api_key: SecretStr) -> Expectations:
+    """What a host that is as it is to be shows.
 
-    + host: its name in the inventory
-    + groups: its groups in the inventory
-    + settings: its settings
+    + wanted: what it is to be
     + address: where clients reach it
-    + bundle: digest of the bundle the lock came in
-    + lock: what the release pins
-    + answers: which models answer the roles on a host of its memory
     + api_key: a key that the gateway accepts
     """
+    settings = wanted.settings
     return Expectations(
-        host=host,
+        host=wanted.host,
         address=address,
-        groups=groups,
+        groups=tuple(sorted(wanted.groups)),
         ssh_config=settings.ssh_config_file,
-        release=lock.release.reference,
-        bundle=bundle,
-        packages={package.name: package.version for package in lock.packages_for(frozenset(groups))},
-        images={service: (image.name, image.image_id) for service, image in lock.images.items()},
-        models={name: _expect_model(model) for name, model in placed_models(lock, answers).items()},
+        release=wanted.release,
+        bundle=wanted.bundle,
+        packages={package.name: package.version for package in wanted.packages},
+        services={service.name: _expect_service(wanted, service) for service in wanted.services},
+        models={name: _expect_model(model) for name, model in wanted.models.items()},
         files={
             name: ExpectedFile(target=file.target, mode=file.mode, sha256=blob.hex)
-            for name, (file, blob) in lock.files_for(frozenset(groups)).items()
+            for name, (file, blob) in wanted.files.items()
         },
         roles={
-            name: ExpectedRole(model=answers[name], context=role.context)
-            for name, role in lock.release.roles.items()
+            name: ExpectedRole(model=wanted.answers[name], context=role.context)
+            for name, role in wanted.roles.items()
         },
         api_key=api_key,
         ollama=settings.ollama,
         gateway=settings.gateway,
         docker=settings.docker,
         stand_in_gpu=settings.gpu.stand_in,
+    )
+
+
+def _expect_service(wanted: Wanted, service: Service) -> ExpectedService:
+    image = wanted.images[service.name]
+    return ExpectedService(
+        image=image.name,
+        image_id=image.image_id,
+        ports=tuple(published(wanted.settings, service, port) for port in service.ports),
+        private=tuple(mount.source for mount in service.mounts if mount.private),
     )
 
 

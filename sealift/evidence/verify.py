@@ -14,10 +14,10 @@ from sealift.errors import SealiftError
 from sealift.evidence.expectations import Expectations, expect
 from sealift.evidence.run import verify_hosts
 from sealift.evidence.types import Evidence, VerifiedHost
-from sealift.fleet.survey import Target, answers_of, targets
+from sealift.fleet.survey import targets, wanted_of
+from sealift.host.wanted import Wanted
 from sealift.lab.network import entering, is_inside, lab_of
 from sealift.progress import Progress
-from sealift.release.roles import Answers
 from sealift.site.inventory import Inventory
 from sealift.site.secrets import open_secrets
 from sealift.ssh import Ssh
@@ -36,9 +36,7 @@ def verify(inventory: Inventory, progress: Progress) -> Evidence:
 
     Raises SealiftError where the depot lacks the release or the hosts have releases that differ.
     """
-    found = targets(inventory)
-    answers = answers_of(found)
-    expected = [_expect(target, answers[target.host.name]) for target in found]
+    expected = [_expect(wanted) for wanted in wanted_of(targets(inventory)).values()]
     release, bundle = _one_release(inventory, expected)
     lab = lab_of(inventory.hosts[0].settings.ssh_config_file)
     enter = (
@@ -56,17 +54,12 @@ def verify(inventory: Inventory, progress: Progress) -> Evidence:
     )
 
 
-def _expect(target: Target, answers: Answers) -> Expectations:
-    host, stored = target.host, target.stored
+def _expect(wanted: Wanted) -> Expectations:
+    settings = wanted.settings
     return expect(
-        host.name,
-        tuple(sorted(host.groups)),
-        host.settings,
-        address=Ssh(host.name, host.settings.ssh_config_file).address(),
-        bundle=stored.digest,
-        lock=stored.lock,
-        answers=answers,
-        api_key=_api_key(host.settings.secrets, host.settings.identity),
+        wanted,
+        address=Ssh(wanted.host, settings.ssh_config_file).address(),
+        api_key=_api_key(settings.secrets, settings.identity),
     )
 
 

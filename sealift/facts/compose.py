@@ -39,6 +39,39 @@ class Container:
     mounted: Mapping[str, str] = field(default_factory=dict)
 
 
+class ComposeProjects(FactBase[list[str]]):
+    """Names of all Compose projects that have containers; none where Docker does not answer."""
+
+    default = list
+
+    def command(self) -> str:
+        """A line per container."""
+        label = "com.docker.compose.project"
+        return (
+            f"docker ps --all --filter label={label} --format '{{{{.Label \"{label}\"}}}}' 2>/dev/null || :"
+        )
+
+    @foreign
+    def process(self, output: list[str]) -> list[str]:
+        """Each once."""
+        return sorted(set(output))
+
+
+class Networks(FactBase[list[str]]):
+    """Names of Docker's networks; none where Docker is not installed or does not answer."""
+
+    default = list
+
+    def command(self) -> str:
+        """A line per network."""
+        return "docker network ls --format '{{.Name}}' 2>/dev/null || :"
+
+    @foreign
+    def process(self, output: list[str]) -> list[str]:
+        """Leave the lines as they are."""
+        return output
+
+
 class ComposeContainers(FactBase[tuple[Container, ...]]):
     """A project's containers; none where Docker is not installed or does not answer."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib import resources
 from typing import Annotated
 
@@ -12,19 +13,18 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from sealift.errors import SealiftError, printable
 from sealift.files import parse_json
-from sealift.fleet.survey import Target
-from sealift.host.generation import GATEWAY, OLLAMA
+from sealift.fleet.survey import SURVEY, Target, look
 from sealift.host.key_values import key_values
+from sealift.host.wanted import Wanted
 from sealift.host_paths import CURRENT, MODELS, ROOT
-from sealift.release.locked import Lock
 from sealift.release.ollama_manifest import LIBRARY
-from sealift.release.roles import first_choices, placed_models
 from sealift.release.values import MOST_NAMED, Foreign
 from sealift.ssh import Ssh, on_all
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _Text = Annotated[str, AfterValidator(printable)]  # a host's word, for the terminal
-_SCRIPT = resources.files("sealift.fleet").joinpath("status.sh").read_text()
+# What survey asks, and what stands beyond that; each of the two says at its end that it is whole.
+_SCRIPT = f"{SURVEY}\n{resources.files('sealift.fleet').joinpath('status.sh').read_text()}"
 
 
 @dataclass(frozen=True)
@@ -74,14 +74,13 @@ class HostStatus:
 
 
 def fleet_status(found: tuple[Target, ...]) -> tuple[HostStatus, ...]:
-    """Ask all hosts at once. Those that do not answer are listed with the error."""
+    """Ask all hosts at once, by one SSH command each. Those that do not answer are listed with the error."""
     by_name = {target.host.name: target for target in found}
     gathered = on_all(list(by_name), lambda name: _ask(by_name[name]))
     statuses = []
     for name, target in by_name.items():
-        standing = gathered.results.get(name)
         error = gathered.errors.get(name)
-        differs = compare(standing, target.stored.digest, target.stored.lock) if standing else ()
+        standing, differs = gathered.results.get(name, (None, ()))
         statuses.append(HostStatus(name, target.release, standing, str(error) if error else None, differs))
     return tuple(statuses)
 
@@ -105,23 +104,21 @@ def bundles_in_use(statuses: Iterable[HostStatus]) -> frozenset[str]:
     return frozenset(found)
 
 
-def compare(standing: Standing, bundle: str, lock: Lock) -> tuple[str, ...]:
-    """What differs between a host and the release it is to run.
-
-    + bundle: digest of the bundle that the inventory's release is
-    """
+def compare(standing: Standing, wanted: Wanted) -> tuple[str, ...]:
+    """What differs between a host and what it is to be."""
     if standing.bundle is None:
         return ("nothing deployed",)
-    differs = [] if standing.bundle == bundle else [f"runs {standing.release} of {standing.bundle[:19]}"]
-    for project, image in ((OLLAMA, lock.images["ollama"]), (GATEWAY, lock.images["gateway"])):
-        own = [container for container in standing.containers if container.project == project]
+    differs = []
+    if standing.bundle != wanted.bundle:
+        differs.append(f"runs {standing.release} of {standing.bundle[:19]}")
+    for service in wanted.services:
+        own = [container for container in standing.containers if container.project == service.project]
         differs += [str(container) for container in own if not _up(container)]
         if not own:
-            differs.append(f"{project.removeprefix('sealift-')} missing")
-        elif any(container.image_id != image.image_id for container in own):
-            differs.append(f"{project.removeprefix('sealift-')} runs another image")
-    answers = {**first_choices(lock.release), **standing.roles}
-    missing = sorted(placed_models(lock, answers).keys() - set(standing.models))
+            differs.append(f"{service.name} missing")
+        elif any(container.image_id != wanted.images[service.name].image_id for container in own):
+            differs.append(f"{service.name} runs another image")
+    missing = sorted(wanted.models.keys() - set(standing.models))
     return (*differs, *(f"model {model} missing" for model in missing))
 
 
@@ -129,10 +126,11 @@ def _up(container: ContainerStatus) -> bool:
     return container.state == "running" and container.health in ("", "healthy")
 
 
-def _ask(target: Target) -> Standing:
+def _ask(target: Target) -> tuple[Standing, tuple[str, ...]]:
     name = target.host.name
     said = Ssh(name, target.host.settings.ssh_config_file).run(_SCRIPT, CURRENT, MODELS, ROOT)
-    return parse_status(name, said)
+    standing, surveyed = parse_status(name, said), look(target, said, datetime.now(UTC))
+    return standing, compare(standing, surveyed.wanted) if surveyed.wanted else surveyed.problems
 
 
 def parse_status(host: str, text: str) -> Standing:

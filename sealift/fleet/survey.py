@@ -1,4 +1,4 @@
-"""All hosts at once, before a change: what each lacks of its release, and what speaks against it."""
+"""All hosts at once, before a change: what each is to be, what it lacks, and what speaks against it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,22 @@ from pathlib import Path
 from sealift.depot.needed import needed_blobs
 from sealift.depot.store import Depot, StoredRelease
 from sealift.errors import SealiftError
+from sealift.files import read_limited
+from sealift.host.inputs import SiteFiles
 from sealift.host.model_fit import choose
 from sealift.host.preflight import PROBE, check, parse_probe, room_of
+from sealift.host.settings import SiteSettings
+from sealift.host.wanted import Wanted, want
 from sealift.host_paths import BLOBS, PARTIAL
 from sealift.release.roles import Answers, first_choices
 from sealift.ship.plan import LISTING, ShipPlan, parse_listing, plan
 from sealift.ship.types import Order
 from sealift.site.inventory import Host, Inventory
+from sealift.site.secrets import open_secrets, read_private
 from sealift.ssh import Ssh, on_all
 
-_SCRIPT = f"{LISTING}\nlisting {BLOBS} {PARTIAL}\n{PROBE}"
+SURVEY = f"{LISTING}\nlisting {BLOBS} {PARTIAL}\n{PROBE}"
+_PEM_LIMIT = 1 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -42,15 +48,39 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Survey:
-    """What was found.
+class Surveyed:
+    """What was found out about a host.
 
-    + plans: what has to be shipped, by host; those that did not answer have none
-    + problems: a line each, with the host's name in front
+    + plan: what has to be shipped; None where it did not answer
+    + wanted: what it is to be; None where that cannot be said
+    + problems: what keeps it from its release, a line each, with its name in front
     """
 
-    plans: Mapping[str, ShipPlan]
-    problems: tuple[str, ...]
+    plan: ShipPlan | None = None
+    wanted: Wanted | None = None
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What was found out about hosts, by their names."""
+
+    hosts: Mapping[str, Surveyed]
+
+    @property
+    def plans(self) -> Mapping[str, ShipPlan]:
+        """What has to be shipped; those that did not answer have none."""
+        return {name: found.plan for name, found in self.hosts.items() if found.plan}
+
+    @property
+    def wanted(self) -> Mapping[str, Wanted]:
+        """What each is to be, as far as that can be said."""
+        return {name: found.wanted for name, found in self.hosts.items() if found.wanted}
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """A line each, with the host's name in front."""
+        return tuple(line for found in self.hosts.values() for line in found.problems)
 
 
 def targets(inventory: Inventory) -> tuple[Target, ...]:
@@ -81,38 +111,76 @@ def survey(found: tuple[Target, ...]) -> Survey:
     """
     by_name = {target.host.name: target for target in found}
     gathered = on_all(list(by_name), lambda name: _ask(by_name[name]))
-    problems = {name: str(error).splitlines() for name, error in gathered.errors.items()}
-    for name, (_, said) in gathered.results.items():
-        problems[name] = list(said)
-    return Survey(
-        {name: shipping for name, (shipping, _) in gathered.results.items()},
-        tuple(line for name in by_name for line in problems[name]),
-    )
+    lost = {name: Surveyed(problems=tuple(str(e).splitlines())) for name, e in gathered.errors.items()}
+    return Survey({name: gathered.results.get(name) or lost[name] for name in by_name})
 
 
-def answers_of(found: tuple[Target, ...]) -> Mapping[str, Answers]:
-    """By host, which models answer its roles, as its memory has it.
+def _ask(target: Target) -> Surveyed:
+    host = target.host
+    return look(target, Ssh(host.name, host.settings.ssh_config_file).run(SURVEY), datetime.now(UTC))
 
-    A release without fallbacks needs no host asked. A host that does not answer is taken to be large enough.
+
+def look(target: Target, said: str, now: datetime) -> Surveyed:
+    """What a host's answer means for it.
+
+    + said: what the listing of its store and the probe printed
+    + now: the control node's time, when the host was asked
+
+    Raises SealiftError where the answer is not whole.
+    """
+    host, lock = target.host, target.stored.lock
+    shipping = plan(target.order.blobs, parse_listing(host.name, said.splitlines()))
+    facts = parse_probe(host.name, said)
+    choice = choose(lock, host.groups, host.settings.ollama, room_of(facts, host.settings, host.groups))
+    problems = [
+        str(problem)
+        for problem in check(
+            host.name, facts, host.settings, lock, host.groups, choice.misfit, shipping.bytes_total, now
+        )
+    ]
+    try:
+        wanted = _want(target, choice.answers)
+    except SealiftError as error:
+        problems += [f"{host.name}: {line}" for line in str(error).splitlines()]
+        return Surveyed(shipping, None, tuple(problems))
+    return Surveyed(shipping, wanted, tuple(problems))
+
+
+def wanted_of(found: tuple[Target, ...]) -> Mapping[str, Wanted]:
+    """What each host is to be, by its name; no host is changed.
+
+    A host that does not answer is taken to have room for the models that come first.
+
+    Raises SealiftError where a host's secrets or certificates cannot be had.
     """
     by_name = {target.host.name: target for target in found}
-    lock_of = {name: target.stored.lock for name, target in by_name.items()}
-    small = [name for name, lock in lock_of.items() if any(r.fallback for r in lock.release.roles.values())]
-    asked = on_all(small, lambda name: _choice(by_name[name]))
-    return {name: asked.results.get(name, first_choices(lock.release)) for name, lock in lock_of.items()}
+    asked = on_all(
+        [name for name, target in by_name.items() if _has_fallbacks(target)], lambda name: _ask(by_name[name])
+    )
+    return {
+        name: (surveyed.wanted if (surveyed := asked.results.get(name)) else None) or _first_choice(target)
+        for name, target in by_name.items()
+    }
 
 
-def _choice(target: Target) -> Answers:
-    host, lock = target.host, target.stored.lock
-    facts = parse_probe(host.name, Ssh(host.name, host.settings.ssh_config_file).run(PROBE))
-    return choose(lock, host.settings.ollama, room_of(facts, host.settings, host.groups)).answers
+def _has_fallbacks(target: Target) -> bool:
+    return any(role.fallback for role in target.stored.lock.release.roles_for(target.host.groups).values())
 
 
-def _ask(target: Target) -> tuple[ShipPlan, tuple[str, ...]]:
-    name, settings, order = target.host.name, target.host.settings, target.order
-    said = Ssh(name, settings.ssh_config_file).run(_SCRIPT)
-    now = datetime.now(UTC)
-    shipping = plan(order.blobs, parse_listing(name, said.splitlines()))
-    facts = parse_probe(name, said)
-    problems = check(name, facts, settings, target.stored.lock, target.host.groups, shipping.bytes_total, now)
-    return shipping, tuple(map(str, problems))
+def _first_choice(target: Target) -> Wanted:
+    return _want(target, first_choices(target.stored.lock.release.roles_for(target.host.groups)))
+
+
+def _want(target: Target, answers: Answers) -> Wanted:
+    host, stored = target.host, target.stored
+    site_files = open_site_files(host.settings)
+    return want(host.name, host.groups, host.settings, stored.lock, stored.digest, answers, site_files)
+
+
+def open_site_files(settings: SiteSettings) -> SiteFiles:
+    """What the site keeps beside its inventory for a host. Raises SealiftError where it cannot be had."""
+    return SiteFiles(
+        api_keys=open_secrets(settings.secrets, settings.identity).api_keys,
+        certificate=read_limited(settings.gateway.certificate, _PEM_LIMIT),
+        key=read_private(settings.gateway.key, _PEM_LIMIT),
+    )

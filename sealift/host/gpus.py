@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sealift.release.locked import Lock
 
+GPU = "gpu"  # the inventory group of hosts with an NVIDIA GPU
 _MIB = 1 << 20
 # What brings nvidia-smi: Debian's package, and the one of NVIDIA's own repository.
 _WITH_NVIDIA_SMI = {"nvidia-smi", "nvidia-driver-cuda"}
@@ -66,7 +67,7 @@ def parse_gpus(lines: list[str]) -> Gpus:
 def gpu_problems(gpus: Gpus, lock: Lock) -> Iterator[tuple[str, str, str]]:
     """What keeps a host of the group gpu from its release: what, what was expected, what to do."""
     remedy = "See to its NVIDIA driver, or take the host out of the group gpu."
-    brought = {package.name for package in lock.packages_for(frozenset({"gpu"}))} & _WITH_NVIDIA_SMI
+    brought = {package.name for package in lock.packages_for(frozenset({GPU}))} & _WITH_NVIDIA_SMI
     if gpus.error is not None:
         yield f"its nvidia-smi says: {gpus.error.rstrip('.')}", "a list of GPUs", remedy
     elif not gpus.found and not brought:

@@ -82,15 +82,16 @@ class Choice:
     misfit: Misfit | None
 
 
-def choose(lock: Lock, settings: OllamaSettings, room: Room) -> Choice:
+def choose(lock: Lock, groups: frozenset[str], settings: OllamaSettings, room: Room) -> Choice:
     """Which model answers each role: while they do not fit together, the largest gives way to its fallback.
 
     The models that may be loaded at once must fit: into GPUs as a whole, where there are any.
 
+    + groups: the inventory groups of the host, which decide what roles it serves
     + settings: `max_loaded_models` of the largest count; the container's limit is of the host's memory
     """
-    roles = lock.release.roles
-    case = Case(lock, in_force(settings, roles.values()), room, first_choices(lock.release))
+    roles = lock.release.roles_for(groups)
+    case = Case(lock, in_force(settings, roles.values()), room, first_choices(roles))
     while not case.fits:
         for need in case.together:
             next_best = {
@@ -108,8 +109,8 @@ def choose(lock: Lock, settings: OllamaSettings, room: Room) -> Choice:
 
 def needs(lock: Lock, settings: OllamaSettings, room: Room) -> tuple[Need, ...]:
     """What each model takes that is the first choice of a role, the largest first."""
-    applied = in_force(settings, lock.release.roles.values())
-    return Case(lock, applied, room, first_choices(lock.release)).needs
+    roles = lock.release.roles
+    return Case(lock, in_force(settings, roles.values()), room, first_choices(roles)).needs
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from datetime import datetime
 from importlib import resources
 
 from sealift.errors import SealiftError
-from sealift.host.generation import GATEWAY
-from sealift.host.gpus import Gpus, gpu_problems, parse_gpus
+from sealift.host.gpus import GPU, Gpus, gpu_problems, parse_gpus
 from sealift.host.key_values import key_values
-from sealift.host.model_fit import MIB, Room, choose
-from sealift.host.settings import SiteSettings
+from sealift.host.model_fit import MIB, Misfit, Room
+from sealift.host.settings import SiteSettings, published
 from sealift.release.locked import Lock
+from sealift.services import Service
 
 PROBE = resources.files("sealift.host").joinpath("probe.sh").read_text()
 
@@ -167,6 +167,7 @@ def check(
     settings: SiteSettings,
     lock: Lock,
     groups: frozenset[str],
+    misfit: Misfit | None,
     bytes_to_ship: int,
     now: datetime,
 ) -> tuple[Problem, ...]:
@@ -174,15 +175,16 @@ def check(
 
     + facts: what it is
     + groups: its inventory groups
+    + misfit: of its models
     + bytes_to_ship: of the release, to its host store
     + now: the control node's time, when the host was asked
     """
     found = (
         *_platform(facts, lock),
-        *_disks(facts, settings, lock, bytes_to_ship),
+        *_disks(facts, settings, _bytes_to_load(facts, lock, groups), bytes_to_ship),
         *_memory(facts, settings),
-        *_models(facts, settings, lock, groups),
-        *_port(facts, settings.gateway.port),
+        *_models(facts, settings, lock, groups, misfit),
+        *_ports(facts, settings, lock.release.services_for(groups)),
         *_clock(facts, settings, now),
         *_packages(facts, lock, groups),
     )
@@ -208,9 +210,8 @@ def _platform(facts: HostFacts, lock: Lock) -> _Found:
         yield "was not started by systemd", "systemd", "Start it as a whole system."
 
 
-def _disks(facts: HostFacts, settings: SiteSettings, lock: Lock, bytes_to_ship: int) -> _Found:
+def _disks(facts: HostFacts, settings: SiteSettings, to_load: int, bytes_to_ship: int) -> _Found:
     left = settings.minimum.disk_free_mib * MIB
-    to_load = _bytes_to_load(facts, lock)
     if facts.store_disk.device == facts.docker_disk.device:
         wanted = [("/var/lib", facts.store_disk, bytes_to_ship + to_load)]
     else:
@@ -227,9 +228,10 @@ def _disks(facts: HostFacts, settings: SiteSettings, lock: Lock, bytes_to_ship: 
             )
 
 
-def _bytes_to_load(facts: HostFacts, lock: Lock) -> int:
+def _bytes_to_load(facts: HostFacts, lock: Lock, groups: frozenset[str]) -> int:
     """What Docker's own copies of the layers will take."""
-    images = (image for image in lock.images.values() if image.image_id not in facts.images)
+    wanted = lock.images_for(groups).values()
+    images = (image for image in wanted if image.image_id not in facts.images)
     return sum({layer.digest: layer.size for image in images for layer in image.layers}.values())
 
 
@@ -252,24 +254,32 @@ def room_of(facts: HostFacts, settings: SiteSettings, groups: frozenset[str]) ->
 
 
 def _has_gpus(settings: SiteSettings, groups: frozenset[str]) -> bool:
-    return "gpu" in groups and not settings.gpu.stand_in
+    return GPU in groups and not settings.gpu.stand_in
 
 
-def _models(facts: HostFacts, settings: SiteSettings, lock: Lock, groups: frozenset[str]) -> _Found:
+def _models(
+    facts: HostFacts, settings: SiteSettings, lock: Lock, groups: frozenset[str], misfit: Misfit | None
+) -> _Found:
     if _has_gpus(settings, groups):
         yield from gpu_problems(facts.gpus, lock)
-    too_much = choose(lock, settings.ollama, room_of(facts, settings, groups)).misfit
-    if too_much:
+    if misfit:
         yield (
-            too_much.what,
-            too_much.expected,
-            f"It fits with {', or with '.join(too_much.would_fit)}; or take a smaller model.",
+            misfit.what,
+            misfit.expected,
+            f"It fits with {', or with '.join(misfit.would_fit)}; or take a smaller model.",
         )
 
 
-def _port(facts: HostFacts, port: int) -> _Found:
+def _ports(facts: HostFacts, settings: SiteSettings, services: tuple[Service, ...]) -> _Found:
+    for service in services:
+        for port in service.ports:
+            setting = f"{service.name}.{port.setting}" if port.setting else None
+            yield from _port(facts, published(settings, service, port), service, setting)
+
+
+def _port(facts: HostFacts, port: int, service: Service, setting: str | None) -> _Found:
     holders = {container.project: container.name for container in facts.containers if port in container.ports}
-    if GATEWAY in holders:
+    if service.project in holders:
         return
     owners = [f"container {name}" for name in holders.values()] or [
         listener.process or "an unknown process" for listener in facts.listeners if listener.port == port
@@ -278,8 +288,8 @@ def _port(facts: HostFacts, port: int) -> _Found:
         owner = " and ".join(sorted(set(owners)))
         yield (
             f"port {port} is taken by {owner}",
-            "it free for the gateway",
-            "Stop that, or set another gateway.port.",
+            f"it free for {service.name}",
+            f"Stop that, or set another {setting}." if setting else "Stop that.",
         )
 
 

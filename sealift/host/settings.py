@@ -15,6 +15,7 @@ from sealift import mistakes
 from sealift.errors import SealiftError
 from sealift.release.types import Role
 from sealift.release.values import Frozen
+from sealift.services import GATEWAY, Port, Service
 
 Duration = Annotated[str, StringConstraints(pattern=r"^(-1|[0-9]+(ms|s|m|h))$")]
 
@@ -69,6 +70,13 @@ class GatewaySettings(Frozen):
         ge=1,
         description="a stream without a byte for so long is closed; without streaming, the longest answer",
     )
+
+    def of(self, host: str) -> GatewaySettings:
+        """The same with a host's name in place of `{host}`."""
+        paths = {"certificate": self.certificate, "key": self.key}
+        return self.model_copy(
+            update={name: Path(str(path).replace("{host}", host)) for name, path in paths.items()}
+        )
 
 
 class DockerSettings(Frozen):
@@ -136,27 +144,38 @@ def parse(host: str, data: dict[str, Any]) -> SiteSettings:
     except ValidationError as error:
         found = mistakes.every(error)
         raise SettingsError("\n".join(f"{host}: {each}. See docs/inventory.md." for each in found)) from None
-    gateway = settings.gateway.model_copy(
-        update={
-            "certificate": Path(str(settings.gateway.certificate).replace("{host}", host)),
-            "key": Path(str(settings.gateway.key).replace("{host}", host)),
-        }
-    )
-    return settings.model_copy(update={"gateway": gateway})
+    return settings.model_copy(update={GATEWAY.name: settings.gateway.of(host)})
 
 
 def in_force(settings: OllamaSettings, roles: Iterable[Role]) -> OllamaSettings:
     """The settings that Ollama gets: context and parallel are the larger of the site's and the roles'.
 
     Ollama knows both only for all models together.
+
+    + roles: that the host serves
     """
     demands = tuple(roles)
     return settings.model_copy(
         update={
-            "context_length": max(settings.context_length, *(role.context for role in demands)),
-            "num_parallel": max(settings.num_parallel, *(role.parallel for role in demands)),
+            "context_length": max((settings.context_length, *(role.context for role in demands))),
+            "num_parallel": max((settings.num_parallel, *(role.parallel for role in demands))),
         }
     )
+
+
+def published(settings: SiteSettings, service: Service, port: Port) -> int:
+    """The port of a host that a service's port is published on."""
+    return int(getattr(_table(settings, service), port.setting)) if port.setting else port.inside
+
+
+def memory_limit_mib(settings: SiteSettings, service: Service) -> int:
+    """MiB that a service's container may take."""
+    return int(getattr(_table(settings, service), "memory_limit_mib", service.memory_limit_mib))
+
+
+def _table(settings: SiteSettings, service: Service) -> object:
+    """A service's own settings; None where it has none."""
+    return getattr(settings, service.name, None)
 
 
 def _is_ours(key: str) -> bool:

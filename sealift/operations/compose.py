@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 
 from pyinfra import host
 from pyinfra.api import StringCommand, operation
 
-from sealift.facts.compose import ComposeContainers, Container
+from sealift.facts.compose import ComposeContainers, ComposeProjects, Container, Networks
+from sealift.services import PROJECT_PREFIX
 
+_OURS = re.compile(rf"{PROJECT_PREFIX}[a-z0-9][a-z0-9.-]*")
 Commands = Generator[StringCommand, None, None]
 
 
@@ -48,6 +51,30 @@ def project_running(project: Project, wait_s: int = 180) -> Commands:
         f"{compose} up --detach --wait --wait-timeout {wait_s} --remove-orphans{recreate}"
         f" || {{ {compose} ps --all >&2; {compose} logs --tail 30 >&2; exit 1; }}"
     )
+
+
+@operation()
+def network_present(network: str) -> Commands:
+    """Have a network of Docker's that containers share and that has no way out.
+
+    It is not made by Compose: several projects join it, and none of them owns it.
+
+    + network: its name
+    """
+    if network not in host.get_fact(Networks):
+        yield StringCommand(f"docker network create --internal {network}")
+
+
+@operation()
+def only_projects(projects: tuple[str, ...]) -> Commands:
+    """Have no Compose projects of sealift's but these.
+
+    + projects: Compose's names of those that stay
+    """
+    running: list[str] = host.get_fact(ComposeProjects)
+    for project in running:
+        if project not in projects and _OURS.fullmatch(project):
+            yield StringCommand(f"docker compose --project-name {project} down --remove-orphans")
 
 
 def runs(project: Project, containers: tuple[Container, ...]) -> bool:

@@ -9,16 +9,17 @@ from pydantic import Field
 from sealift.blob import Blob
 from sealift.release.types import File, Release
 from sealift.release.values import (
+    CONTROL,
     ControlField,
     ControlValue,
     Digest,
     Frozen,
+    GroupName,
     ImageName,
     Many,
     MediaType,
     ModelName,
     Name,
-    PackageGroup,
     PackageName,
     PackageVersion,
     RepositoryPath,
@@ -29,6 +30,7 @@ from sealift.release.values import (
     is_empty,
     is_none,
 )
+from sealift.services import in_groups
 
 # Media type of a model's weights, in Ollama's manifests.
 WEIGHTS = "application/vnd.ollama.image.model"
@@ -47,7 +49,7 @@ class LockedPackage(Frozen):
     source: Name
     path: RepositoryPath = Field(description="relative to its repository: no mirror is named in a lock")
     blob: Blob
-    groups: Many[PackageGroup] = Field(description="with control alone it goes to no host")
+    groups: Many[GroupName] = Field(description="with control alone it goes to no host")
     control: dict[ControlField, ControlValue] = Field(description="as in the Packages index")
 
 
@@ -183,11 +185,34 @@ class Lock(Frozen):
 
     def packages_for(self, groups: frozenset[str]) -> tuple[LockedPackage, ...]:
         """The packages of a host in these inventory groups; the control node's are not among them."""
-        wanted = {"all"} | (groups & {"gpu"})
-        return tuple(package for package in self.packages if wanted & set(package.groups))
+        return tuple(package for package in self.packages if in_groups(groups - {CONTROL}, package.groups))
+
+    @property
+    def host_packages(self) -> tuple[LockedPackage, ...]:
+        """The packages of any host; the control node's own are not among them."""
+        return tuple(package for package in self.packages if set(package.groups) != {CONTROL})
+
+    def images_for(self, groups: frozenset[str]) -> dict[str, LockedImage]:
+        """The images of a host in these inventory groups, by service."""
+        return {service.name: self.images[service.name] for service in self.release.services_for(groups)}
+
+    def models_for(self, groups: frozenset[str]) -> dict[str, LockedModel]:
+        """The models that a host in these inventory groups may need.
+
+        These are what could answer the roles that it serves, and what no role asks for.
+        """
+        if not any(service.serves_models for service in self.release.services_for(groups)):
+            return {}
+        asked = {model for role in self.release.roles.values() for model in role.candidates}
+        here = {model for role in self.release.roles_for(groups).values() for model in role.candidates}
+        kept = here | (self.models.keys() - asked)
+        return {
+            name: model
+            for name, model in sorted(self.models.items())
+            if name in kept and in_groups(groups, self.release.models[name].groups)
+        }
 
     def files_for(self, groups: frozenset[str]) -> dict[str, tuple[File, Blob]]:
         """The files of a host in these inventory groups, by name: where each goes, and its content."""
-        wanted = {"all"} | (groups & {"gpu"})
         found = ((name, self.release.files[name], locked) for name, locked in sorted(self.files.items()))
-        return {name: (file, locked.blob) for name, file, locked in found if file.group in wanted}
+        return {name: (file, locked.blob) for name, file, locked in found if in_groups(groups, (file.group,))}

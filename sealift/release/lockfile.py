@@ -15,6 +15,7 @@ from sealift.errors import SealiftError
 from sealift.files import canonical_json, parse_json, read_limited
 from sealift.release.locked import WEIGHTS, Lock, LockedWheel
 from sealift.release.values import MOST_NAMED
+from sealift.services import SERVICES
 
 LOCK_LIMIT = 64 << 20  # bytes; a package takes about 2,000 of them
 
@@ -60,7 +61,8 @@ def _cross_checks(lock: Lock) -> Iterator[str]:
     for package in lock.packages:
         if package.source not in release.packages.sources:
             yield f"packages: {package.name} is of {package.source}, which is no source of the release"
-    for key in ("ollama", "gateway"):
+    required = {service.name for service in SERVICES if service.required}
+    for key in sorted(required | lock.images.keys() | release.images.keys()):
         if key not in lock.images or key not in release.images:
             yield f"images: {key} is missing"
         elif lock.images[key].name != release.images[key].name:

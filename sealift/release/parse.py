@@ -16,6 +16,7 @@ from sealift.errors import SealiftError, one_line
 from sealift.files import read_limited
 from sealift.release.catalogue import no_such_tag
 from sealift.release.types import Release
+from sealift.services import SERVICES
 
 _LIMIT = 256 << 10  # bytes: 1,000 files with address and SHA-256; PyYAML takes seconds for as many
 _DIGITS = 18  # of a number
@@ -44,6 +45,8 @@ _EXAMPLES = {
     "components": "a component, such as main",
 }
 _REPOSITORY = "http:// or https:// with a host, no login and no query"
+_PACKAGE_KEYS = ("sources", "base", "all")
+_TYPO = 0.7  # as difflib measures likeness: `bsae` and `base` have 0.75
 _MODEL_PLACES = ("archive", "store", "modelfile")
 
 
@@ -137,9 +140,9 @@ def _explain(item: ErrorDetails) -> str:
 
 def _nearest(loc: list[str]) -> str:
     known = {"name", "version", "suite", "architecture", "packages", "images", "models", "roles", "sources"}
-    known |= {"base", "all", "gpu", "archive", "store", "modelfile", "path", "key", "suites", "components"}
+    known |= {"base", "all", "archive", "store", "modelfile", "path", "key", "suites", "components"}
     known |= {"model", "fallback", "context", "parallel", "control", "python"}
-    known |= {"files", "url", "sha256", "target", "mode", "group"}
+    known |= {"files", "url", "sha256", "target", "mode", "group", "groups"}
     near = difflib.get_close_matches(loc[-1], known, n=1)
     return f"Did you mean {near[0]}?" if near else "Remove it."
 
@@ -174,10 +177,12 @@ def _cross_checks(raw: Any) -> Iterator[str]:
     yield from _file_checks(_mapping(raw, "files"))
     if isinstance(raw, dict) and "roles" in raw and not roles:
         yield "roles: is empty. Name at least one, such as chat: {model: MODEL:TAG}."
-    for key in ("ollama", "gateway"):
-        if isinstance(raw, dict) and "images" in raw and key not in images:
-            yield f"images.{key}: is missing. Add it."
-    sources = _mapping(_mapping(raw, "packages"), "sources")
+    yield from _image_checks(raw, images)
+    packages = _mapping(raw, "packages")
+    for key in packages.keys() - set(_PACKAGE_KEYS):
+        if near := difflib.get_close_matches(str(key), _PACKAGE_KEYS, n=1, cutoff=_TYPO):
+            yield f"packages.{key}: would be the inventory group {key}. Did you mean {near[0]}?"
+    sources = _mapping(packages, "sources")
     for name in sources:
         source = _mapping(sources, name)
         for needed in ("key", "suites"):
@@ -188,6 +193,20 @@ def _cross_checks(raw: Any) -> Iterator[str]:
             yield f"packages.sources.{name}: has path and url. Keep one."
         if source.get("key") and not source.get("path") and not source.get("url"):
             yield f"packages.sources.{name}.key: goes with path or url; Debian's is the machine's. Remove it."
+
+
+def _image_checks(raw: Any, images: dict[Any, Any]) -> Iterator[str]:
+    if not isinstance(raw, dict) or "images" not in raw:
+        return
+    for service in SERVICES:
+        if service.required and service.name not in images:
+            yield f"images.{service.name}: is missing. Add it."
+    known = [service.name for service in SERVICES]
+    for name in images:
+        if isinstance(name, str) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            remedy = f"Did you mean {near[0]}?" if near else f"There are {', '.join(known)}."
+            yield f"images.{name}: is not the name of a service. {remedy}"
 
 
 def _file_checks(files: dict[Any, Any]) -> Iterator[str]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sealift.release.locked import Lock, LockedModel
-from sealift.release.types import Release
+from sealift.release.types import Role
 
 Answers = Mapping[str, str]  # role -> the model that answers
 
 
-def first_choices(release: Release) -> dict[str, str]:
-    """The models that answer wherever they fit."""
-    return {name: role.model for name, role in release.roles.items()}
+def first_choices(roles: Mapping[str, Role]) -> dict[str, str]:
+    """The models that answer roles wherever they fit."""
+    return {name: role.model for name, role in roles.items()}
 
 
 def role_tags(answers: Answers, model: str) -> tuple[str, ...]:
@@ -23,11 +23,13 @@ def role_tags(answers: Answers, model: str) -> tuple[str, ...]:
     return tuple(f"{name}:latest" for name, answering in sorted(answers.items()) if answering == model)
 
 
-def placed_models(lock: Lock, answers: Answers) -> dict[str, LockedModel]:
+def placed_models(lock: Lock, groups: frozenset[str], answers: Answers) -> dict[str, LockedModel]:
     """The models that a host's Ollama has: those that answer there, and those that no role asks for.
 
     Of the others some do not fit: a client that asked for one by its name would take too much memory.
+
+    + groups: the inventory groups of the host
     """
     asked = {model for role in lock.release.roles.values() for model in role.candidates}
     kept = set(answers.values()) | (lock.models.keys() - asked)
-    return {name: model for name, model in sorted(lock.models.items()) if name in kept}
+    return {name: model for name, model in lock.models_for(groups).items() if name in kept}

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
 
 from sealift.release.values import (
+    CONTROL,
     AptSuite,
     Few,
     FileMode,
     FileTarget,
     FileUrl,
     Frozen,
+    GroupName,
     ImageName,
     ModelName,
     Name,
@@ -27,6 +29,21 @@ from sealift.release.values import (
     is_empty,
     is_none,
 )
+from sealift.services import ALL, SERVICES, Service, in_groups
+
+
+def _hosts(group: str) -> str:
+    if group == CONTROL:
+        raise ValueError("control is the control node and no group of hosts")
+    return group
+
+
+def _is_for_all(groups: tuple[str, ...]) -> bool:
+    return groups == (ALL,)
+
+
+HostGroup = Annotated[GroupName, AfterValidator(_hosts)]
+Groups = Annotated[Few[HostGroup], Field(min_length=1, exclude_if=_is_for_all)]
 
 
 class AptSource(Frozen):
@@ -53,14 +70,32 @@ class AptSource(Frozen):
 
 
 class Packages(Frozen):
-    """OS packages: where they come from, what a minimal host has, what every host and each group gets."""
+    """OS packages: where they come from, what a minimal host has, what every host gets.
+
+    Any other key is an inventory group, and lists what its hosts get as well.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Few[PackageName]]
 
     sources: Named[Name, AptSource] = Field(description="repositories, by names of your own")
     base: Few[PackageName] = Field(
         default=(), description="on a minimal host already: these and all they need are not carried"
     )
     all: Few[PackageName] = Field(description="what every host gets")
-    gpu: Few[PackageName] = Field(default=(), description="what hosts of the inventory group gpu get as well")
+
+    @property
+    def of_groups(self) -> dict[str, tuple[str, ...]]:
+        """By inventory group, what its hosts get as well."""
+        return {group: tuple(names) for group, names in sorted(self.__pydantic_extra__.items())}
+
+    @model_validator(mode="after")
+    def _named_as_groups(self) -> Packages:
+        _GROUP_NAMES.validate_python(list(self.__pydantic_extra__))
+        return self
+
+
+_GROUP_NAMES = TypeAdapter(list[HostGroup])
 
 
 class Image(Frozen):
@@ -73,6 +108,7 @@ class Image(Frozen):
     archive: SourcePath | None = Field(
         default=None, exclude_if=is_none, description="the tarball, below the sources folder"
     )
+    groups: Groups = Field(default=(ALL,), description="inventory groups whose hosts get it")
 
 
 def _from_text(given: Any) -> Any:
@@ -104,6 +140,11 @@ class Model(Frozen):
         exclude_if=is_none,
         description="or a Modelfile below the sources folder, whose FROM names a .gguf file there",
     )
+    groups: Groups = Field(
+        default=(ALL,),
+        description="inventory groups whose hosts may have it; one that roles ask for goes "
+        "only to hosts that serve such a role",
+    )
 
 
 Models = Annotated[
@@ -123,6 +164,7 @@ class Role(Frozen):
     )
     context: int = Field(default=4096, ge=256, description="tokens of one request; costs memory")
     parallel: int = Field(default=1, ge=1, le=64, description="requests answered at once; costs memory")
+    groups: Groups = Field(default=(ALL,), description="inventory groups whose hosts serve it")
 
     @property
     def candidates(self) -> tuple[str, ...]:
@@ -162,7 +204,7 @@ class File(Frozen):
     mode: FileMode = Field(
         default="0644", description="permissions in quotes; nobody but root may write: 0644, 0755, 0600"
     )
-    group: Literal["all", "gpu"] = Field(default="all", description="which hosts get it")
+    group: HostGroup = Field(default=ALL, description="inventory group whose hosts get it")
 
 
 class Release(Frozen):
@@ -173,8 +215,8 @@ class Release(Frozen):
     suite: SuiteName = Field(description="Debian's, of every host")
     architecture: Literal["amd64"] = "amd64"
     packages: Packages
-    images: dict[Literal["ollama", "gateway"], NamedImage] = Field(
-        description="container images, by their use; one that is a name alone comes out of its registry"
+    images: Named[Name, NamedImage] = Field(
+        description="container images, by service; one that is a name alone comes out of its registry"
     )
     models: Models = Field(
         description="MODEL:TAG as Ollama names it: see `sealift models`; a site's own have names of their own"
@@ -193,3 +235,18 @@ class Release(Frozen):
     def reference(self) -> str:
         """`NAME:VERSION`, by which an inventory and a depot call it."""
         return f"{self.name}:{self.version}"
+
+    def services_for(self, groups: frozenset[str]) -> tuple[Service, ...]:
+        """What a host in these inventory groups runs, in the order in which it starts."""
+        return tuple(
+            service
+            for service in SERVICES
+            if service.name in self.images
+            and in_groups(groups, service.groups)
+            and in_groups(groups, self.images[service.name].groups)
+        )
+
+    def roles_for(self, groups: frozenset[str]) -> dict[str, Role]:
+        """The roles that a host in these inventory groups serves."""
+        serves = any(service.serves_models for service in self.services_for(groups))
+        return {name: role for name, role in self.roles.items() if serves and in_groups(groups, role.groups)}

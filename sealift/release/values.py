@@ -51,8 +51,10 @@ SuiteName = Literal["bookworm", "trixie"]
 # Debian policy 5.6.7 and 5.6.12.
 PackageName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]+$")]
 PackageVersion = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+~:-]*$")]
-# Who gets a package: every host, hosts of the inventory group gpu, the control node.
-PackageGroup = Literal["all", "gpu", "control"]
+# A group of an inventory, as pyinfra has them: the name of a Python list. `all` is every host.
+GroupName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+# Not a group of hosts: the control node's own packages.
+CONTROL = "control"
 # A path in a repository: no part begins with a dot, no blanks or control characters.
 _PART = r"[^./\x00-\x20\x7f][^/\x00-\x20\x7f]*"
 RepositoryPath = Annotated[str, StringConstraints(pattern=f"^{_PART}(/{_PART})*$")]

@@ -18,7 +18,7 @@ from sealift import mistakes
 from sealift.errors import SealiftError
 from sealift.release.locked import LockedPackage
 from sealift.release.types import Release
-from sealift.release.values import CONTROL_FIELDS, PackageGroup
+from sealift.release.values import CONTROL, CONTROL_FIELDS
 from sealift.scratch import scratch
 from sealift.sources.apt_config import IsolatedApt
 from sealift.sources.apt_sources import Repository, blame, place, repositories
@@ -55,8 +55,20 @@ def lock_packages(
         wanted = release.packages
         _installs(apt, known, ("?essential", *wanted.base), None)
         every_host = _installs(apt, known, wanted.all, "all")
-        gpu_hosts = _installs(apt, known, wanted.gpu, "gpu")
-        return _merged((*every_host, *gpu_hosts, *_control_node(apt, known, release)))
+        of_groups = _of_groups(apt, known, wanted.of_groups)
+        return _merged((*every_host, *of_groups, *_control_node(apt, known, release)))
+
+
+def _of_groups(
+    apt: IsolatedApt, known: tuple[Repository, ...], wanted: Mapping[str, tuple[str, ...]]
+) -> list[LockedPackage]:
+    """What each group adds to a host that has what all have, and nothing of another group."""
+    status = apt.root / "status"
+    every_host, found = status.read_text(), []
+    for group, packages in wanted.items():
+        status.write_text(every_host)
+        found += _installs(apt, known, packages, group)
+    return found
 
 
 def _control_node(apt: IsolatedApt, known: tuple[Repository, ...], release: Release) -> list[LockedPackage]:
@@ -64,7 +76,7 @@ def _control_node(apt: IsolatedApt, known: tuple[Repository, ...], release: Rele
         return []
     (apt.root / "status").write_text("")
     _installs(apt, known, ("?essential", *release.control.base), None)
-    return _installs(apt, known, release.control.packages, "control")
+    return _installs(apt, known, release.control.packages, CONTROL)
 
 
 def _merged(packages: tuple[LockedPackage, ...]) -> tuple[LockedPackage, ...]:
@@ -99,7 +111,7 @@ def _installs(
     apt: IsolatedApt,
     known: tuple[Repository, ...],
     wanted: tuple[str, ...],
-    group: PackageGroup | None,
+    group: str | None,
 ) -> list[LockedPackage]:
     """What installing `wanted` adds to the host that apt knows; from then on that host has it."""
     if not wanted:
@@ -135,9 +147,7 @@ def _fields(stanza: str) -> dict[str, str]:
     return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
 
-def _locked(
-    stanzas: _Stanzas, key: tuple[str, str, str], source: str, group: PackageGroup | None
-) -> LockedPackage:
+def _locked(stanzas: _Stanzas, key: tuple[str, str, str], source: str, group: str | None) -> LockedPackage:
     name, version, path = key
     fields = stanzas.get(key)
     if fields is None or "SHA256" not in fields:

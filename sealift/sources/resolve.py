@@ -17,6 +17,7 @@ from sealift.progress import Progress
 from sealift.release.catalogue import oldest_ollama, version
 from sealift.release.locked import Lock, LockedFile, LockedImage, LockedModel, LockedPackage
 from sealift.release.types import File, Image, Model, Release
+from sealift.services import OLLAMA
 from sealift.sources.apt import lock_packages
 from sealift.sources.apt_sources import key_digests, read_keys
 from sealift.sources.control import lock_control
@@ -127,7 +128,7 @@ def _roles_that_ask_too_much(release: Release, models: dict[str, LockedModel]) -
 
 def _models_that_are_too_new(release: Release, models: dict[str, LockedModel]) -> list[str]:
     """By the image's tag: where that is no version, nothing is known."""
-    image = release.images["ollama"].name
+    image = release.images[OLLAMA.name].name
     have = version(image.rpartition(":")[2])
     if have is None:
         return []

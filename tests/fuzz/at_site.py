@@ -187,12 +187,12 @@ def _listing(case: Case, _: Path) -> object:
 
 def _probe(case: Case, _: Path) -> object:
     facts = parse_probe("FUZZ", "\n".join(_lines(case)))
-    problems = check("FUZZ", facts, fleet_site.site_settings(), fleet_site.lock(), frozenset(), 0, _NOW)
+    problems = check("FUZZ", facts, fleet_site.site_settings(), fleet_site.lock(), frozenset(), None, 0, _NOW)
     return [str(problem) for problem in problems]
 
 
 def _status(case: Case, _: Path) -> object:
-    return compare(parse_status("FUZZ", "\n".join(_lines(case))), "sha256:", fleet_site.lock())
+    return compare(parse_status("FUZZ", "\n".join(_lines(case))), fleet_site.wanted())
 
 
 def _inventory(case: Case, _: Path) -> object:

@@ -40,7 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     expected = metafunc.config.stash[EXPECTED]
     for fixture, values in (
-        ("service", expected.images),
+        ("service", expected.services),
         ("model", expected.models),
         ("file", expected.files),
         ("role", expected.roles),

@@ -1,4 +1,4 @@
-"""The two services of a host, as they run."""
+"""The services of a host, as they run."""
 
 from __future__ import annotations
 
@@ -23,20 +23,19 @@ def test_runs_and_is_healthy(container: Container) -> None:
 
 def test_image_is_the_locks(container: Container, service: str, expected: Expectations) -> None:
     """The service runs the image that the lock pins, by its ID."""
-    _, image_id = expected.images[service]
-    assert container["Image"] == image_id
+    assert container["Image"] == expected.services[service].image_id
 
 
 def test_image_name_means_the_locks_image(host: Host, service: str, expected: Expectations) -> None:
     """The name of the service's image stands for the image ID of the lock."""
-    name, image_id = expected.images[service]
-    assert output(host, "docker image inspect --format {{.Id}} %s", name) == image_id
+    wanted = expected.services[service]
+    assert output(host, "docker image inspect --format {{.Id}} %s", wanted.image) == wanted.image_id
 
 
 def test_nothing_else_runs(host: Host, expected: Expectations) -> None:
     """Docker runs a container for each service of the release, and no other."""
     running = output(host, "docker ps --format '{{.Label \"com.docker.compose.project\"}}'").split()
-    assert sorted(running) == sorted(f"sealift-{service}" for service in expected.images)
+    assert sorted(running) == sorted(f"sealift-{service}" for service in expected.services)
 
 
 def test_health_is_checked_every_30_seconds(container: Container) -> None:

@@ -25,17 +25,19 @@ def listeners(host: Host) -> dict[tuple[str, int], str]:
 
 
 def test_nothing_listens_that_should_not(host: Host, expected: Expectations) -> None:
-    """SSH and the gateway listen, on TCP; nothing else does, not even on loopback."""
+    """SSH listens and the services' published ports do, on TCP; nothing else does, not even on loopback."""
     found = listeners(host)
-    allowed = {("tcp", SSH), ("tcp", expected.gateway.port)}
+    published = {port for service in expected.services.values() for port in service.ports}
+    allowed = {("tcp", port) for port in (SSH, *published)}
     surplus = "\n".join(found[socket] for socket in sorted(set(found) - allowed))
     assert not surplus, f"listens and should not:\n{surplus}"
     assert set(found) == allowed
 
 
-def test_the_gateways_port_is_open(expected: Expectations) -> None:
-    """The gateway's port takes connections from the network."""
-    socket.create_connection((expected.address, expected.gateway.port), CONNECT_S).close()
+def test_published_ports_are_open(service: str, expected: Expectations) -> None:
+    """The ports that the service publishes take connections from the network."""
+    for port in expected.services[service].ports:
+        socket.create_connection((expected.address, port), CONNECT_S).close()
 
 
 def test_ollamas_port_is_closed(expected: Expectations) -> None:

@@ -38,8 +38,8 @@ def test_nothing_is_half_shipped(host: Host) -> None:
     assert output(host, f"if [ -e {PARTIAL} ]; then find {PARTIAL} -type f; fi") == ""
 
 
-def test_secrets_are_readable_by_root_only(host: Host) -> None:
-    """Configuration with keys in it is readable by root only."""
-    for name in ("envoy.yaml", "tls.key"):
-        file = host.file(f"{CURRENT}/gateway/{name}")
+def test_secrets_are_readable_by_root_only(host: Host, service: str, expected: Expectations) -> None:
+    """Configuration of the service with keys in it is readable by root only."""
+    for name in expected.services[service].private:
+        file = host.file(f"{CURRENT}/{service}/{name}")
         assert f"{name}: {file.user} {file.mode:o}" == f"{name}: root 600"

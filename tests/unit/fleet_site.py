@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+from pydantic import SecretStr
 
 from sealift.blob import Blob
 from sealift.host import settings
+from sealift.host.inputs import SiteFiles
 from sealift.host.settings import SiteSettings
+from sealift.host.wanted import Wanted, want
 from sealift.release.locked import Lock, LockedImage, LockedModel, ModelLayer, Shape
+from sealift.release.roles import first_choices
 from sealift.release.types import Release
 from tests.unit import samples
 
@@ -74,3 +80,17 @@ DATA: dict[str, Any] = {
 
 def site_settings(**changes: Any) -> SiteSettings:
     return settings.parse("h1", {**DATA, **changes})
+
+
+BUNDLE = f"sha256:{'b' * 64}"
+SITE_FILES = SiteFiles({"billing": SecretStr("key-of-billing-7Qw")}, b"cert", b"key")
+
+
+def wanted(
+    *groups: str, of: Lock | None = None, answers: Mapping[str, str] | None = None, **settings: Any
+) -> Wanted:
+    """What h1 is to be."""
+    found = of or lock()
+    roles = found.release.roles_for(frozenset(groups))
+    choice = first_choices(roles) if answers is None else answers
+    return want("h1", frozenset(groups), site_settings(**settings), found, BUNDLE, choice, SITE_FILES)

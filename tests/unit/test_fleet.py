@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from sealift.release.values import MOST_NAMED
 from sealift.site.inventory import Inventory, complaint, inventory_path, load_inventory, parse_inventory
 from sealift.site.secrets import open_secrets
 from tests.unit import samples
-from tests.unit.fleet_site import DATA, MODEL, lock
+from tests.unit.fleet_site import BUNDLE, DATA, MODEL, lock, wanted
 
 KEY = "0123456789abcdefghijklmn"
 
@@ -211,7 +212,6 @@ def test_one_rollout_at_a_time(tmp_path: Path) -> None:
         pass
 
 
-BUNDLE = f"sha256:{'b' * 64}"
 OLLAMA, GATEWAY = (lock().images[name].image_id for name in ("ollama", "gateway"))
 STATUS = f"""\
 generation=abc
@@ -226,7 +226,7 @@ end=
 
 
 def differs(text: str, bundle: str = BUNDLE) -> tuple[str, ...]:
-    return compare(parse_status("h1", text), bundle, lock())
+    return compare(parse_status("h1", text), replace(wanted(), bundle=bundle))
 
 
 def test_a_host_as_wanted_differs_in_nothing() -> None:
@@ -253,12 +253,11 @@ def test_a_host_whose_fallback_answers_lacks_no_model() -> None:
     larger = "larger:12b"
     document = samples.release().model_dump()
     models = {**document["models"], larger: {"archive": "larger.tar"}}
-    wanted = samples.release(models=models, roles={"chat": {"model": larger, "fallback": [MODEL]}})
-    both = lock(wanted)
+    both = lock(samples.release(models=models, roles={"chat": {"model": larger, "fallback": [MODEL]}}))
     both = both.model_copy(update={"models": {**both.models, larger: both.models[MODEL]}})
-    assert compare(parse_status("h1", STATUS), BUNDLE, both) == ()
-    answers = STATUS.replace(json.dumps({"chat": MODEL}), json.dumps({"chat": larger}))
-    assert compare(parse_status("h1", answers), BUNDLE, both) == (f"model {larger} missing",)
+    standing = parse_status("h1", STATUS)
+    assert compare(standing, wanted(of=both, answers={"chat": MODEL})) == ()
+    assert compare(standing, wanted(of=both, answers={"chat": larger})) == (f"model {larger} missing",)
 
 
 def test_status_shows_which_model_answers() -> None:

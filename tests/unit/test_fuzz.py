@@ -52,7 +52,7 @@ _OWN = {
         "sbom/python_licences.py:_read",
     },
     "lines that a target's function reads": {
-        *("site/inventory.py:load_inventory", "fleet/survey.py:survey", "fleet/survey.py:_ask"),
+        *("site/inventory.py:load_inventory", "fleet/survey.py:survey", "fleet/survey.py:look"),
         "operations/host_store.py:_ship",
     },
     "what this machine's own tools say": {

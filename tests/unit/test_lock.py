@@ -85,8 +85,8 @@ def test_parts_that_are_not_of_one_release_are_all_told() -> None:
         for mistake in (
             "packages: docker.io stands there twice",
             "packages: docker.io is of elsewhere, which is no source of the release",
-            "images: ollama is docker.io/ollama/ollama:0.11.4, the release has docker.io/ollama/ollama:0.0.1",
             "images: gateway is missing",
+            "images: ollama is docker.io/ollama/ollama:0.11.4, the release has docker.io/ollama/ollama:0.0.1",
             f"models: has {MODEL}, the release more:1b, {MODEL}",
             f"models: {MODEL} has no weights",
             "roles: embed is played by other:1b, which is missing",

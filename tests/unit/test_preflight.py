@@ -12,7 +12,7 @@ import pytest
 
 from sealift.errors import SealiftError
 from sealift.host.model_fit import Misfit, Room, choose, needs
-from sealift.host.preflight import PROBE, Container, Disk, HostFacts, Listener, check, parse_probe
+from sealift.host.preflight import PROBE, Container, Disk, HostFacts, Listener, check, parse_probe, room_of
 from sealift.host.settings import OllamaSettings
 from sealift.release.locked import Lock
 from sealift.release.roles import placed_models, role_tags
@@ -36,6 +36,7 @@ docker_disk=65025 10737418240
 listener=22 users:(("sshd",pid=17,fd=3))
 end=
 """
+ALL = frozenset({"all"})
 HOST = parse_probe("h1", GOOD)
 OURS = Container("sealift-gateway", "sealift-gateway-1", frozenset({8443}))
 FOREIGN = Container("shop", "shop-web-1", frozenset({8443}))
@@ -43,7 +44,7 @@ DOCKERD = Listener(8443, "dockerd")
 
 
 def misfit(wanted: Lock, ollama: OllamaSettings, room: Room) -> Misfit | None:
-    return choose(wanted, ollama, room).misfit
+    return choose(wanted, ALL, ollama, room).misfit
 
 
 def with_models(roles: dict[str, Any], **more: int) -> Lock:
@@ -62,8 +63,15 @@ def with_models(roles: dict[str, Any], **more: int) -> Lock:
 
 
 def problems(facts: HostFacts = HOST, to_ship: int = 0, **settings: Any) -> list[str]:
-    found = check("h1", facts, site_settings(**settings), lock(), frozenset(), to_ship, NOW)
-    return [str(problem) for problem in found]
+    return _checked(facts, lock(), ALL, to_ship, **settings)
+
+
+def _checked(
+    facts: HostFacts, wanted: Lock, groups: frozenset[str], to_ship: int, **settings: Any
+) -> list[str]:
+    parsed = site_settings(**settings)
+    found = choose(wanted, groups, parsed.ollama, room_of(facts, parsed, groups)).misfit
+    return [str(problem) for problem in check("h1", facts, parsed, wanted, groups, found, to_ship, NOW)]
 
 
 def test_a_good_host_has_no_problem() -> None:
@@ -257,7 +265,7 @@ def test_a_model_that_does_not_fit_gives_way_to_its_fallback(
 ) -> None:
     wanted = with_models(ROLES, **BOTH)
     settings = OllamaSettings(memory_limit_mib=1 << 20, max_loaded_models=loaded)
-    choice = choose(wanted, settings, Room(gib * GIB))
+    choice = choose(wanted, ALL, settings, Room(gib * GIB))
     assert (choice.misfit is None) is fits
     if fits:
         assert choice.answers == {"chat": chat, "sum": MIDDLE}
@@ -266,8 +274,8 @@ def test_a_model_that_does_not_fit_gives_way_to_its_fallback(
 def test_the_last_fallback_that_does_not_fit_is_refused_by_name() -> None:
     wanted = with_models({"chat": ROLES["chat"]}, **BOTH)
     settings = OllamaSettings(memory_limit_mib=1 << 20)
-    assert choose(wanted, settings, Room(2 * GIB)).answers == {"chat": MODEL}
-    refused = choose(wanted, settings, Room(GIB)).misfit
+    assert choose(wanted, ALL, settings, Room(2 * GIB)).answers == {"chat": MODEL}
+    refused = choose(wanted, ALL, settings, Room(GIB)).misfit
     assert refused is not None
     assert refused.what.startswith(f"{MODEL} (chat, in place of {LARGE}) needs 1220 MiB of memory (")
 
@@ -276,15 +284,15 @@ def test_gpus_choose_by_their_own_memory() -> None:
     wanted = with_models({"chat": ROLES["chat"]}, **BOTH)
     settings = OllamaSettings(memory_limit_mib=1 << 20)
     host = Room(64 * GIB, (6 * GIB,))
-    assert choose(wanted, settings, host).answers == {"chat": MIDDLE}
-    assert choose(wanted, settings, replace(host, gpus=())).answers == {"chat": LARGE}
-    assert choose(wanted, settings, replace(host, gpus=(6 * GIB, 6 * GIB))).answers == {"chat": LARGE}
+    assert choose(wanted, ALL, settings, host).answers == {"chat": MIDDLE}
+    assert choose(wanted, ALL, settings, replace(host, gpus=())).answers == {"chat": LARGE}
+    assert choose(wanted, ALL, settings, replace(host, gpus=(6 * GIB, 6 * GIB))).answers == {"chat": LARGE}
 
 
 def test_a_host_has_the_models_that_answer_and_those_that_no_role_asks_for() -> None:
     wanted = with_models({"chat": {"model": LARGE, "fallback": [MIDDLE]}}, **BOTH)
-    assert list(placed_models(wanted, {"chat": LARGE})) == [LARGE, MODEL]
-    assert list(placed_models(wanted, {"chat": MIDDLE})) == [MIDDLE, MODEL]
+    assert list(placed_models(wanted, ALL, {"chat": LARGE})) == [LARGE, MODEL]
+    assert list(placed_models(wanted, ALL, {"chat": MIDDLE})) == [MIDDLE, MODEL]
     assert role_tags({"chat": MIDDLE, "sum": MIDDLE}, MIDDLE) == ("chat:latest", "sum:latest")
     assert role_tags({"chat": MIDDLE}, LARGE) == ()
 
@@ -293,8 +301,7 @@ def _on_gpu_host(said: str, wanted: Lock | None = None, **settings: Any) -> list
     probed = parse_probe(
         "h1", GOOD.replace("end=", "".join(f"gpu={line}\n" for line in said.splitlines()) + "end=")
     )
-    found = check("h1", probed, site_settings(**settings), wanted or lock(), frozenset({"gpu"}), 0, NOW)
-    return [str(problem) for problem in found]
+    return _checked(probed, wanted or lock(), frozenset({"gpu"}), 0, **settings)
 
 
 # As nvidia-smi prints it. The last three: issues of github.com/NVIDIA/open-gpu-kernel-modules (862) and

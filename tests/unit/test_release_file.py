@@ -124,13 +124,13 @@ def test_all_mistakes_are_listed_with_path_and_remedy(tmp_path: Path) -> None:
     assert _refusal(tmp_path, text) == [
         "version: is 2026.11, expected text. Put it in quotes.",
         "suite: 'sid' is not possible, expected 'bookworm' or 'trixie'. Correct it.",
-        "packages.bsae: is not known here. Did you mean base?",
         "images.ollama.name: 'ollama' is not HOST/PATH:TAG in full, "
         "such as docker.io/ollama/ollama:0.11.4. Correct it.",
         "images.gateway.archive: '../envoy.tar' is not a path below the sources folder, "
         "such as images/ollama.tar. Correct it.",
         "roles.chat.context: is 0: input should be greater than or equal to 256. Correct it.",
         "roles.chat.model: gemma3:1b is not among models, which has gemma3:270m. Add it there.",
+        "packages.bsae: would be the inventory group bsae. Did you mean base?",
         "packages.sources.nvidia.key: is missing beside path. Add it.",
     ]
 
@@ -142,8 +142,8 @@ def test_all_mistakes_are_listed_with_path_and_remedy(tmp_path: Path) -> None:
             "  gateway: {",
             "  front: {",
             [
-                "images.front: 'front' is not possible, expected 'ollama' or 'gateway'. Correct it.",
                 "images.gateway: is missing. Add it.",
+                "images.front: is not the name of a service. There are ollama, gateway.",
             ],
         ),
         (

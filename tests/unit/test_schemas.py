@@ -62,7 +62,7 @@ def test_release_files_pass_and_name_their_schema() -> None:
     [
         ("suite: trixie", "suite: sid", "$.suite"),
         ("name: demo", "name: Demo", "$.name"),
-        ("  base:", "  bsae:", "$.packages"),
+        ("  base: [", "  base: [-x, ", "$.packages.base[0]"),
         ("gemma3:270m: {archive", "gemma3: {archive", "$.models"),
         ("key: nvidia-apt", "key: ../nvidia-apt", "$.packages.sources.nvidia.key"),
         ("parallel: 2", "parallel: 0", "$.roles.chat.parallel"),

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from sealift.blob import Blob
 from sealift.evidence import expectations, record
-from sealift.evidence.expectations import Expectations, ExpectedModel, ExpectedRole
+from sealift.evidence.expectations import Expectations, ExpectedModel, ExpectedRole, ExpectedService
 from sealift.evidence.run import verify_hosts
 from sealift.evidence.types import ClaimResult, Evidence, VerifiedHost
 from sealift.host.settings import DockerSettings, GatewaySettings, OllamaSettings
@@ -94,7 +94,11 @@ def expected(folder: Path, port: int, ca: Path, *groups: str) -> Expectations:
         release="demo:1.0",
         bundle=DIGEST,
         packages={"docker.io": "26.1.5"},
-        images={"ollama": ("docker.io/ollama/ollama:1", DIGEST)},
+        services={
+            "ollama": ExpectedService(
+                image="docker.io/ollama/ollama:1", image_id=DIGEST, ports=(), private=()
+            )
+        },
         files={},
         models={"gemma3:270m": ExpectedModel(blobs=(Blob(digest=DIGEST, size=1),), weights=DIGEST)},
         roles={"chat": ExpectedRole(model="gemma3:270m", context=2048)},

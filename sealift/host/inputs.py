@@ -1,0 +1,131 @@
+"""What the templates of a service need beside its entry, and what stands in its folder beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from pydantic import SecretStr
+
+from sealift.host.gpus import GPU
+from sealift.host.settings import OllamaSettings, SiteSettings
+from sealift.services import GATEWAY, OLLAMA, Service
+
+CLIENT_HEADER = "x-sealift-client"
+ADMIN_PORT = 9901  # of Envoy, on loopback in its container
+OLLAMA_PORT = 11434
+
+# Inference and what clients ask before it. Whatever changes models (pull, create, delete, ...) is left out.
+# Source: `GenerateRoutes` in `server/routes.go` of github.com/ollama/ollama.
+ROUTES = (
+    ("GET", "/"),
+    ("HEAD", "/"),
+    ("GET", "/api/version"),
+    ("GET", "/api/tags"),
+    ("GET", "/api/ps"),
+    ("POST", "/api/show"),
+    ("POST", "/api/generate"),
+    ("POST", "/api/chat"),
+    ("POST", "/api/embed"),
+    ("POST", "/api/embeddings"),
+    ("GET", "/v1/models"),
+    ("POST", "/v1/chat/completions"),
+    ("POST", "/v1/completions"),
+    ("POST", "/v1/embeddings"),
+)
+# Paths with a name at their end: GET /v1/models/chat.
+NAMED_ROUTES = (("GET", "/v1/models/"),)
+
+
+@dataclass(frozen=True)
+class SiteFiles:
+    """What the site keeps beside its inventory, opened on the control node. Secret.
+
+    + api_keys: of the gateway, by client
+    + certificate: PEM, of the host's gateway
+    + key: PEM, of the certificate
+    """
+
+    api_keys: Mapping[str, SecretStr] = field(repr=False)
+    certificate: bytes = field(repr=False)
+    key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a service's templates get by name, and files that are no templates."""
+
+    values: Mapping[str, object] = field(default_factory=dict, repr=False)
+    files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+
+def inputs_of(
+    service: Service, settings: SiteSettings, groups: frozenset[str], site_files: SiteFiles
+) -> Inputs:
+    """What a service's templates need; nothing for a service whose entry says all.
+
+    + settings: in force on the host
+    + groups: of the host
+    """
+    make = _OF_SERVICE.get(service.name)
+    return make(settings, groups, site_files) if make else Inputs()
+
+
+def ollama_environment(settings: OllamaSettings) -> dict[str, str]:
+    """Ollama's environment. An empty setting is left out: Ollama then takes its own default."""
+    values = {
+        "HOME": "/root",
+        "OLLAMA_HOST": f"0.0.0.0:{OLLAMA_PORT}",  # of the container: its only network is the inner one
+        "OLLAMA_MODELS": "/models",
+        "OLLAMA_NOPRUNE": "1",  # the store is read-only, and sealift's to clean
+        "OLLAMA_NO_CLOUD": "1",  # newer versions call out when they start
+        "OLLAMA_KEEP_ALIVE": settings.keep_alive,
+        "OLLAMA_LOAD_TIMEOUT": settings.load_timeout,
+        "OLLAMA_NUM_PARALLEL": str(settings.num_parallel),
+        "OLLAMA_MAX_LOADED_MODELS": str(settings.max_loaded_models),
+        "OLLAMA_MAX_QUEUE": str(settings.max_queue),
+        "OLLAMA_CONTEXT_LENGTH": str(settings.context_length),
+        "OLLAMA_FLASH_ATTENTION": str(int(settings.flash_attention)),
+        "OLLAMA_KV_CACHE_TYPE": settings.kv_cache_type,
+        "OLLAMA_ORIGINS": ",".join(settings.origins),
+    }
+    return {name: value for name, value in values.items() if value}
+
+
+def _ollama(settings: SiteSettings, groups: frozenset[str], _: SiteFiles) -> Inputs:
+    return Inputs(
+        {
+            "environment": ollama_environment(settings.ollama),
+            "cpus": settings.ollama.cpus,
+            "gpu": GPU in groups,
+        }
+    )
+
+
+def _gateway(settings: SiteSettings, _: frozenset[str], site_files: SiteFiles) -> Inputs:
+    gateway, api_keys = settings.gateway, site_files.api_keys
+    return Inputs(
+        {
+            "listener_port": GATEWAY.ports[0].inside,
+            "admin_port": ADMIN_PORT,
+            "certificate": "/etc/envoy/tls.crt",
+            "key": "/etc/envoy/tls.key",
+            "idle_timeout_s": gateway.idle_timeout_s,
+            "requests_per_minute": gateway.requests_per_minute,
+            "max_connections": gateway.max_connections,
+            "max_request_bytes": gateway.max_request_mib * 1024 * 1024,
+            "client_header": CLIENT_HEADER,
+            "api_keys": {client: api_keys[client].get_secret_value() for client in sorted(api_keys)},
+            "routes": ROUTES,
+            "named_routes": NAMED_ROUTES,
+            "upstream_host": OLLAMA.name,
+            "upstream_port": OLLAMA_PORT,
+        },
+        {"tls.crt": site_files.certificate, "tls.key": site_files.key},
+    )
+
+
+_OF_SERVICE: Mapping[str, Callable[[SiteSettings, frozenset[str], SiteFiles], Inputs]] = {
+    OLLAMA.name: _ollama,
+    GATEWAY.name: _gateway,
+}

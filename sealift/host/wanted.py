@@ -1,0 +1,98 @@
+"""What one host is to be, as one value: tasks make it so, plan and status compare, acceptance expects it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sealift.blob import Blob
+from sealift.host.generation import Generation, render_generation
+from sealift.host.inputs import SiteFiles
+from sealift.host.settings import SiteSettings, in_force
+from sealift.release.locked import Lock, LockedImage, LockedModel, LockedPackage
+from sealift.release.roles import Answers, placed_models
+from sealift.release.types import File, Role
+from sealift.services import Service
+
+# Where the deployment code has its templates: this project's own folder.
+TEMPLATES = Path(__file__).parents[2] / "templates"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a host is to be.
+
+    + host: its name in the inventory
+    + groups: its groups there
+    + settings: in force: what the inventory says, and what the roles that it serves ask for
+    + bundle: digest of the bundle that brought the lock
+    + answers: which model answers each role that it serves
+    + generation: its configuration, rendered
+    """
+
+    host: str
+    groups: frozenset[str]
+    settings: SiteSettings
+    lock: Lock
+    bundle: str
+    answers: Answers
+    generation: Generation
+
+    @property
+    def release(self) -> str:
+        """Its release as `NAME:VERSION`."""
+        return self.lock.release.reference
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        """What it runs, in the order in which it starts."""
+        return self.lock.release.services_for(self.groups)
+
+    @property
+    def images(self) -> dict[str, LockedImage]:
+        """Its images, by service."""
+        return self.lock.images_for(self.groups)
+
+    @property
+    def roles(self) -> dict[str, Role]:
+        """The roles that it serves."""
+        return self.lock.release.roles_for(self.groups)
+
+    @property
+    def models(self) -> dict[str, LockedModel]:
+        """The models of its store, by name."""
+        return placed_models(self.lock, self.groups, self.answers)
+
+    @property
+    def packages(self) -> tuple[LockedPackage, ...]:
+        """Its OS packages."""
+        return self.lock.packages_for(self.groups)
+
+    @property
+    def files(self) -> dict[str, tuple[File, Blob]]:
+        """Its plain files, by name: where each goes, and its content."""
+        return self.lock.files_for(self.groups)
+
+
+def want(
+    host: str,
+    groups: frozenset[str],
+    settings: SiteSettings,
+    lock: Lock,
+    bundle: str,
+    answers: Answers,
+    site_files: SiteFiles,
+) -> Wanted:
+    """What a host is to be. This is the one place where it is decided.
+
+    + host: its name in the inventory
+    + groups: its groups there
+    + settings: what the inventory says
+    + lock: what its release pins
+    + bundle: digest of the bundle that brought the lock
+    + answers: which models answer there, from `sealift.host.model_fit.choose`
+    """
+    roles = lock.release.roles_for(groups).values()
+    applied = settings.model_copy(update={"ollama": in_force(settings.ollama, roles)})
+    generation = render_generation(applied, lock, bundle, groups, answers, site_files, TEMPLATES)
+    return Wanted(host, groups, applied, lock, bundle, answers, generation)

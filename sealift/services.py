@@ -1,0 +1,114 @@
+"""What runs on hosts, as data: a service is an entry here and a folder of templates, and nothing else.
+
+Its image is the one that the release has under its name. How it is rendered, started, watched and verified
+follows from the entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sealift.host_paths import CURRENT, MODELS
+
+ALL = "all"  # the group of every host
+
+
+@dataclass(frozen=True)
+class Port:
+    """A TCP port that a service publishes on every address of its host.
+
+    + inside: the port in the container
+    + setting: the key of the service's settings that says which port it is on the host; without one, `inside`
+    """
+
+    inside: int
+    setting: str | None = None
+
+
+@dataclass(frozen=True)
+class Mount:
+    """What a container sees of its host, read-only.
+
+    + source: absolute, or a file of the service's folder in the current generation
+    + target: absolute, in the container
+    + private: whether root alone may read the file
+    """
+
+    source: str
+    target: str
+    private: bool = False
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service of a host: one Compose project with one container.
+
+    + name: of its image in a release, of its settings, and of its folders of templates and in a generation
+    + groups: the inventory groups whose hosts run it, where the release has its image for them
+    + ports: that it publishes
+    + mounts: what it sees of its host
+    + networks: without a way out, which it shares with other services; one that publishes a port has beside
+      them a network of its own
+    + serves_models: whether the release's models are for it
+    + required: whether every release has it
+    + memory_limit_mib: MiB that the container may take, where its settings do not say
+    """
+
+    name: str
+    groups: frozenset[str] = frozenset({ALL})
+    ports: tuple[Port, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    networks: tuple[str, ...] = ()
+    serves_models: bool = False
+    required: bool = False
+    memory_limit_mib: int = 256
+
+    @property
+    def project(self) -> str:
+        """Compose's name of it."""
+        return f"{PROJECT_PREFIX}{self.name}"
+
+    @property
+    def compose_file(self) -> str:
+        """Its Compose file on the host."""
+        return f"{CURRENT}/{self.name}/compose.yaml"
+
+    def source(self, mount: Mount) -> str:
+        """Where a mount's source lies on the host."""
+        return mount.source if mount.source.startswith("/") else f"{CURRENT}/{self.name}/{mount.source}"
+
+
+PROJECT_PREFIX = "sealift-"
+INNER = "sealift-inner"  # where the gateway meets what it stands before
+
+OLLAMA = Service(
+    name="ollama",
+    mounts=(Mount(MODELS, "/models"),),
+    networks=(INNER,),
+    serves_models=True,
+    required=True,
+)
+GATEWAY = Service(
+    name="gateway",
+    ports=(Port(8443, setting="port"),),
+    mounts=(
+        Mount("envoy.yaml", "/etc/envoy/envoy.yaml", private=True),
+        Mount("tls.crt", "/etc/envoy/tls.crt"),
+        Mount("tls.key", "/etc/envoy/tls.key", private=True),
+    ),
+    networks=(INNER,),
+    required=True,
+)
+
+# In the order in which they start.
+SERVICES = (OLLAMA, GATEWAY)
+
+
+def in_groups(groups: frozenset[str], wanted: Iterable[str]) -> bool:
+    """Whether what is meant for some groups is for a host.
+
+    + groups: the host's, in the inventory
+    + wanted: those that it is meant for
+    """
+    return not (groups | {ALL}).isdisjoint(wanted)

@@ -1,0 +1,32 @@
+"""The services of a host, as its current generation has them."""
+
+from __future__ import annotations
+
+from pyinfra import host
+from pyinfra.api import deploy
+
+from sealift.host.wanted import Wanted
+from sealift.operations.compose import Project, network_present, only_projects, project_running
+
+
+@deploy("Services")
+def run_services(wanted: Wanted) -> None:
+    """Run each service, in its order; remove those that the host is to have no more."""
+    networks = sorted({network for service in wanted.services for network in service.networks})
+    for network in host.loop(networks):
+        network_present(name=f"Make the network {network}", network=network)
+    for service in host.loop(wanted.services):
+        project_running(
+            name=f"Run {service.name}",
+            project=Project(
+                name=service.project,
+                file=service.compose_file,
+                spec=wanted.generation.specs[service.name],
+                images={service.name: wanted.images[service.name].image_id},
+                mounted=wanted.generation.mounted(service),
+            ),
+        )
+    only_projects(
+        name="Remove services that the host is to have no more",
+        projects=tuple(service.project for service in wanted.services),
+    )

@@ -12,7 +12,7 @@ from sealift.host.settings import SiteSettings, in_force
 from sealift.release.locked import Lock, LockedImage, LockedModel, LockedPackage
 from sealift.release.roles import Answers, placed_models
 from sealift.release.types import File, Role
-from sealift.services import Service
+from sealift.services import OLLAMA, Service
 
 # Where the deployment code has its templates: this project's own folder.
 TEMPLATES = Path(__file__).parents[2] / "templates"
@@ -93,6 +93,6 @@ def want(
     + answers: which models answer there, from `sealift.host.model_fit.choose`
     """
     roles = lock.release.roles_for(groups).values()
-    applied = settings.model_copy(update={"ollama": in_force(settings.ollama, roles)})
+    applied = settings.model_copy(update={OLLAMA.name: in_force(settings.ollama, roles)})
     generation = render_generation(applied, lock, bundle, groups, answers, site_files, TEMPLATES)
     return Wanted(host, groups, applied, lock, bundle, answers, generation)

@@ -139,7 +139,7 @@ def parse_status(host: str, text: str) -> Standing:
     Raises SealiftError where it is not whole.
     """
     found = key_values(text)
-    free, containers = found.get("free", []), found.get("container", [])
+    free, containers = found.get("free", []), found.get("runs", [])
     whole = "end" in found and all(value.count("|") >= 3 for value in containers)
     if not whole or not all(re.fullmatch("[0-9]{1,18}", value) for value in free):
         raise SealiftError(f"{host}: does not tell its status, expected Debian's coreutils. Log in and look.")

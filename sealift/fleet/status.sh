@@ -10,7 +10,7 @@ fi
 # A command to a stopped Docker would start it, through its socket.
 if command -v docker >/dev/null && [ "$(systemctl is-active docker)" = active ]; then
     ids=$(docker ps --all --quiet --filter label=com.docker.compose.project)
-    [ -z "$ids" ] || docker inspect --format 'container={{index .Config.Labels "com.docker.compose.project"}}|{{.State.Status}}|{{if .State.Health}}{{.State.Health.Status}}{{end}}|{{.Image}}' $ids
+    [ -z "$ids" ] || docker inspect --format 'runs={{index .Config.Labels "com.docker.compose.project"}}|{{.State.Status}}|{{if .State.Health}}{{.State.Health.Status}}{{end}}|{{.Image}}' $ids
 fi
 if [ -d "$3" ]; then echo "free=$(df --output=avail -B1 "$3" | tail -n 1 | tr -d ' ')"; fi
 echo end=

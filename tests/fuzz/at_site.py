@@ -317,7 +317,7 @@ def targets() -> tuple[Target, ...]:
             "status of a host",
             alone(STATUS.encode()),
             _status,
-            (b"release={", b"container=", b"model=", b"|"),
+            (b"release={", b"runs=", b"model=", b"|"),
         ),
         Target("inventory", alone(json.dumps(_INVENTORY).encode()), _inventory, where="inventor", cost=2),
         Target("complaint of a host", alone(b"ssh: x\nsh: 1: no such thing\n"), _complaint),

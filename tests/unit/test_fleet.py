@@ -218,8 +218,8 @@ generation=abc
 release={json.dumps({"release": "demo:2026.11.0", "bundle": BUNDLE, "roles": {"chat": MODEL}})}
 model=registry.ollama.ai/library/chat/latest
 model=registry.ollama.ai/library/{MODEL.replace(":", "/")}
-container=sealift-ollama|running|healthy|{OLLAMA}
-container=sealift-gateway|running|healthy|{GATEWAY}
+runs=sealift-ollama|running|healthy|{OLLAMA}
+runs=sealift-gateway|running|healthy|{GATEWAY}
 free=1000
 end=
 """
@@ -238,7 +238,7 @@ def test_a_host_as_wanted_differs_in_nothing() -> None:
     [
         ("sealift-ollama|running|healthy", "sealift-ollama|exited|unhealthy", "ollama unhealthy"),
         ("sealift-ollama|running|healthy", "sealift-ollama|exited|", "ollama exited"),
-        ("container=sealift-gateway", "container=shop", "gateway missing"),
+        ("runs=sealift-gateway", "runs=shop", "gateway missing"),
         (GATEWAY, OLLAMA, "gateway runs another image"),
         (MODEL.replace(":", "/"), "other/1b", f"model {MODEL} missing"),
         ("b" * 64, "c" * 64, "runs demo:2026.11.0 of sha256:cccccccccccc"),
@@ -313,7 +313,7 @@ def test_what_a_host_says_of_itself_moves_no_cursor() -> None:
     "text",
     [
         *("", "release={\nend=\n", "release=[1]\nend=\n", 'release={"roles": {"chat": 1}}\nend=\n'),
-        *("container=a|b\nend=\n", "free=\nend=\n", "free=x\nend=\n", f"free={'9' * 5000}\nend=\n"),
+        *("runs=a|b\nend=\n", "free=\nend=\n", "free=x\nend=\n", f"free={'9' * 5000}\nend=\n"),
     ],
 )
 def test_a_status_that_is_not_whole_is_refused(text: str) -> None:

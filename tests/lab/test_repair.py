@@ -14,7 +14,7 @@ MODEL_BLOB = "$(find /var/lib/sealift/models/blobs -type f -size +100M | head -n
 DRIFT: dict[str, tuple[str, str, str]] = {
     "stopped container": (
         f"docker stop $(docker ps -q --filter {OLLAMA})",
-        "Ollama | Run Ollama",
+        "Services | Run ollama",
         "docker ps --filter name=sealift-ollama --filter health=healthy | grep Up",
     ),
     "deleted model blob": (

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.filesize import decimal
 
 from sealift.bundle.build import BundleInfo, build
 from sealift.bundle.have_list import NOTHING, read_signed
+from sealift.cli.console import say
 from sealift.cli.options import AsJson, Project, Sources, print_json
 from sealift.cli.progress import shown
 from sealift.release.lockfile import load_lock
@@ -60,7 +60,7 @@ def print_bundle(info: BundleInfo, path: Path, as_json: bool) -> None:
     summary = f"{path}: {info.blobs} blobs, {decimal(info.size)}"
     if info.is_delta:
         summary += f"; a delta, which carries {info.carried} of them, {decimal(info.carried_size)}"
-    Console(highlight=False, markup=False).print(f"{summary}\n{info.digest}", soft_wrap=True)
+    say(f"{summary}\n{info.digest}")
 
 
 def bundle_json(info: BundleInfo) -> dict[str, Any]:

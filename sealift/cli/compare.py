@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
 from sealift.blob import Blob
 from sealift.blobs import BlobStore
+from sealift.cli.console import say, show
 from sealift.cli.options import AsJson, print_json
 from sealift.depot.store import Depot, read_lock
 from sealift.errors import SealiftError, printable
@@ -52,7 +52,6 @@ def diff(
 
 def print_changes(changes: Changes) -> None:
     """Print a table of what differs, and what of it has to be carried."""
-    console = Console(markup=False, highlight=False)
     if changes.changes:
         table = Table("", "what", "name")
         for text in ("before", "after"):
@@ -60,12 +59,12 @@ def print_changes(changes: Changes) -> None:
         table.add_column("bytes", no_wrap=True)
         for change in changes.changes:
             table.add_row(*map(printable, _cells(change)))
-        console.print(table)
+        show(table)
     else:
-        console.print("nothing differs")
+        say("nothing differs")
     if changes.carry or changes.drop:
         carry, drop = _amount(changes.carry, changes.carry_size), _amount(changes.drop, changes.drop_size)
-        console.print(f"to carry: {carry}; no longer needed: {drop}", soft_wrap=True)
+        say(f"to carry: {carry}; no longer needed: {drop}")
 
 
 def changes_json(changes: Changes) -> dict[str, Any]:

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.filesize import decimal
 
 from sealift.bundle.have_list import SITE_NAME, write_signed
 from sealift.bundle.signature import check_key
+from sealift.cli.console import say
 from sealift.cli.options import AsJson, print_json
 from sealift.cli.progress import shown
-from sealift.depot.collecting import Garbage, collect
+from sealift.depot.collecting import Garbage
 from sealift.depot.fsck import Checked, Finding
 from sealift.depot.fsck import fsck as check_depot
 from sealift.depot.have import have_list
 from sealift.depot.repair import HostStore
 from sealift.depot.repair_media import folder_sources
 from sealift.depot.store import Depot
-from sealift.errors import printable
-from sealift.fleet.rollout import one_rollout
-from sealift.fleet.status import bundles_in_use, fleet_status
-from sealift.fleet.survey import targets
-from sealift.progress import Progress
+from sealift.fleet.gc import collect_unused
 from sealift.site.inventory import load_inventory
 from sealift.ssh import Ssh
 
@@ -67,9 +61,9 @@ def have(
     if as_json:
         print_json({"path": str(out), "blobs": blobs, "bytes": held, "damaged": had.damaged})
         return
-    _say(f"{out}: {blobs} blobs, {decimal(held)}, in a list of {decimal(size)}; carry {out}.sig with it")
+    say(f"{out}: {blobs} blobs, {decimal(held)}, in a list of {decimal(size)}; carry {out}.sig with it")
     for digest in had.damaged:
-        _say(f"damaged, so not in the list, and the next delta carries it again: {digest}")
+        say(f"damaged, so not in the list, and the next delta carries it again: {digest}")
 
 
 def gc(
@@ -79,9 +73,7 @@ def gc(
         list[str] | None,
         typer.Option(help="Ask these hosts what they run: that stays, and so does what they are to run."),
     ] = None,
-    no_inventory: Annotated[
-        bool, typer.Option("--no-inventory", help="No host takes anything from this depot.")
-    ] = False,
+    no_inventory: Annotated[bool, typer.Option("--no-inventory", help="This depot serves no hosts.")] = False,
     keep_release: Annotated[
         list[str] | None, typer.Option(help="A release that stays. Repeat for more.")
     ] = None,
@@ -101,15 +93,15 @@ def gc(
         raise typer.BadParameter("--inventory and --no-inventory contradict each other; leave one out.")
     if apply and not asked and not no_inventory:
         raise typer.BadParameter(f"--apply removes what hosts may run. Add {_ASK}.")
-    with shown() as progress, one_rollout(depot) if apply and depot.is_dir() else nullcontext():
-        in_use = _in_use(inventory or (), progress)
-        garbage = collect(Depot(depot), keep, keep_release or (), in_use, apply, progress)
+    inventories = [load_inventory(name) for name in inventory or ()]
+    with shown() as progress:
+        garbage = collect_unused(Depot(depot), keep, keep_release or (), inventories, apply, progress)
     if as_json:
         blobs = {"blobs": [blob.digest for blob in garbage.blobs], "bytes": garbage.size}
         names = {"kept": garbage.kept, "releases": garbage.releases, "bundles": garbage.bundles}
         print_json({**names, **blobs, "incoming": list(garbage.incoming), "applied": apply})
     else:
-        _say(_garbage(garbage, apply, asked or no_inventory))
+        say(_garbage(garbage, apply, asked or no_inventory))
 
 
 def fsck(
@@ -138,7 +130,7 @@ def fsck(
     if as_json:
         print_json({**dataclasses.asdict(checked), "ok": checked.ok})
     else:
-        _say(_checked(checked))
+        say(_checked(checked))
     if not checked.ok:
         raise typer.Exit(1)
 
@@ -146,17 +138,6 @@ def fsck(
 def _hosts(inventory: str, limit: str) -> list[HostStore]:
     hosts = load_inventory(inventory).limited([limit]).hosts
     return [HostStore(Ssh(host.name, host.settings.ssh_config_file)) for host in hosts]
-
-
-def _in_use(inventories: Iterable[str], progress: Progress) -> frozenset[str]:
-    """Digests of the bundles that hosts run, or are to run."""
-    digests: set[str] = set()
-    for name in inventories:
-        progress(f"asking the hosts of {name}", 0, 0)
-        found = targets(load_inventory(name))
-        digests.update(target.stored.digest for target in found)
-        digests |= bundles_in_use(fleet_status(found))
-    return frozenset(digests)
 
 
 def _garbage(garbage: Garbage, applied: bool, hosts_known: bool) -> str:
@@ -196,7 +177,3 @@ def _finding(finding: Finding) -> list[str]:
     outcome = f"repaired from {finding.repaired_from}" if finding.repaired_from else "not repaired"
     line = f"{finding.owner}: {finding.digest} ({decimal(finding.size)}) was {finding.wrong}: {outcome}"
     return [line, *(f"  {tried}" for tried in finding.tried)]
-
-
-def _say(text: str) -> None:
-    Console(highlight=False, markup=False, soft_wrap=True).print(printable(text))

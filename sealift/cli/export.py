@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.filesize import decimal
 
 from sealift.blobs import BlobStore
 from sealift.bundle.export import ExportedImage, Order, export_image
+from sealift.cli.console import say
 from sealift.cli.options import AsJson, print_json
 from sealift.cli.progress import shown
 from sealift.depot.store import Depot
@@ -93,4 +93,4 @@ def _print(exported: ExportedImage, out: Path, archive: Path | None) -> None:
     ]
     if archive is not None:
         lines.append(f"load it  docker load --input {archive}")
-    Console(highlight=False, markup=False, soft_wrap=True).print("\n".join(lines))
+    say("\n".join(lines))

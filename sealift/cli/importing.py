@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.filesize import decimal
 
+from sealift.cli.console import say
 from sealift.cli.options import AsJson, print_json
 from sealift.cli.progress import shown
 from sealift.depot.importing import Imported, import_bundle
@@ -46,13 +46,12 @@ def _print_import(imported: Imported, as_json: bool) -> None:
         more = {"signer": imported.signer, "copied": len(imported.copied), "bytes": size}
         print_json({**result, **more, "healed": imported.healed, "replaced": imported.replaced})
         return
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(f"{release.reference} signed by {imported.signer}\n{imported.stored.digest}")
+    say(f"{release.reference} signed by {imported.signer}\n{imported.stored.digest}")
     if imported.copied:
-        console.print(f"verified and copied {len(imported.copied)} blobs, {decimal(size)}")
+        say(f"verified and copied {len(imported.copied)} blobs, {decimal(size)}")
     else:
-        console.print("the depot has all of it already, and every hash is right")
+        say("the depot has all of it already, and every hash is right")
     for digest in imported.healed:
-        console.print(f"was damaged in the depot, so taken from the bundle: {digest}")
+        say(f"was damaged in the depot, so taken from the bundle: {digest}")
     if imported.replaced:
-        console.print(f"this name and version stood for {imported.replaced} before")
+        say(f"this name and version stood for {imported.replaced} before")

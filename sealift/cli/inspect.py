@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
 from sealift.blobs import BlobStore
 from sealift.bundle.build import describe
 from sealift.cli.build import bundle_json, print_bundle
+from sealift.cli.console import say, show
 from sealift.cli.lock import lock_json
 from sealift.cli.options import AsJson, print_json
 from sealift.depot.store import read_lock
@@ -51,10 +51,9 @@ def inspect(
         counted = {"components": summary.components, "licences": summary.licences}
         print_json({**bundle_json(info), **lock_json(found), "entries": entries, "sbom": counted})
         return
-    console = Console(markup=False, highlight=False)
-    console.print(_entries_table(layout))
+    show(_entries_table(layout))
     if materials is not None:
-        console.print(f"SBOM: {_counted(summary.components)}\nLicences: {_counted(summary.licences)}")
+        say(f"SBOM: {_counted(summary.components)}\nLicences: {_counted(summary.licences)}")
     print_bundle(info, bundle, as_json=False)
 
 

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from sealift.cli.console import say
 from sealift.cli.options import AsJson, print_json
 from sealift.cli.progress import shown
 from sealift.depot.store import Depot
-from sealift.errors import printable
 from sealift.install.from_depot import Deployed, install_from_depot
 
 
@@ -39,7 +38,7 @@ def install(
     if as_json:
         print_json({**dataclasses.asdict(done), "deployment": str(done.deployment)})
     else:
-        Console(highlight=False, markup=False, soft_wrap=True).print(printable(_text(done)))
+        say(_text(done))
 
 
 def _text(done: Deployed) -> str:

@@ -8,10 +8,10 @@ import time
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from sealift.cache import cache_folder
+from sealift.cli.console import show, working
 from sealift.cli.options import AsJson, print_json
 from sealift.lab import control
 from sealift.lab.layout import MOST_HOSTS, Lab, open_lab
@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(_app, name="lab")
 
 
-_COMMAND = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+_COMMAND = {"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False}
 
 
 def _lab() -> Lab:
@@ -61,12 +61,9 @@ def up(
 ) -> None:
     """Bring the hosts up. What is up stays as it is."""
     lab, started = _lab(), time.monotonic()
-    console = Console(stderr=True)
-    with console.status("lab up") as shown:
-        roots = cache_folder(os.environ) / "roots"
-        booted = control.up(
-            lab, hosts, with_control, suite, roots, lambda what, _done, _total: shown.update(what)
-        )
+    roots = cache_folder(os.environ) / "roots"
+    with working("lab up") as now:
+        booted = control.up(lab, hosts, with_control, suite, roots, lambda what, _done, _total: now(what))
     changed = f"booted {', '.join(booted)}" if booted else "no change"
     print(f"lab {lab.state}: {changed} ({time.monotonic() - started:.1f} s)")
 
@@ -78,9 +75,9 @@ def down(
     ] = False,
 ) -> None:
     """End the hosts and remove everything that the lab made."""
-    lab, console = _lab(), Console(stderr=True)
-    with console.status("lab down") as shown:
-        control.down(lab, keep, lambda what, _done, _total: shown.update(what))
+    lab = _lab()
+    with working("lab down") as now:
+        control.down(lab, keep, lambda what, _done, _total: now(what))
     print(f"lab {lab.state}: {'down, state kept' if keep else 'removed'}")
 
 
@@ -95,7 +92,7 @@ def status(as_json: AsJson = False) -> None:
     for host in found:
         up_word = "yes" if host.up else "no"
         table.add_row(host.name, host.address, up_word, host.state, f"{host.memory_mib} MiB")
-    Console().print(table)
+    show(table)
 
 
 @_app.command(context_settings=_COMMAND)

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
 from sealift.cli.compare import changes_json, print_changes
+from sealift.cli.console import say, show
 from sealift.cli.options import AsJson, Project, Sources, print_json
 from sealift.cli.progress import shown
 from sealift.errors import SealiftError
@@ -102,8 +102,7 @@ def _print_lock(found: Lock, changes: Changes | None, headline: str) -> None:
         table.add_row("code", found.control.code.hex[:12], decimal(found.control.code.size))
     for name, file in found.files.items():
         table.add_row("file", name, decimal(file.blob.size))
-    console = Console()
-    console.print(table)
+    show(table)
     if changes is not None:
         print_changes(changes)
-    console.print(headline, soft_wrap=True)
+    say(headline)

@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import signal
 import sys
 
 import typer
-from rich.console import Console
 
-from sealift.errors import SealiftError, printable
+from sealift.cli.console import complain
+from sealift.errors import SealiftError
 
-# Which module has which commands. One that is asked for loads no other's: all together take a second.
-_COMMANDS = {
-    "lock": ("lock",),
-    "build": ("build",),
-    "inspect": ("inspect",),
-    "importing": ("import",),
-    "compare": ("diff",),
-    "depot": ("have", "gc", "fsck"),
-    "install": ("install",),
-    "models": ("models",),
-    "schema": ("schema",),
-    "fleet": ("preflight", "ship", "apply", "status", "ask"),
-    "verify": ("verify",),
-    "media": ("media",),
-    "export": ("export",),
-    "lab": ("lab",),
+# By panel of the help, which module has which commands. One that is asked for loads no other module: all
+# together take a second.
+_PANELS: dict[str, dict[str, tuple[str, ...]]] = {
+    "Where there is internet": {
+        "lock": ("lock",),
+        "build": ("build",),
+        "media": ("media",),
+    },
+    "In the closed network: the control node": {
+        "importing": ("import",),
+        "install": ("install",),
+        "depot": ("have", "gc", "fsck"),
+    },
+    "In the closed network: the hosts": {
+        "fleet": ("preflight", "ship", "apply"),
+        "status": ("status",),
+        "verify": ("verify",),
+        "ask": ("ask",),
+    },
+    "Anywhere": {
+        "models": ("models",),
+        "inspect": ("inspect",),
+        "compare": ("diff",),
+        "export": ("export",),
+        "schema": ("schema",),
+    },
+    "On one machine, to try things": {
+        "lab": ("lab",),
+    },
 }
 
 
@@ -41,28 +55,36 @@ def application(asked: str = "") -> typer.Typer:
         pretty_exceptions_enable=False,
         help=(
             "Carry a sealed release of LLM infrastructure across an air gap and roll it out over closed "
-            "hosts.\n\nWhere there is internet: lock a release file, build a bundle, sign it. In the closed "
-            "network: import it into the depot, apply it to a fleet, verify the fleet. `make demo` does it "
-            "all once."
+            "hosts.\n\nWhere there is internet: lock a release file, build a bundle, sign it, write it to "
+            "media. In the closed network: import it into the depot, apply it to your hosts, verify them. "
+            "`make demo` does it all once."
         ),
     )
     app.callback()(lambda: None)  # with it, a single command has to be named as well
-    for module in [name for name, commands in _COMMANDS.items() if asked in commands] or _COMMANDS:
+    modules = {name: (panel, commands) for panel, part in _PANELS.items() for name, commands in part.items()}
+    for module in [name for name, (_, commands) in modules.items() if asked in commands] or modules:
         importlib.import_module(f"sealift.cli.{module}").register(app)
+    panels = {command: panel for panel, commands in modules.values() for command in commands}
+    for command in app.registered_commands:
+        command.rich_help_panel = panels[str(command.name)]
+    for group in app.registered_groups:
+        group.rich_help_panel = panels[str(group.name)]
     return app
 
 
-def main() -> None:
-    """Entry point: an error that a user can mend is one message and exit code 1, never a traceback."""
+def run() -> None:
+    """Run what the command line asks for.
+
+    An error that a user can mend is one message and exit code 1, never a traceback.
+    """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        application(*sys.argv[1:2])()
+        application(*sys.argv[1:2])(prog_name="sealift")
     except SealiftError as error:
-        _complain(str(error))
+        complain(str(error))
         sys.exit(1)
-    except OSError as error:  # a full disk, a folder without permission
-        where = f"{error.filename}: " if error.filename else ""
-        _complain(f"{where}{error.strerror or error}. Mend that and run the same command again.")
+    except OSError as error:
+        complain(_in_words(error))
         sys.exit(1)
     except SystemExit as end:
         if end.code in (130, 143):  # Ctrl-C, as Typer reports it, or SIGTERM
@@ -70,6 +92,14 @@ def main() -> None:
         raise
 
 
-def _complain(message: str) -> None:
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print(printable(message), style="red", markup=False)
+def _in_words(error: OSError) -> str:
+    """What a full disk or a folder without permission means for the user."""
+    where = f"{error.filename}: " if error.filename else ""
+    remedies = {
+        errno.ENOSPC: "the disk is full. Make room, then run the same command again.",
+        errno.EACCES: "no permission. Run this as a user who may, such as root.",
+        errno.EPERM: "no permission. Run this as a user who may, such as root.",
+        errno.EROFS: "is on a disk that is mounted read-only. Mount it for writing, or name another place.",
+    }
+    said = f"{error.strerror or error}. Mend that and run the same command again."
+    return f"{where}{remedies.get(error.errno or 0, said)}"

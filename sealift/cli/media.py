@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.filesize import decimal
 
+from sealift.cli.console import complain, say
 from sealift.cli.options import AsJson, print_json
 from sealift.cli.progress import shown
 from sealift.media.read import Read, read_media
@@ -86,29 +86,26 @@ def _print_written(written: Written, folder: Path, as_json: bool) -> None:
         print_json({"digest": table.bundle, "table": written.table_digest, "parts": parts, **done})
         return
     size = sum(part.blob.size for part in table.parts)
-    console = Console(highlight=False, markup=False, soft_wrap=True)
-    console.print(f"{table.bundle}\n{len(table.parts)} parts, {decimal(size)}")
+    say(f"{table.bundle}\n{len(table.parts)} parts, {decimal(size)}")
     for what, names in (("written to", written.written), ("right already on", written.kept)):
         if names:
-            console.print(f"{what} {folder}: {_names(names)}")
-    console.print(f"SHA-256 of TABLE.txt: {written.table_digest}")
+            say(f"{what} {folder}: {_names(names)}")
+    say(f"SHA-256 of TABLE.txt: {written.table_digest}")
 
 
 def _print_read(done: Read, out: Path) -> None:
-    errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     for problem in done.problems:
-        errors.print(problem, style="red")
+        complain(problem)
     parts = done.media.table.parts
-    console = Console(highlight=False, markup=False, soft_wrap=True)
-    console.print(f"{done.media.table.bundle} signed by {done.media.signer}")
+    say(f"{done.media.table.bundle} signed by {done.media.signer}")
     if done.missing:
         have = len(parts) - len(done.missing)
-        console.print(
+        say(
             f"{out}: has {have} of {len(parts)} parts, missing: {_names(done.missing)}. "
             "Run the command again with the media that hold them."
         )
     else:
-        console.print(f"{out}: whole, {len(done.taken)} parts taken in now. Next: sealift import {out}")
+        say(f"{out}: whole, {len(done.taken)} parts taken in now. Next: sealift import {out}")
 
 
 def _names(names: tuple[str, ...]) -> str:

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
+from sealift.cli.console import say, show
 from sealift.cli.options import AsJson, print_json
 from sealift.errors import SealiftError
 from sealift.release.catalogue import CatalogueModel, catalogue, family_of, find, nearest, no_such_tag
@@ -116,11 +116,9 @@ def _print_table(chosen: dict[str, CatalogueModel], context: int, parallel: int,
             model.licence,
             *("fits" if fit else "no" for fit in fits.values()),
         )
-    console = Console(highlight=False, markup=False)
-    console.width = max(console.width, _WIDTH)
-    console.print(table)
+    show(table, at_least=_WIDTH)
     limits = "".join(f", {key} {_gib(size)}" for key, size in hosts.items())
-    console.print(f"memory at context {context}, parallel {parallel}{limits}")
+    say(f"memory at context {context}, parallel {parallel}{limits}")
 
 
 def _print_one(key: str, model: CatalogueModel, context: int, parallel: int, hosts: _Hosts) -> None:
@@ -145,14 +143,13 @@ def _print_one(key: str, model: CatalogueModel, context: int, parallel: int, hos
             for name, fit in _fits(model, context, parallel, hosts).items()
         },
     }
-    console = Console(highlight=False, markup=False, soft_wrap=True)
-    console.print(key)
+    say(key)
     for label, text in lines.items():
         if text:
-            console.print(f"  {label:<13}{text}")
-    console.print("sources")
+            say(f"  {label:<13}{text}")
+    say("sources")
     for figure, source in model.sources.items():
-        console.print(f"  {figure}: {catalogue().sources[source]}")
+        say(f"  {figure}: {catalogue().sources[source]}")
 
 
 def _gib(count: int) -> str:

@@ -20,6 +20,7 @@ from rich.progress import (
 )
 
 from sealift import progress
+from sealift.cli.console import console
 from sealift.errors import one_line
 from sealift.progress import ASKING
 
@@ -70,7 +71,7 @@ class _Lines:
     def report(self, what: str, done: int, total: int) -> None:  # noqa: ARG002 - as the bars have it
         if what not in self._said and self._watch.is_due(what, total):
             self._said.add(what)
-            self._console.print(one_line(f"{what}, {decimal(total)}" if total else what))
+            self._console.print(one_line(f"{what}, {decimal(total)}" if total else what), soft_wrap=True)
 
 
 def _by_one_thread_at_a_time(report: progress.Progress) -> progress.Progress:
@@ -86,9 +87,9 @@ def _by_one_thread_at_a_time(report: progress.Progress) -> progress.Progress:
 @contextmanager
 def shown() -> Iterator[progress.Progress]:
     """A callback that tells standard error: by bars while it is a terminal, else by lines."""
-    console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
-    if not console.is_terminal:
-        yield _by_one_thread_at_a_time(_Lines(console).report)
+    errors = console(errors=True)
+    if not errors.is_terminal:
+        yield _by_one_thread_at_a_time(_Lines(errors).report)
         return
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -97,5 +98,5 @@ def shown() -> Iterator[progress.Progress]:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as bars:
+    with Progress(*columns, console=errors, transient=True) as bars:
         yield _by_one_thread_at_a_time(_Bars(bars).report)

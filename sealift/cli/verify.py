@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from sealift import progress
+from sealift.cli.console import console, say, show
 from sealift.cli.options import AsJson, InventoryName, Limit, print_json
 from sealift.evidence import record
 from sealift.evidence.types import Evidence
@@ -53,9 +53,9 @@ def verify_command(
 @contextmanager
 def _percentages() -> Iterator[progress.Progress]:
     """A callback that draws a bar per host on standard error while it is a terminal."""
-    console = Console(stderr=True)
+    errors = console(errors=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bars:
         tasks: dict[str, TaskID] = {}
 
         def report(what: str, done: int, total: int) -> None:
@@ -67,19 +67,18 @@ def _percentages() -> Iterator[progress.Progress]:
 
 
 def _print(evidence: Evidence, folder: Path, seconds: float) -> None:
-    console = Console(highlight=False)
     table = Table("host", "hold", "failed", "seconds")
     for host in evidence.hosts:
         results = evidence.of(host.name)
         failed = sum(result.outcome == "failed" for result in results)
         took = sum(result.seconds for result in results)
         table.add_row(host.name, str(len(results) - failed), str(failed), f"{took:.0f}")
-    console.print(table)
+    show(table)
     for cause in evidence.causes:
         for result in cause:
-            console.print(f"{result.host}: {result.claim}", style="red", markup=False, soft_wrap=True)
+            say(f"{result.host}: {result.claim}", style="red")
         for line in cause[0].detail.splitlines():
-            console.print(f"    {line}", markup=False, soft_wrap=True)
+            say(f"    {line}")
     verdict = f"{len(evidence.failed)} failed" if evidence.failed else "all hold"
-    console.print(f"{len(evidence.results)} claims, {verdict}, in {seconds:.0f} s", markup=False)
-    console.print(f"bundle    {evidence.bundle}\nevidence  {folder / 'evidence.html'}", soft_wrap=True)
+    say(f"{len(evidence.results)} claims, {verdict}, in {seconds:.0f} s")
+    say(f"bundle    {evidence.bundle}\nevidence  {folder / 'evidence.html'}")

@@ -18,7 +18,6 @@ from pathlib import Path
 
 from sealift.blob import Blob
 from sealift.depot.store import Depot
-from sealift.errors import SealiftError
 from sealift.files import locked, sync_folder
 from sealift.integrity import stored_blobs
 from sealift.oci.layout import INDEX
@@ -70,8 +69,7 @@ def collect(
     Raises SealiftError where a named release is not there, or one that stays cannot be read: what it refers
     to is unknown then, and nothing is removed.
     """
-    if not depot.path.is_dir():
-        raise SealiftError(f"{depot.path}: no such depot. Name the folder that sealift import filled.")
+    depot.require()
     with locked(depot.path, lambda: progress("waiting for another process in the depot", 0, 0)):
         garbage = _find(depot, keep, named, in_use)
         if apply:

@@ -68,8 +68,7 @@ def fsck(depot: Depot, sources: Sequence[RepairSource], progress: Progress) -> C
 
     Raises SealiftError where there is no depot.
     """
-    if not depot.path.is_dir():
-        raise SealiftError(f"{depot.path}: no such depot. Name the folder that sealift import filled.")
+    depot.require()
     with locked(depot.path, lambda: progress("waiting for another process in the depot", 0, 0)):
         indexes, broken = _indexes(depot)
         manifests = {

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from sealift.bundle.have_list import HaveList
 from sealift.depot.store import Depot
-from sealift.errors import SealiftError
 from sealift.files import locked
 from sealift.integrity import damaged, stored_blobs
 from sealift.progress import Progress
@@ -28,8 +27,7 @@ def have_list(depot: Depot, site: str, progress: Progress) -> Had:
 
     Raises SealiftError where there is no depot.
     """
-    if not depot.path.is_dir():
-        raise SealiftError(f"{depot.path}: no such depot. Name the folder that sealift import filled.")
+    depot.require()
     with locked(depot.path, lambda: progress("waiting for another process in the depot", 0, 0)):
         blobs = stored_blobs(depot.store)
         bad = damaged(depot.store, blobs, "hashing the depot", progress)

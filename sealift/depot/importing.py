@@ -15,6 +15,7 @@ from sealift.depot.store import Depot, StoredRelease, read_lock, read_pointer, s
 from sealift.errors import SealiftError
 from sealift.files import locked, write_atomically
 from sealift.integrity import damaged
+from sealift.media.table import TABLE
 from sealift.oci.layout import (
     CONTROL_REF,
     FILES_REF,
@@ -63,6 +64,12 @@ def import_bundle(
     Raises SealiftError naming what is wrong; the release is not registered then, and what was copied whole is
     kept for the next attempt.
     """
+    if (bundle / TABLE).exists() and not (bundle / INDEX).exists():
+        raise SealiftError(
+            f"{bundle}: is a medium, expected a bundle's folder. Put the bundle together first: "
+            f"sealift media read {bundle} --out BUNDLE --allowed-signers {allowed_signers}"
+        )
+    depot.require_room_for_it()
     check_marker(bundle)
     index = read_index(bundle)
     proof = _read_signature(bundle)

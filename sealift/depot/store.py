@@ -10,6 +10,7 @@ apt-key.pgp                     the site's OpenPGP key, mode 0600
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
@@ -37,6 +38,9 @@ _REPOSITORY_FILES = ("key.asc", "InRelease", "Packages")
 _KEY = "apt-key.pgp"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _POINTER_LIMIT = 1024  # bytes
+_MARKS = ("bundles", "releases")
+# What an import that was killed, or START.py, may have left before there is a release.
+_BEGINNINGS = frozenset({*_MARKS, _KEY, "blobs", "partial", "incoming"})
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,32 @@ class Depot:
         """
         self.path = path
         self.store = BlobStore(path)
+
+    def require(self) -> None:
+        """Raises SealiftError where its folder is no depot, or this user may not work in it."""
+        if not any((self.path / folder).is_dir() for folder in _MARKS):
+            raise SealiftError(
+                f"{self.path}: is no depot, expected the folder that sealift import fills. "
+                "Name that one with --depot."
+            )
+        if not os.access(self.path, os.R_OK | os.W_OK | os.X_OK):
+            raise SealiftError(f"{self.path}: no permission. Run this as the depot's owner, such as root.")
+
+    def require_room_for_it(self) -> None:
+        """Raises SealiftError where its folder has other things: nothing is imported beside those."""
+        try:
+            names = {path.name for path in self.path.iterdir()}
+        except FileNotFoundError:
+            return
+        except PermissionError:
+            raise SealiftError(
+                f"{self.path}: no permission. Run this as the depot's owner, such as root."
+            ) from None
+        if names and names.isdisjoint(_BEGINNINGS):
+            raise SealiftError(
+                f"{self.path}: is not empty and no depot, expected a depot or an empty folder. "
+                "Name another one with --depot."
+            )
 
     def resolve(self, reference: str) -> StoredRelease:
         """Find a release.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -14,18 +15,13 @@ from sealift.errors import SealiftError
 from sealift.evidence.expectations import Expectations, expect
 from sealift.evidence.run import verify_hosts
 from sealift.evidence.types import Evidence, VerifiedHost
+from sealift.fleet.reach import way_in
 from sealift.fleet.survey import targets, wanted_of
 from sealift.host.wanted import Wanted
-from sealift.lab.network import entering, is_inside, lab_of
 from sealift.progress import Progress
 from sealift.site.inventory import Inventory
 from sealift.site.secrets import open_secrets
 from sealift.ssh import Ssh
-
-_AT_ONCE = 16  # hosts; each waits for its own model
-# A lab's hosts share the processors of one machine: models that answer together take longer than in turn,
-# because Ollama's threads spin while they wait for each other.
-_LAB_AT_ONCE = 1
 
 
 def verify(inventory: Inventory, progress: Progress) -> Evidence:
@@ -38,11 +34,9 @@ def verify(inventory: Inventory, progress: Progress) -> Evidence:
     """
     expected = [_expect(wanted) for wanted in wanted_of(targets(inventory)).values()]
     release, bundle = _one_release(inventory, expected)
-    lab = lab_of(inventory.hosts[0].settings.ssh_config_file)
-    enter = (
-        entering(lab, []) if lab and not is_inside(lab) else []
-    )  # a lab's gateways answer in its closed network alone
-    results = verify_hosts(expected, enter, _LAB_AT_ONCE if lab else _AT_ONCE, progress)
+    enter = way_in(inventory, os.environ)
+    at_once = inventory.hosts[0].settings.verify_at_once
+    results = verify_hosts(expected, enter, at_once, progress)
     return Evidence(
         inventory=inventory.name,
         release=release,

@@ -8,6 +8,7 @@ import requests
 
 from sealift.errors import SealiftError, printable
 from sealift.fleet.named_host import NamedHost
+from sealift.fleet.survey import Target
 from sealift.site.inventory import Host
 from sealift.site.secrets import open_secrets
 from sealift.ssh import Ssh
@@ -26,6 +27,16 @@ class Answer:
     text: str
     tokens_per_second: float
     seconds: float
+
+
+def hosts_that_serve(role: str, found: tuple[Target, ...]) -> tuple[Host, ...]:
+    """Those of some hosts that serve a role. Raises SealiftError naming the roles where none does."""
+    serving = [(target.host, target.stored.lock.release.roles_for(target.host.groups)) for target in found]
+    hosts = tuple(host for host, roles in serving if role in roles)
+    if not hosts:
+        known = ", ".join(sorted({name for _, roles in serving for name in roles})) or "none"
+        raise SealiftError(f"{role}: no host here serves this role. The roles here: {known}.")
+    return hosts
 
 
 def ask(host: Host, role: str, text: str) -> Answer:
@@ -52,6 +63,11 @@ def ask(host: Host, role: str, text: str) -> Answer:
                 timeout=(_CONNECT_S, _ANSWER_S),
                 allow_redirects=False,  # a host has no say in whom this machine talks to
             )
+        except requests.exceptions.SSLError as error:
+            raise SealiftError(
+                f"{host.name}: {url} shows a certificate that {settings.gateway.ca} does not vouch for "
+                f"({_cause(error)}), expected one of the site's CA. Run sealift preflight."
+            ) from None
         except (requests.RequestException, OSError) as error:
             raise SealiftError(
                 f"{host.name}: {url} does not answer ({_cause(error)}), expected its gateway. "
@@ -62,7 +78,13 @@ def ask(host: Host, role: str, text: str) -> Answer:
             f"{host.name}: {url} answers {answer.status_code} {answer.reason} {answer.text[:200]!r}, "
             "expected 200. Run sealift status."
         )
-    return _parse(host.name, answer)
+    said = _parse(host.name, answer)
+    if not said.text:
+        raise SealiftError(
+            f"{host.name}: {role} answers nothing at all, expected words. Its model may be damaged: "
+            "run sealift verify."
+        )
+    return said
 
 
 def _cause(error: BaseException) -> str:

@@ -119,6 +119,13 @@ class SiteSettings(Frozen):
     secrets: Path = Field(description="age file with the API keys")
     identity: Path = Field(description="age identity that opens it, mode 0600")
     ssh_config_file: Path = Field(description="the inventory's ssh_config")
+    enter: tuple[str, ...] = Field(
+        default=(),
+        description="command and arguments that lead to where hosts can be reached, such as nsenter's",
+    )
+    verify_at_once: int = Field(
+        default=16, ge=1, description="hosts that are verified at the same time; each waits for its own model"
+    )
     ollama: OllamaSettings = OllamaSettings()
     gateway: GatewaySettings
     docker: DockerSettings = DockerSettings()

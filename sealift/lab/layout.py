@@ -190,7 +190,14 @@ def hosts_json(machines: Machines) -> bytes:
         for host in machines.hosts
     ]
     namespace = machines.lab.namespace
-    made = {"namespace": namespace, "control": machines.control, "suite": machines.suite, "hosts": listed}
+    enter = ["nsenter", f"--net={machines.lab.netns}"]
+    made = {
+        "enter": enter,
+        "namespace": namespace,
+        "control": machines.control,
+        "suite": machines.suite,
+        "hosts": listed,
+    }
     return canonical_json(made, indent=2)
 
 

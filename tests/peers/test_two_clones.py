@@ -28,7 +28,7 @@ from tests.unit import samples
 # Its own host name; with a user, that one's too, who is root outside.
 _ELSEWHERE = 'hostname "$1"; umask "$2"; shift 2; exec "$@"'
 _AS_NOBODY = ("unshare", "--user", "--map-user=65534", "--map-group=65534")
-_SEALIFT = (sys.executable, "-c", "from sealift.cli.main import main; main()")
+_SEALIFT = (sys.executable, "-c", "from sealift.__main__ import main; main()")
 _SMALL = 4 << 20  # bytes: manifests, configs, lock, SBOM and code are smaller
 
 

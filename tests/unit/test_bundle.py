@@ -16,12 +16,12 @@ from typing import Any
 
 import pytest
 
+from sealift.__main__ import main
 from sealift.blobs import BlobStore
 from sealift.bundle import signature
 from sealift.bundle.build import build
 from sealift.cli.importing import import_
 from sealift.cli.inspect import inspect
-from sealift.cli.main import main
 from sealift.depot.importing import Imported, import_bundle
 from sealift.depot.needed import needed_blobs
 from sealift.depot.store import Depot, sign_repository

@@ -12,7 +12,7 @@ from typing import Any
 import pyrage
 import pytest
 
-from sealift.cli.fleet import _with_roles
+from sealift.cli.status import _with_roles
 from sealift.errors import SealiftError
 from sealift.files import canonical_json
 from sealift.fleet.rollout import Change, HostResult, WaveResult, one_rollout, parse_plan, parse_results

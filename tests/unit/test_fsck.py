@@ -230,6 +230,6 @@ def test_importing_again_leaves_a_repository_that_is_right_alone(made: Site, dep
 
 
 def test_there_is_no_depot(tmp_path: Path) -> None:
-    with pytest.raises(SealiftError, match="no such depot"):
+    with pytest.raises(SealiftError, match="is no depot"):
         fsck(Depot(tmp_path / "no"), (), silent)
     assert list(tmp_path.iterdir()) == []

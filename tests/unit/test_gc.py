@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sealift.cli.main import main
+from sealift.__main__ import main
 from sealift.depot.collecting import Garbage, collect, version_key
 from sealift.depot.fsck import fsck
 from sealift.depot.store import Depot
@@ -198,6 +198,6 @@ def test_nothing_goes_while_nobody_says_what_hosts_run(
 
 
 def test_there_is_no_depot(tmp_path: Path) -> None:
-    with pytest.raises(SealiftError, match="no such depot"):
+    with pytest.raises(SealiftError, match="is no depot"):
         _collect(Depot(tmp_path / "no"))
     assert list(tmp_path.iterdir()) == []

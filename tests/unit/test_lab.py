@@ -56,6 +56,7 @@ def test_a_path_that_mounts_would_misread_is_refused(path: str) -> None:
 def test_the_inventory_gets_names_addresses_and_relays() -> None:
     listed = json.loads(layout.hosts_json(Machines(LAB, 1, True)))
     assert listed == {
+        "enter": ["nsenter", f"--net={LAB.netns}"],
         "namespace": LAB.namespace,
         "control": True,
         "suite": "trixie",

@@ -56,11 +56,11 @@ def test_a_name_with_brackets_is_no_markup(
 
 
 def test_who_waits_for_another_process_says_so_at_once(tmp_path: Path) -> None:
-    (tmp_path / "depot").mkdir()
+    (tmp_path / "depot/bundles").mkdir(parents=True)
     holder = os.open(tmp_path / "depot", os.O_RDONLY)
     fcntl.flock(holder, fcntl.LOCK_EX)
     command = ("gc", "--depot", str(tmp_path / "depot"), "--json")
-    code = "from sealift.cli.main import main; main()"
+    code = "from sealift.__main__ import main; main()"
     child = subprocess.Popen(
         [sys.executable, "-c", code, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

@@ -26,7 +26,7 @@ from tests.unit.samples import Site
 # The tool as it is, but with a bar for everything: what it does here takes no two seconds.
 WITH_BARS = (
     "import sealift.cli.progress as p; p._MOMENT = -1\n"
-    "from sealift.cli.main import main; raise SystemExit(main())"
+    "from sealift.__main__ import main; raise SystemExit(main())"
 )
 
 
@@ -59,7 +59,7 @@ def _command(what: str, site: Site, key: Path) -> list[str]:
     """A command that signs."""
     work = site.sources.parent
     (work / "lock").write_bytes(dump_lock(site.lock))
-    (work / "depot").mkdir()
+    (work / "depot/bundles").mkdir(parents=True)
     options = {
         "build": [f"{work}/lock", "--sources", str(site.sources), "--out", f"{work}/made"],
         "media": ["write", f"{work}/bundle", f"{work}/made", "--size", "700M"],

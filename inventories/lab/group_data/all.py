@@ -3,6 +3,7 @@
 Paths are below the lab's state, which moves with SEALIFT_LAB; a real fleet's settings are plain values.
 """
 
+import json
 import os
 from pathlib import Path
 
@@ -25,6 +26,12 @@ gateway = {
     "key": f"{_state}/tls/{{host}}.key",
     "ca": f"{_state}/tls/ca.crt",
 }
+
+# This machine is outside of the closed network; the control node, which is inside, needs no such words.
+enter = json.loads(Path(_state, "hosts.json").read_text()).get("enter", [])
+# The hosts share the processors of one machine: models that answer together take longer than in turn, because
+# Ollama's threads spin while they wait for each other.
+verify_at_once = 1
 
 # Small: three hosts share this machine with each other.
 ollama = {"memory_limit_mib": 2048, "context_length": 2048}

@@ -1,0 +1,54 @@
+"""Everything that the tool prints for people: foreign text stays the text that it is.
+
+rich reads `[bold]` as markup and `:x:` as an emoji where it is not told otherwise, and what hosts, files and
+servers say is full of brackets and colons. So consoles are made here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sealift.errors import one_line, printable
+
+
+def console(*, errors: bool = False) -> Console:
+    """A console for tables and bars.
+
+    + errors: on standard error
+    """
+    return Console(stderr=errors, markup=False, emoji=False, highlight=False)
+
+
+def show(table: Table, at_least: int = 0) -> None:
+    """Print a table on standard output.
+
+    + at_least: columns that it takes, however narrow the terminal is
+    """
+    shown = console()
+    shown.width = max(shown.width, at_least)
+    shown.print(table)
+
+
+def say(text: str, style: str | None = None) -> None:
+    """Print lines on standard output. A terminal wraps them, so that they can be copied whole."""
+    console().print(printable(text), style=style, soft_wrap=True)
+
+
+def complain(text: str) -> None:
+    """Print lines on standard error, in red on a terminal."""
+    console(errors=True).print(printable(text), style="red", soft_wrap=True)
+
+
+@contextmanager
+def working(on: str) -> Iterator[Callable[[str], None]]:
+    """Show on standard error what is being worked on, while it is a terminal.
+
+    Gives a function that takes what is being done now.
+    """
+    with console(errors=True).status(Text(one_line(on))) as shown:
+        yield lambda now: shown.update(Text(one_line(now)))

@@ -1,0 +1,68 @@
+"""status: what stands on the hosts of an inventory."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.filesize import decimal
+from rich.table import Table
+
+from sealift.cli.console import show
+from sealift.cli.fleet import asking
+from sealift.cli.options import AsJson, InventoryName, Limit, print_json
+from sealift.fleet.status import HostStatus, Standing, fleet_status
+from sealift.fleet.survey import targets
+from sealift.site.inventory import load_inventory
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command to the tool."""
+    app.command("status")(status)
+
+
+def status(inventory: InventoryName, limit: Limit = None, as_json: AsJson = False) -> None:
+    """Show what stands on every host, and where it differs from the inventory.
+
+    Exit code 0: everything is as it should be. 1: something is not, or a host does not answer.
+
+    Example: sealift status staging
+    """
+    site = load_inventory(inventory).limited(limit or ())
+    with asking(site):
+        statuses = fleet_status(targets(site))
+    if as_json:
+        print_json([{**dataclasses.asdict(host), "ok": host.ok} for host in statuses])
+    else:
+        _print_statuses(statuses)
+    if not all(host.ok for host in statuses):
+        raise typer.Exit(1)
+
+
+def _with_roles(standing: Standing) -> Iterator[str]:
+    """The models, each with the roles that it answers; a role is a model to Ollama, named ROLE:latest."""
+    for model in standing.models:
+        if model.removesuffix(":latest") not in standing.roles:
+            roles = [role for role, answering in sorted(standing.roles.items()) if answering == model]
+            yield f"{model} ({', '.join(roles)})" if roles else model
+
+
+def _print_statuses(statuses: tuple[HostStatus, ...]) -> None:
+    columns = ("host", "release", "containers", "models", "disk free", "as wanted")
+    table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for status in statuses:
+        standing = status.standing
+        if standing is None:
+            table.add_row(status.host, *["?"] * 4, status.error)
+            continue
+        table.add_row(
+            status.host,
+            standing.release or "-",
+            "\n".join(map(str, standing.containers)),
+            "\n".join(_with_roles(standing)),
+            "-" if standing.disk_free is None else decimal(standing.disk_free),
+            "\n".join(status.differs) or "yes",
+        )
+    show(table)

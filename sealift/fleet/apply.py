@@ -1,0 +1,83 @@
+"""A release onto the hosts of an inventory, from preflight to pyinfra."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from sealift.depot.store import Depot
+from sealift.errors import SealiftError
+from sealift.fleet.rollout import Change, WaveResult, apply_wave, one_rollout, plan_wave
+from sealift.fleet.survey import Survey, Target, only_depot, survey, targets
+from sealift.progress import Progress
+from sealift.ship.shipping import ship
+from sealift.ship.types import Shipped
+from sealift.site.inventory import Inventory
+
+PLAN_LOG, ROLLOUT_LOG = "plan.log", "rollout.log"  # in the depot: what pyinfra said last
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Hosts that can take their releases.
+
+    + depot: that all of them are served from
+    + survey: what was found out about them
+    """
+
+    inventory: Inventory
+    depot: Depot
+    targets: tuple[Target, ...]
+    survey: Survey
+
+
+def preflight(inventory: Inventory) -> Ready:
+    """Ask all hosts at once whether they can take their releases. Changes nothing.
+
+    Raises SealiftError with everything that keeps any of them from it.
+    """
+    depot, found = only_depot(inventory), targets(inventory)
+    surveyed = survey(found)
+    if surveyed.problems:
+        raise SealiftError("\n".join((*surveyed.problems, "Refused: nothing was changed on any host.")))
+    return Ready(inventory, depot, found, surveyed)
+
+
+def ship_to(ready: Ready, progress: Progress) -> Mapping[str, Shipped]:
+    """Bring into each host's store what it lacks of its release. Deploys nothing.
+
+    Raises SealiftError where another rollout is running, or a host did not get all of it.
+    """
+    with one_rollout(ready.depot.path):
+        return ship([target.order for target in ready.targets], ready.depot, progress).all()
+
+
+def plan(ready: Ready, say: Callable[[str], None]) -> dict[str, tuple[Change, ...]]:
+    """What deploying would change, by host. Changes nothing.
+
+    + say: told of each operation as it is looked at
+    """
+    return plan_wave(ready.inventory, ready.depot.path / PLAN_LOG, say)
+
+
+def apply(
+    ready: Ready,
+    shipping: Callable[[], AbstractContextManager[Progress]],
+    shipped: Callable[[Mapping[str, Shipped]], None],
+    deploying: Callable[[], AbstractContextManager[Callable[[str], None]]],
+) -> WaveResult:
+    """Ship, then deploy with pyinfra.
+
+    + shipping: gives who is told of bytes shipped, for as long as that lasts
+    + shipped: told what was shipped, before anything is deployed
+    + deploying: gives who is told of each operation as it starts, for as long as that lasts
+
+    Raises SealiftError where another rollout is running, or a host did not get all of its release.
+    """
+    with one_rollout(ready.depot.path):
+        with shipping() as progress:
+            done = ship([target.order for target in ready.targets], ready.depot, progress).all()
+        shipped(done)
+        with deploying() as say:
+            return apply_wave(ready.inventory, ready.depot.path / ROLLOUT_LOG, say)

@@ -1,0 +1,64 @@
+"""Foreign text is printed as it is: rich reads no markup and no emoji in it."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from rich.table import Table
+
+from sealift.cli.console import complain, say, show, working
+from sealift.cli.progress import shown
+
+CLI = Path(__file__).parents[2] / "sealift/cli"
+FOREIGN = "root:x:0 [bold]a[/bold] [/b] :smile: 0:0"
+
+
+@pytest.fixture(autouse=True)
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal, by what rich goes by."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def test_lines_and_errors(capfd: pytest.CaptureFixture[str]) -> None:
+    say(FOREIGN)
+    complain(FOREIGN)
+    out, err = capfd.readouterr()
+    assert FOREIGN in out and FOREIGN in err
+
+
+def test_tables(capfd: pytest.CaptureFixture[str]) -> None:
+    table = Table("what")
+    table.add_row(FOREIGN)
+    show(table)
+    assert FOREIGN in capfd.readouterr().out
+
+
+def test_what_is_being_worked_on_and_progress(capfd: pytest.CaptureFixture[str]) -> None:
+    with working(FOREIGN) as now:
+        now(f"then {FOREIGN}")
+    with shown() as report:
+        report(FOREIGN, 0, 0)
+    err = capfd.readouterr().err
+    assert err.count(FOREIGN) >= 2
+
+
+def _made_elsewhere(path: Path) -> list[str]:
+    """Calls that would make a console, or print past ours."""
+    calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    names = [call.id for call in calls if isinstance(call, ast.Name)]
+    attributes = [call.attr for call in calls if isinstance(call, ast.Attribute)]
+    return [name for name in names if name in ("Console", "escape")] + [
+        name for name in attributes if name in ("status", "from_markup", "render_str")
+    ]
+
+
+@pytest.mark.parametrize("path", sorted(CLI.glob("*.py")), ids=lambda path: path.name)
+def test_consoles_are_made_in_one_place(path: Path) -> None:
+    if path.name == "console.py":
+        assert _made_elsewhere(path) == ["Console", "status"]
+    else:
+        assert "rich.console" not in path.read_text() or path.name == "progress.py"
+        assert [call for call in _made_elsewhere(path) if path.name != "lab.py"] == []

@@ -41,8 +41,9 @@ step "Make the control node out of the media alone"    control 'cd /media/sealif
      ssh-keygen -Y verify -n sealift -I release@lab -f /srv/sealift/allowed_signers -s TABLE.txt.sig <TABLE.txt &&
      awk "\$1 == \"start\" {print \$2 \"  \" \$4}" TABLE.txt | sha256sum --check &&
      python3 -I START.py --allowed-signers /srv/sealift/allowed_signers --to /srv/sealift --replace'
+step "Make the site's inventory, its certificates and its first client" control 'sh /srv/sealift/deployment/demo/init.sh'
 step "Apply it: preflight, ship, deploy with pyinfra"  control 'cd /srv/sealift/deployment && sealift apply lab'
-step "Verify the hosts and write the evidence"         control 'cd /srv/sealift/deployment && sealift verify lab --out /srv/sealift/evidence'
+step "Verify the hosts and write the evidence"         control 'cd /srv/sealift/deployment && sealift verify lab'
 step "Ask Gemma on each host through its gateway"      control 'cd /srv/sealift/deployment && sealift ask lab chat "What is the capital of France? Answer in one sentence."'
 step "What stands where"                               control 'cd /srv/sealift/deployment && sealift status lab'
 

@@ -18,7 +18,7 @@ from sealift.depot.store import Depot
 from sealift.errors import SealiftError
 from sealift.facts.host_store import HostStore
 from sealift.facts.preflight import Probe
-from sealift.fleet.survey import Surveyed, Target, look
+from sealift.fleet.survey import Surveyed, Target, look, with_site
 from sealift.host import settings
 from sealift.host.wanted import Wanted
 from sealift.site.inventory import Host as InventoryHost
@@ -61,7 +61,7 @@ def _look_at(host: Host) -> Surveyed:
             listing: list[str] = host.get_fact(HostStore)
             said: list[str] = host.get_fact(Probe)
             target = Target(InventoryHost(host.name, frozenset(host.groups), parsed), stored)
-            return look(target, "\n".join((*listing, *said)), datetime.now(UTC))
+            return with_site(target.host, look(target, "\n".join((*listing, *said)), datetime.now(UTC)))
         except SealiftError as error:
             lines = str(error).splitlines()
             return Surveyed(

@@ -3,9 +3,8 @@
     sealift lab up
     pyinfra inventories/lab/lab.py deploy.py
 
-This is the only inventory that reads state; those of real fleets name their hosts. pyinfra connects
-through a relay on loopback, everything else by name through ssh_config. The control node has no relays: there
-pyinfra goes by ssh_config too.
+This is the only inventory that reads state; those of real fleets name their hosts, as `sealift init` makes
+them. pyinfra connects through a relay on loopback, everything else by name through ssh_config.
 """
 
 import json
@@ -19,7 +18,7 @@ if not _file.exists():
 
 # Every host that answers prompts.
 llm = [
-    (host["name"], {"ssh_hostname": host["relay"], "ssh_port": host["relay_port"]} if "relay" in host else {})
+    (host["name"], {"ssh_hostname": host["relay"], "ssh_port": host["relay_port"]})
     for host in json.loads(_file.read_text())["hosts"]
 ]
 

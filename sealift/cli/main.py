@@ -23,6 +23,7 @@ _PANELS: dict[str, dict[str, tuple[str, ...]]] = {
     "In the closed network: the control node": {
         "importing": ("import",),
         "install": ("install",),
+        "site": ("init", "check", "clients"),
         "depot": ("have", "gc", "fsck"),
     },
     "In the closed network: the hosts": {

@@ -29,7 +29,10 @@ def register(app: typer.Typer) -> None:
 def verify_command(
     inventory: InventoryName,
     limit: Limit = None,
-    out: Annotated[Path, typer.Option(help="Folder for evidence.", file_okay=False)] = Path("build/evidence"),
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for evidence.", file_okay=False, show_default="evidence, beside the depot"),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check on every host that it is as the release and the inventory say, and write the evidence.
@@ -39,9 +42,10 @@ def verify_command(
     Example: sealift verify staging --limit llm1.staging.example
     """
     started = time.monotonic()
+    site = load_inventory(inventory).limited(limit or ())
     with _percentages() as progress:
-        evidence = verify(load_inventory(inventory).limited(limit or ()), progress)
-    folder = record.write(evidence, out)
+        evidence = verify(site, progress)
+    folder = record.write(evidence, out or record.lasting_folder(site))
     if as_json:
         print_json(evidence.model_dump(mode="json"))
     else:

@@ -9,6 +9,7 @@ from pathlib import Path
 from sealift.evidence import junit, page
 from sealift.evidence.types import Evidence
 from sealift.files import canonical_json, sync_folder, write_atomically
+from sealift.site.inventory import Inventory
 
 
 def write(evidence: Evidence, out: Path) -> Path:
@@ -37,6 +38,11 @@ def write(evidence: Evidence, out: Path) -> Path:
         raise
     _point(out / "latest", folder.name)
     return folder
+
+
+def lasting_folder(inventory: Inventory) -> Path:
+    """Where a site's evidence stays: beside its depot, where no release takes it away."""
+    return inventory.hosts[0].settings.depot.absolute().parent / "evidence"
 
 
 def _point(link: Path, target: str) -> None:

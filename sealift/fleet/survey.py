@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from sealift.host_paths import BLOBS, PARTIAL
 from sealift.release.roles import Answers, first_choices
 from sealift.ship.plan import LISTING, ShipPlan, parse_listing, plan
 from sealift.ship.types import Order
+from sealift.site.check import site_problems
 from sealift.site.inventory import Host, Inventory
 from sealift.site.secrets import open_secrets, read_private
 from sealift.ssh import Ssh, on_all
@@ -112,7 +113,18 @@ def survey(found: tuple[Target, ...]) -> Survey:
     by_name = {target.host.name: target for target in found}
     gathered = on_all(list(by_name), lambda name: _ask(by_name[name]))
     lost = {name: Surveyed(problems=tuple(str(e).splitlines())) for name, e in gathered.errors.items()}
-    return Survey({name: gathered.results.get(name) or lost[name] for name in by_name})
+    return Survey(
+        {
+            name: with_site(target.host, gathered.results.get(name) or lost[name])
+            for name, target in by_name.items()
+        }
+    )
+
+
+def with_site(host: Host, surveyed: Surveyed) -> Surveyed:
+    """The same with what is wrong with the site's own files for this host, whether it answers or not."""
+    found = [line for line in site_problems(host, datetime.now(UTC)) if line not in surveyed.problems]
+    return replace(surveyed, problems=(*found, *surveyed.problems))
 
 
 def _ask(target: Target) -> Surveyed:

@@ -72,8 +72,8 @@ def prepare_disks(host: LabHost) -> None:
 
 
 def _prepare_control(host: LabHost) -> None:
-    """The lab's inventory finds its state by this variable, in every session."""
-    write_if_changed(host.upper / "etc/environment", f"SEALIFT_LAB={CONTROL_DISK}\n".encode())
+    """What is the site's own lies on the control node's disk, which this machine sees too."""
+    write_if_changed(host.upper / "etc/environment", f"SEALIFT_SITES={CONTROL_DISK}/sites\n".encode())
 
 
 def _bound(host: LabHost) -> dict[Path, str]:

@@ -175,14 +175,6 @@ def known_machines(lab: Lab) -> Machines | None:
     return Machines(lab, len(known["hosts"]), known.get("control", False), known.get("suite", SUITE))
 
 
-def is_control_node(lab: Lab) -> bool:
-    """Whether this is the lab's control node, where the state is what the lab has laid there."""
-    try:
-        return "namespace" not in json.loads(lab.hosts_json.read_bytes())
-    except FileNotFoundError:
-        return False
-
-
 def hosts_json(machines: Machines) -> bytes:
     """What the inventory reads on this machine: names, and where pyinfra and clients find the hosts."""
     listed = [
@@ -201,12 +193,6 @@ def hosts_json(machines: Machines) -> bytes:
     return canonical_json(made, indent=2)
 
 
-def control_hosts_json(machines: Machines) -> bytes:
-    """What the inventory reads on the control node: no relays, no namespace: it stands in the network."""
-    listed = [{"name": host.name, "address": host.address} for host in machines.hosts]
-    return canonical_json({"hosts": listed}, indent=2)
-
-
 def ssh_config(machines: Machines) -> bytes:
     """ssh_config(5) on this machine: by name through the namespace, by relay address for pyinfra."""
     lab = machines.lab
@@ -218,12 +204,6 @@ def ssh_config(machines: Machines) -> bytes:
     ]
     blocks += [f"Host {host.relay}\n    Port {RELAY_PORT}\n\n" for host in machines.hosts]
     return _ssh_config(blocks, lab.state)
-
-
-def control_ssh_config(machines: Machines) -> bytes:
-    """ssh_config(5) on the control node."""
-    blocks = [f"Host {host.name}\n    HostName {host.address}\n\n" for host in machines.hosts]
-    return _ssh_config(blocks, CONTROL_DISK)
 
 
 def _ssh_config(blocks: list[str], state: Path) -> bytes:

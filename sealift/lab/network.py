@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
 from sealift.errors import SealiftError
-from sealift.lab.layout import BRIDGE, BRIDGE_ADDRESS, Lab, is_control_node, open_lab
+from sealift.lab.layout import BRIDGE, BRIDGE_ADDRESS, Lab
 
 # Left to itself, a bridge takes on the lowest address of its ports: when that host goes, the others send to
 # an address that is no more, and their connections with the control node stall for a minute.
@@ -41,26 +40,6 @@ def remove_network(lab: Lab) -> None:
 def is_namespace(path: Path) -> bool:
     """Whether a network namespace is mounted there, and not just the file that it would be mounted on."""
     return path.exists() and path.stat().st_dev == Path("/proc/self/ns/net").stat().st_dev
-
-
-def lab_of(ssh_config: Path) -> Lab | None:
-    """The lab whose hosts are reached by this ssh_config, None for hosts of the outer world.
-
-    Raises SealiftError where it is not up.
-    """
-    lab = open_lab(os.environ)
-    if ssh_config.resolve() != lab.ssh_config.resolve():
-        return None
-    if not is_inside(lab) and not is_namespace(lab.netns):
-        raise SealiftError(f"{lab.state}: the lab is not up. Start it: sealift lab up")
-    return lab
-
-
-def is_inside(lab: Lab) -> bool:
-    """Whether this process is in the closed network already: on the control node it always is."""
-    if is_control_node(lab):
-        return True
-    return lab.netns.exists() and lab.netns.stat().st_ino == Path("/proc/self/ns/net").stat().st_ino
 
 
 def entering(lab: Lab, command: list[str]) -> list[str]:

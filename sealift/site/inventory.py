@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -76,22 +77,38 @@ def _matches(host: Host, limit: str) -> bool:
     return limit == host.name or limit in host.groups
 
 
-def inventory_path(name: str) -> Path:
+def sites_folder(environment: Mapping[str, str]) -> Path:
+    """Where a site's own inventories are: SEALIFT_SITES, else /etc/sealift/sites."""
+    return Path(environment.get("SEALIFT_SITES") or "/etc/sealift/sites").absolute()
+
+
+def inventory_path(name: str, sites: Path | None = None) -> Path:
     """The file of an inventory.
 
-    + name: its path, or the short name: `lab` is `inventories/lab/lab.py` below the working directory
+    + name: a path of a file or a folder; or a short name: `acme` is `acme/acme.py` in the folder of the
+      site's own inventories, or else among the examples in `inventories/` below the working directory
+    + sites: the folder of the site's own inventories
 
     Raises SealiftError where there is no such file.
     """
-    short = Path("inventories", name, f"{name}.py")
-    path = Path(name) if "/" in name or name.endswith(".py") else short
-    if not path.is_file():
-        known = ", ".join(sorted(p.parent.name for p in Path("inventories").glob("*/*.py")))
-        raise SealiftError(
-            f"{path}: no such inventory, expected a path or one of: {known or 'none here'}. "
-            "Run this in the folder that has deploy.py."
-        )
-    return path
+    bases = (sites or sites_folder(os.environ), Path("inventories"))
+    if "/" in name or name.endswith(".py"):
+        path = Path(name)
+        tried = [path / f"{path.resolve().name}.py" if path.is_dir() else path]
+    else:
+        tried = [base / name / f"{name}.py" for base in bases]
+    for path in tried:
+        if path.is_file():
+            return path
+    known = sorted({path.parent.name for base in bases for path in base.glob("*/*.py") if _is_own(path)})
+    raise SealiftError(
+        f"{' and '.join(map(str, tried))}: no such inventory, expected a path or one of: "
+        f"{', '.join(known) or 'none'}. Make one: sealift init NAME --host HOST=ADDRESS"
+    )
+
+
+def _is_own(path: Path) -> bool:
+    return path.stem == path.parent.name
 
 
 def load_inventory(name: str) -> Inventory:

@@ -73,6 +73,21 @@ def open_secrets(path: Path, identity: Path) -> Secrets:
     return parse_secrets(opened, path)
 
 
+def seal(api_keys: Mapping[str, str], recipient: pyrage.x25519.Recipient) -> bytes:
+    """An age file with these keys.
+
+    + api_keys: by client
+    + recipient: whose identity opens it
+    """
+    content: bytes = pyrage.encrypt(yaml.safe_dump({"api_keys": dict(api_keys)}).encode(), [recipient])
+    return content
+
+
+def recipient_of(identity: Path) -> pyrage.x25519.Recipient:
+    """Whom an age file is sealed for that an identity opens. Raises SealiftError where it is none."""
+    return _identities(identity)[0].to_public()
+
+
 def parse_secrets(opened: bytes, path: Path) -> Secrets:
     """Parse what was in the age file.
 

@@ -13,10 +13,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyrage
-import yaml
-
 from sealift.files import write_if_changed
+from sealift.site.secrets import open_secrets
 
 CHECKOUT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -134,11 +132,15 @@ class Commands:
         return {host: [op["name"] for op in results["operations"] if host in op["success"]] for host in hosts}
 
     def api_key(self) -> str:
-        """The key of the lab's demo client, opened with the lab's own identity."""
-        identity = pyrage.x25519.Identity.from_str((self.lab / "age.key").read_text().split()[-1])
-        secrets = pyrage.decrypt((self.lab / "secrets.age").read_bytes(), [identity])
-        key: str = yaml.safe_load(secrets)["api_keys"]["demo"]
-        return key
+        """The key of the site's first client."""
+        opened = open_secrets(self.site / "secrets.age", self.site / "identity")
+        return opened.first_key.get_secret_value()
+
+    @property
+    def site(self) -> Path:
+        """What the site keeps beside its inventory: as `sealift init` made it, or as the lab did."""
+        made = self.lab / "control/sites/lab"
+        return made if made.is_dir() else self.lab
 
 
 def _ran(code: int, out: str, err: str, seconds: float) -> Ran:

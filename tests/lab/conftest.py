@@ -98,10 +98,9 @@ def site(commands: Commands, sources: Path, tmp_path_factory: pytest.TempPathFac
         "build": commands.ok("sealift", "build", *build),
         "media": commands.ok("sealift", "media", *media),
         "start": commands.on_control(START),
+        "init": commands.on_control("sh /srv/sealift/deployment/demo/init.sh"),
         "apply": commands.on_control("cd /srv/sealift/deployment && sealift apply lab"),
-        "verify": commands.on_control(
-            "cd /srv/sealift/deployment && sealift verify lab --out /srv/sealift/evidence"
-        ),
+        "verify": commands.on_control("cd /srv/sealift/deployment && sealift verify lab"),
     }
     return Site(lab, work, bundle_digest=digest_of(site.bundle), steps=steps)
 

@@ -30,7 +30,7 @@ def test_a_client_beyond_its_limit_is_told_to_wait(site: Site, commands: Command
     requests.touch(mode=0o600)
     requests.write_text(
         f'url = "https://{address}:8443/api/version?[1-{2 * limit}]"\n'
-        f'cacert = "{site.lab}/tls/ca.crt"\n'
+        f'cacert = "{commands.site}/tls/ca.crt"\n'
         f'header = "x-api-key: {commands.api_key()}"\n'
         'header = "x-sealift-client: somebody-else"\n'
         'output = "/dev/null"\nwrite-out = "%{http_code}\\n"\nsilent\n'

@@ -18,7 +18,7 @@ from sealift.lab.cgroup import host_cgroup, lab_cgroup, supervisor
 from sealift.lab.layout import Lab, LabHost
 from tests.lab.commands import Commands
 
-SECRET_FILES = ("age.key", "id_ed25519", "release_key", "tls/ca.key", "tls/h1.key")
+SECRET_FILES = ("identity", "id_ed25519", "release_key", "tls/ca.key", "tls/h1.key")
 
 
 @pytest.fixture(scope="module")
@@ -87,10 +87,11 @@ def test_a_killed_host_comes_back_with_its_disk(own: Commands) -> None:
     assert own.on("h2", "cat /root/mark /var/lib/sealift/mark") == "kept\nkept\n"
 
 
-def test_the_control_node_reaches_hosts_by_name_and_no_other_network(own: Commands) -> None:
+def test_the_control_node_reaches_hosts_and_no_other_network(own: Commands) -> None:
     route = "10.77.0.0/24 dev host0 proto kernel scope link src 10.77.0.2"
-    reached = own.on("control", "ssh -F /srv/sealift/ssh_config h1 hostname; ip route; echo $SEALIFT_LAB")
-    assert [line.strip() for line in reached.splitlines()] == ["h1", route, "/srv/sealift"]
+    login = "ssh -i /srv/sealift/id_ed25519 -o UserKnownHostsFile=/srv/sealift/known_hosts 10.77.0.11"
+    reached = own.on("control", f"{login} hostname; ip route; echo $SEALIFT_SITES")
+    assert [line.strip() for line in reached.splitlines()] == ["h1", route, "/srv/sealift/sites"]
 
 
 def test_the_control_node_has_python_and_a_host_has_none(own: Commands) -> None:

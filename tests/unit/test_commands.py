@@ -56,7 +56,8 @@ def test_help_is_the_commands_own(command: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [name for names in _MODULES for name in names if name not in ("media", "lab", "export")]
+    "name",
+    [name for names in _MODULES for name in names if name not in ("media", "lab", "export", "clients")],
 )
 def test_help_has_an_example(name: str) -> None:
     assert "Example: sealift" in " ".join(_run(name, "--help").stdout.split())

@@ -38,6 +38,7 @@ _READING = frozenset(
 _OWN = {
     "what an operator or a caller says": {
         *("bundle/export.py:_check_name", "depot/collecting.py:version_key", "depot/store.py:Depot.resolve"),
+        "site/clients.py:add_client",
         *("ssh.py:Ssh.address", "site/secrets.py:_identities", "cli/verify.py:_print"),
     },
     "what sealift, or pyinfra for it, wrote": {
@@ -53,11 +54,12 @@ _OWN = {
     },
     "lines that a target's function reads": {
         *("site/inventory.py:load_inventory", "fleet/survey.py:survey", "fleet/survey.py:look"),
-        "operations/host_store.py:_ship",
+        *("operations/host_store.py:_ship", "site/check.py:site_problems"),
     },
     "what this machine's own tools say": {
         *("install/start.py:signer_of", "sources/apt.py:_update", "sources/apt_config.py:IsolatedApt.make"),
         *("sources/apt_sources.py:blame", "sources/wheels.py:_download", "sources/wheels.py:_explain"),
+        "site/check.py:_ssh_problems",
         *("install/commands.py:require", "install/packages.py:_here"),
     },
     "what the media's signed table vouches for": {

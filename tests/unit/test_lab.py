@@ -12,7 +12,7 @@ from sealift.errors import SealiftError
 from sealift.lab import layout, root
 from sealift.lab.cgroup import Cgroup, hierarchies
 from sealift.lab.host import boot_command
-from sealift.lab.layout import CONTROL, Lab, LabHost, Machines, is_control_node, known_machines, open_lab
+from sealift.lab.layout import CONTROL, Lab, LabHost, Machines, known_machines, open_lab
 from sealift.lab.machine import disk_free_mib
 from sealift.lab.site import ensure_control_site, ensure_site
 from sealift.sources.apt_mirror import Mirrors
@@ -66,30 +66,15 @@ def test_the_inventory_gets_names_addresses_and_relays() -> None:
     }
 
 
-def test_the_inventory_gets_no_relays_on_the_control_node() -> None:
-    listed = json.loads(layout.control_hosts_json(Machines(LAB, 1, True)))
-    assert listed == {"hosts": [{"name": "h1", "address": "10.77.0.11"}]}
-
-
 def test_a_lab_knows_what_it_was_made_with_and_the_control_node_what_it_is(tmp_path: Path) -> None:
     lab, disk = Lab(tmp_path / "lab"), Lab(tmp_path / "disk")
-    assert known_machines(lab) is None and not is_control_node(lab)
+    assert known_machines(lab) is None
     for state in (lab.state, disk.state):
         state.mkdir()
     lab.hosts_json.write_bytes(layout.hosts_json(Machines(lab, 2, True)))
-    disk.hosts_json.write_bytes(layout.control_hosts_json(Machines(lab, 2, True)))
     assert known_machines(lab) == Machines(lab, 2, True, "trixie")
     lab.hosts_json.write_bytes(layout.hosts_json(Machines(lab, 2, False, "bookworm")))
     assert known_machines(lab) == Machines(lab, 2, False, "bookworm")
-    assert is_control_node(disk) and not is_control_node(lab)
-
-
-def test_ssh_config_of_the_control_node_goes_straight_to_the_hosts() -> None:
-    config = layout.control_ssh_config(Machines(LAB, 1, True)).decode()
-    assert "Host h1\n    HostName 10.77.0.11\n\n" in config
-    assert "ProxyCommand" not in config and "127." not in config
-    assert "IdentityFile /srv/sealift/id_ed25519\n" in config
-    assert "StrictHostKeyChecking yes" in config and "UserKnownHostsFile /srv/sealift/known_hosts" in config
 
 
 def test_ssh_config_enters_the_namespace_and_trusts_known_keys_alone() -> None:
@@ -195,28 +180,14 @@ def test_the_site_is_made_once_and_completed(tmp_path: Path) -> None:
     assert (tmp_path / "id_ed25519.pub").read_bytes() == made[tmp_path / "id_ed25519.pub"]
 
 
-def test_the_control_node_gets_keys_for_the_hosts_and_none_that_signs_or_issues(tmp_path: Path) -> None:
+def test_the_control_node_gets_what_an_administrator_brings_and_nothing_that_signs(tmp_path: Path) -> None:
     machines = Machines(Lab(tmp_path), 1, True)
     ensure_site(machines.hosts)
     machines.lab.known_hosts.write_bytes(b"")
     ensure_control_site(machines)
-    files = {
-        str(p.relative_to(tmp_path / "control")): p for p in tmp_path.glob("control/**/*") if p.is_file()
-    }
-    assert sorted(files) == [
-        *(
-            "age.key",
-            "allowed_signers",
-            "hosts.json",
-            "id_ed25519",
-            "known_hosts",
-            "secrets.age",
-            "ssh_config",
-        ),
-        *("tls/ca.crt", "tls/h1.crt", "tls/h1.key"),
-    ]
-    for name in ("age.key", "id_ed25519", "tls/h1.key"):
-        assert stat.S_IMODE(files[name].stat().st_mode) == 0o600
+    files = {path.name: path for path in tmp_path.glob("control/**/*") if path.is_file()}
+    assert sorted(files) == ["allowed_signers", "id_ed25519", "known_hosts"]
+    assert stat.S_IMODE(files["id_ed25519"].stat().st_mode) == 0o600
 
 
 def test_free_disk_is_that_of_the_nearest_folder(tmp_path: Path) -> None:

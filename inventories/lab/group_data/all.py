@@ -8,6 +8,9 @@ import os
 from pathlib import Path
 
 _state = str(Path(os.environ.get("SEALIFT_LAB") or ".lab").resolve())
+# What a control node's administrator has made there (`sealift init lab`) holds here too.
+_made = f"{_state}/control/sites/lab"
+_site = _made if Path(_made).is_dir() else _state
 
 release = "demo:2026.11.0"
 depot = f"{_state}/depot"
@@ -17,14 +20,14 @@ ssh_config_file = f"{_state}/ssh_config"
 ssh_known_hosts_file = f"{_state}/known_hosts"
 ssh_strict_host_key_checking = "yes"
 
-secrets = f"{_state}/secrets.age"
-identity = f"{_state}/age.key"
+secrets = f"{_site}/secrets.age"
+identity = f"{_site}/identity"
 
 gateway = {
     "port": 8443,
-    "certificate": f"{_state}/tls/{{host}}.crt",
-    "key": f"{_state}/tls/{{host}}.key",
-    "ca": f"{_state}/tls/ca.crt",
+    "certificate": f"{_site}/tls/{{host}}.crt",
+    "key": f"{_site}/tls/{{host}}.key",
+    "ca": f"{_site}/tls/ca.crt",
 }
 
 # This machine is outside of the closed network; the control node, which is inside, needs no such words.

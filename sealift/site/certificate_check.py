@@ -1,0 +1,177 @@
+"""Whether a gateway's certificate, its key and the site's CA belong together, before a host has them.
+
+Envoy starts with none that does not, and clients refuse what it shows: all that can be known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from sealift.errors import SealiftError, one_line
+from sealift.files import read_limited
+from sealift.host.settings import GatewaySettings
+from sealift.site.secrets import read_private
+
+PEM_LIMIT = 1 << 20  # bytes
+SOON = timedelta(days=30)
+
+
+def certificate_problems(host: str, gateway: GatewaySettings, now: datetime) -> Iterator[str]:
+    """Everything that keeps a host's gateway from showing a good certificate, a line each.
+
+    + host: its name in the inventory, which clients demand of the certificate
+    + gateway: its settings, which say where the files are
+    """
+    found = {}
+    for what, path, read in (
+        ("certificate", gateway.certificate, read_limited),
+        ("key", gateway.key, read_private),
+        ("ca", gateway.ca, read_limited),
+    ):
+        try:
+            found[what] = read(path, PEM_LIMIT)
+        except SealiftError as error:
+            yield str(error)
+    chain = _certificates(found.get("certificate"))
+    cas = _certificates(found.get("ca"))
+    for path, content, parsed in (
+        (gateway.certificate, found.get("certificate"), chain),
+        (gateway.ca, found.get("ca"), cas),
+    ):
+        if content is not None and not parsed:
+            yield f"{path}: is no certificate, expected PEM that begins with BEGIN CERTIFICATE. Put it there."
+    if "key" in found:
+        yield from _key_problems(gateway, found["key"], chain)
+    if chain:
+        yield from _leaf_problems(host, gateway.certificate, chain[0], now)
+    for ca in cas:
+        yield from _ca_problems(gateway.ca, ca, now)
+    if chain and cas and not _is_vouched_for(chain, cas):
+        issuer = one_line(chain[-1].issuer.rfc4514_string())
+        yield (
+            f"{gateway.certificate}: is not signed by {gateway.ca} but by {issuer}, expected the site's CA. "
+            "Have that sign it, or name the CA that did as gateway.ca."
+        )
+
+
+def certificate_warnings(gateway: GatewaySettings, now: datetime) -> Iterator[str]:
+    """What will keep a gateway from it soon: certificates that run out."""
+    for path in (gateway.certificate, gateway.ca):
+        try:
+            found = _certificates(read_limited(path, PEM_LIMIT))
+        except SealiftError:
+            continue  # told as a problem
+        for certificate in found:
+            left = certificate.not_valid_after_utc - now
+            if timedelta() < left < SOON:
+                yield f"{path}: runs out in {left.days} days, on {certificate.not_valid_after_utc:%Y-%m-%d}."
+
+
+def _certificates(content: bytes | None) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(content or b"")
+    except ValueError:
+        return []
+
+
+def _key_problems(gateway: GatewaySettings, content: bytes, chain: list[x509.Certificate]) -> Iterator[str]:
+    try:
+        key = load_pem_private_key(content, password=None)
+    except TypeError:
+        yield (
+            f"{gateway.key}: is encrypted, expected a key that the gateway can read without a passphrase. "
+            f"Run: openssl pkey -in {gateway.key} -out NEW"
+        )
+        return
+    except ValueError:
+        yield f"{gateway.key}: is no private key, expected PEM. Put the certificate's key there."
+        return
+    form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    if chain and key.public_key().public_bytes(*form) != chain[0].public_key().public_bytes(*form):
+        yield (
+            f"{gateway.key}: does not belong to {gateway.certificate}, expected that certificate's key. "
+            "Were they swapped with those of another host?"
+        )
+
+
+def _leaf_problems(host: str, path: Path, leaf: x509.Certificate, now: datetime) -> Iterator[str]:
+    yield from _time_problems(path, leaf, now)
+    try:
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        known = names.get_values_for_type(x509.DNSName)
+    except (x509.ExtensionNotFound, ValueError):
+        known = []
+    if not any(_matches(name, host) for name in known):
+        listed = one_line(", ".join(known)) or "no name"
+        yield (
+            f"{path}: is for {listed}, expected {host} among its alternative names (DNS). "
+            "Have one made for this host."
+        )
+    try:
+        usage = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except (x509.ExtensionNotFound, ValueError):
+        return
+    if ExtendedKeyUsageOID.SERVER_AUTH not in usage:
+        yield f"{path}: is not for servers, expected the extended key usage serverAuth. Renew it."
+
+
+def _ca_problems(path: Path, ca: x509.Certificate, now: datetime) -> Iterator[str]:
+    yield from _time_problems(path, ca, now)
+    try:
+        may_sign = ca.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except (x509.ExtensionNotFound, ValueError):
+        may_sign = False
+    if not may_sign:
+        yield f"{path}: is not a CA's certificate, expected the basic constraint CA. Put the CA's there."
+        return
+    try:
+        signs = ca.extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign
+    except (x509.ExtensionNotFound, ValueError):
+        signs = False
+    if not signs:
+        yield (
+            f"{path}: does not say that it signs certificates, expected the key usage keyCertSign, without "
+            "which strict clients refuse it. Have the CA's certificate made anew."
+        )
+
+
+def _time_problems(path: Path, certificate: x509.Certificate, now: datetime) -> Iterator[str]:
+    if now > certificate.not_valid_after_utc:
+        last = f"{certificate.not_valid_after_utc:%Y-%m-%d}"
+        yield f"{path}: ran out on {last}, expected one that is valid. Renew it."
+    if now < certificate.not_valid_before_utc:
+        yield (
+            f"{path}: is not valid before {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC, expected "
+            "one that is valid now. Is this machine's clock right?"
+        )
+
+
+def _is_vouched_for(chain: list[x509.Certificate], cas: list[x509.Certificate]) -> bool:
+    """Whether each certificate of a chain is signed by the next one, and one by a CA of the site's."""
+    for number, certificate in enumerate(chain):
+        if any(_signed(certificate, ca) for ca in cas):
+            return True
+        if number + 1 < len(chain) and not _signed(certificate, chain[number + 1]):
+            return False
+    return False
+
+
+def _signed(certificate: x509.Certificate, by: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(by)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def _matches(name: str, host: str) -> bool:
+    """As RFC 6125 has it: a star stands for one whole label, the first."""
+    name, host = name.lower(), host.lower()
+    return name == host or (name.startswith("*.") and host.partition(".")[2] == name[2:] != "")

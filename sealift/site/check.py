@@ -1,0 +1,138 @@
+"""Everything that is wrong with a site's inventory and can be known without touching a host."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sealift.depot.store import Depot
+from sealift.errors import SealiftError
+from sealift.site.certificate_check import certificate_problems, certificate_warnings
+from sealift.site.inventory import Host, Inventory, load_inventory
+from sealift.site.secrets import open_secrets
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was found.
+
+    + problems: what keeps hosts from their release, a line each
+    + warnings: what should be looked at
+    """
+
+    hosts: int
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def site_problems(host: Host, now: datetime) -> Iterator[str]:
+    """What is wrong with a host's secrets and certificates, a line each, with the host's name in front.
+
+    Preflight tells the same, of all hosts, before anything is shipped to any.
+    """
+    settings = host.settings
+    try:
+        open_secrets(settings.secrets, settings.identity)
+    except SealiftError as error:
+        yield from (f"{host.name}: {line}" for line in str(error).splitlines())
+    yield from (f"{host.name}: {line}" for line in certificate_problems(host.name, settings.gateway, now))
+
+
+def check_site(name: str, now: datetime) -> Checked:
+    """Look an inventory over.
+
+    + name: its path or short name
+
+    Raises SealiftError where it cannot be read at all; every mistake in its settings is a line of that.
+    """
+    inventory = load_inventory(name)
+    problems: list[str] = []
+    warnings = list(_replaced_tables(inventory.path.parent / "group_data"))
+    for host in inventory.hosts:
+        problems += site_problems(host, now)
+        problems += _ssh_problems(host)
+        warnings += certificate_warnings(host.settings.gateway, now)
+    problems += _release_problems(inventory)
+    return Checked(len(inventory.hosts), tuple(dict.fromkeys(problems)), tuple(dict.fromkeys(warnings)))
+
+
+def _release_problems(inventory: Inventory) -> Iterator[str]:
+    for depot, release in sorted({(host.settings.depot, host.settings.release) for host in inventory.hosts}):
+        try:
+            Depot(depot).resolve(release)
+        except SealiftError as error:
+            yield str(error)
+
+
+def _ssh_problems(host: Host) -> Iterator[str]:
+    """What ssh(1) itself makes of the inventory's ssh_config for a host."""
+    config = host.settings.ssh_config_file
+    ran = subprocess.run(["ssh", "-G", "-F", str(config), "--", host.name], capture_output=True, check=False)
+    if ran.returncode:
+        said = ran.stderr.decode(errors="replace").strip().splitlines()
+        yield f"{config}: ssh cannot read it: {said[-1] if said else 'silently'}. Correct it."
+        return
+    options: dict[str, list[str]] = {}
+    for line in ran.stdout.decode(errors="replace").splitlines():
+        key, _, value = line.partition(" ")
+        options.setdefault(key, []).append(value)
+    if options.get("stricthostkeychecking", [""])[0] not in ("yes", "true"):
+        yield (
+            f"{host.name}: {config} lets ssh trust a host key that nobody has checked, expected "
+            "StrictHostKeyChecking yes. Add it below Host *."
+        )
+    keys = [Path(path).expanduser() for path in options.get("identityfile", [])]
+    if not any(path.is_file() for path in keys):
+        listed = ", ".join(map(str, keys)) or "none"
+        yield (
+            f"{host.name}: there is no key to log in with, expected one at {listed}. "
+            "Make it: ssh-keygen -t ed25519"
+        )
+    address, port = options["hostname"][0], options["port"][0]
+    known = options.get("hostkeyalias", [address if port == "22" else f"[{address}]:{port}"])[0]
+    files = [Path(path).expanduser() for path in options.get("userknownhostsfile", [""])[0].split()]
+    if not any(_is_known(known, file) for file in files):
+        yield (
+            f"{host.name}: its SSH key is not known, expected a line for {known} in "
+            f"{', '.join(map(str, files))}. Read it at the host's console, "
+            "/etc/ssh/ssh_host_ed25519_key.pub, and add it."
+        )
+
+
+def _is_known(host: str, file: Path) -> bool:
+    if not file.is_file():
+        return False
+    found = subprocess.run(["ssh-keygen", "-F", host, "-f", str(file)], capture_output=True, check=False)
+    return found.returncode == 0
+
+
+def _replaced_tables(folder: Path) -> Iterator[str]:
+    """Where a group's table takes the place of that of all.py and leaves out a key of it."""
+    common = _tables(folder / "all.py")
+    for path in sorted(folder.glob("*.py")):
+        for table, keys in _tables(path).items():
+            lost = sorted(common.get(table, set()) - keys) if path.name != "all.py" else []
+            if lost:
+                yield (
+                    f"{path}: {table} takes the place of that in all.py whole, so {', '.join(lost)} "
+                    "of it does not hold for these hosts. Repeat it here, if it should."
+                )
+
+
+def _tables(path: Path) -> dict[str, set[str]]:
+    """Keys of each table that a file of group data sets, as far as they are plain values."""
+    try:
+        tree = ast.parse(path.read_text())
+    except (OSError, SyntaxError, ValueError):
+        return {}  # pyinfra has told already
+    return {
+        target.id: {str(key.value) for key in node.value.keys if isinstance(key, ast.Constant)}
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }

@@ -3,7 +3,7 @@
 set -eu
 [ ! -e /srv/sealift/sites/lab ] || exit 0
 sealift init lab --host h1=10.77.0.11 --host h2=10.77.0.12 --gpu h3=10.77.0.13 --release demo:2026.11.0 \
-    --ssh-key /srv/sealift/id_ed25519 --known-hosts /srv/sealift/known_hosts
+    --user admin --ssh-key /srv/sealift/id_ed25519 --known-hosts /srv/sealift/known_hosts
 cat >>/srv/sealift/sites/lab/group_data/all.py <<'END'
 
 # Small: the hosts share one machine with each other. Models that answer together take longer there than in turn,

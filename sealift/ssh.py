@@ -27,10 +27,12 @@ class Ssh:
 
     + host: its name there
     + config: the file
+    + sudo: whether commands run as root by sudo, because root does not log in
     """
 
     host: str
     config: Path
+    sudo: bool = False
 
     def command(self, script: str, *arguments: str) -> list[str]:
         """The argument list of a child process that runs a POSIX shell script on the host.
@@ -40,7 +42,8 @@ class Ssh:
 
         + arguments: $1, $2, ... of the script
         """
-        remote = shlex.join(["exec", "sh", "-c", script, "sealift", *arguments])
+        become = ["sudo", "-n"] if self.sudo else []
+        remote = shlex.join(["exec", *become, "sh", "-c", script, "sealift", *arguments])
         options = (
             "BatchMode=yes",
             "ConnectTimeout=10",
@@ -93,6 +96,11 @@ class Ssh:
             return SealiftError(
                 f"{self.host}: does not answer over SSH ({said}), expected a shell. "
                 f"Try: ssh -F {shlex.quote(str(self.config))} {shlex.quote(self.host)} true"
+            )
+        if self.sudo and said.startswith("sudo"):
+            return SealiftError(
+                f"{self.host}: its user does not become root without a password ({said}), expected sudo that "
+                "asks for none. Add a line to /etc/sudoers.d there: USER ALL=(ALL) NOPASSWD: ALL"
             )
         return SealiftError(
             f"{self.host}: a command failed there with exit code {code}: {said or 'silently'}."

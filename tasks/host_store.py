@@ -7,6 +7,7 @@ from pyinfra.api import deploy
 from sealift.depot.needed import needed_blobs
 from sealift.host.wanted import Wanted
 from sealift.operations.host_store import blobs_present
+from sealift.ssh import Ssh
 
 
 @deploy("Host store")
@@ -15,7 +16,7 @@ def ship_blobs(wanted: Wanted) -> None:
     blobs_present(
         name="Ship what the host store lacks",
         wanted=needed_blobs(wanted.lock, wanted.groups),
-        ssh_config=wanted.settings.ssh_config_file,
+        ssh=Ssh(wanted.host, wanted.settings.ssh_config_file, wanted.settings.sudo),
         depot=wanted.settings.depot,
         release=f"{wanted.lock.release.name}@{wanted.bundle}",
         groups=wanted.groups,

@@ -61,7 +61,7 @@ def _look_at(host: Host) -> Surveyed:
             listing: list[str] = host.get_fact(HostStore)
             said: list[str] = host.get_fact(Probe)
             target = Target(InventoryHost(host.name, frozenset(host.groups), parsed), stored)
-            return with_site(target.host, look(target, "\n".join((*listing, *said)), datetime.now(UTC)))
+            return with_site(target.host, look(target, "\n".join((*said, *listing)), datetime.now(UTC)))
         except SealiftError as error:
             lines = str(error).splitlines()
             return Surveyed(

@@ -18,7 +18,10 @@ if not _file.exists():
 
 # Every host that answers prompts.
 llm = [
-    (host["name"], {"ssh_hostname": host["relay"], "ssh_port": host["relay_port"]})
+    (
+        host["name"],
+        {"ssh_hostname": host["relay"], "ssh_port": host["relay_port"], "_sudo": host["sudo"]},
+    )
     for host in json.loads(_file.read_text())["hosts"]
 ]
 

@@ -55,7 +55,7 @@ _OWN = re.compile(r"blobs|partial|index\.json|oci-layout|\.(index\.json|oci-layo
 
 
 @dataclass(frozen=True)
-class Order:
+class ImageOrder:
     """What is to be exported: a model of a lock, under an image's name, also under its roles' if wanted."""
 
     lock: Lock
@@ -76,7 +76,7 @@ class ExportedImage:
 
 
 def export_image(
-    order: Order, source: BlobStore, out: Path, archive: Path | None, progress: Progress
+    order: ImageOrder, source: BlobStore, out: Path, archive: Path | None, progress: Progress
 ) -> ExportedImage:
     """Write an image with a model in it as an OCI image layout, which `skopeo copy` pushes to a registry.
 
@@ -119,7 +119,7 @@ def export_image(
     return ExportedImage(order.name, image.config.digest, image.manifest.digest, size, tags)
 
 
-def _find_model(order: Order) -> LockedModel:
+def _find_model(order: ImageOrder) -> LockedModel:
     model = order.lock.models.get(order.model)
     if model is None:
         known = ", ".join(sorted(order.lock.models)) or "none"
@@ -207,7 +207,7 @@ def _put_manifest(store: BlobStore, config: Blob, layers: tuple[Blob, ...]) -> W
     return WrittenImage(store.put_bytes(canonical_json(manifest)), config, layers)
 
 
-def _index(order: Order, manifest: Blob) -> bytes:
+def _index(order: ImageOrder, manifest: Blob) -> bytes:
     descriptor = {
         "mediaType": OCI_MANIFEST,
         "digest": manifest.digest,

@@ -23,7 +23,6 @@ from sealift.depot.repair_media import folder_sources
 from sealift.depot.store import Depot
 from sealift.fleet.gc import collect_unused
 from sealift.site.inventory import load_inventory
-from sealift.ssh import Ssh
 
 _DepotFolder = Annotated[Path, typer.Option("--depot", help="The site's depot.", file_okay=False)]
 
@@ -137,7 +136,7 @@ def fsck(
 
 def _hosts(inventory: str, limit: str) -> list[HostStore]:
     hosts = load_inventory(inventory).limited([limit]).hosts
-    return [HostStore(Ssh(host.name, host.settings.ssh_config_file)) for host in hosts]
+    return [HostStore(host.ssh) for host in hosts]
 
 
 def _garbage(garbage: Garbage, applied: bool, hosts_known: bool) -> str:

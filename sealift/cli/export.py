@@ -10,7 +10,7 @@ import typer
 from rich.filesize import decimal
 
 from sealift.blobs import BlobStore
-from sealift.bundle.export import ExportedImage, Order, export_image
+from sealift.bundle.export import ExportedImage, ImageOrder, export_image
 from sealift.cli.console import say
 from sealift.cli.options import AsJson, print_json
 from sealift.cli.progress import shown
@@ -61,7 +61,7 @@ def image(
     """
     found, source = _source(release, lock, depot, bundle)
     with shown() as progress:
-        exported = export_image(Order(found, model, name, roles), source, out, archive, progress)
+        exported = export_image(ImageOrder(found, model, name, roles), source, out, archive, progress)
     if as_json:
         print_json(dataclasses.asdict(exported))
     else:

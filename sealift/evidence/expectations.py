@@ -61,6 +61,7 @@ class Expectations(Frozen):
     address: str = Field(description="IP address or DNS name that clients reach it by")
     groups: tuple[str, ...]
     ssh_config: Path
+    sudo: bool
     release: str = Field(description="NAME:VERSION")
     bundle: Digest
     packages: dict[str, str] = Field(description="name: version")
@@ -88,6 +89,7 @@ def expect(wanted: Wanted, *, address: str, api_key: SecretStr) -> Expectations:
         address=address,
         groups=tuple(sorted(wanted.groups)),
         ssh_config=settings.ssh_config_file,
+        sudo=settings.sudo,
         release=wanted.release,
         bundle=wanted.bundle,
         packages={package.name: package.version for package in wanted.packages},

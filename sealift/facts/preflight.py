@@ -6,7 +6,7 @@ import shlex
 
 from pyinfra.api import FactBase
 
-from sealift.host.preflight import PROBE
+from sealift.host.probe import PROBE
 
 
 class Probe(FactBase[list[str]]):

@@ -11,7 +11,6 @@ from sealift.fleet.named_host import NamedHost
 from sealift.fleet.survey import Target
 from sealift.site.inventory import Host
 from sealift.site.secrets import open_secrets
-from sealift.ssh import Ssh
 
 _CONNECT_S, _ANSWER_S = 10, 300  # the first answer waits for the model to be loaded
 
@@ -47,7 +46,7 @@ def ask(host: Host, role: str, text: str) -> Answer:
     Raises SealiftError where there is no good answer.
     """
     settings = host.settings
-    address = Ssh(host.name, settings.ssh_config_file).address()
+    address = host.ssh.address()
     url = f"https://{address}:{settings.gateway.port}/api/chat"
     key = open_secrets(settings.secrets, settings.identity).first_key
     body = {"model": role, "messages": [{"role": "user", "content": text}], "stream": False}

@@ -19,7 +19,7 @@ from sealift.host.wanted import Wanted
 from sealift.host_paths import CURRENT, MODELS, ROOT
 from sealift.release.ollama_manifest import LIBRARY
 from sealift.release.values import MOST_NAMED, Foreign
-from sealift.ssh import Ssh, on_all
+from sealift.ssh import on_all
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _Text = Annotated[str, AfterValidator(printable)]  # a host's word, for the terminal
@@ -128,7 +128,7 @@ def _up(container: ContainerStatus) -> bool:
 
 def _ask(target: Target) -> tuple[Standing, tuple[str, ...]]:
     name = target.host.name
-    said = Ssh(name, target.host.settings.ssh_config_file).run(_SCRIPT, CURRENT, MODELS, ROOT)
+    said = target.host.ssh.run(_SCRIPT, CURRENT, MODELS, ROOT)
     standing, surveyed = parse_status(name, said), look(target, said, datetime.now(UTC))
     return standing, compare(standing, surveyed.wanted) if surveyed.wanted else surveyed.problems
 

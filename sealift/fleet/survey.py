@@ -13,7 +13,8 @@ from sealift.errors import SealiftError
 from sealift.files import read_limited
 from sealift.host.inputs import SiteFiles
 from sealift.host.model_fit import choose
-from sealift.host.preflight import PROBE, check, parse_probe, room_of
+from sealift.host.preflight import check, room_of
+from sealift.host.probe import PROBE, parse_probe, shell_problems
 from sealift.host.settings import SiteSettings
 from sealift.host.wanted import Wanted, want
 from sealift.host_paths import BLOBS, PARTIAL
@@ -23,9 +24,9 @@ from sealift.ship.types import Order
 from sealift.site.check import site_problems
 from sealift.site.inventory import Host, Inventory
 from sealift.site.secrets import open_secrets, read_private
-from sealift.ssh import Ssh, on_all
+from sealift.ssh import on_all
 
-SURVEY = f"{LISTING}\nlisting {BLOBS} {PARTIAL}\n{PROBE}"
+SURVEY = f"{PROBE}\n{LISTING}\nlisting {BLOBS} {PARTIAL}"
 _PEM_LIMIT = 1 << 20  # bytes
 
 
@@ -45,7 +46,7 @@ class Target:
     def order(self) -> Order:
         """What it needs in its store."""
         blobs = needed_blobs(self.stored.lock, self.host.groups)
-        return Order(self.host.name, self.host.settings.ssh_config_file, blobs)
+        return Order(self.host.ssh, blobs)
 
 
 @dataclass(frozen=True)
@@ -129,27 +130,26 @@ def with_site(host: Host, surveyed: Surveyed) -> Surveyed:
 
 def _ask(target: Target) -> Surveyed:
     host = target.host
-    return look(target, Ssh(host.name, host.settings.ssh_config_file).run(SURVEY), datetime.now(UTC))
+    return look(target, host.ssh.run(SURVEY), datetime.now(UTC))
 
 
 def look(target: Target, said: str, now: datetime) -> Surveyed:
     """What a host's answer means for it.
 
-    + said: what the listing of its store and the probe printed
+    + said: what the probe printed, and the listing of its store
     + now: the control node's time, when the host was asked
 
     Raises SealiftError where the answer is not whole.
     """
     host, lock = target.host, target.stored.lock
+    problems = list(shell_problems(host.name, said))
     shipping = plan(target.order.blobs, parse_listing(host.name, said.splitlines()))
     facts = parse_probe(host.name, said)
     choice = choose(lock, host.groups, host.settings.ollama, room_of(facts, host.settings, host.groups))
-    problems = [
-        str(problem)
-        for problem in check(
-            host.name, facts, host.settings, lock, host.groups, choice.misfit, shipping.bytes_total, now
-        )
-    ]
+    problems += map(
+        str,
+        check(host.name, facts, host.settings, lock, host.groups, choice.misfit, shipping.bytes_total, now),
+    )
     try:
         wanted = _want(target, choice.answers)
     except SealiftError as error:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import resources
 
-from sealift.errors import SealiftError
-from sealift.host.gpus import GPU, Gpus, gpu_problems, parse_gpus
-from sealift.host.key_values import key_values
+from sealift.host.gpus import GPU, gpu_problems
 from sealift.host.model_fit import MIB, Misfit, Room
+from sealift.host.probe import HostFacts
 from sealift.host.settings import SiteSettings, published
 from sealift.release.locked import Lock
 from sealift.services import Service
-
-PROBE = resources.files("sealift.host").joinpath("probe.sh").read_text()
 
 # What brings an engine or a `docker` command of its own. Source: "Uninstall old versions" in Docker's
 # installation guide for Debian, read the other way round too. What a lock has itself conflicts with nothing.
@@ -33,59 +28,6 @@ _CONFLICTING = (
 
 
 @dataclass(frozen=True)
-class Disk:
-    """A file system: the number of its device and the bytes free on it."""
-
-    device: int
-    free: int
-
-
-@dataclass(frozen=True)
-class Listener:
-    """A TCP port that something listens on; the process's name where it is known."""
-
-    port: int
-    process: str
-
-
-@dataclass(frozen=True)
-class Container:
-    """A running container: its Compose project, its name, and the host's ports it has."""
-
-    project: str
-    name: str
-    ports: frozenset[int]
-
-
-@dataclass(frozen=True)
-class HostFacts:
-    """A host before anything is changed on it.
-
-    + memory: bytes
-    + store_disk: of the host store
-    + docker_disk: of Docker's images
-    + clock: seconds since 1970
-    + packages: that are installed
-    + images: IDs of those that Docker has
-    """
-
-    os: str
-    suite: str
-    architecture: str
-    root: bool
-    systemd: bool
-    memory: int
-    store_disk: Disk
-    docker_disk: Disk
-    clock: int
-    listeners: tuple[Listener, ...]
-    packages: frozenset[str]
-    containers: tuple[Container, ...]
-    images: frozenset[str]
-    gpus: Gpus
-
-
-@dataclass(frozen=True)
 class Problem:
     """Why a host cannot take a release."""
 
@@ -97,68 +39,6 @@ class Problem:
     def __str__(self) -> str:
         """For people, on one line."""
         return f"{self.host}: {self.what}, expected {self.expected}. {self.remedy}"
-
-
-def parse_probe(host: str, text: str) -> HostFacts:
-    """Parse what PROBE prints; lines of other kinds are passed over.
-
-    Raises SealiftError where it is not whole.
-    """
-    found = key_values(text)
-
-    def many(key: str) -> list[str]:
-        return found.get(key, [])
-
-    def one(key: str) -> str:
-        return found[key][0]
-
-    try:
-        one("end")
-        return HostFacts(
-            os=one("os"),
-            suite=one("suite"),
-            architecture=one("architecture"),
-            root=one("uid") == "0",
-            systemd=one("systemd") == "yes",
-            memory=_number(one("memory")),
-            store_disk=_disk(one("store_disk")),
-            docker_disk=_disk(one("docker_disk")),
-            clock=_number(one("clock")),
-            listeners=tuple(_listener(value) for value in many("listener")),
-            packages=frozenset(many("package")),
-            containers=tuple(_container(value) for value in many("container")),
-            images=frozenset(many("image")),
-            gpus=parse_gpus(many("gpu")),
-        )
-    except (KeyError, ValueError) as error:
-        raise SealiftError(
-            f"{host}: does not say what it is ({error}), expected a Debian with coreutils. "
-            "Run sealift/host/probe.sh there by hand."
-        ) from None
-
-
-def _number(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,18}", text):
-        raise ValueError(f"{text[:40]!r} is no number")
-    return int(text)
-
-
-def _disk(value: str) -> Disk:
-    device, free = value.split()
-    return Disk(_number(device), _number(free))
-
-
-def _listener(value: str) -> Listener:
-    """`PORT users:(("sshd",pid=1,fd=3))`, the last column as ss(8) has it."""
-    port, _, users = value.partition(" ")
-    process = re.search(r'\(\("([^"]*)"', users)
-    return Listener(_number(port), process[1] if process else "")
-
-
-def _container(value: str) -> Container:
-    """`PROJECT|NAME|0.0.0.0:8443->8443/tcp, ...`, the last as `docker ps` has it."""
-    project, name, ports = value.split("|", 2)
-    return Container(project, name, frozenset(map(int, re.findall(r":([0-9]{1,5})->", ports))))
 
 
 def check(
@@ -205,7 +85,11 @@ def _platform(facts: HostFacts, lock: Lock) -> _Found:
     if facts.architecture != release.architecture:
         yield f"is {facts.architecture}", release.architecture, "Take it out of the inventory."
     if not facts.root:
-        yield "is logged in to without being root", "root", "Set User root in the ssh_config."
+        yield (
+            "is logged in to without being root",
+            "root",
+            "Set User root in the ssh_config, or _sudo = True for one with sudo.",
+        )
     if not facts.systemd:
         yield "was not started by systemd", "systemd", "Start it as a whole system."
 

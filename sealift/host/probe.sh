@@ -1,5 +1,6 @@
 # What preflight wants to know of a host, as KEY=VALUE lines. Changes nothing.
 set -u
+echo begin=
 export LC_ALL=C
 if [ -r /etc/os-release ]; then (. /etc/os-release; echo "os=${ID:-}"; echo "suite=${VERSION_CODENAME:-}"); fi
 if command -v dpkg >/dev/null; then

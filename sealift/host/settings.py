@@ -110,7 +110,7 @@ class MinimumSettings(Frozen):
 
 
 class SiteSettings(Frozen):
-    """All of a host's settings. Keys of pyinfra's own (`ssh_*`, `_sudo`) are left out by `parse`."""
+    """All of a host's settings. Other keys of pyinfra's own (`ssh_*`, `_*`) are left out by `parse`."""
 
     release: Annotated[
         str, StringConstraints(pattern=r"^[a-z0-9.-]+(:[A-Za-z0-9.+~_-]+|@sha256:[0-9a-f]{64})$")
@@ -119,6 +119,11 @@ class SiteSettings(Frozen):
     secrets: Path = Field(description="age file with the API keys")
     identity: Path = Field(description="age identity that opens it, mode 0600")
     ssh_config_file: Path = Field(description="the inventory's ssh_config")
+    sudo: bool = Field(
+        default=False,
+        alias="_sudo",
+        description="whether to become root by sudo, without a password; pyinfra's own setting",
+    )
     enter: tuple[str, ...] = Field(
         default=(),
         description="command and arguments that lead to where hosts can be reached, such as nsenter's",
@@ -186,4 +191,4 @@ def _table(settings: SiteSettings, service: Service) -> object:
 
 
 def _is_ours(key: str) -> bool:
-    return key == "ssh_config_file" or not key.startswith(("ssh_", "_"))
+    return key in ("ssh_config_file", "_sudo") or not key.startswith(("ssh_", "_"))

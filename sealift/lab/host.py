@@ -11,8 +11,14 @@ from pathlib import Path
 
 from sealift.files import write_if_changed
 from sealift.lab.cgroup import host_cgroup, supervisor
-from sealift.lab.layout import BRIDGE, CONTROL_DISK, CONTROL_MEDIA, LabHost
+from sealift.lab.layout import (
+    BRIDGE,
+    CONTROL_DISK,
+    CONTROL_MEDIA,
+    LabHost,
+)
 from sealift.lab.network import entering
+from sealift.lab.root import ADMINISTRATOR, ADMINISTRATOR_ID
 from sealift.lab.site import ensure_ssh_key
 
 # On a real file system of their own: overlay2 cannot stand on the overlay that is the host's root.
@@ -54,6 +60,11 @@ def prepare_disks(host: LabHost) -> None:
         "etc/ssh": 0o755,
         "root": 0o700,
         "root/.ssh": 0o700,
+        "home": 0o755,
+        f"home/{ADMINISTRATOR}": 0o700,
+        f"home/{ADMINISTRATOR}/.ssh": 0o700,
+        "etc/sudoers.d": 0o750,
+        "etc/ssh/sshd_config.d": 0o755,
     }.items():
         (host.upper / folder).mkdir(parents=True, exist_ok=True)
         (host.upper / folder).chmod(mode)
@@ -65,10 +76,24 @@ def prepare_disks(host: LabHost) -> None:
         host.upper / "etc/systemd/network/10-lab.network", _NETWORK.format(address=host.address).encode()
     )
     write_if_changed(host.upper / "root/.ssh/authorized_keys", control_key)
+    _prepare_administrator(host, control_key)
     if host.is_control:
         _prepare_control(host)
     if not (host.upper / "etc/machine-id").exists():
         write_if_changed(host.upper / "etc/machine-id", f"{uuid.uuid4().hex}\n".encode())
+
+
+def _prepare_administrator(host: LabHost, control_key: bytes) -> None:
+    """An administrator with sudo, beside root or in the place of it."""
+    home = host.upper / "home" / ADMINISTRATOR
+    line = f"{ADMINISTRATOR} ALL=(ALL) NOPASSWD: ALL\n"
+    write_if_changed(host.upper / "etc/sudoers.d" / ADMINISTRATOR, line.encode(), 0o440)
+    write_if_changed(home / ".ssh/authorized_keys", control_key)
+    for path in (home, home / ".ssh", home / ".ssh/authorized_keys"):
+        os.chown(path, ADMINISTRATOR_ID, ADMINISTRATOR_ID)
+    if host.user != "root":
+        refusal = b"PermitRootLogin no\n"  # as CIS's benchmarks demand
+        write_if_changed(host.upper / "etc/ssh/sshd_config.d/no-root.conf", refusal)
 
 
 def _prepare_control(host: LabHost) -> None:

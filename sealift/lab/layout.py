@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sealift.errors import SealiftError
 from sealift.files import canonical_json
-from sealift.lab.root import SUITE
+from sealift.lab.root import ADMINISTRATOR, SUITE
 from sealift.release.values import SuiteName
 
 BRIDGE = "br0"
@@ -105,6 +105,11 @@ class LabHost:
         return self.number == CONTROL
 
     @property
+    def user(self) -> str:
+        """Who logs in: the second host is hardened, refuses root and has an administrator with sudo."""
+        return ADMINISTRATOR if self.number == 2 else "root"
+
+    @property
     def machine(self) -> str:
         """As systemd-nspawn calls it: unique on this machine."""
         return f"{self.lab.namespace}-{self.name}"
@@ -178,7 +183,13 @@ def known_machines(lab: Lab) -> Machines | None:
 def hosts_json(machines: Machines) -> bytes:
     """What the inventory reads on this machine: names, and where pyinfra and clients find the hosts."""
     listed = [
-        {"name": host.name, "address": host.address, "relay": host.relay, "relay_port": RELAY_PORT}
+        {
+            "name": host.name,
+            "address": host.address,
+            "relay": host.relay,
+            "relay_port": RELAY_PORT,
+            "sudo": host.user != "root",
+        }
         for host in machines.hosts
     ]
     namespace = machines.lab.namespace
@@ -199,10 +210,13 @@ def ssh_config(machines: Machines) -> bytes:
     blocks = [
         f"Host {host.name}\n"
         f"    HostName {host.address}\n"
+        f"    User {host.user}\n"
         f"    ProxyCommand nsenter --net={lab.netns} nc %h %p\n\n"
         for host in machines.all
     ]
-    blocks += [f"Host {host.relay}\n    Port {RELAY_PORT}\n\n" for host in machines.hosts]
+    blocks += [
+        f"Host {host.relay}\n    Port {RELAY_PORT}\n    User {host.user}\n\n" for host in machines.hosts
+    ]
     return _ssh_config(blocks, lab.state)
 
 
@@ -210,7 +224,6 @@ def _ssh_config(blocks: list[str], state: Path) -> bytes:
     at = Lab(state)
     common = (
         "Host *\n"
-        "    User root\n"
         f"    IdentityFile {at.identity}\n"
         "    IdentitiesOnly yes\n"
         f"    UserKnownHostsFile {at.known_hosts}\n"

@@ -19,6 +19,8 @@ from sealift.progress import Progress
 from sealift.release.values import SuiteName
 from sealift.sources.apt_mirror import Mirrors, debian_mirrors
 
+ADMINISTRATOR = "admin"  # a user of each host who has sudo
+ADMINISTRATOR_ID = 1000  # user and group
 SUITE: SuiteName = "trixie"  # unless another one is asked for
 PACKAGES = (
     "ca-certificates",
@@ -27,6 +29,7 @@ PACKAGES = (
     "iputils-ping",
     "openssh-server",
     "procps",
+    "sudo",
     "systemd",
     "systemd-sysv",
     "tzdata",
@@ -62,6 +65,7 @@ def recipe_digest(suite: SuiteName, packages: tuple[str, ...]) -> str:
         "enabled": ENABLED,
         "masked": MASKED,
         "removed": REMOVED,
+        "users": (ADMINISTRATOR, ADMINISTRATOR_ID),
     }
     return hashlib.sha256(canonical_json(recipe)).hexdigest()[:16]
 
@@ -123,7 +127,9 @@ def _link(path: Path, target: str) -> None:
 def _debootstrap(
     root: Path, suite: SuiteName, packages: tuple[str, ...], log: Path, progress: Progress
 ) -> None:
+    user = f"useradd --uid {ADMINISTRATOR_ID} --create-home --shell /bin/bash {ADMINISTRATOR}"
     command = ["mmdebstrap", "--variant=minbase", "--format=directory", f"--include={','.join(packages)}"]
+    command.append(f'--customize-hook=chroot "$1" {user}')
     child = subprocess.Popen(
         [*CONTAINED, *command, suite, str(root), "-"],
         stdin=subprocess.PIPE,

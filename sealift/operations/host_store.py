@@ -14,16 +14,17 @@ from sealift.blob import Blob
 from sealift.facts.host_store import HostStore
 from sealift.processes import WITH_US
 from sealift.ship.plan import parse_listing, plan
+from sealift.ssh import Ssh
 
 
 @operation()
 def blobs_present(
-    wanted: tuple[Blob, ...], ssh_config: Path, depot: Path, release: str, groups: frozenset[str]
+    wanted: tuple[Blob, ...], ssh: Ssh, depot: Path, release: str, groups: frozenset[str]
 ) -> Generator[FunctionCommand, None, None]:
     """Have all blobs of a release in the host store, each verified there.
 
     + wanted: the blobs, for the plan
-    + ssh_config: that knows the host by its name in the inventory
+    + ssh: how the host is reached
     + depot: folder that the blobs come from
     + release: NAME@sha256:DIGEST
     + groups: the host's, which decide what it needs of the release
@@ -33,7 +34,7 @@ def blobs_present(
     if needed.items or needed.check:
         # Killed together with pyinfra, or the next run would wait for it.
         command = [*WITH_US, sys.executable, "-m", "sealift.ship", "--host", host.name]
-        command += ["--ssh-config", str(ssh_config), "--depot", str(depot)]
+        command += ["--ssh-config", str(ssh.config), *(["--sudo"] if ssh.sudo else []), "--depot", str(depot)]
         command += ["--release", release, "--groups", ",".join(sorted(groups))]
         yield FunctionCommand(_ship, (command,), {})
 

@@ -14,6 +14,7 @@ from sealift.depot.store import Depot
 from sealift.errors import SealiftError
 from sealift.ship.shipping import ship
 from sealift.ship.types import Order
+from sealift.ssh import Ssh
 
 
 def main(arguments: list[str]) -> int:
@@ -21,6 +22,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m sealift.ship", description=__doc__)
     parser.add_argument("--host", required=True, help="its name in the ssh_config")
     parser.add_argument("--ssh-config", required=True, type=Path)
+    parser.add_argument("--sudo", action="store_true", help="become root by sudo")
     parser.add_argument("--depot", required=True, type=Path)
     parser.add_argument("--release", required=True, help="NAME:VERSION or NAME@sha256:DIGEST")
     parser.add_argument("--groups", default="", help="the host's inventory groups: gpu,llm")
@@ -29,7 +31,8 @@ def main(arguments: list[str]) -> int:
     try:
         lock = depot.resolve(options.release).lock
         blobs = needed_blobs(lock, frozenset(filter(None, options.groups.split(","))))
-        shipped = ship([Order(options.host, options.ssh_config, blobs)], depot).all()[options.host]
+        ssh = Ssh(options.host, options.ssh_config, options.sudo)
+        shipped = ship([Order(ssh, blobs)], depot).all()[options.host]
     except SealiftError as error:
         print(error, file=sys.stderr)
         return 1

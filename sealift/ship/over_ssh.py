@@ -23,7 +23,7 @@ from sealift.host_paths import BLOBS, PARTIAL, ROOT
 from sealift.progress import Meter, Progress
 from sealift.ship.plan import LISTING, Item, parse_listing, plan
 from sealift.ship.types import BlobPath, Order, Shipped
-from sealift.ssh import Gathered, Ssh, on_all
+from sealift.ssh import Gathered, on_all
 
 RECEIVER = LISTING + resources.files("sealift.ship").joinpath("receiver.sh").read_text()
 _PIPE_BYTES = 1 << 20  # Linux's default /proc/sys/fs/pipe-max-size: fewer switches between the two processes
@@ -39,7 +39,7 @@ def over_ssh(orders: Sequence[Order], blob_path: BlobPath, progress: Progress) -
 
 def _ship(order: Order, blob_path: BlobPath, meter: Meter) -> Shipped:
     """Ship to one host. Raises SealiftError where it ends with less than everything stored there."""
-    ssh = Ssh(order.host, order.ssh_config)
+    ssh = order.ssh
     with tempfile.TemporaryFile() as stderr:
         child = subprocess.Popen(
             ssh.command(RECEIVER, BLOBS, PARTIAL, f"{ROOT}/ship.lock"),

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from sealift.blob import Blob
 from sealift.progress import Progress
-from sealift.ssh import Gathered
+from sealift.ssh import Gathered, Ssh
 
 BlobPath = Callable[[str], Path]
 """Gives the file of a digest in the depot."""
@@ -19,12 +19,16 @@ BlobPath = Callable[[str], Path]
 class Order:
     """What a host needs in its store.
 
-    + host: its name in the ssh_config
+    + ssh: how it is reached
     """
 
-    host: str
-    ssh_config: Path
+    ssh: Ssh
     blobs: tuple[Blob, ...]
+
+    @property
+    def host(self) -> str:
+        """Its name."""
+        return self.ssh.host
 
 
 @dataclass(frozen=True)

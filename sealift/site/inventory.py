@@ -17,6 +17,7 @@ from sealift.files import parse_json
 from sealift.host import settings
 from sealift.host.settings import SettingsError, SiteSettings
 from sealift.release.values import Foreign
+from sealift.ssh import Ssh
 
 # The pyinfra of this very Python environment.
 PYINFRA = (sys.executable, "-m", "pyinfra")
@@ -40,6 +41,11 @@ class Host:
     name: str
     groups: frozenset[str]
     settings: SiteSettings
+
+    @property
+    def ssh(self) -> Ssh:
+        """How commands are run on it."""
+        return Ssh(self.name, self.settings.ssh_config_file, self.settings.sudo)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,8 @@ from sealift.evidence import junit, page
 from sealift.files import canonical_json, parse_json
 from sealift.fleet.ask import _parse
 from sealift.fleet.status import compare, parse_status
-from sealift.host.preflight import check, parse_probe
+from sealift.host.preflight import check
+from sealift.host.probe import parse_probe
 from sealift.install.start import Media
 from sealift.media.read import read_media
 from sealift.media.table import dump_table, parse_table

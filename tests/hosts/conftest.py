@@ -90,7 +90,9 @@ def host(expected: Expectations) -> Iterator[Host]:
     with tempfile.TemporaryDirectory(prefix="sealift-ssh-") as folder:
         control = f"{folder}/control"
         config = str(expected.ssh_config)
-        host = testinfra.get_host(f"ssh://{expected.host}", ssh_config=config, controlpath=control)
+        host = testinfra.get_host(
+            f"ssh://{expected.host}", ssh_config=config, controlpath=control, sudo=expected.sudo
+        )
         try:
             host.check_output("true")
         except RuntimeError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sealift.blobs import BlobStore
 from sealift.bundle.build import build
-from sealift.bundle.export import Order, export_image
+from sealift.bundle.export import ImageOrder, export_image
 from sealift.progress import silent
 from tests.peers.registry import serving, skopeo
 from tests.unit import samples
@@ -17,7 +17,7 @@ from tests.unit import samples
 def test_a_registry_has_it_by_the_digest_that_sealift_named(tmp_path: Path) -> None:
     site = samples.site(tmp_path)
     build(site.lock, site.sources, tmp_path / "bundle", site.key, silent)
-    order = Order(site.lock, samples.MODEL, "localhost/llm/tiny:2026.11.0", with_roles=True)
+    order = ImageOrder(site.lock, samples.MODEL, "localhost/llm/tiny:2026.11.0", with_roles=True)
     exported = export_image(order, BlobStore(tmp_path / "bundle"), tmp_path / "image", None, silent)
     with serving(tmp_path / "registry") as peer:
         skopeo(f"oci:{tmp_path / 'image'}:{exported.name}", peer, "llm/tiny:2026.11.0", "--preserve-digests")

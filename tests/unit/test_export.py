@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from sealift.blobs import BlobStore, digest_of
 from sealift.bundle.build import build
-from sealift.bundle.export import ExportedImage, Order, export_image
+from sealift.bundle.export import ExportedImage, ImageOrder, export_image
 from sealift.cli.main import application
 from sealift.depot.importing import import_bundle
 from sealift.depot.store import Depot
@@ -47,12 +47,12 @@ def source(site: Site, tmp_path: Path) -> BlobStore:
 
 
 @pytest.fixture
-def order(site: Site) -> Order:
-    return Order(site.lock, samples.MODEL, NAME)
+def order(site: Site) -> ImageOrder:
+    return ImageOrder(site.lock, samples.MODEL, NAME)
 
 
 @pytest.fixture
-def exported(order: Order, source: BlobStore, tmp_path: Path) -> ExportedImage:
+def exported(order: ImageOrder, source: BlobStore, tmp_path: Path) -> ExportedImage:
     return export_image(order, source, tmp_path / "image", tmp_path / "image.tar", silent)
 
 
@@ -76,7 +76,7 @@ def _model_layer(image: Path) -> Path:
 
 
 def test_out_of_a_bundle_and_out_of_a_depot_come_the_same_bytes(
-    site: Site, order: Order, exported: ExportedImage, tmp_path: Path
+    site: Site, order: ImageOrder, exported: ExportedImage, tmp_path: Path
 ) -> None:
     depot = Depot(tmp_path / "depot")
     import_bundle(depot, tmp_path / "bundle", site.allowed, silent)
@@ -116,7 +116,7 @@ def test_the_layer_is_ollamas_store_with_the_model_whole(
 
 
 def test_roles_are_names_of_the_model_where_they_are_wanted(
-    order: Order, source: BlobStore, exported: ExportedImage, tmp_path: Path
+    order: ImageOrder, source: BlobStore, exported: ExportedImage, tmp_path: Path
 ) -> None:
     role = f"models/manifests/{manifest_path('chat:latest')}"
     with tarfile.open(_model_layer(tmp_path / "image")) as layer:
@@ -131,7 +131,7 @@ def test_roles_are_names_of_the_model_where_they_are_wanted(
 
 
 def test_exporting_again_keeps_layers_and_removes_what_an_interrupted_run_left(
-    order: Order, source: BlobStore, exported: ExportedImage, tmp_path: Path
+    order: ImageOrder, source: BlobStore, exported: ExportedImage, tmp_path: Path
 ) -> None:
     image, before = tmp_path / "image", _content(tmp_path / "image")
     base = source.path(order.lock.images["ollama"].layers[0]).name
@@ -161,7 +161,7 @@ def test_exporting_again_keeps_layers_and_removes_what_an_interrupted_run_left(
     ],
 )
 def test_a_name_that_is_none_is_refused_before_anything_is_written(
-    order: Order, source: BlobStore, tmp_path: Path, name: str
+    order: ImageOrder, source: BlobStore, tmp_path: Path, name: str
 ) -> None:
     with pytest.raises(SealiftError, match="is no image name in full"):
         export_image(replace(order, name=name), source, tmp_path / "image", None, silent)
@@ -169,7 +169,7 @@ def test_a_name_that_is_none_is_refused_before_anything_is_written(
 
 
 def test_a_model_that_the_release_lacks_is_refused_with_those_it_has(
-    order: Order, source: BlobStore, tmp_path: Path
+    order: ImageOrder, source: BlobStore, tmp_path: Path
 ) -> None:
     with pytest.raises(SealiftError, match=r"\.\./x: no model of demo:2026\.11\.0, which has tiny:1m"):
         export_image(replace(order, model="../x"), source, tmp_path / "image", None, silent)
@@ -177,7 +177,7 @@ def test_a_model_that_the_release_lacks_is_refused_with_those_it_has(
 
 
 def test_a_layer_that_rotted_in_an_earlier_export_is_written_again(
-    order: Order, source: BlobStore, exported: ExportedImage, tmp_path: Path
+    order: ImageOrder, source: BlobStore, exported: ExportedImage, tmp_path: Path
 ) -> None:
     before = _content(tmp_path / "image")
     for blob in order.lock.images["ollama"].layers:
@@ -203,7 +203,12 @@ def _swap_for_link(path: Path) -> None:
     [(_flip, "is damaged"), (Path.unlink, "is missing"), (_swap_for_link, "is a link")],
 )
 def test_a_bad_blob_is_named_and_no_image_is_written(
-    site: Site, order: Order, source: BlobStore, tmp_path: Path, damage: Callable[[Path], None], message: str
+    site: Site,
+    order: ImageOrder,
+    source: BlobStore,
+    tmp_path: Path,
+    damage: Callable[[Path], None],
+    message: str,
 ) -> None:
     damage(source.folder / _weights(site))
     with pytest.raises(SealiftError, match=message) as refusal:
@@ -215,7 +220,7 @@ def test_a_bad_blob_is_named_and_no_image_is_written(
 
 @pytest.mark.parametrize("owner", ["bundle", "skopeo", "somebody", "half a bundle"])
 def test_a_folder_that_is_no_export_is_left_alone(
-    order: Order, source: BlobStore, tmp_path: Path, owner: str
+    order: ImageOrder, source: BlobStore, tmp_path: Path, owner: str
 ) -> None:
     folder = tmp_path / "bundle"
     if owner == "skopeo":
@@ -236,7 +241,7 @@ def test_a_folder_that_is_no_export_is_left_alone(
 
 
 def test_an_archive_in_the_layouts_folder_or_in_place_of_one_is_refused(
-    order: Order, source: BlobStore, tmp_path: Path
+    order: ImageOrder, source: BlobStore, tmp_path: Path
 ) -> None:
     with pytest.raises(SealiftError, match="lies in the layout's folder"):
         export_image(order, source, tmp_path / "image", tmp_path / "image/image.tar", silent)

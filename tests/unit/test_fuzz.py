@@ -54,7 +54,7 @@ _OWN = {
     },
     "lines that a target's function reads": {
         *("site/inventory.py:load_inventory", "fleet/survey.py:survey", "fleet/survey.py:look"),
-        *("operations/host_store.py:_ship", "site/check.py:site_problems"),
+        *("operations/host_store.py:_ship", "site/check.py:site_problems", "host/probe.py:shell_problems"),
     },
     "what this machine's own tools say": {
         *("install/start.py:signer_of", "sources/apt.py:_update", "sources/apt_config.py:IsolatedApt.make"),

@@ -28,6 +28,7 @@ def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str,
         elif field.default is PydanticUndefined:
             yield f"{prefix}{name}", "required"
         else:
+            name = str(field.alias or name)
             yield f"{prefix}{name}", "none" if field.default == () else f"`{field.default}`"
 
 

@@ -61,7 +61,13 @@ def test_the_inventory_gets_names_addresses_and_relays() -> None:
         "control": True,
         "suite": "trixie",
         "hosts": [
-            {"name": "h1", "address": "10.77.0.11", "relay": LabHost(LAB, 1).relay, "relay_port": 2022}
+            {
+                "name": "h1",
+                "address": "10.77.0.11",
+                "relay": LabHost(LAB, 1).relay,
+                "relay_port": 2022,
+                "sudo": False,
+            }
         ],
     }
 

@@ -12,7 +12,8 @@ import pytest
 
 from sealift.errors import SealiftError
 from sealift.host.model_fit import Misfit, Room, choose, needs
-from sealift.host.preflight import PROBE, Container, Disk, HostFacts, Listener, check, parse_probe, room_of
+from sealift.host.preflight import check, room_of
+from sealift.host.probe import PROBE, Disk, HostFacts, Listener, RunningContainer, parse_probe, shell_problems
 from sealift.host.settings import OllamaSettings
 from sealift.release.locked import Lock
 from sealift.release.roles import placed_models, role_tags
@@ -22,6 +23,7 @@ from tests.unit.fleet_site import MIB, MODEL, lock, site_settings
 GIB = 1 << 30
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 GOOD = """\
+begin=
 os=debian
 suite=trixie
 architecture=amd64
@@ -38,8 +40,8 @@ end=
 """
 ALL = frozenset({"all"})
 HOST = parse_probe("h1", GOOD)
-OURS = Container("sealift-gateway", "sealift-gateway-1", frozenset({8443}))
-FOREIGN = Container("shop", "shop-web-1", frozenset({8443}))
+OURS = RunningContainer("sealift-gateway", "sealift-gateway-1", frozenset({8443}))
+FOREIGN = RunningContainer("shop", "shop-web-1", frozenset({8443}))
 DOCKERD = Listener(8443, "dockerd")
 
 
@@ -382,3 +384,10 @@ def test_a_smaller_kv_cache_is_offered_where_it_helps() -> None:
     assert ", or with kv_cache_type q8_0 and flash_attention, or with one GPU of" in problem
     smaller = {**long, "kv_cache_type": "q8_0", "flash_attention": True}
     assert _on_gpu_host("0, NVIDIA RTX A2000, 6138 MiB", ollama=smaller) == []
+
+
+def test_a_shell_that_speaks_first_is_named_with_what_it_says() -> None:
+    assert list(shell_problems("h1", GOOD)) == []
+    (told,) = shell_problems("h1", f"Welcome to \x1b[1mh1\n{GOOD}")
+    assert told.startswith("h1: its shell prints 'Welcome to ?[1mh1' before any answer, expected nothing")
+    assert "~/.bashrc" in told

@@ -75,7 +75,7 @@ def test_a_mistake_is_shown_where_it_is(old: str, new: str, where: str) -> None:
 
 
 def test_a_lock_and_settings_pass() -> None:
-    assert _mistakes("lock", fleet_site.lock().model_dump(mode="json")) == []
-    settings = fleet_site.site_settings().model_dump(mode="json")
+    assert _mistakes("lock", fleet_site.lock().model_dump(mode="json", by_alias=True)) == []
+    settings = fleet_site.site_settings().model_dump(mode="json", by_alias=True)
     assert _mistakes("settings", settings) == []
     assert _mistakes("settings", {**settings, "ollama": {"num_parallell": 2}}) == ["$.ollama"]

@@ -27,7 +27,8 @@ from datetime import UTC, datetime
 from sealift.depot.needed import needed_blobs
 from sealift.evidence.expectations import expect
 from sealift.fleet.status import compare, parse_status
-from sealift.host.preflight import Listener, check, parse_probe
+from sealift.host.preflight import check
+from sealift.host.probe import Listener, parse_probe
 from pydantic import SecretStr
 from dataclasses import replace
 from tests.unit import fleet_site, samples, test_preflight

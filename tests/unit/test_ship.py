@@ -166,3 +166,12 @@ def test_a_listing_with_numbers_that_are_none_is_passed_over(number: str) -> Non
     assert parse_listing("h1", lines) == Have({}, frozenset(), {}, free=1)
     with pytest.raises(SealiftError, match=r"^h1: does not tell what it has"):
         parse_listing("h1", [f"free {number}"])
+
+
+def test_commands_become_roots_by_sudo_where_root_does_not_log_in() -> None:
+    *_, remote = Ssh("h2", Path("ssh_config"), sudo=True).command("echo $1", "a b")
+    assert remote == "exec sudo -n sh -c 'echo $1' sealift 'a b'"
+    *_, remote = Ssh("h1", Path("ssh_config")).command("true")
+    assert remote == "exec sh -c true sealift"
+    refused = Ssh("h2", Path("ssh_config"), sudo=True).failure(1, b"sudo: a password is required\n")
+    assert str(refused).startswith("h2: its user does not become root without a password (sudo: a password")

@@ -91,6 +91,7 @@ def expected(folder: Path, port: int, ca: Path, *groups: str) -> Expectations:
         address="127.0.0.1",
         groups=("all", *groups),
         ssh_config=config,
+        sudo=False,
         release="demo:1.0",
         bundle=DIGEST,
         packages={"docker.io": "26.1.5"},

@@ -4,8 +4,6 @@ Each line is one task; `tasks/` has a file for each. Nothing is changed on any h
 passed preflight, which gives what the host is to be.
 """
 
-from pyinfra import host
-
 from tasks.docker import run_docker
 from tasks.files import place_files
 from tasks.generation import place_generation
@@ -22,8 +20,7 @@ ship_blobs(wanted=wanted)
 install_os_packages(wanted=wanted)
 place_files(wanted=wanted)
 run_docker(wanted=wanted)
-if "gpu" in host.groups:
-    offer_gpu(wanted=wanted)
+offer_gpu(wanted=wanted)
 place_generation(wanted=wanted)
 load_images(wanted=wanted)
 place_models(wanted=wanted)

@@ -10,6 +10,7 @@ from pyinfra.api import FactBase
 from sealift.facts.foreign import foreign
 
 CDI_SPEC = "/etc/cdi/nvidia.yaml"
+STAND_IN = "/etc/cdi/sealift-stand-in.yaml"  # of a device that is no GPU
 
 
 class MergedDaemonJson(FactBase[str | None]):

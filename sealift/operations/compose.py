@@ -42,7 +42,7 @@ def project_running(project: Project, wait_s: int = 180) -> Commands:
     + wait_s: seconds until they must be healthy
     """
     paths = tuple(sorted(project.mounted))
-    containers = host.get_fact(ComposeContainers, project=project.name, paths=paths)
+    containers = host.get_fact(ComposeContainers, project=project.name, file=project.file, paths=paths)
     if runs(project, containers):
         return
     compose = f"docker compose --project-name {project.name} --file {project.file}"
@@ -85,6 +85,7 @@ def runs(project: Project, containers: tuple[Container, ...]) -> bool:
         and container.health == "healthy"
         and container.spec == project.spec
         and container.image == project.images[container.service]
+        and container.made_from == container.to_be
         and container.mounted == project.mounted
         for container in containers
     )

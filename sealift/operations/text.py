@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
-import io
 import shlex
 from collections.abc import Generator, Mapping
 
 from pyinfra import host
-from pyinfra.api import FileUploadCommand, FunctionCommand, operation
+from pyinfra.api import FunctionCommand, StringCommand, operation
 
 from sealift.facts.text import Links, TextFile
 
-Commands = Generator[str | FileUploadCommand | FunctionCommand, None, None]
+Commands = Generator[str | StringCommand | FunctionCommand, None, None]
 
 
 @operation()
@@ -20,7 +20,7 @@ def text_present(path: str, content: str, mode: str = "644") -> Commands:
     """Have a file of root's with exactly this text. Its folder is made if needed.
 
     + path: absolute, on the host
-    + content: what it holds; it may be secret: it travels over SFTP and is in no command
+    + content: what it holds; it may be secret: it travels over standard input and is in no command
     + mode: permissions, octal; they hold from the first byte on
     """
     digest = hashlib.sha256(content.encode()).hexdigest()
@@ -38,7 +38,8 @@ def put_text(path: str, content: str, mode: str = "644", check: str | None = Non
     new = f"{path}.sealift-new"
     folder = shlex.quote(path.rpartition("/")[0])
     yield f"mkdir -p {folder} && install -m {mode} /dev/null {shlex.quote(new)}"
-    yield FileUploadCommand(io.BytesIO(content.encode()), new, remote_temp_filename=f"{new}-upload")
+    encoded = base64.encodebytes(content.encode()).decode().splitlines()
+    yield StringCommand(f"base64 -d > {shlex.quote(new)}", _stdin=encoded)
     if check is not None:
         yield check.format(file=shlex.quote(new))
     yield f"sync {shlex.quote(new)} && mv -T {shlex.quote(new)} {shlex.quote(path)} && sync {folder}"

@@ -64,14 +64,18 @@ class Ssh:
 
         Raises SealiftError where the host does not answer in time or the script fails.
         """
+        return self._run(self.command(script, *arguments), b"", timeout_s)
+
+    def run_long(self, script: str, timeout_s: float = 60) -> str:
+        """Run a script that may be too long for an argument; it goes over standard input.
+
+        Raises SealiftError as `run` does.
+        """
+        return self._run(self.command("exec sh -s"), script.encode(), timeout_s)
+
+    def _run(self, command: list[str], said: bytes, timeout_s: float) -> str:
         try:
-            ran = subprocess.run(
-                self.command(script, *arguments),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=timeout_s,
-                check=False,
-            )
+            ran = subprocess.run(command, input=said, capture_output=True, timeout=timeout_s, check=False)
         except subprocess.TimeoutExpired:
             raise SealiftError(
                 f"{self.host}: no answer within {timeout_s:.0f} s. Look at its load and at the network."

@@ -6,7 +6,7 @@ from pyinfra import host
 from pyinfra.api import deploy
 
 from sealift.host.wanted import Wanted
-from sealift.operations.models import model_placed, only_models
+from sealift.operations.models import model_placed, models_reloaded, only_models
 from sealift.release.ollama_manifest import model_manifest
 from sealift.release.roles import role_tags
 
@@ -27,3 +27,5 @@ def place_models(wanted: Wanted) -> None:
         tags=tuple(tag for model in models for tag in (model, *role_tags(answering, model))),
         blobs=tuple(blob for model in models.values() for blob in model.blobs),
     )
+    for service in host.loop([service for service in wanted.services if service.serves_models]):
+        models_reloaded(name=f"Load repaired models anew in {service.name}", project=service.project)

@@ -2,47 +2,28 @@
 
 from __future__ import annotations
 
+from pyinfra import host
 from pyinfra.api import deploy
 
-from sealift.depot.repository import pool_path
 from sealift.depot.store import Depot, StoredRelease, signed_repository
+from sealift.host import package_source
 from sealift.host.wanted import Wanted
-from sealift.host_paths import BLOBS, REPOSITORIES
-from sealift.operations.apt import packages_installed
+from sealift.operations.apt import packages_installed, packages_listed, packages_removed
 from sealift.operations.text import links_present, text_present
-
-KEY = "/etc/apt/keyrings/sealift.asc"
-SOURCE = "/etc/apt/sources.list.d/sealift.sources"
 
 
 @deploy("OS packages")
 def install_os_packages(wanted: Wanted) -> None:
     """Set up the repository, then bring every package of the host's groups to its locked version."""
     repository = signed_repository(Depot(wanted.settings.depot), StoredRelease(wanted.bundle, wanted.lock))
-    packages = wanted.packages
-    folder = f"{REPOSITORIES}/{wanted.bundle.removeprefix('sha256:')[:12]}"
-
     links_present(
         name="Link the packages into the repository",
-        folder=f"{folder}/pool",
-        links={pool_path(each).removeprefix("pool/"): f"{BLOBS}/{each.blob.hex}" for each in packages},
+        folder=f"{package_source.folder(wanted)}/pool",
+        links=package_source.links(wanted),
     )
-    text_present(
-        name="Write the repository's index", path=f"{folder}/Packages", content=repository.packages.decode()
-    )
-    text_present(
-        name="Write the repository's signed release file",
-        path=f"{folder}/InRelease",
-        content=repository.inrelease.decode(),
-    )
-    text_present(name="Trust the site's signing key", path=KEY, content=repository.key.decode())
-    text_present(
-        name="Point apt at the repository",
-        path=SOURCE,
-        content=f"# Written by sealift\nTypes: deb\nURIs: file:{folder}\nSuites: ./\nSigned-By: {KEY}\n",
-    )
-    packages_installed(
-        name="Install the release's packages",
-        source=SOURCE,
-        versions={package.name: package.version for package in packages},
-    )
+    for path, (name, content) in host.loop(package_source.files(wanted, repository).items()):
+        text_present(name=name, path=path, content=content)
+    packages = {package.name: package.version for package in wanted.packages}
+    packages_listed(name="List the packages that the release brings", packages=tuple(packages))
+    packages_installed(name="Install the release's packages", source=package_source.SOURCE, versions=packages)
+    packages_removed(name="Remove packages that the release brings here no more", packages=tuple(packages))

@@ -18,13 +18,7 @@ def run_services(wanted: Wanted) -> None:
     for service in host.loop(wanted.services):
         project_running(
             name=f"Run {service.name}",
-            project=Project(
-                name=service.project,
-                file=service.compose_file,
-                spec=wanted.generation.specs[service.name],
-                images={service.name: wanted.images[service.name].image_id},
-                mounted=wanted.generation.mounted(service),
-            ),
+            project=Project.of(service, wanted),
         )
     only_projects(
         name="Remove services that the host is to have no more",

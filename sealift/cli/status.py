@@ -13,7 +13,8 @@ from rich.table import Table
 from sealift.cli.console import show
 from sealift.cli.fleet import asking
 from sealift.cli.options import AsJson, InventoryName, Limit, print_json
-from sealift.fleet.status import HostStatus, Standing, fleet_status
+from sealift.drift.status import HostStatus, fleet_status
+from sealift.fleet.status import Standing
 from sealift.fleet.survey import targets
 from sealift.site.inventory import load_inventory
 

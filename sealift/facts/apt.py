@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from pyinfra.api import FactBase
 
 from sealift.facts.foreign import foreign
+from sealift.host_paths import PACKAGES
 
 # deb-triggers(5), dpkg-query(1): the second letter of an abbreviated status is the package's state.
 # n: not installed, c: only its configuration is left, i: installed.
 _SETTLED = frozenset("nci")
+
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")  # Debian policy 5.6.7
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,21 @@ class DpkgState:
 
     versions: dict[str, str] = field(default_factory=dict)
     interrupted: bool = False
+
+
+class BroughtPackages(FactBase[list[str]]):
+    """Packages that releases have brought: the host had them not before. Empty where none did."""
+
+    default = list
+
+    def command(self) -> str:
+        """The shell command."""
+        return f"if [ -f {PACKAGES} ]; then cat {PACKAGES}; fi"
+
+    @foreign
+    def process(self, output: list[str]) -> list[str]:
+        """Leave out what is no package's name."""
+        return sorted({line for line in output if _NAME.fullmatch(line)})
 
 
 class InstalledPackages(FactBase[DpkgState]):

@@ -10,6 +10,7 @@ from pyinfra.api import FactBase
 from sealift.facts.foreign import foreign
 from sealift.host_paths import BLOBS, MODELS
 
+REPLACED = f"{MODELS}/.replaced"  # there from before a damaged blob is replaced until models are loaded anew
 VERIFIED = 1.0  # the modification time of a blob whose content was compared with its name
 
 
@@ -24,11 +25,15 @@ class StoredFile:
 
 @dataclass(frozen=True)
 class ModelStore:
-    """Files by name in the host store and in Ollama's `blobs/`; manifests as path: SHA-256."""
+    """Files by name in the host store and in Ollama's `blobs/`; manifests as path: SHA-256.
+
+    + replaced: whether a blob took the place of a damaged one and what has that one loaded goes on with it
+    """
 
     blobs: Mapping[str, StoredFile] = field(default_factory=dict)
     placed: Mapping[str, StoredFile] = field(default_factory=dict)
     manifests: Mapping[str, str] = field(default_factory=dict)
+    replaced: bool = False
 
 
 class Models(FactBase[ModelStore]):
@@ -42,6 +47,7 @@ class Models(FactBase[ModelStore]):
         return (
             f"if [ -d {BLOBS} ]; then find {BLOBS} {look.format('store')}; fi; "
             f"if [ -d {MODELS}/blobs ]; then find {MODELS}/blobs {look.format('placed')}; fi; "
+            f"if [ -e {REPLACED} ]; then echo replaced; fi; "
             f"if cd {MODELS}/manifests 2>/dev/null; then find . -type f -exec sha256sum {{}} +; fi"
         )
 
@@ -51,10 +57,12 @@ class Models(FactBase[ModelStore]):
         files: dict[str, dict[str, StoredFile]] = {"store": {}, "placed": {}}
         manifests = {}
         for line in output:
+            if line == "replaced":
+                continue
             if "\t" in line:
                 where, name, size, modified, inode = line.split("\t")
                 files[where][name] = StoredFile(int(size), float(modified), int(inode))
             else:
                 digest, _, path = line.partition("  ./")
                 manifests[path] = digest
-        return ModelStore(files["store"], files["placed"], manifests)
+        return ModelStore(files["store"], files["placed"], manifests, "replaced" in output)

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from sealift.depot.collecting import Garbage, collect
 from sealift.depot.store import Depot
 from sealift.fleet.rollout import one_rollout
-from sealift.fleet.status import bundles_in_use, fleet_status
+from sealift.fleet.status import bundles_in_use, fleet_standing
 from sealift.fleet.survey import targets
 from sealift.progress import Progress
 from sealift.site.inventory import Inventory
@@ -38,5 +38,5 @@ def collect_unused(
             progress(f"asking the hosts of {inventory.name}", 0, 0)
             found = targets(inventory)
             in_use.update(target.stored.digest for target in found)
-            in_use |= bundles_in_use(fleet_status(found))
+            in_use |= bundles_in_use(fleet_standing(found))
         return collect(depot, keep, named, frozenset(in_use), apply, progress)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib import resources
 from typing import Annotated
 
@@ -13,9 +12,8 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from sealift.errors import SealiftError, printable
 from sealift.files import parse_json
-from sealift.fleet.survey import SURVEY, Target, look
+from sealift.fleet.survey import Target
 from sealift.host.key_values import key_values
-from sealift.host.wanted import Wanted
 from sealift.host_paths import CURRENT, MODELS, ROOT
 from sealift.release.ollama_manifest import LIBRARY
 from sealift.release.values import MOST_NAMED, Foreign
@@ -23,8 +21,9 @@ from sealift.ssh import on_all
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _Text = Annotated[str, AfterValidator(printable)]  # a host's word, for the terminal
-# What survey asks, and what stands beyond that; each of the two says at its end that it is whole.
-_SCRIPT = f"{SURVEY}\n{resources.files('sealift.fleet').joinpath('status.sh').read_text()}"
+STATUS = (
+    f"set -- {CURRENT} {MODELS} {ROOT}\n{resources.files('sealift.fleet').joinpath('status.sh').read_text()}"
+)
 
 
 @dataclass(frozen=True)
@@ -58,34 +57,29 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class HostStatus:
-    """A host's standing, or why there is none; and what differs from the inventory's release."""
+class HostStanding:
+    """A host's standing, or why there is none."""
 
     host: str
-    wanted: str
     standing: Standing | None
     error: str | None
-    differs: tuple[str, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether it answers, and all is as the inventory wants it."""
-        return self.standing is not None and not self.differs
 
 
-def fleet_status(found: tuple[Target, ...]) -> tuple[HostStatus, ...]:
+def fleet_standing(found: tuple[Target, ...]) -> tuple[HostStanding, ...]:
     """Ask all hosts at once, by one SSH command each. Those that do not answer are listed with the error."""
     by_name = {target.host.name: target for target in found}
     gathered = on_all(list(by_name), lambda name: _ask(by_name[name]))
-    statuses = []
-    for name, target in by_name.items():
-        error = gathered.errors.get(name)
-        standing, differs = gathered.results.get(name, (None, ()))
-        statuses.append(HostStatus(name, target.release, standing, str(error) if error else None, differs))
-    return tuple(statuses)
+    return tuple(
+        HostStanding(name, gathered.results.get(name), str(gathered.errors.get(name) or "") or None)
+        for name in by_name
+    )
 
 
-def bundles_in_use(statuses: Iterable[HostStatus]) -> frozenset[str]:
+def _ask(target: Target) -> Standing:
+    return parse_status(target.host.name, target.host.ssh.run(STATUS))
+
+
+def bundles_in_use(statuses: Iterable[HostStanding]) -> frozenset[str]:
     """Digests of the bundles whose generations are active on hosts.
 
     Raises SealiftError with a line per host of which it is unknown what it runs.
@@ -102,35 +96,6 @@ def bundles_in_use(statuses: Iterable[HostStatus]) -> frozenset[str]:
     if unknown:
         raise SealiftError("\n".join(unknown))
     return frozenset(found)
-
-
-def compare(standing: Standing, wanted: Wanted) -> tuple[str, ...]:
-    """What differs between a host and what it is to be."""
-    if standing.bundle is None:
-        return ("nothing deployed",)
-    differs = []
-    if standing.bundle != wanted.bundle:
-        differs.append(f"runs {standing.release} of {standing.bundle[:19]}")
-    for service in wanted.services:
-        own = [container for container in standing.containers if container.project == service.project]
-        differs += [str(container) for container in own if not _up(container)]
-        if not own:
-            differs.append(f"{service.name} missing")
-        elif any(container.image_id != wanted.images[service.name].image_id for container in own):
-            differs.append(f"{service.name} runs another image")
-    missing = sorted(wanted.models.keys() - set(standing.models))
-    return (*differs, *(f"model {model} missing" for model in missing))
-
-
-def _up(container: ContainerStatus) -> bool:
-    return container.state == "running" and container.health in ("", "healthy")
-
-
-def _ask(target: Target) -> tuple[Standing, tuple[str, ...]]:
-    name = target.host.name
-    said = target.host.ssh.run(_SCRIPT, CURRENT, MODELS, ROOT)
-    standing, surveyed = parse_status(name, said), look(target, said, datetime.now(UTC))
-    return standing, compare(standing, surveyed.wanted) if surveyed.wanted else surveyed.problems
 
 
 def parse_status(host: str, text: str) -> Standing:

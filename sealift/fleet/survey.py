@@ -170,7 +170,7 @@ def wanted_of(found: tuple[Target, ...]) -> Mapping[str, Wanted]:
         [name for name, target in by_name.items() if _has_fallbacks(target)], lambda name: _ask(by_name[name])
     )
     return {
-        name: (surveyed.wanted if (surveyed := asked.results.get(name)) else None) or _first_choice(target)
+        name: (surveyed.wanted if (surveyed := asked.results.get(name)) else None) or first_choice(target)
         for name, target in by_name.items()
     }
 
@@ -179,7 +179,11 @@ def _has_fallbacks(target: Target) -> bool:
     return any(role.fallback for role in target.stored.lock.release.roles_for(target.host.groups).values())
 
 
-def _first_choice(target: Target) -> Wanted:
+def first_choice(target: Target) -> Wanted:
+    """What a host is to be where the models that come first have room.
+
+    Raises SealiftError where the site's secrets or certificates for it cannot be had.
+    """
     return _want(target, first_choices(target.stored.lock.release.roles_for(target.host.groups)))
 
 

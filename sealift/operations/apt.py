@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 
 from pyinfra import host
 from pyinfra.api import operation
 
-from sealift.facts.apt import InstalledPackages
+from sealift.facts.apt import BroughtPackages, InstalledPackages
+from sealift.host_paths import PACKAGES
 
 # What apt-get reads in place of the host's own sources, which stay as they are. Another list of sources
 # would make it delete the package lists of the host's own: hence List-Cleanup.
@@ -47,3 +48,45 @@ def packages_installed(source: str, versions: Mapping[str, str]) -> Generator[st
     yield f"{environment}; {apt_get} --error-on=any update"
     pins = " ".join(shlex.quote(f"{package}={version}") for package, version in sorted(versions.items()))
     yield f"{environment}; {apt_get} {_INSTALL} {pins}"
+
+
+@operation()
+def packages_listed(packages: tuple[str, ...]) -> Generator[str, None, None]:
+    """Have those packages listed that the host has not yet, before they are installed.
+
+    So a host that leaves a group, or gets a release without them, loses what was brought and nothing else.
+
+    + packages: that will be installed
+    """
+    have = host.get_fact(InstalledPackages).versions
+    listed: list[str] = host.get_fact(BroughtPackages)
+    new = set(packages) - have.keys() - set(listed)
+    if new:
+        yield _list({*listed, *new})
+
+
+@operation()
+def packages_removed(packages: tuple[str, ...]) -> Generator[str, None, None]:
+    """Have no packages that a former release brought and this one does not; never one that others need.
+
+    + packages: that this one brings
+    """
+    listed: list[str] = host.get_fact(BroughtPackages)
+    stale = sorted(set(listed) - set(packages))
+    if not stale:
+        return
+    there = [name for name in stale if name in host.get_fact(InstalledPackages).versions]
+    if there:
+        names = " ".join(map(shlex.quote, there))
+        yield f"export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8; dpkg --remove {names}"
+    yield _list(set(listed) - set(stale))
+
+
+def _list(packages: Iterable[str]) -> str:
+    lines = " ".join(map(shlex.quote, sorted(packages)))
+    listing = f"printf '%s\\n' {lines}" if lines else ":"
+    folder = PACKAGES.rpartition("/")[0]
+    return (
+        f"mkdir -p {folder} && {listing} > {PACKAGES}.new && sync {PACKAGES}.new && "
+        f"mv -T {PACKAGES}.new {PACKAGES} && sync {folder}"
+    )

@@ -10,7 +10,8 @@ from pyinfra import host
 from pyinfra.api import StringCommand, operation
 
 from sealift.facts.compose import ComposeContainers, ComposeProjects, Container, Networks
-from sealift.services import PROJECT_PREFIX
+from sealift.host.wanted import Wanted
+from sealift.services import PROJECT_PREFIX, Service
 
 _OURS = re.compile(rf"{PROJECT_PREFIX}[a-z0-9][a-z0-9.-]*")
 Commands = Generator[StringCommand, None, None]
@@ -32,6 +33,17 @@ class Project:
     spec: str
     images: Mapping[str, str]
     mounted: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, service: Service, wanted: Wanted) -> Project:
+        """A service's, as a host is to run it."""
+        return cls(
+            name=service.project,
+            file=service.compose_file,
+            spec=wanted.generation.specs[service.name],
+            images={service.name: wanted.images[service.name].image_id},
+            mounted=wanted.generation.mounted(service),
+        )
 
 
 @operation()
@@ -73,8 +85,13 @@ def only_projects(projects: tuple[str, ...]) -> Commands:
     """
     running: list[str] = host.get_fact(ComposeProjects)
     for project in running:
-        if project not in projects and _OURS.fullmatch(project):
+        if project not in projects and is_ours(project):
             yield StringCommand(f"docker compose --project-name {project} down --remove-orphans")
+
+
+def is_ours(project: str) -> bool:
+    """Whether a Compose project is one of sealift's, by its name."""
+    return _OURS.fullmatch(project) is not None
 
 
 def runs(project: Project, containers: tuple[Container, ...]) -> bool:

@@ -11,7 +11,7 @@ from pyinfra import host
 from pyinfra.api import StringCommand, operation
 
 from sealift.blob import Blob
-from sealift.facts.models import VERIFIED, Models, ModelStore
+from sealift.facts.models import REPLACED, VERIFIED, Models, ModelStore
 from sealift.host_paths import BLOBS, MODELS
 from sealift.release.ollama_manifest import manifest_path
 
@@ -50,6 +50,17 @@ def only_models(tags: tuple[str, ...], blobs: tuple[Blob, ...]) -> Commands:
         yield StringCommand("\n".join(f"rm -f -- {shlex.quote(f'{MODELS}/{file}')}" for file in files))
 
 
+@operation()
+def models_reloaded(project: str) -> Commands:
+    """Have no damaged weights in memory: what was loaded before its blob was replaced is loaded anew.
+
+    + project: Compose's name of what serves the models
+    """
+    if host.get_fact(Models).replaced:
+        running = f"docker ps --quiet --filter label=com.docker.compose.project={project}"
+        yield StringCommand(f'ids=$({running}); [ -z "$ids" ] || docker restart $ids && rm -f {REPLACED}')
+
+
 def blob_name(blob: Blob) -> str:
     """A blob's file name in Ollama's `blobs/`."""
     return f"sha256-{blob.hex}"
@@ -61,6 +72,8 @@ def repairs(store: ModelStore, blobs: Iterable[Blob], manifest: bytes, tags: Ite
     + store: as it is
     """
     wrong = [blob for blob in blobs if not _placed(store, blob)]
+    if any(blob_name(blob) in store.placed for blob in wrong):
+        yield f": > {REPLACED} && sync {MODELS}"
     for blob in wrong:
         if not _verified(store, blob):
             yield _verify(blob)

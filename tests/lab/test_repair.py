@@ -1,64 +1,95 @@
-"""What drifts on a host is noticed and repaired by the next run of deploy.py, and only that."""
+"""What drifts on a host is told by status, and mended by the next apply: the same things by both."""
 
 from __future__ import annotations
+
+import json
 
 import pytest
 
 from tests.lab.commands import Commands
 from tests.lab.conftest import Site
 
-OLLAMA = "label=com.docker.compose.project=sealift-ollama"
-MODEL_BLOB = "$(find /var/lib/sealift/models/blobs -type f -size +100M | head -n 1)"
+STORE = "/var/lib/sealift"
+BLOBS = f"{STORE}/blobs/sha256"
+LIBRARY = f"{STORE}/models/manifests/registry.ollama.ai/library"
+MODEL_BLOB = f"$(find {STORE}/models/blobs -type f -size +100M | head -n 1)"
+A_PACKAGE = f"$(readlink {STORE}/repositories/*/pool/iptables_*.deb)"
+ANOTHER_PACKAGE = f"$(readlink {STORE}/repositories/*/pool/docker-cli_*.deb)"
+LICENCE = "/usr/local/share/doc/ollama/LICENSE"
+ENVOY = "localhost/sealift/envoy:1.40.0"
+COMPOSE = f"{STORE}/current/ollama/compose.yaml"
+SOURCE = "/etc/apt/sources.list.d/sealift.sources"
+RECONFIGURED = "service gateway runs with another configuration"
+FOREIGN = 'services: {x: {image: "localhost/sealift/ollama:0.11.4", pull_policy: never}}'
 
-# what is done to h2, the one operation that must change something, how the effect is seen afterwards
-DRIFT: dict[str, tuple[str, str, str]] = {
-    "stopped container": (
-        f"docker stop $(docker ps -q --filter {OLLAMA})",
-        "Services | Run ollama",
-        "docker ps --filter name=sealift-ollama --filter health=healthy | grep Up",
-    ),
-    "deleted model blob": (
-        f"rm {MODEL_BLOB}",
-        "Models | Place model gemma3:270m",
-        f"cd /var/lib/sealift/models/blobs && b={MODEL_BLOB} && "
-        'echo "$(basename $b | cut -d- -f2)  $b" | sha256sum -c',
-    ),
-    "edited compose.yaml": (
-        "echo '# edited' >> /var/lib/sealift/current/ollama/compose.yaml",
-        "Generation | Place the generation",
-        "! grep -q edited /var/lib/sealift/current/ollama/compose.yaml",
-    ),
-    "altered file": (
-        "echo altered > /usr/local/share/doc/ollama/LICENSE",
-        "Files | Place file ollama-licence",
-        "grep -q 'MIT License' /usr/local/share/doc/ollama/LICENSE",
-    ),
-    "file made writable for everybody": (
-        "chmod 666 /usr/local/share/doc/ollama/LICENSE",
-        "Files | Place file ollama-licence",
-        "test $(stat -c %a /usr/local/share/doc/ollama/LICENSE) = 644",
-    ),
-    "removed package": (
-        "DEBIAN_FRONTEND=noninteractive apt-get remove -y -qq docker-compose",
-        "OS packages | Install the release's packages",
-        "docker compose version",
-    ),
+# what is done to h2, and what status must say of it; all of a round are done at once
+ROUNDS: dict[str, dict[str, str]] = {
+    "files, packages, models, images": {
+        f"echo '# edited' >> {COMPOSE}": "configuration ollama/compose.yaml differs",
+        f"chmod 644 {STORE}/current/gateway/tls.key": "configuration gateway/tls.key differs",
+        f"echo altered > {LICENCE}; chmod 666 {LICENCE}": "file ollama-licence altered",
+        f"echo old > /opt/old-tool; echo /opt/old-tool >> {STORE}/files": "file /opt/old-tool is too much",
+        "dpkg --remove docker-compose": "package docker-compose missing",
+        f"echo x >> {SOURCE}": f"{SOURCE} altered",
+        "rm /etc/apt/keyrings/sealift.asc": "/etc/apt/keyrings/sealift.asc missing",
+        f"rm {STORE}/repositories/*/Packages": "/Packages missing",
+        f"rm {MODEL_BLOB}": "model gemma3:270m altered",
+        f"mkdir {LIBRARY}/foreign; echo {{}} > {LIBRARY}/foreign/latest": "model foreign/latest is too much",
+        f"echo x > {STORE}/models/blobs/sha256-foreign": "files of no model in Ollama's store",
+        f"docker rmi -f {ENVOY}": f"image {ENVOY} missing",
+        f"rm {A_PACKAGE}": "1 blobs missing in the host store",
+        f"touch {ANOTHER_PACKAGE}": "1 blobs of the host store were touched",
+        "mkdir -p /etc/cdi; echo x > /etc/cdi/sealift-stand-in.yaml": "sealift-stand-in.yaml is too much",
+        "docker stop $(docker ps -q --filter name=sealift-gateway)": "service gateway exited",
+    },
+    "daemons and what is active": {
+        "echo '{}' > /etc/docker/daemon.json": "/etc/docker/daemon.json altered",
+        "echo '# edited' >> /etc/containerd/config.toml": "/etc/containerd/config.toml altered",
+        "systemctl -q disable docker.service": "docker.service does not start at boot",
+        f"ln -sfn generations/none {STORE}/current": "generation none, expected",
+    },
+    "made by hand": {
+        f"cd {STORE}/current/gateway && sed -i s/unless-stopped/always/ compose.yaml && "
+        "docker compose up -d --wait && sed -i s/always/unless-stopped/ compose.yaml": RECONFIGURED,
+        f"cd $(mktemp -d) && printf '{FOREIGN}' >compose.yaml && "
+        "docker compose -p sealift-old up -d": "service sealift-old is too much",
+    },
 }
 
 
-@pytest.mark.parametrize("drift", DRIFT)
-def test_drift_is_repaired_and_only_that(site: Site, commands: Commands, drift: str) -> None:
-    damage, operation, effect = DRIFT[drift]
-    commands.on("h2", damage)
-    assert commands.changed_operations() == {"h1": [], "h2": [operation], "h3": []}
-    commands.on("h2", effect)
+def differs(commands: Commands) -> dict[str, list[str]]:
+    """What status says, by host."""
+    said = commands.run("sealift", "status", "lab", "--json").out
+    return {host["host"]: host["differs"] for host in json.loads(said)}
+
+
+@pytest.mark.parametrize("drift", ROUNDS)
+def test_status_tells_what_apply_mends(site: Site, commands: Commands, drift: str) -> None:
+    assert differs(commands) == {"h1": [], "h2": [], "h3": []}
+    for damage in ROUNDS[drift]:
+        commands.on("h2", damage)
+    told = differs(commands)
+    assert told["h1"] == told["h3"] == []
+    untold = [said for said in ROUNDS[drift].values() if not any(said in line for line in told["h2"])]
+    assert untold == [], told["h2"]
+    commands.ok("sealift", "apply", "lab")
+    assert differs(commands) == {"h1": [], "h2": [], "h3": []}
     assert commands.changed_operations() == {"h1": [], "h2": [], "h3": []}
 
 
-def test_a_corrupted_blob_is_found_and_shipped_again(site: Site, commands: Commands) -> None:
+def test_one_damage_is_mended_by_one_operation(site: Site, commands: Commands) -> None:
+    commands.on("h2", f"chmod 666 {LICENCE}")
+    changed = commands.changed_operations()
+    assert changed == {"h1": [], "h2": ["Files | Place file ollama-licence"], "h3": []}
+
+
+def test_damaged_weights_are_shipped_again_and_loaded_anew(site: Site, commands: Commands) -> None:
+    commands.ok("sealift", "ask", "lab", "chat", "Say something.", "--limit", "h2")  # the model is loaded now
     commands.on("h2", f"printf X | dd of={MODEL_BLOB} bs=1 seek=1000000 conv=notrunc status=none")
+    (told,) = [line for line in differs(commands)["h2"] if line.startswith("1 blobs of the host store")]
+    assert told == "1 blobs of the host store were touched"
     changed = commands.changed_operations()
     assert changed["h1"] == [] and changed["h3"] == []
-    assert changed["h2"] != []
+    assert "Models | Load repaired models anew in ollama" in changed["h2"]
     commands.ok("sealift", "verify", "lab", "--limit", "h2")
     assert commands.changed_operations()["h2"] == []

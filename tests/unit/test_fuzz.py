@@ -48,13 +48,18 @@ _OWN = {
             "sources/wheels.py:_remembered",
         ),
         *("fleet/rollout.py:_run", "operations/generation.py:generation_present"),
-        *("depot/fsck.py:_repositories", "depot/repository.py:read_key"),
+        *("depot/fsck.py:_repositories", "depot/repository.py:read_key", "operations/text.py:put_text"),
         "sbom/python_licences.py:_project",
         "sbom/python_licences.py:_read",
     },
     "lines that a target's function reads": {
         *("site/inventory.py:load_inventory", "fleet/survey.py:survey", "fleet/survey.py:look"),
-        *("operations/host_store.py:_ship", "site/check.py:site_problems", "host/probe.py:shell_problems"),
+        *(
+            "operations/host_store.py:_ship",
+            "site/check.py:site_problems",
+            "host/probe.py:shell_problems",
+            "drift/asking.py:_answers",
+        ),
     },
     "what this machine's own tools say": {
         *("install/start.py:signer_of", "sources/apt.py:_update", "sources/apt_config.py:IsolatedApt.make"),

@@ -59,7 +59,8 @@ FORBIDDEN = {
         *(room for room in _CLOSED if room not in ("sealift.host", "sealift.site")),
         "sealift.bundle",
     ),
-    "sealift/operations": ("rich", "typer", "sealift.cli"),
+    "sealift/operations": ("rich", "typer", "sealift.cli", "sealift.drift"),
+    "sealift/drift": ("rich", "typer", "sealift.cli", "sealift.lab", "sealift.evidence"),
     "sealift/facts": ("rich", "typer", "sealift.cli"),
     "tasks": ("rich", "typer", "sealift.cli"),
     # a wrong operation must not vouch for itself

@@ -1,0 +1,83 @@
+"""What stands on every host of a fleet, and all that `apply` would change there: one SSH command per host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sealift.depot.store import Depot, signed_repository
+from sealift.drift.asking import differences, script
+from sealift.drift.checks import checks
+from sealift.errors import SealiftError
+from sealift.fleet.status import STATUS, Standing, parse_status
+from sealift.fleet.survey import SURVEY, Surveyed, Target, first_choice, look, with_site
+from sealift.ssh import on_all
+
+
+@dataclass(frozen=True)
+class HostStatus:
+    """A host's standing, or why there is none; and what differs from what the inventory wants."""
+
+    host: str
+    wanted: str
+    standing: Standing | None
+    error: str | None
+    differs: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether it answers, and all is as the inventory wants it."""
+        return self.standing is not None and not self.differs
+
+
+def fleet_status(found: tuple[Target, ...]) -> tuple[HostStatus, ...]:
+    """Ask all hosts at once. Those that do not answer are listed with the error."""
+    by_name = {target.host.name: target for target in found}
+    gathered = on_all(list(by_name), lambda name: _ask(by_name[name]))
+    statuses = []
+    for name, target in by_name.items():
+        error = gathered.errors.get(name)
+        standing, differs = gathered.results.get(name, (None, ()))
+        statuses.append(HostStatus(name, target.release, standing, str(error) if error else None, differs))
+    return tuple(statuses)
+
+
+def _ask(target: Target) -> tuple[Standing, tuple[str, ...]]:
+    """A host's standing, and what differs there.
+
+    What is asked for does not depend on which models answer, what is expected does.
+    """
+    repository = signed_repository(Depot(target.host.settings.depot), target.stored)
+    try:
+        asked = checks(first_choice(target), repository)
+    except SealiftError:  # of the site's secrets or certificates, which the survey tells
+        asked = ()
+    said = target.host.ssh.run_long("\n".join((SURVEY, STATUS, script(asked))))
+    standing = parse_status(target.host.name, said)
+    surveyed = with_site(target.host, look(target, said, datetime.now(UTC)))
+    if surveyed.wanted is None:
+        return standing, surveyed.problems
+    if standing.bundle is None:
+        return standing, ("nothing deployed",)
+    return standing, (
+        *_release(standing, surveyed),
+        *differences(checks(surveyed.wanted, repository), said),
+        *_store(surveyed),
+    )
+
+
+def _release(standing: Standing, surveyed: Surveyed) -> tuple[str, ...]:
+    wanted = surveyed.wanted
+    if wanted is None or standing.bundle in (None, wanted.bundle):
+        return ()
+    return (f"runs {standing.release} of {str(standing.bundle)[:19]}",)
+
+
+def _store(surveyed: Surveyed) -> tuple[str, ...]:
+    """What is wrong with the host store, by size and time of its blobs."""
+    plan = surveyed.plan
+    if plan is None:
+        return ()
+    lacking = [f"{len(plan.items)} blobs missing in the host store"] if plan.items else []
+    touched = [f"{len(plan.check)} blobs of the host store were touched"] if plan.check else []
+    return (*lacking, *touched)

@@ -11,3 +11,4 @@ GENERATIONS = f"{ROOT}/generations"
 PACKAGES = f"{ROOT}/packages"  # a list of the OS packages that the host had not before it got them
 FILES = f"{ROOT}/files"  # a list of the release's plain files, which stand elsewhere
 CURRENT = f"{ROOT}/current"  # the link that activates a generation
+PREVIOUS = f"{ROOT}/previous"  # a link to the one that was active before

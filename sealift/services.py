@@ -52,6 +52,7 @@ class Service:
       them a network of its own
     + serves_models: whether the release's models are for it
     + required: whether every release has it
+    + validate: entrypoint and arguments by which its image judges what it mounts, before it is activated
     + memory_limit_mib: MiB that the container may take, where its settings do not say
     """
 
@@ -62,6 +63,7 @@ class Service:
     networks: tuple[str, ...] = ()
     serves_models: bool = False
     required: bool = False
+    validate: tuple[str, ...] = ()
     memory_limit_mib: int = 256
 
     @property
@@ -99,6 +101,7 @@ GATEWAY = Service(
     ),
     networks=(INNER,),
     required=True,
+    validate=("envoy", "--mode", "validate", "--config-path", "/etc/envoy/envoy.yaml"),
 )
 
 # In the order in which they start.

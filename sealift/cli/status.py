@@ -47,7 +47,9 @@ def _with_roles(standing: Standing) -> Iterator[str]:
     for model in standing.models:
         if model.removesuffix(":latest") not in standing.roles:
             roles = [role for role, answering in sorted(standing.roles.items()) if answering == model]
-            yield f"{model} ({', '.join(roles)})" if roles else model
+            loaded = {model, *(f"{role}:latest" for role in roles)} & set(standing.loaded)
+            said = f"{model} ({', '.join(roles)})" if roles else model
+            yield f"{said} loaded" if loaded else said
 
 
 def _print_statuses(statuses: tuple[HostStatus, ...]) -> None:

@@ -57,7 +57,7 @@ def _ask(target: Target) -> tuple[Standing, tuple[str, ...]]:
     surveyed = with_site(target.host, look(target, said, datetime.now(UTC)))
     if surveyed.wanted is None:
         return standing, surveyed.problems
-    if standing.bundle is None:
+    if standing.generation is None:
         return standing, ("nothing deployed",)
     return standing, (
         *_release(standing, surveyed),

@@ -70,18 +70,22 @@ class Expectations(Frozen):
     files: dict[str, ExpectedFile]
     roles: dict[str, ExpectedRole]
     api_key: SecretStr
+    acceptance_key: SecretStr | None = Field(description="of a client whose limit may be used up")
     ollama: OllamaSettings
     gateway: GatewaySettings
     docker: DockerSettings
     stand_in_gpu: bool
 
 
-def expect(wanted: Wanted, *, address: str, api_key: SecretStr) -> Expectations:
+def expect(
+    wanted: Wanted, *, address: str, api_key: SecretStr, acceptance_key: SecretStr | None
+) -> Expectations:
     """What a host that is as it is to be shows.
 
     + wanted: what it is to be
     + address: where clients reach it
     + api_key: a key that the gateway accepts
+    + acceptance_key: the same of a client whose limit may be used up
     """
     settings = wanted.settings
     return Expectations(
@@ -104,6 +108,7 @@ def expect(wanted: Wanted, *, address: str, api_key: SecretStr) -> Expectations:
             for name, role in wanted.roles.items()
         },
         api_key=api_key,
+        acceptance_key=acceptance_key,
         ollama=settings.ollama,
         gateway=settings.gateway,
         docker=settings.docker,
@@ -129,7 +134,8 @@ def _expect_model(model: LockedModel) -> ExpectedModel:
 def write(expectations: Expectations, path: Path) -> None:
     """Write expectations, API key included, to a file that only its owner can read."""
     document = expectations.model_dump(mode="json")
-    document["api_key"] = expectations.api_key.get_secret_value()
+    for name, key in (("api_key", expectations.api_key), ("acceptance_key", expectations.acceptance_key)):
+        document[name] = key.get_secret_value() if key else None
     write_atomically(path, canonical_json(document), mode=0o600)
 
 

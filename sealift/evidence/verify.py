@@ -9,8 +9,6 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from pydantic import SecretStr
-
 from sealift.errors import SealiftError
 from sealift.evidence.expectations import Expectations, expect
 from sealift.evidence.run import verify_hosts
@@ -20,7 +18,7 @@ from sealift.fleet.survey import targets, wanted_of
 from sealift.host.wanted import Wanted
 from sealift.progress import Progress
 from sealift.site.inventory import Inventory
-from sealift.site.secrets import open_secrets
+from sealift.site.secrets import Secrets, open_secrets
 from sealift.ssh import Ssh
 
 
@@ -50,17 +48,19 @@ def verify(inventory: Inventory, progress: Progress) -> Evidence:
 
 def _expect(wanted: Wanted) -> Expectations:
     settings = wanted.settings
+    secrets = _secrets(settings.secrets, settings.identity)
     return expect(
         wanted,
         address=Ssh(wanted.host, settings.ssh_config_file).address(),
-        api_key=_api_key(settings.secrets, settings.identity),
+        api_key=secrets.first_key,
+        acceptance_key=secrets.acceptance_key,
     )
 
 
 @cache
-def _api_key(secrets: Path, identity: Path) -> SecretStr:
+def _secrets(secrets: Path, identity: Path) -> Secrets:
     """Open a site's secrets once, however many hosts it has."""
-    return open_secrets(secrets, identity).first_key
+    return open_secrets(secrets, identity)
 
 
 def _one_release(inventory: Inventory, expected: Sequence[Expectations]) -> tuple[str, str]:

@@ -17,13 +17,13 @@ from sealift.host.key_values import key_values
 from sealift.host_paths import CURRENT, MODELS, ROOT
 from sealift.release.ollama_manifest import LIBRARY
 from sealift.release.values import MOST_NAMED, Foreign
+from sealift.services import OLLAMA
 from sealift.ssh import on_all
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _Text = Annotated[str, AfterValidator(printable)]  # a host's word, for the terminal
-STATUS = (
-    f"set -- {CURRENT} {MODELS} {ROOT}\n{resources.files('sealift.fleet').joinpath('status.sh').read_text()}"
-)
+_SCRIPT = resources.files("sealift.fleet").joinpath("status.sh").read_text()
+STATUS = f"set -- {CURRENT} {MODELS} {ROOT} {OLLAMA.project}\n{_SCRIPT}"
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class Standing:
 
     + disk_free: bytes on the host store's file system
     + roles: the model that answers each
+    + loaded: names of models and roles that are in memory now
     """
 
     generation: str | None
@@ -54,6 +55,7 @@ class Standing:
     models: tuple[str, ...]
     disk_free: int | None
     roles: Mapping[str, str]
+    loaded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,7 @@ def parse_status(host: str, text: str) -> Standing:
         models=tuple(_model(path) for path in found.get("model", [])),
         disk_free=int(free[0]) if free else None,
         roles=deployed.roles,
+        loaded=tuple(found.get("loaded", [])),
     )
 
 

@@ -79,7 +79,7 @@ def render_generation(
     specs = {}
     for service in lock.release.services_for(groups):
         found, spec = _render_service(
-            render, service, lock.images[service.name].name, settings, groups, site_files
+            render, service, lock.images[service.name].name, settings, groups, answers, site_files
         )
         files |= {f"{service.name}/{name}": file for name, file in found.items()}
         specs[service.name] = spec
@@ -92,13 +92,14 @@ def _render_service(
     image: str,
     settings: SiteSettings,
     groups: frozenset[str],
+    answers: Answers,
     site_files: SiteFiles,
 ) -> tuple[dict[str, RenderedFile], str]:
     """The files of a service's folder, and the digest of all that its container is made from.
 
     That digest stands in the Compose file itself, which is rendered without it first.
     """
-    inputs = inputs_of(service, settings, groups, site_files)
+    inputs = inputs_of(service, settings, groups, answers, site_files)
     values = {**_common(service, image, settings), **inputs.values}
     contents = dict(inputs.files)
     for name in render.names(service.name):

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from sealift.host.gpus import GPU
 from sealift.host.settings import OllamaSettings, SiteSettings
+from sealift.release.roles import Answers
 from sealift.services import GATEWAY, OLLAMA, Service
 
 CLIENT_HEADER = "x-sealift-client"
@@ -60,15 +61,20 @@ class Inputs:
 
 
 def inputs_of(
-    service: Service, settings: SiteSettings, groups: frozenset[str], site_files: SiteFiles
+    service: Service,
+    settings: SiteSettings,
+    groups: frozenset[str],
+    answers: Answers,
+    site_files: SiteFiles,
 ) -> Inputs:
     """What a service's templates need; nothing for a service whose entry says all.
 
     + settings: in force on the host
     + groups: of the host
+    + answers: which models answer the roles there
     """
     make = _OF_SERVICE.get(service.name)
-    return make(settings, groups, site_files) if make else Inputs()
+    return make(settings, groups, answers, site_files) if make else Inputs()
 
 
 def ollama_environment(settings: OllamaSettings) -> dict[str, str]:
@@ -92,9 +98,12 @@ def ollama_environment(settings: OllamaSettings) -> dict[str, str]:
     return {name: value for name, value in values.items() if value}
 
 
-def _ollama(settings: SiteSettings, groups: frozenset[str], _: SiteFiles) -> Inputs:
+def _ollama(settings: SiteSettings, groups: frozenset[str], answers: Answers, _: SiteFiles) -> Inputs:
+    one_per_model = {model: role for role, model in sorted(answers.items(), reverse=True)}
     return Inputs(
         {
+            # A role stands for its model. Not more of them than stay loaded together.
+            "warm": sorted(one_per_model.values())[: settings.ollama.max_loaded_models],
             "environment": ollama_environment(settings.ollama),
             "cpus": settings.ollama.cpus,
             "gpu": GPU in groups,
@@ -102,7 +111,7 @@ def _ollama(settings: SiteSettings, groups: frozenset[str], _: SiteFiles) -> Inp
     )
 
 
-def _gateway(settings: SiteSettings, _: frozenset[str], site_files: SiteFiles) -> Inputs:
+def _gateway(settings: SiteSettings, _: frozenset[str], __: Answers, site_files: SiteFiles) -> Inputs:
     gateway, api_keys = settings.gateway, site_files.api_keys
     return Inputs(
         {
@@ -125,7 +134,7 @@ def _gateway(settings: SiteSettings, _: frozenset[str], site_files: SiteFiles) -
     )
 
 
-_OF_SERVICE: Mapping[str, Callable[[SiteSettings, frozenset[str], SiteFiles], Inputs]] = {
+_OF_SERVICE: Mapping[str, Callable[[SiteSettings, frozenset[str], Answers, SiteFiles], Inputs]] = {
     OLLAMA.name: _ollama,
     GATEWAY.name: _gateway,
 }

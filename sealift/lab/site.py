@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 from sealift.files import write_atomically, write_if_changed
 from sealift.lab.layout import Lab, LabHost, Machines
 from sealift.site import certificates
-from sealift.site.secrets import seal
+from sealift.site.secrets import ACCEPTANCE, seal
 
 SIGNER = "release@lab"
 
@@ -95,8 +95,8 @@ def _ensure_secrets(lab: Lab) -> None:
         write_atomically(path, f"# public key: {made.to_public()}\n{made}\n".encode(), mode=0o600)
     if not (lab.state / "secrets.age").exists():
         identity = pyrage.x25519.Identity.from_str(path.read_text().split()[-1])
-        sealed = seal({"demo": secrets.token_urlsafe(32)}, identity.to_public())
-        write_atomically(lab.state / "secrets.age", sealed, 0o600)
+        keys = {client: secrets.token_urlsafe(32) for client in ("demo", ACCEPTANCE)}
+        write_atomically(lab.state / "secrets.age", seal(keys, identity.to_public()), 0o600)
 
 
 def _write_once(path: Path, content: bytes, mode: int) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import io
+import re
+import shlex
 import tarfile
 from collections.abc import Generator
 from pathlib import PurePosixPath
@@ -18,9 +20,12 @@ from pyinfra.api import StringCommand, operation
 from sealift.facts.generation import GenerationFiles
 from sealift.facts.text import Links
 from sealift.host.generation import Generation
-from sealift.host_paths import CURRENT, GENERATIONS, ROOT
+from sealift.host_paths import CURRENT, GENERATIONS, PREVIOUS, ROOT
+from sealift.services import Service
 
 Commands = Generator[StringCommand, None, None]
+_HARMLESS = '[Ff]ailed to load (private key|certificate)[^"{}]*'
+_GENERATION = re.compile(r"generations/[0-9a-f]{12}")
 
 
 @operation()
@@ -67,10 +72,48 @@ def generation_active(generation: Generation) -> Commands:
     + generation: the one to activate
     """
     target = f"generations/{generation.id}"
-    if host.get_fact(Links, folder=ROOT).get("current") != target:
-        yield StringCommand(
-            f"ln -sfnT {target} {CURRENT}.new && mv -T {CURRENT}.new {CURRENT} && sync {ROOT}"
-        )
+    active = host.get_fact(Links, folder=ROOT).get("current", "")
+    if active == target:
+        return
+    if _GENERATION.fullmatch(active):  # what a service that does not come up goes back to
+        yield StringCommand(f"ln -sfnT {active} {PREVIOUS}.new && mv -T {PREVIOUS}.new {PREVIOUS}")
+    yield StringCommand(f"ln -sfnT {target} {CURRENT}.new && mv -T {CURRENT}.new {CURRENT} && sync {ROOT}")
+
+
+@operation()
+def generation_valid(generation: Generation, service: Service, image: str) -> Commands:
+    """Have a service's image judge a generation that is not active yet.
+
+    + generation: what was placed
+    + service: that says how it is judged
+    + image: its name
+    """
+    if host.get_fact(Links, folder=ROOT).get("current") != f"generations/{generation.id}":
+        yield StringCommand(validation(service, image, f"{GENERATIONS}/{generation.id}"))
+
+
+def validation(service: Service, image: str, folder: str) -> str:
+    """The shell script that has an image judge the files of a generation's folder, away from any network.
+
+    Of what it says, only words about certificates and keys are passed on: it may quote the configuration, and
+    that has the clients' keys in it.
+    """
+    mounts = " ".join(
+        f"-v {folder}/{service.name}/{mount.source}:{mount.target}:ro"
+        for mount in service.mounts
+        if not mount.source.startswith("/")
+    )
+    entrypoint, *arguments = service.validate
+    run = (
+        f"docker run --rm --network none --read-only --tmpfs /tmp --cap-drop ALL {mounts} "
+        f"--entrypoint {entrypoint} {shlex.quote(image)} {shlex.join(arguments)}"
+    )
+    remedy = (
+        f"the image of {service.name} refuses the configuration that was rendered for this host. Nothing was "
+        "activated: what ran goes on. Look at the certificate, its key and the settings."
+    )
+    told = f"{{ echo {shlex.quote(remedy)}; echo \"$said\" | grep -oE '{_HARMLESS}' | tail -n 1; }} >&2"
+    return f"said=$({run} 2>&1) || {{ {told}; exit 1; }}"
 
 
 def expected_files(generation: Generation) -> dict[str, tuple[str, str]]:

@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sealift.errors import SealiftError
 from sealift.files import sync_folder, write_atomically
 from sealift.site import certificates
-from sealift.site.secrets import seal
+from sealift.site.secrets import ACCEPTANCE, seal
 
 TEMPLATES = Path(__file__).parents[2] / "templates" / "site"
 FIRST_CLIENT = "first"
@@ -140,7 +140,10 @@ def _files(site: NewSite, folder: Path, api_key: str) -> dict[str, tuple[bytes, 
         "ssh_config": (render("ssh_config"), 0o644),
         "known_hosts": (site.known_hosts, 0o644),
         "identity": (f"# public key: {identity.to_public()}\n{identity}\n".encode(), 0o600),
-        "secrets.age": (seal({FIRST_CLIENT: api_key}, identity.to_public()), 0o600),
+        "secrets.age": (
+            seal({FIRST_CLIENT: api_key, ACCEPTANCE: secrets.token_urlsafe(32)}, identity.to_public()),
+            0o600,
+        ),
     }
     if any(host.gpu for host in site.hosts):
         files["group_data/gpu.py"] = (render("gpu.py"), 0o644)

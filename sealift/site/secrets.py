@@ -18,6 +18,7 @@ from sealift.files import read_limited
 from sealift.release.parse import StrictLoader
 from sealift.release.values import Frozen
 
+ACCEPTANCE = "acceptance"  # a client of the site's, by which `verify` shows that limits hold
 _LIMIT = 1 << 20  # bytes: keys are small
 _REMEDY = "Make it again: docs/secrets.md."
 
@@ -50,8 +51,13 @@ class Secrets(Frozen):
 
     @property
     def first_key(self) -> SecretStr:
-        """The key of the client that comes first by name: what the tool itself asks with."""
-        return self.api_keys[min(self.api_keys)]
+        """The key that the tool itself asks with: of the client that comes first by name."""
+        return self.api_keys[min(self.api_keys.keys() - {ACCEPTANCE} or self.api_keys)]
+
+    @property
+    def acceptance_key(self) -> SecretStr | None:
+        """A key whose limit acceptance may use up; None where the site has no such client."""
+        return self.api_keys.get(ACCEPTANCE) if len(self.api_keys) > 1 else None
 
 
 def open_secrets(path: Path, identity: Path) -> Secrets:

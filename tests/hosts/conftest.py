@@ -34,6 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("no host to verify. Run sealift verify INVENTORY, which starts these tests.")
     config.stash[EXPECTED] = read(path)
     config.addinivalue_line("markers", "on(trait): claimed about hosts with this trait only")
+    config.addinivalue_line("markers", "at_the_end: claimed after all others, for it uses something up")
     config.addinivalue_line("markers", "off(trait): claimed about hosts without this trait only")
 
 
@@ -53,13 +54,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     traits = _traits(config.stash[EXPECTED])
     claimed = [item for item in items if _concerns(item, traits)]
     config.hook.pytest_deselected(items=[item for item in items if item not in claimed])
-    items[:] = claimed
+    items[:] = sorted(claimed, key=lambda item: item.get_closest_marker("at_the_end") is not None)
     for item in items:
         item.user_properties.append(("claim", _sentence(item)))
 
 
 def _traits(expected: Expectations) -> set[str]:
     traits = set(expected.groups)
+    if expected.acceptance_key:
+        traits.add("a client for acceptance")
     if "gpu" in traits:
         traits.add("stand-in gpu" if expected.stand_in_gpu else "real gpu")
     return traits

@@ -24,6 +24,7 @@ class Gateway:
         self.url = f"https://{self.address}:{self.port}"
         self._ca = str(expected.gateway.ca)
         self._key = expected.api_key.get_secret_value()
+        self._acceptance_key = expected.acceptance_key
 
     @property
     def right_key(self) -> dict[str, str]:
@@ -32,6 +33,12 @@ class Gateway:
     @property
     def right_key_in_its_own_header(self) -> dict[str, str]:
         return {"x-api-key": self._key}
+
+    @property
+    def acceptance_key(self) -> dict[str, str]:
+        """The key of a client whose limit may be used up."""
+        assert self._acceptance_key is not None
+        return {"Authorization": f"Bearer {self._acceptance_key.get_secret_value()}"}
 
     @property
     def wrong_key(self) -> dict[str, str]:

@@ -12,6 +12,8 @@ from sealift.evidence.expectations import Expectations
 from tests.hosts.commands import output
 from tests.hosts.containers import Container
 
+ENGINES = ("docker.io", "docker-ce")
+
 
 @pytest.fixture(scope="session")
 def info(host: Host) -> dict[str, Any]:
@@ -26,8 +28,10 @@ def test_docker_runs_and_starts_at_boot(host: Host) -> None:
 
 
 def test_docker_is_the_locks(info: dict[str, Any], expected: Expectations) -> None:
-    """The Docker daemon that runs is the one that is installed."""
-    assert expected.packages["docker.io"].startswith(info["ServerVersion"].partition("+")[0])
+    """The Docker daemon that runs is the one that the release installs."""
+    # such as 26.1.5+dfsg1-9 of docker.io, and 5:26.1.5-1~debian.13~trixie of docker-ce
+    (version,) = [expected.packages[name] for name in ENGINES if name in expected.packages]
+    assert version.rpartition(":")[2].startswith(info["ServerVersion"].partition("+")[0])
 
 
 def test_containers_survive_a_restart_of_docker(info: dict[str, Any]) -> None:

@@ -57,6 +57,54 @@ def test_refuses_a_wrong_key(gateway: Gateway) -> None:
     assert gateway.send("GET", "/api/version", gateway.wrong_key).status_code == 401
 
 
+def test_a_forged_client_is_nobody(gateway: Gateway) -> None:
+    """A request that names its client itself, without a key, is refused with 401."""
+    assert gateway.send("GET", "/api/version", {"x-sealift-client": "first"}).status_code == 401
+
+
+@pytest.mark.on("a client for acceptance")
+def test_knows_every_client_by_its_own_key(gateway: Gateway) -> None:
+    """A second client's key is known, and a key made of two clients' keys is refused with 401."""
+    assert gateway.send("GET", "/api/version", gateway.acceptance_key).status_code in (200, 429)
+    one, other = (headers["Authorization"] for headers in (gateway.right_key, gateway.acceptance_key))
+    mixed = {"Authorization": one[: len(one) // 2] + other[len(other) // 2 :]}
+    assert gateway.send("GET", "/api/version", mixed).status_code == 401
+
+
+@pytest.mark.on("a client for acceptance")
+@pytest.mark.at_the_end
+def test_a_client_beyond_its_limit_waits_and_no_other(gateway: Gateway, expected: Expectations) -> None:
+    """A client beyond its limit gets 429, whatever name it gives itself; others are answered."""
+    statuses = set()
+    for number in range(expected.gateway.requests_per_minute + 1):
+        forged = {"x-sealift-client": f"somebody-{number}"}
+        statuses.add(gateway.send("GET", "/api/version", {**gateway.acceptance_key, **forged}).status_code)
+        if 429 in statuses:
+            break
+    assert 429 in statuses and statuses <= {200, 429}
+    assert gateway.send("GET", "/api/version", gateway.right_key).status_code == 200
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/"), ("HEAD", "/"), ("GET", "/v1/models")])
+def test_answers_what_clients_ask_first(gateway: Gateway, method: str, path: str) -> None:
+    """What client libraries ask before anything else is answered, and refused with 401 without a key."""
+    assert gateway.send(method, path, gateway.right_key).status_code == 200
+    assert gateway.send(method, path, {}).status_code == 401
+
+
+def test_tells_about_one_model(gateway: Gateway, role: str) -> None:
+    """An OpenAI client learns about the role as a model; another path below that is refused with 404."""
+    assert gateway.send("GET", f"/v1/models/{role}", gateway.right_key).status_code == 200
+    assert gateway.status_of("GET", f"/v1/models/{role}/files", gateway.right_key) == 404
+
+
+def test_takes_the_older_call_for_embeddings(gateway: Gateway, role: str) -> None:
+    """The older call for embeddings reaches the runtime, and is refused with 401 without a key."""
+    body = {"model": role, "prompt": "x"}
+    assert gateway.send("POST", "/api/embeddings", gateway.right_key, body=body).status_code != 404
+    assert gateway.send("POST", "/api/embeddings", {}, body=body).status_code == 401
+
+
 @pytest.mark.parametrize("request_line", CLOSED, ids=closed)
 def test_models_cannot_be_changed(gateway: Gateway, request_line: tuple[str, str]) -> None:
     """A request that would change models is refused with 404, even with a key, and with 401 without one."""

@@ -1,46 +1,106 @@
-"""The gateway's configuration, judged by Envoy itself, and its limit on each client."""
+"""Services that do not come up, or would not: a host goes on with what it had. And keys that come and go."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from pathlib import Path
 
-from sealift.host.settings import GatewaySettings
-from tests.lab.commands import Commands
+import pytest
+
+from tests.lab.commands import Commands, Ran
 from tests.lab.conftest import Site
 
 GATEWAY = "sealift-gateway-gateway-1"
-VALIDATE = f"docker exec {GATEWAY} envoy --mode validate"
+OLLAMA = "sealift-ollama-ollama-1"
+# The release's own tasks, with a generation that was spoilt after preflight.
+DEPLOY = """
+from dataclasses import replace
+
+from sealift.host.generation import RenderedFile
+from sealift.site.certificates import key_pem, new_key
+from tasks.generation import place_generation
+from tasks.preflight import check_fleet
+from tasks.services import run_services
+
+wanted = check_fleet()
+files = dict(wanted.generation.files)
+{spoil}
+specs = {{**wanted.generation.specs, "gateway": "sha256:" + "0" * 64}}
+spoilt = replace(wanted, generation=replace(wanted.generation, id="0123456789ab", files=files, specs=specs))
+place_generation(wanted=spoilt)
+run_services(wanted=spoilt)
+"""
+WRONG_KEY = 'files["gateway/tls.key"] = RenderedFile(key_pem(new_key()), 0o600)'
+WRONG_COMMAND = (
+    'compose = files["gateway/compose.yaml"].content.replace(b"entrypoint: [envoy]", b"entrypoint: [/none]")\n'
+    'files["gateway/compose.yaml"] = RenderedFile(compose)'
+)
 
 
-def test_envoy_accepts_its_configuration_and_no_other(site: Site, commands: Commands) -> None:
-    commands.on("h1", f"{VALIDATE} --config-path /etc/envoy/envoy.yaml")
-    commands.on("h1", f"! {VALIDATE} --config-yaml 'admin: {{nonsense: 1}}'")
+def deploy(commands: Commands, folder: Path, spoil: str) -> Ran:
+    (folder / "deploy.py").write_text(DEPLOY.format(spoil=spoil))
+    return commands.run("pyinfra", "inventories/lab/lab.py", folder / "deploy.py", "--limit", "h1", "-y")
 
 
-def test_a_client_beyond_its_limit_is_told_to_wait(site: Site, commands: Commands, tmp_path: Path) -> None:
-    limit = GatewaySettings.model_fields["requests_per_minute"].default
-    (address,) = [
-        host["address"]
-        for host in json.loads((site.lab / "hosts.json").read_text())["hosts"]
-        if host["name"] == "h1"
-    ]
-    requests = tmp_path / "curl.config"
-    requests.touch(mode=0o600)
-    requests.write_text(
-        f'url = "https://{address}:8443/api/version?[1-{2 * limit}]"\n'
-        f'cacert = "{commands.site}/tls/ca.crt"\n'
-        f'header = "x-api-key: {commands.api_key()}"\n'
-        'header = "x-sealift-client: somebody-else"\n'
-        'output = "/dev/null"\nwrite-out = "%{http_code}\\n"\nsilent\n'
+@pytest.fixture
+def current(site: Site, commands: Commands) -> str:
+    """The generation that is active on h1."""
+    return commands.on("h1", "readlink /var/lib/sealift/current")
+
+
+def test_a_key_that_is_not_the_certificates_is_refused_before_anything_is_activated(
+    current: str, commands: Commands, tmp_path: Path
+) -> None:
+    started = commands.on("h1", f"docker inspect -f {{{{.State.StartedAt}}}} {GATEWAY}")
+    ran = deploy(commands, tmp_path, WRONG_KEY)
+    assert ran.code != 0
+    assert "the image of gateway refuses the configuration that was rendered for this host" in ran.said
+    assert "ailed to load private key" in ran.said and "PRIVATE KEY" not in ran.said
+    assert commands.on("h1", "readlink /var/lib/sealift/current") == current
+    assert commands.on("h1", f"docker inspect -f {{{{.State.StartedAt}}}} {GATEWAY}") == started
+
+
+def test_a_host_whose_service_does_not_come_up_goes_back_by_itself(
+    current: str, commands: Commands, tmp_path: Path
+) -> None:
+    ran = deploy(commands, tmp_path, WRONG_COMMAND)
+    assert ran.code != 0
+    assert "this host went back to the generation that was active before" in ran.said
+    assert commands.on("h1", "readlink /var/lib/sealift/current") == current
+    commands.ok("sealift", "ask", "lab", "chat", "Say something.", "--limit", "h1")
+    commands.ok("sealift", "apply", "lab", "--limit", "h1")
+    (status,) = json.loads(commands.ok("sealift", "status", "lab", "--limit", "h1", "--json").out)
+    assert status["differs"] == []
+
+
+def test_the_roles_model_is_loaded_after_a_start_before_anybody_asks(site: Site, commands: Commands) -> None:
+    commands.on("h1", f"docker restart {OLLAMA}")
+    loaded = f"docker exec {OLLAMA} ollama ps | grep -q ^chat:"
+    commands.on("h1", f"timeout 90 sh -c 'until {loaded}; do sleep 0.5; done'")
+    (status,) = json.loads(commands.ok("sealift", "status", "lab", "--limit", "h1", "--json").out)
+    assert status["standing"]["loaded"] == ["chat:latest"]
+
+
+def _version(commands: Commands, folder: Path, key: str) -> str:
+    """The status of a request with this key to h1."""
+    hosts = json.loads((commands.lab / "hosts.json").read_text())["hosts"]
+    config = folder / "curl.config"
+    config.touch(mode=0o600)
+    config.write_text(
+        f'url = "https://{hosts[0]["address"]}:8443/api/version"\ncacert = "{commands.site}/tls/ca.crt"\n'
+        f'header = "x-api-key: {key}"\noutput = "/dev/null"\nwrite-out = "%{{http_code}}"\nsilent\n'
     )
-    try:
-        ran = commands.ok("sealift", "lab", "exec", "--", "curl", "--config", requests)
-    finally:  # the other tests find full buckets
-        commands.on("h1", f"docker restart {GATEWAY}")
-        healthy = f"docker ps --filter name={GATEWAY} --filter health=healthy | grep -q {GATEWAY}"
-        commands.on("h1", f"timeout 60 sh -c 'until {healthy}; do sleep 0.2; done'")
-    answered = Counter(ran.out.split())
-    assert set(answered) == {"200", "429"}
-    assert limit <= answered["200"] < 2 * limit
+    return commands.ok("sealift", "lab", "exec", "--", "curl", "--config", config).out
+
+
+def test_a_key_is_known_once_it_is_added_and_refused_once_it_is_revoked(
+    site: Site, commands: Commands, tmp_path: Path
+) -> None:
+    key = json.loads(commands.ok("sealift", "clients", "add", "lab", "guest", "--json").out)["key"]
+    assert _version(commands, tmp_path, key) == "401"
+    commands.ok("sealift", "apply", "lab", "--limit", "h1")
+    assert _version(commands, tmp_path, key) == "200"
+    commands.ok("sealift", "clients", "revoke", "lab", "guest")
+    commands.ok("sealift", "apply", "lab", "--limit", "h1")
+    assert _version(commands, tmp_path, key) == "401"
+    assert _version(commands, tmp_path, commands.api_key()) == "200"

@@ -116,7 +116,9 @@ def test_a_deleted_blob_is_linked_again_and_nothing_else() -> None:
 def test_a_blob_that_the_host_store_got_anew_is_linked_again() -> None:
     blobs = {**WHOLE.blobs, "a" * 64: StoredFile(100, 1.0, 99)}
     lines = list(repairs(ModelStore(blobs, WHOLE.placed, WHOLE.manifests), MODEL, MANIFEST, TAGS))
-    assert [line.split()[0] for line in lines] == ["ln", "mv", "sync"]
+    marked, *rest = lines  # what has the old blob loaded goes on with it, until models are loaded anew
+    assert ".replaced" in marked
+    assert [line.split()[0] for line in rest] == ["ln", "mv", "sync"]
 
 
 def test_a_blob_that_was_written_to_is_verified() -> None:
@@ -124,7 +126,7 @@ def test_a_blob_that_was_written_to_is_verified() -> None:
     store = ModelStore(
         {**WHOLE.blobs, "a" * 64: changed}, {**WHOLE.placed, f"sha256-{'a' * 64}": changed}, WHOLE.manifests
     )
-    assert "sha256sum --check" in next(repairs(store, MODEL, MANIFEST, TAGS))
+    assert "sha256sum --check" in list(repairs(store, MODEL, MANIFEST, TAGS))[1]
 
 
 def test_an_edited_manifest_is_written_again_and_nothing_else() -> None:

@@ -45,7 +45,7 @@ elsewhere = fleet_site.wanted(of=lock)
 facts = replace(test_preflight.HOST, listeners=(Listener(9100, "other"),))
 problems = check("h1", facts, wanted.settings, lock, wanted.groups, None, 0, test_preflight.NOW)
 repository = SignedRepository(b"", b"", b"")
-expected = expect(wanted, address="10.0.0.1", api_key=SecretStr("k" * 24))
+expected = expect(wanted, address="10.0.0.1", api_key=SecretStr("k" * 24), acceptance_key=None)
 json.dump({
     "services": [service.name for service in wanted.services],
     "elsewhere": [service.name for service in elsewhere.services],

@@ -81,7 +81,8 @@ def test_what_is_private_is_readable_by_its_owner_alone(acme: Path) -> None:
 def test_the_first_client_has_the_key_that_was_shown(tmp_path: Path) -> None:
     made = make_site(site(tmp_path), tmp_path / "sites")
     opened = open_secrets(made.folder / "secrets.age", made.folder / "identity")
-    assert {name: key.get_secret_value() for name, key in opened.api_keys.items()} == {made.client: made.key}
+    assert opened.api_keys.keys() == {made.client, "acceptance"}
+    assert opened.first_key.get_secret_value() == opened.api_keys[made.client].get_secret_value() == made.key
     assert made.key not in repr(opened)
 
 
@@ -239,14 +240,14 @@ def test_every_mistake_in_the_settings_is_told(acme: Path) -> None:
 def test_clients_are_added_and_revoked(acme: Path) -> None:
     inventory = load_inventory(str(acme))
     key = add_client(inventory, "chatbot")
-    assert client_names(inventory) == ("chatbot", "first")
+    assert client_names(inventory) == ("acceptance", "chatbot", "first")
     opened = open_secrets(acme / "secrets.age", acme / "identity").api_keys
     assert opened["chatbot"].get_secret_value() == key
     with pytest.raises(SealiftError, match="has a key already"):
         add_client(inventory, "chatbot")
     with pytest.raises(SealiftError, match="is no client's name"):
         add_client(inventory, "Chat Bot")
-    revoke_clients(inventory, ["first"])
+    revoke_clients(inventory, ["first", "acceptance"])
     assert client_names(inventory) == ("chatbot",)
     with pytest.raises(SealiftError, match="nobody would have a key"):
         revoke_clients(inventory, ["chatbot"])

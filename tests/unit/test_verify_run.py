@@ -104,6 +104,7 @@ def expected(folder: Path, port: int, ca: Path, *groups: str) -> Expectations:
         models={"gemma3:270m": ExpectedModel(blobs=(Blob(digest=DIGEST, size=1),), weights=DIGEST)},
         roles={"chat": ExpectedRole(model="gemma3:270m", context=2048)},
         api_key=SecretStr(KEY),
+        acceptance_key=None,
         ollama=OllamaSettings(),
         gateway=GatewaySettings(port=port, certificate=ca, key=ca, ca=ca, max_request_mib=1),
         docker=DockerSettings(),

@@ -6,6 +6,7 @@ passed preflight, which gives what the host is to be.
 
 from tasks.docker import run_docker
 from tasks.files import place_files
+from tasks.garbage import collect_garbage
 from tasks.generation import place_generation
 from tasks.host_store import ship_blobs
 from tasks.images import load_images
@@ -25,3 +26,4 @@ load_images(wanted=wanted)
 place_models(wanted=wanted)
 place_generation(wanted=wanted)
 run_services(wanted=wanted)
+collect_garbage()

@@ -15,9 +15,10 @@ from rich.table import Table
 from sealift.cli.console import say, show, working
 from sealift.cli.options import AsJson, InventoryName, Limit, print_json
 from sealift.cli.progress import shown
+from sealift.drift.plan import Plan, plan
 from sealift.fleet import apply as course
 from sealift.fleet.apply import Ready
-from sealift.fleet.rollout import Change, WaveResult
+from sealift.fleet.rollout import WaveResult
 from sealift.fleet.survey import Survey, Target
 from sealift.ship.types import Shipped
 from sealift.site.inventory import Inventory, load_inventory
@@ -79,9 +80,9 @@ def apply(
     if not as_json:
         say(_fit_for_it(ready, seconds))
     if dry_run:
-        with _operations() as operation:
-            changes = course.plan(ready, operation)
-        _print_plan(ready, changes, as_json)
+        with asking(ready.inventory):
+            planned = plan(ready.targets, ready.survey.wanted)
+        _print_plan(ready, planned, as_json)
         return
     started = time.monotonic()
 
@@ -151,13 +152,13 @@ def _what_was_shipped(shipped: Mapping[str, Shipped], seconds: float) -> str:
     return f"shipping   {blobs} blobs, {decimal(total)} to {_hosts(len(shipped))} ({seconds:.1f} s, {rate}/s)"
 
 
-def _print_plan(ready: Ready, changes: Mapping[str, tuple[Change, ...]], as_json: bool) -> None:
+def _print_plan(ready: Ready, planned: Mapping[str, Plan], as_json: bool) -> None:
     if as_json:
         print_json(
             {
                 target.host.name: {
                     **_plan_data(target, ready.survey),
-                    "changes": [dataclasses.asdict(change) for change in changes[target.host.name]],
+                    **dataclasses.asdict(planned[target.host.name]),
                 }
                 for target in ready.targets
             }
@@ -165,20 +166,16 @@ def _print_plan(ready: Ready, changes: Mapping[str, tuple[Change, ...]], as_json
         return
     table = Table("host", "release", "to ship", "would change")
     for target in ready.targets:
-        plan, planned = ready.survey.plans[target.host.name], changes.get(target.host.name, ())
-        depending = sum(change.depends for change in planned)
-        certain = len(planned) - depending
-        table.add_row(
-            target.host.name,
-            target.release,
-            f"{decimal(plan.bytes_total)} in {len(plan.items)} blobs",
-            f"{certain} + {depending} that depend on them" if depending else str(certain),
-        )
+        shipping, change = ready.survey.plans[target.host.name], planned[target.host.name]
+        to_ship = f"{decimal(shipping.bytes_total)} in {len(shipping.items)} blobs"
+        table.add_row(target.host.name, target.release, to_ship, str(len(change.differs) or "nothing"))
     show(table)
-    operations = {change.operation: None for planned in changes.values() for change in planned}
-    for operation in operations:
-        hosts = [host for host, planned in changes.items() if operation in {c.operation for c in planned}]
-        say(f"  {operation}: {', '.join(hosts)}")
+    for host, change in planned.items():
+        for line in (*change.differs, *filter(None, [change.error])):
+            say(f"  {host}: {line}")
+    for diff in dict.fromkeys(diff for change in planned.values() for diff in change.diffs):
+        hosts = [host for host, change in planned.items() if diff in change.diffs]
+        say(f"\n{', '.join(hosts)}:\n{diff}")
 
 
 def _print_result(result: WaveResult, seconds: float) -> None:

@@ -14,11 +14,13 @@ from typing import Any
 
 from pyinfra.api import FactBase
 
+from sealift.depot.needed import needed_blobs
 from sealift.depot.repository import SignedRepository
 from sealift.facts.apt import BroughtPackages, DpkgState, InstalledPackages
 from sealift.facts.compose import ComposeContainers, ComposeProjects, Container, Networks
 from sealift.facts.docker import CONTAINERD_TOML, DAEMON_JSON, Daemon, DaemonState
 from sealift.facts.files import FileList, PlainFile, Standing
+from sealift.facts.garbage import Garbage, Unneeded
 from sealift.facts.generation import GenerationFiles
 from sealift.facts.images import Images, ImageStore, familiar
 from sealift.facts.models import Models, ModelStore
@@ -28,7 +30,7 @@ from sealift.host import package_source
 from sealift.host.daemon_json import daemon_json
 from sealift.host.gpus import GPU
 from sealift.host.wanted import Wanted
-from sealift.host_paths import ROOT
+from sealift.host_paths import BLOBS, GENERATIONS, ROOT
 from sealift.operations.compose import Project, is_ours, runs
 from sealift.operations.generation import expected_files
 from sealift.operations.models import blob_name, repairs
@@ -66,6 +68,7 @@ def checks(wanted: Wanted, repository: SignedRepository) -> tuple[Check, ...]:
         Check(Images, lambda store: _images(store, wanted)),
         Check(Models, lambda store: _models(store, wanted)),
         *_services(wanted),
+        Check(Garbage, lambda found: _garbage(found, wanted)),
     )
 
 
@@ -219,6 +222,19 @@ def _models(store: ModelStore, wanted: Wanted) -> Iterator[str]:
         yield "files of no model in Ollama's store"
     if store.replaced:
         yield "a model that was repaired is loaded as it was before"
+
+
+def _garbage(found: Unneeded, wanted: Wanted) -> Iterator[str]:
+    needed = {f"{BLOBS}/{blob.hex}" for blob in needed_blobs(wanted.lock, wanted.groups)}
+    blobs = set(found.blobs) - needed  # what was shipped and is not active yet stays
+    own = f"{GENERATIONS}/{wanted.generation.id}"
+    for what, paths in (
+        ("generations", set(found.generations) - {own}),
+        ("package repositories", set(found.repositories) - {package_source.folder(wanted)}),
+        ("blobs", blobs),
+    ):
+        if paths:
+            yield f"{len(paths)} {what} that no generation needs"
 
 
 def _services(wanted: Wanted) -> Iterator[Check]:

@@ -30,10 +30,13 @@ class HostStatus:
         return self.standing is not None and not self.differs
 
 
-def fleet_status(found: tuple[Target, ...]) -> tuple[HostStatus, ...]:
-    """Ask all hosts at once. Those that do not answer are listed with the error."""
+def fleet_status(found: tuple[Target, ...], bare: bool = False) -> tuple[HostStatus, ...]:
+    """Ask all hosts at once. Those that do not answer are listed with the error.
+
+    + bare: whether all that a host lacks is told where nothing was deployed yet, too
+    """
     by_name = {target.host.name: target for target in found}
-    gathered = on_all(list(by_name), lambda name: _ask(by_name[name]))
+    gathered = on_all(list(by_name), lambda name: _ask(by_name[name], bare))
     statuses = []
     for name, target in by_name.items():
         error = gathered.errors.get(name)
@@ -42,7 +45,7 @@ def fleet_status(found: tuple[Target, ...]) -> tuple[HostStatus, ...]:
     return tuple(statuses)
 
 
-def _ask(target: Target) -> tuple[Standing, tuple[str, ...]]:
+def _ask(target: Target, bare: bool) -> tuple[Standing, tuple[str, ...]]:
     """A host's standing, and what differs there.
 
     What is asked for does not depend on which models answer, what is expected does.
@@ -57,7 +60,7 @@ def _ask(target: Target) -> tuple[Standing, tuple[str, ...]]:
     surveyed = with_site(target.host, look(target, said, datetime.now(UTC)))
     if surveyed.wanted is None:
         return standing, surveyed.problems
-    if standing.generation is None:
+    if standing.generation is None and not bare:
         return standing, ("nothing deployed",)
     return standing, (
         *_release(standing, surveyed),

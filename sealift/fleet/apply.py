@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
-from sealift.fleet.rollout import Change, WaveResult, apply_wave, one_rollout, plan_wave
+from sealift.fleet.rollout import WaveResult, apply_wave, one_rollout
 from sealift.fleet.survey import Survey, Target, only_depot, survey, targets
 from sealift.progress import Progress
 from sealift.ship.shipping import ship
 from sealift.ship.types import Shipped
 from sealift.site.inventory import Inventory
 
-PLAN_LOG, ROLLOUT_LOG = "plan.log", "rollout.log"  # in the depot: what pyinfra said last
+ROLLOUT_LOG = "rollout.log"  # in the depot: what pyinfra said last
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,6 @@ def ship_to(ready: Ready, progress: Progress) -> Mapping[str, Shipped]:
     """
     with one_rollout(ready.depot.path):
         return ship([target.order for target in ready.targets], ready.depot, progress).all()
-
-
-def plan(ready: Ready, say: Callable[[str], None]) -> dict[str, tuple[Change, ...]]:
-    """What deploying would change, by host. Changes nothing.
-
-    + say: told of each operation as it is looked at
-    """
-    return plan_wave(ready.inventory, ready.depot.path / PLAN_LOG, say)
 
 
 def apply(

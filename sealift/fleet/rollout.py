@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,17 +59,6 @@ class WaveResult:
         return self.exit_code == 0 and all(host.ok for host in self.hosts.values())
 
 
-@dataclass(frozen=True)
-class Change:
-    """An operation that would change something.
-
-    + depends: on what another operation does
-    """
-
-    operation: str
-    depends: bool
-
-
 @contextmanager
 def one_rollout(depot: Path) -> Iterator[None]:
     """Hold the site's rollout lock.
@@ -101,19 +90,8 @@ def apply_wave(inventory: Inventory, log: Path, say: Callable[[str], None]) -> W
 
     Raises SealiftError where pyinfra gives no report, with what it says instead.
     """
-    code, report = _run(inventory, ["-y"], log, say)
+    code, report = _run(inventory, log, say)
     return WaveResult(parse_results(inventory.names, report["results"]), code, log)
-
-
-def plan_wave(inventory: Inventory, log: Path, say: Callable[[str], None]) -> dict[str, tuple[Change, ...]]:
-    """What a deployment would change, by host; nothing is changed.
-
-    Raises SealiftError where pyinfra gives no report, or fails.
-    """
-    code, report = _run(inventory, ["--dry"], log, say)
-    if code != 0:
-        raise _no_report(log)
-    return parse_plan(inventory.names, report["plan"])
 
 
 def parse_results(hosts: Sequence[str], results: dict[str, Any]) -> dict[str, HostResult]:
@@ -135,22 +113,8 @@ def parse_results(hosts: Sequence[str], results: dict[str, Any]) -> dict[str, Ho
     return {host: of(host) for host in hosts}
 
 
-def parse_plan(hosts: Sequence[str], plan: Iterable[dict[str, Any]]) -> dict[str, tuple[Change, ...]]:
-    """Parse `plan` of `pyinfra --dry --json` (`build_plan_json` in `pyinfra_cli/prints.py`, 3.10)."""
-    plan = list(plan)
-    return {
-        host: tuple(
-            Change(operation["name"], depends=host in operation["hosts_with_conditional_change"])
-            for operation in plan
-            if host in operation["hosts_with_change"] or host in operation["hosts_with_conditional_change"]
-        )
-        for host in hosts
-    }
-
-
 def _run(
     inventory: Inventory,
-    flags: Sequence[str],
     log: Path,
     say: Callable[[str], None],
 ) -> tuple[int, dict[str, Any]]:
@@ -162,7 +126,7 @@ def _run(
     with tempfile.TemporaryFile() as stdout, log.open("wb") as kept:
         # ends with this process, so that no rollout goes on that nobody holds the lock of
         child = subprocess.Popen(
-            [*WITH_US, *PYINFRA, str(inventory.path), str(_DEPLOY), "--json", *flags, *limits],
+            [*WITH_US, *PYINFRA, str(inventory.path), str(_DEPLOY), "--json", "-y", *limits],
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=subprocess.PIPE,

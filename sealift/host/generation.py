@@ -12,6 +12,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from sealift.depot.needed import needed_blobs
 from sealift.files import canonical_json
 from sealift.host.inputs import SiteFiles, inputs_of
 from sealift.host.settings import SiteSettings, memory_limit_mib, published
@@ -75,7 +76,11 @@ def render_generation(
     """
     render = _Renderer(templates)
     release = {"release": lock.release.reference, "bundle": bundle, "roles": dict(answers)}
-    files = {"release.json": RenderedFile(canonical_json(release, indent=2))}
+    blobs = "".join(f"{blob.hex}\n" for blob in sorted(needed_blobs(lock, groups), key=lambda blob: blob.hex))
+    files = {
+        "release.json": RenderedFile(canonical_json(release, indent=2)),
+        "blobs": RenderedFile(blobs.encode()),  # what going back to this generation needs in the host store
+    }
     specs = {}
     for service in lock.release.services_for(groups):
         found, spec = _render_service(

@@ -32,7 +32,8 @@ run_services(wanted=spoilt)
 """
 WRONG_KEY = 'files["gateway/tls.key"] = RenderedFile(key_pem(new_key()), 0o600)'
 WRONG_COMMAND = (
-    'compose = files["gateway/compose.yaml"].content.replace(b"entrypoint: [envoy]", b"entrypoint: [/none]")\n'
+    'compose = files["gateway/compose.yaml"].content\n'
+    'compose = compose.replace(b"entrypoint: [envoy]", b"entrypoint: [/none]")\n'
     'files["gateway/compose.yaml"] = RenderedFile(compose)'
 )
 

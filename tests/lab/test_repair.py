@@ -72,6 +72,9 @@ def test_status_tells_what_apply_mends(site: Site, commands: Commands, drift: st
     assert told["h1"] == told["h3"] == []
     untold = [said for said in ROUNDS[drift].values() if not any(said in line for line in told["h2"])]
     assert untold == [], told["h2"]
+    plan = json.loads(commands.ok("sealift", "apply", "lab", "--dry-run", "--json").out)["h2"]
+    assert set(told["h2"]) <= set(plan["differs"])
+    assert "PRIVATE KEY" not in str(plan["diffs"]) and commands.api_key() not in str(plan["diffs"])
     commands.ok("sealift", "apply", "lab")
     assert differs(commands) == {"h1": [], "h2": [], "h3": []}
     assert commands.changed_operations() == {"h1": [], "h2": [], "h3": []}

@@ -14,7 +14,7 @@ import pytest
 from sealift.cli.status import _with_roles
 from sealift.errors import SealiftError
 from sealift.files import canonical_json
-from sealift.fleet.rollout import Change, HostResult, WaveResult, one_rollout, parse_plan, parse_results
+from sealift.fleet.rollout import HostResult, WaveResult, one_rollout, parse_results
 from sealift.fleet.status import HostStanding, Standing, bundles_in_use, parse_status
 from sealift.fleet.survey import only_depot
 from sealift.release.values import MOST_NAMED
@@ -189,17 +189,6 @@ def test_a_wave_is_read_per_host() -> None:
 )
 def test_a_wave_succeeds_by_exit_code_and_by_report(hosts: list[str], code: int, ok: bool) -> None:
     assert WaveResult(parse_results(hosts, RESULTS), code, Path("log")).ok is ok
-
-
-def test_a_plan_is_read_per_host() -> None:
-    plan = [
-        {"name": "Install", "hosts_with_change": ["h1"], "hosts_with_conditional_change": []},
-        {"name": "Start", "hosts_with_change": [], "hosts_with_conditional_change": ["h1"]},
-    ]
-    assert parse_plan(["h1", "h2"], plan) == {
-        "h1": (Change("Install", False), Change("Start", True)),
-        "h2": (),
-    }
 
 
 def test_one_rollout_at_a_time(tmp_path: Path) -> None:

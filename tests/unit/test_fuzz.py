@@ -59,6 +59,8 @@ _OWN = {
             "site/check.py:site_problems",
             "host/probe.py:shell_problems",
             "drift/asking.py:_answers",
+            "drift/plan.py:_read",
+            "drift/plan.py:diffs",
         ),
     },
     "what this machine's own tools say": {

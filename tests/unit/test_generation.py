@@ -120,7 +120,13 @@ def test_containers_carry_their_spec(name: str) -> None:
 def test_secrets_are_in_the_files_that_only_root_reads() -> None:
     generation = rendered()
     readable = {path for path, file in generation.files.items() if file.mode != 0o600}
-    assert readable == {"release.json", "ollama/compose.yaml", "gateway/compose.yaml", "gateway/tls.crt"}
+    assert readable == {
+        "release.json",
+        "blobs",
+        "ollama/compose.yaml",
+        "gateway/compose.yaml",
+        "gateway/tls.crt",
+    }
     for path in readable:
         assert b"key-of-billing" not in generation.files[path].content
 

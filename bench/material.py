@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from sealift.blobs import CHUNK
+from sealift.content import CHUNK
 from sealift.errors import SealiftError
 from sealift.release.locked import WEIGHTS
 

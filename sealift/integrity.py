@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable
 
 from sealift.blob import Blob
-from sealift.blobs import BlobStore, Content, hash_content
+from sealift.blobs import BlobStore
+from sealift.content import Content, hash_content
 from sealift.errors import SealiftError
 from sealift.progress import Meter, Progress
 from sealift.threads import at_once

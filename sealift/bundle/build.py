@@ -11,17 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from sealift.blob import Blob
-from sealift.blobs import BlobStore, Content
+from sealift.blobs import BlobStore
 from sealift.bundle import signature
 from sealift.bundle.have_list import NOTHING, HaveList
+from sealift.bundle.manifests import artifact, descriptor, image_manifest, put_manifest
 from sealift.cache import cache_folder
+from sealift.content import Content
 from sealift.errors import SealiftError
 from sealift.files import canonical_json, locked, write_atomically
 from sealift.integrity import drop_damaged, stored_blobs
 from sealift.oci import layout
 from sealift.oci.layout import INDEX, SIGNATURE
 from sealift.progress import Meter, Progress
-from sealift.release.locked import CODE, REQUIREMENTS, Lock, LockedImage
+from sealift.release.locked import CODE, REQUIREMENTS, Lock
 from sealift.release.lockfile import dump_lock
 from sealift.release.ollama_manifest import OLLAMA_MANIFEST, model_manifest
 from sealift.sbom.cyclonedx import make_sbom
@@ -226,34 +228,34 @@ def _contents(lock: Lock, machine: BuildMachine) -> Iterator[tuple[Blob, Callabl
 
 def _manifests(lock: Lock, store: BlobStore) -> Iterator[dict[str, Any]]:
     """Write the manifests and name them, in one order."""
-    put_manifest = partial(_put_manifest, store)
+    put = partial(put_manifest, store)
     for _, image in sorted(lock.images.items()):
-        yield put_manifest(image.name, layout.OCI_MANIFEST, canonical_json(_image_manifest(image)))
+        yield put(image.name, layout.OCI_MANIFEST, canonical_json(image_manifest(image)))
     for name, model in sorted(lock.models.items()):
-        yield put_manifest(name, OLLAMA_MANIFEST, model_manifest(model))
-    empty = _descriptor(layout.OCI_EMPTY, store.put_bytes(b"{}"))
+        yield put(name, OLLAMA_MANIFEST, model_manifest(model))
+    empty = descriptor(layout.OCI_EMPTY, store.put_bytes(b"{}"))
     packages = [
-        _descriptor(layout.DEB_TYPE, package.blob, {layout.TITLE: package.path.rpartition("/")[2]})
+        descriptor(layout.DEB_TYPE, package.blob, {layout.TITLE: package.path.rpartition("/")[2]})
         for package in lock.packages
     ]
-    artifact = _artifact(layout.PACKAGES_TYPE, empty, packages or [empty])
-    yield put_manifest(layout.PACKAGES_REF, layout.OCI_MANIFEST, artifact)
+    made = artifact(layout.PACKAGES_TYPE, empty, packages or [empty])
+    yield put(layout.PACKAGES_REF, layout.OCI_MANIFEST, made)
     if lock.control is not None:
         files = [
-            _descriptor(_control_type(name), blob, {layout.TITLE: name}) for name, blob in lock.control.files
+            descriptor(_control_type(name), blob, {layout.TITLE: name}) for name, blob in lock.control.files
         ]
-        artifact = _artifact(layout.CONTROL_TYPE, empty, files)
-        yield put_manifest(layout.CONTROL_REF, layout.OCI_MANIFEST, artifact)
+        made = artifact(layout.CONTROL_TYPE, empty, files)
+        yield put(layout.CONTROL_REF, layout.OCI_MANIFEST, made)
     if lock.files:
         files = [
-            _descriptor(layout.FILE_TYPE, file.blob, {layout.TITLE: name})
+            descriptor(layout.FILE_TYPE, file.blob, {layout.TITLE: name})
             for name, file in sorted(lock.files.items())
         ]
-        artifact = _artifact(layout.FILES_TYPE, empty, files)
-        yield put_manifest(layout.FILES_REF, layout.OCI_MANIFEST, artifact)
-    config = _descriptor(layout.LOCK_TYPE, store.put_bytes(dump_lock(lock)))
-    artifact = _artifact(layout.RELEASE_TYPE, config, [empty])
-    yield put_manifest(layout.RELEASE_REF, layout.OCI_MANIFEST, artifact)
+        made = artifact(layout.FILES_TYPE, empty, files)
+        yield put(layout.FILES_REF, layout.OCI_MANIFEST, made)
+    config = descriptor(layout.LOCK_TYPE, store.put_bytes(dump_lock(lock)))
+    made = artifact(layout.RELEASE_TYPE, config, [empty])
+    yield put(layout.RELEASE_REF, layout.OCI_MANIFEST, made)
 
 
 def _control_type(name: str) -> str:
@@ -266,37 +268,7 @@ def _sbom(
     """Write the SBOM, which refers to the manifests of images by digest."""
     digests = {manifest["annotations"][layout.REF_NAME]: manifest["digest"] for manifest in manifests}
     content = make_sbom(lock, records.read(lock, store, progress), digests)
-    empty = _descriptor(layout.OCI_EMPTY, store.put_bytes(b"{}"))
-    sbom = _descriptor(layout.SBOM_TYPE, store.put_bytes(content), {layout.TITLE: "sbom.cdx.json"})
-    artifact = _artifact(layout.SBOM_TYPE, empty, [sbom])
-    return _put_manifest(store, layout.SBOM_REF, layout.OCI_MANIFEST, artifact)
-
-
-def _put_manifest(store: BlobStore, ref: str, media_type: str, content: bytes) -> dict[str, Any]:
-    return _descriptor(media_type, store.put_bytes(content), {layout.REF_NAME: ref})
-
-
-def _image_manifest(image: LockedImage) -> dict[str, Any]:
-    return {
-        "schemaVersion": 2,
-        "mediaType": layout.OCI_MANIFEST,
-        "config": _descriptor(layout.OCI_CONFIG, image.config),
-        "layers": [_descriptor(layout.OCI_LAYER, layer) for layer in image.layers],
-    }
-
-
-def _artifact(kind: str, config: dict[str, Any], layers: list[dict[str, Any]]) -> bytes:
-    return canonical_json(
-        {
-            "schemaVersion": 2,
-            "mediaType": layout.OCI_MANIFEST,
-            "artifactType": kind,
-            "config": config,
-            "layers": layers,
-        }
-    )
-
-
-def _descriptor(media_type: str, blob: Blob, annotations: dict[str, str] | None = None) -> dict[str, Any]:
-    found: dict[str, Any] = {"mediaType": media_type, "digest": blob.digest, "size": blob.size}
-    return found if annotations is None else {**found, "annotations": annotations}
+    empty = descriptor(layout.OCI_EMPTY, store.put_bytes(b"{}"))
+    sbom = descriptor(layout.SBOM_TYPE, store.put_bytes(content), {layout.TITLE: "sbom.cdx.json"})
+    made = artifact(layout.SBOM_TYPE, empty, [sbom])
+    return put_manifest(store, layout.SBOM_REF, layout.OCI_MANIFEST, made)

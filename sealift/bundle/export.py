@@ -15,7 +15,8 @@ from pathlib import Path, PurePosixPath
 from pydantic import TypeAdapter, ValidationError
 
 from sealift.blob import Blob
-from sealift.blobs import BlobStore, Content, verified
+from sealift.blobs import BlobStore
+from sealift.content import Content, verified
 from sealift.errors import SealiftError
 from sealift.files import canonical_json, locked, parse_json, write_atomically, write_if_changed
 from sealift.integrity import drop_damaged

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from sealift.blobs import read_foreign
+from sealift.content import read_foreign
 from sealift.errors import SealiftError
 from sealift.oci.layout import SIGNATURE_LIMIT
 from sealift.progress import ASKING, Progress, silent

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sealift.blob import Blob
-from sealift.blobs import BlobStore, digest_of, read_foreign
+from sealift.blobs import BlobStore
 from sealift.bundle import signature
+from sealift.content import digest_of, read_foreign
 from sealift.depot.store import Depot, StoredRelease, read_lock, read_pointer, sign_repository
 from sealift.errors import SealiftError
 from sealift.files import locked, write_atomically

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Protocol
 
 from sealift.blob import Blob
-from sealift.blobs import BlobStore, Content
+from sealift.blobs import BlobStore
+from sealift.content import Content
 from sealift.errors import SealiftError
 from sealift.host_paths import BLOBS
 from sealift.ssh import Ssh

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sealift.blob import Blob
-from sealift.blobs import BlobStore, Content, hash_content, read_foreign
+from sealift.blobs import BlobStore
+from sealift.content import Content, hash_content, read_foreign
 from sealift.depot.repair import Folder, RepairSource
 from sealift.errors import SealiftError
 from sealift.media.table import BLOBS, TABLE, TABLE_LIMIT, Named, Table, parse_table

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sealift.blobs import Content
+from sealift.content import Content
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
 from sealift.install.activate import COMMAND, activate, remove_old

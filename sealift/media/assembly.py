@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from sealift.blobs import Content, hash_content
+from sealift.content import Content, hash_content
 from sealift.errors import SealiftError
 from sealift.files import read_limited, sync_folder, write_atomically
 from sealift.media.table import BLOBS, TABLE, TABLE_LIMIT, Named, Slice, Table

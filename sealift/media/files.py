@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sealift.blob import Blob
-from sealift.blobs import BlobStore, Content, hash_content
+from sealift.blobs import BlobStore
+from sealift.content import Content, hash_content
 from sealift.errors import SealiftError
 from sealift.media.table import BLOBS, Named, check_file
 from sealift.oci.layout import (

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from sealift.blobs import Content
+from sealift.content import Content
 from sealift.errors import SealiftError
 from sealift.files import read_limited, sync_folder
 from sealift.media.table import (

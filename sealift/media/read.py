@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sealift.blobs import Content, digest_of
 from sealift.bundle import signature
+from sealift.content import Content, digest_of
 from sealift.errors import SealiftError
 from sealift.files import locked, read_limited
 from sealift.media.assembly import Assembly

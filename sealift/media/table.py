@@ -22,6 +22,7 @@ from pathlib import Path
 from sealift.blob import Blob
 from sealift.errors import SealiftError
 from sealift.oci.layout import INDEX, SIGNATURE
+from sealift.sizes import parse_binary
 
 TABLE = "TABLE.txt"
 TABLE_SIGNATURE = "TABLE.txt.sig"
@@ -39,7 +40,6 @@ _HEAD = "sealift media 1"
 _LINE = re.compile(r"(rescue|start|code|part|file) ([0-9a-f]{64}) (0|[1-9][0-9]{0,15}) (\S{1,100})", re.ASCII)
 # of other files small letters only, so that no file system takes two for one, and no part or blob for a file
 _PATH = re.compile(r"blobs/sha256/[0-9a-f]{64}|[a-z][a-z0-9._-]{0,40}", re.ASCII)
-_SIZE = re.compile(r"([1-9][0-9]{0,15})([MGT]?)", re.ASCII)
 _RANGE = re.compile(r"([1-9][0-9]{0,3})(?:-([1-9][0-9]{0,3}))?", re.ASCII)
 _KINDS = ("rescue", "start", "code", "part", "file")
 
@@ -103,12 +103,11 @@ def parse_size(text: str) -> int:
 
     Raises SealiftError where it is none of these.
     """
-    match = _SIZE.fullmatch(text)
     if text == "fat32":
         return FAT32
-    if match is None:
+    size = parse_binary(text)
+    if size is None:
         raise SealiftError(f"--size {text}: is no size, expected such as 700M, 4G or fat32. Correct it.")
-    size = int(match[1]) << {"": 0, "M": 20, "G": 30, "T": 40}[match[2]]
     return FAT32 if size == FAT32 + 1 else size
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sealift.blob import Blob
-from sealift.blobs import CHUNK, Content, digest_of
 from sealift.bundle import signature
+from sealift.content import CHUNK, Content, digest_of
 from sealift.errors import SealiftError
 from sealift.files import locked, sync_folder, write_if_changed
 from sealift.media.files import Carried, carried_files

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sealift.blob import Blob
-from sealift.blobs import BlobStore, Content
+from sealift.blobs import BlobStore
+from sealift.content import Content
 from sealift.errors import SealiftError
 from sealift.files import canonical_json, sync_folder
 from sealift.oci.layout import INDEX, LAYOUT_FILE

@@ -13,7 +13,8 @@ from pydantic import Field, ValidationError
 
 from sealift import mistakes
 from sealift.blob import Blob
-from sealift.blobs import BlobStore, digest_of, read_foreign
+from sealift.blobs import BlobStore
+from sealift.content import digest_of, read_foreign
 from sealift.errors import SealiftError, one_line
 from sealift.files import parse_json
 from sealift.release.values import Digest, Foreign, Many, MediaType

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from sealift.blobs import Content
+from sealift.content import Content
 from sealift.errors import SealiftError, one_line
 from sealift.files import open_file
 

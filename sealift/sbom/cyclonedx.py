@@ -10,10 +10,9 @@ import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-from urllib.parse import quote
 
 from sealift.blob import Blob
-from sealift.blobs import digest_of
+from sealift.content import digest_of
 from sealift.files import canonical_json
 from sealift.release.locked import (
     REQUIREMENTS,
@@ -28,6 +27,7 @@ from sealift.release.lockfile import dump_lock
 from sealift.release.types import File
 from sealift.sbom.layers import InstalledPackage, whole_image
 from sealift.sbom.licences import Licences, spdx
+from sealift.sbom.purl import _quoted, deb_purl, image_purl
 from sealift.sbom.python_licences import expression
 from sealift.sbom.records import LICENCE, Record
 
@@ -76,27 +76,6 @@ def make_sbom(lock: Lock, records: Mapping[str, Record], manifests: Mapping[str,
         },
         indent=1,
     )
-
-
-def deb_purl(vendor: str, name: str, version: str, **qualifiers: str) -> str:
-    """The package URL of a .deb.
-
-    + vendor: who publishes it, such as debian
-    """
-    path = f"{_quoted(vendor)}/{_quoted(name)}@{_quoted(version)}"
-    return f"pkg:deb/{path}{_qualifiers(qualifiers)}"
-
-
-def image_purl(name: str, manifest: str, architecture: str) -> str:
-    """The package URL of an image.
-
-    + name: HOST/PATH:TAG
-    + manifest: its digest
-    """
-    repository, _, tag = name.rpartition(":")
-    short = repository.rpartition("/")[2]
-    more = _qualifiers({"arch": architecture, "repository_url": repository, "tag": tag})
-    return f"pkg:oci/{_quoted(short)}@{_quoted(manifest)}{more}"
 
 
 def _package(lock: Lock, package: LockedPackage, licences: Licences) -> Component:
@@ -307,18 +286,3 @@ def _properties(values: Mapping[str, object]) -> list[dict[str, str]]:
 
 def _without_empty(component: Component) -> Component:
     return {key: value for key, value in component.items() if value not in ({}, [])}
-
-
-def _qualifiers(values: Mapping[str, str]) -> str:
-    pairs = "&".join(_pairs(values))
-    return f"?{pairs}" if pairs else ""
-
-
-def _pairs(values: Mapping[str, str]) -> Iterator[str]:
-    for key, value in sorted(values.items()):
-        if value:
-            yield f"{key}={quote(value, safe='/:')}"
-
-
-def _quoted(text: str) -> str:
-    return quote(text, safe=":")

@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sealift.blob import Blob
-from sealift.blobs import CHUNK, BlobStore, Content, hash_content
+from sealift.blobs import BlobStore
+from sealift.content import CHUNK, Content, hash_content
 from sealift.errors import SealiftError
 from sealift.files import sync_folder
 from sealift.progress import Meter, Progress, silent
 from sealift.sources.compression import compression, unpacked
 
-_PAUSE = 0.25  # seconds after a break; twice as long after each further one
+PAUSE = 0.25  # seconds before another attempt; twice as long before each further one
+
 _CUTS = 6  # breaks without a byte between them
 
 # start and end in bytes -> from where it really starts, and the bytes from there
@@ -261,7 +263,7 @@ def _go_on(file: BinaryIO, blob: Blob, end: int, read: Read, where: str, note: C
                 "Run it again later, it goes on where it stopped."
             )
         if file.tell() < end:
-            time.sleep(_PAUSE * 2**cuts)
+            time.sleep(PAUSE * 2**cuts)
     return f"sha256:{digest.hexdigest()}"
 
 

@@ -9,7 +9,8 @@ import subprocess
 from pathlib import Path, PurePosixPath
 
 from sealift.blob import Blob
-from sealift.blobs import BlobStore, Content
+from sealift.blobs import BlobStore
+from sealift.content import Content
 from sealift.errors import SealiftError
 from sealift.oci.tar import Member, tar_chunks
 

@@ -13,7 +13,7 @@ from typing import BinaryIO, Literal, cast
 
 import zstandard
 
-from sealift.blobs import CHUNK, Content
+from sealift.content import CHUNK, Content
 from sealift.errors import SealiftError
 
 Kind = Literal["gzip", "zstd"]

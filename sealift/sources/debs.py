@@ -13,7 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from sealift.blobs import BlobStore, Content
+from sealift.blobs import BlobStore
+from sealift.content import Content
 from sealift.errors import SealiftError
 from sealift.files import locked
 from sealift.processes import WITH_US

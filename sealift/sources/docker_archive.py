@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pydantic import Field, ValidationError
 
 from sealift.blob import Blob
-from sealift.blobs import Content, digest_of, hash_content
+from sealift.content import Content, digest_of, hash_content
 from sealift.errors import SealiftError, one_line
 from sealift.files import parse_json
 from sealift.oci.manifest import (

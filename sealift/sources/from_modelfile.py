@@ -15,7 +15,7 @@ from decimal import Decimal
 from pathlib import PurePosixPath
 
 from sealift.blob import Blob
-from sealift.blobs import Content, digest_of, hash_content
+from sealift.content import Content, digest_of, hash_content
 from sealift.errors import SealiftError
 from sealift.files import read_limited
 from sealift.once import once

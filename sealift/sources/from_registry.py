@@ -11,7 +11,7 @@ from functools import partial
 from threading import Lock
 
 from sealift.blob import Blob
-from sealift.blobs import Content, digest_of
+from sealift.content import Content, digest_of
 from sealift.errors import SealiftError
 from sealift.oci.manifest import (
     CONFIG_LIMIT,

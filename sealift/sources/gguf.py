@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isqrt
 
-from sealift.blobs import Content
+from sealift.content import Content
 from sealift.errors import SealiftError
 from sealift.release.locked import Shape, Vision
 from sealift.sources.gguf_header import STRING, UINT32, Header, Tensor, Texts, Value

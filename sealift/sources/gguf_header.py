@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 
-from sealift.blobs import Content
+from sealift.content import Content
 from sealift.errors import SealiftError
 
 _HEADER_LIMIT = 256 << 20  # bytes; the biggest part of a header is its vocabulary

@@ -11,13 +11,12 @@ import requests
 import urllib3
 from requests.auth import AuthBase
 
-from sealift.blobs import CHUNK
+from sealift.content import CHUNK
 from sealift.errors import SealiftError
-from sealift.sources.arrivals import CutError
+from sealift.sources.arrivals import PAUSE, CutError
 
 ATTEMPTS = 6
 _TIMEOUT = (10, 60)  # seconds to connect, and between two pieces of an answer
-_PAUSE = 0.25  # seconds before the second attempt; twice as long before each further one
 _PATIENCE = 60  # seconds: who asks for more is not waited for
 _REDIRECTS = 5
 _BUSY = frozenset({429, 500, 502, 503, 504})
@@ -110,7 +109,7 @@ def pause(attempt: int, wished: int = 0) -> None:
     + wished: seconds that a server asked for
     """
     if attempt:
-        time.sleep(max(_PAUSE * 2 ** (attempt - 1), wished))
+        time.sleep(max(PAUSE * 2 ** (attempt - 1), wished))
 
 
 def _wished(response: requests.Response) -> int:

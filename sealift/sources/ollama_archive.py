@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sealift.blob import Blob
-from sealift.blobs import Content, digest_of, hash_content, read_foreign
+from sealift.content import Content, digest_of, hash_content, read_foreign
 from sealift.errors import SealiftError
 from sealift.oci.tarball import Tarball
 from sealift.once import once

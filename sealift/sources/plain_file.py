@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sealift.blobs import Content, hash_content
+from sealift.content import Content, hash_content
 from sealift.errors import SealiftError
 from sealift.progress import Meter
 from sealift.release.locked import LockedFile

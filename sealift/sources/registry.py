@@ -6,6 +6,7 @@ github.com/distribution/distribution.
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -13,10 +14,9 @@ from functools import partial
 from urllib.parse import urlencode, urlsplit
 
 import requests
-from requests.auth import _basic_auth_str
 
 from sealift.blob import Blob
-from sealift.blobs import digest_of
+from sealift.content import digest_of
 from sealift.errors import SealiftError
 from sealift.files import parse_json
 from sealift.oci.manifest import INDEX_TYPES, MANIFEST_LIMIT, MANIFEST_TYPES
@@ -130,7 +130,7 @@ class Registry:
         refused.close()
         scheme, _, rest = refused.headers.get("WWW-Authenticate", "").partition(" ")
         login = self._server.login
-        basic = _basic_auth_str(login.user.encode(), login.password.encode()) if login else None
+        basic = _basic(login.user, login.password) if login else None
         if scheme.lower() != "bearer":
             self._authorization = basic
             return
@@ -175,3 +175,8 @@ def _bounded(response: requests.Response, limit: int) -> bytes:
         if len(content) > limit:
             break
     return bytes(content[: limit + 1])
+
+
+def _basic(user: str, password: str) -> str:
+    """The header of basic authentication. Source: RFC 7617."""
+    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 from sealift.blob import Blob
-from sealift.blobs import Content
 from sealift.cache import cache_folder
+from sealift.content import Content
 from sealift.errors import SealiftError
 from sealift.progress import Progress
 from sealift.release.locked import LockedFile, LockedImage, LockedModel

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import requests
 
 from sealift.blob import Blob
-from sealift.blobs import Content
+from sealift.content import Content
 from sealift.errors import SealiftError
 from sealift.progress import Meter
 from sealift.release.locked import LockedFile

@@ -17,7 +17,8 @@ from pathlib import Path
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from pydantic import TypeAdapter, ValidationError
 
-from sealift.blobs import BlobStore, Content
+from sealift.blobs import BlobStore
+from sealift.content import Content
 from sealift.errors import SealiftError
 from sealift.files import canonical_json, write_atomically
 from sealift.processes import WITH_US

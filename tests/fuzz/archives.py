@@ -12,7 +12,7 @@ from pathlib import Path
 
 import zstandard
 
-from sealift.blobs import Content
+from sealift.content import Content
 from sealift.oci.tarball import Tarball
 from sealift.release.ollama_manifest import parse_model, weights_of
 from sealift.release.types import Image, Model

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any, cast
 
-from sealift.blobs import digest_of
+from sealift.content import digest_of
 from sealift.install.content import control_part
 from sealift.oci.image_config import BaseConfig
 from sealift.oci.manifest import MANIFEST_TYPES, Manifest, choose, parse_manifest, read_diff_ids

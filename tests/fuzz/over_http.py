@@ -12,7 +12,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from sealift.blob import Blob
-from sealift.blobs import digest_of
+from sealift.content import digest_of
 from sealift.sources import arrivals, http, registry
 from sealift.sources.arrivals import Arrivals
 from sealift.sources.registry import Registry
@@ -70,11 +70,11 @@ def asking(answers: list[bytes], folder: Path) -> Iterator[Registry]:
     server = _server()
     server.say(answers)
     with (
-        patch.object(http, "_PAUSE", 0),
+        patch.object(http, "PAUSE", 0),
         patch.object(http, "ATTEMPTS", 2),
         patch.object(registry, "ATTEMPTS", 2),
         patch.object(http, "_TIMEOUT", (1, 1)),
-        patch.object(arrivals, "_PAUSE", 0),
+        patch.object(arrivals, "PAUSE", 0),
         patch.object(arrivals, "_CUTS", 2),
     ):
         yield Registry(f"127.0.0.1:{server.port}", "a/b", {"DOCKER_CONFIG": str(folder)})

@@ -15,7 +15,7 @@ from typing import Any
 import requests
 import yaml
 
-from sealift.blobs import digest_of
+from sealift.content import digest_of
 from sealift.release.ollama_manifest import LIBRARY, OLLAMA_MANIFEST
 
 _READY = 20  # seconds

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sealift.blobs import BlobStore, digest_of
+from sealift.blobs import BlobStore
+from sealift.content import digest_of
 from sealift.progress import silent
 from sealift.release.parse import load_release
 from sealift.release.types import Release

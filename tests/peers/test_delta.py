@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from sealift.blobs import BlobStore, digest_of
+from sealift.blobs import BlobStore
+from sealift.content import digest_of
 from sealift.depot.store import Depot
 from sealift.oci.layout import SBOM_REF, read_index, read_layout
 from sealift.release.locked import WEIGHTS, Lock

@@ -18,7 +18,7 @@ from uuid import uuid4
 
 import pytest
 
-from sealift.blobs import digest_of
+from sealift.content import digest_of
 from sealift.errors import SealiftError
 from sealift.release.locked import LockedImage
 from sealift.release.types import Image

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from sealift.blob import Blob
-from sealift.blobs import BlobStore, digest_of
+from sealift.blobs import BlobStore
 from sealift.bundle.build import build
+from sealift.content import digest_of
 from sealift.errors import SealiftError
 from sealift.progress import silent
 from sealift.release.locked import LockedFile

@@ -14,7 +14,7 @@ from typing import Any
 import bcrypt
 import pytest
 
-from sealift.blobs import Content, digest_of
+from sealift.content import Content, digest_of
 from sealift.errors import SealiftError
 from sealift.oci.manifest import INDEX_TYPES, MANIFEST_TYPES
 from sealift.release.locked import LockedImage

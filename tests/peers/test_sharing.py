@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sealift.blobs import BlobStore, Content, digest_of
+from sealift.blobs import BlobStore
+from sealift.content import Content, digest_of
 from sealift.errors import SealiftError
 
 CONTENT = os.urandom(32 << 20)

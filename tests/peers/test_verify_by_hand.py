@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from sealift.blobs import BlobStore, digest_of
+from sealift.blobs import BlobStore
 from sealift.bundle import signature
 from sealift.bundle.build import build
 from sealift.bundle.have_list import NOTHING, HaveList
+from sealift.content import digest_of
 from sealift.progress import silent
 from sealift.release.locked import Lock, LockedFile
 from sealift.sources.control import lock_control

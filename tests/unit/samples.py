@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sealift.blobs import digest_of
+from sealift.content import digest_of
 from sealift.progress import silent
 from sealift.release.locked import Lock, LockedImage, LockedModel, LockedPackage
 from sealift.release.types import Image, Model, Release

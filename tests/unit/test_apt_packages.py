@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sealift.blobs import digest_of
+from sealift.content import digest_of
 from sealift.depot import repository
 from sealift.depot.needed import needed_blobs
 from sealift.errors import SealiftError

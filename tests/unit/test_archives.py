@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from sealift.blobs import digest_of
+from sealift.content import digest_of
 from sealift.errors import SealiftError
 from sealift.oci.manifest import INDEX_TYPES, MANIFEST_TYPES
 from sealift.oci.tarball import Tarball

@@ -11,7 +11,8 @@ from threading import Barrier
 import pytest
 
 from sealift.blob import Blob
-from sealift.blobs import CHUNK, BlobStore, Content, digest_of
+from sealift.blobs import BlobStore
+from sealift.content import CHUNK, Content, digest_of
 from sealift.errors import SealiftError
 from sealift.integrity import drop_damaged
 from sealift.progress import silent

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from sealift.blobs import BlobStore, digest_of
+from sealift.blobs import BlobStore
 from sealift.bundle.build import BundleInfo, build
 from sealift.bundle.have_list import NOTHING, HaveList
 from sealift.cache import cache_folder
 from sealift.cli.main import application
+from sealift.content import digest_of
 from sealift.depot.collecting import collect
 from sealift.depot.fsck import fsck
 from sealift.depot.have import have_list

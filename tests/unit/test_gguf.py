@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sealift.blobs import Content
+from sealift.content import Content
 from sealift.errors import SealiftError
 from sealift.release.locked import Shape, Vision
 from sealift.sources.gguf import read_context_cost

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from sealift.blobs import BlobStore, digest_of
+from sealift.blobs import BlobStore
 from sealift.bundle import signature
 from sealift.bundle.have_list import read_signed
+from sealift.content import digest_of
 from sealift.depot.importing import import_bundle
 from sealift.depot.store import Depot, read_lock
 from sealift.errors import SealiftError

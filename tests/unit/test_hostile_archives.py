@@ -17,7 +17,7 @@ import zstandard
 from pyinfra.api import FactProcessError
 
 from sealift.blob import Blob
-from sealift.blobs import digest_of
+from sealift.content import digest_of
 from sealift.errors import SealiftError
 from sealift.evidence import junit
 from sealift.facts.nvidia import NvidiaCdi

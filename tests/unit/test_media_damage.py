@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealift.blobs import digest_of
 from sealift.bundle import signature
+from sealift.content import digest_of
 from sealift.errors import SealiftError
 from sealift.media.table import (
     Named,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealift.blobs import Content, digest_of
+from sealift.content import Content, digest_of
 from sealift.errors import SealiftError
 from sealift.release.types import Model
 from sealift.sources.gguf import read_description

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from sealift.blobs import digest_of
+from sealift.content import digest_of
 from sealift.errors import SealiftError
 from sealift.release.ollama_manifest import model_manifest
 from sealift.release.types import Model

@@ -11,7 +11,7 @@ from threading import Barrier
 
 import pytest
 
-from sealift.blobs import Content
+from sealift.content import Content
 from sealift.once import once
 from sealift.progress import Progress
 from sealift.release.types import Image, Model

@@ -13,8 +13,9 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from sealift.blobs import BlobStore, digest_of
+from sealift.blobs import BlobStore
 from sealift.bundle.build import build
+from sealift.content import digest_of
 from sealift.depot.importing import import_bundle
 from sealift.depot.needed import needed_blobs
 from sealift.depot.store import Depot

@@ -15,16 +15,18 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from packageurl import PackageURL
 
-from sealift.blobs import BlobStore, digest_of
+from sealift.blobs import BlobStore
 from sealift.bundle.build import BundleInfo, build
 from sealift.bundle.have_list import HaveList
+from sealift.content import digest_of
 from sealift.errors import SealiftError
 from sealift.oci.layout import SBOM_REF, SBOM_TYPE, read_index, read_layout
 from sealift.progress import silent
 from sealift.release.locked import Lock
-from sealift.sbom.cyclonedx import deb_purl, image_purl, make_sbom
+from sealift.sbom.cyclonedx import make_sbom
 from sealift.sbom.layers import LayerRecords, read_layer, whole_image
 from sealift.sbom.licences import _SPDX, declared, of_deb
+from sealift.sbom.purl import deb_purl, image_purl
 from sealift.sbom.records import Record
 from tests.unit import samples
 from tests.unit.samples import Site

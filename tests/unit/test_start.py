@@ -21,8 +21,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealift.blob import Blob
-from sealift.blobs import BlobStore, digest_of
+from sealift.blobs import BlobStore
 from sealift.bundle import signature
+from sealift.content import digest_of
 from sealift.files import canonical_json
 from sealift.install.start import Media
 from sealift.media.table import Named, Table, cut, dump_table, part_name, part_sizes

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from sealift.blob import Blob
-from sealift.blobs import BlobStore, Content, digest_of
+from sealift.blobs import BlobStore
+from sealift.content import Content, digest_of
 from sealift.errors import SealiftError
 from sealift.progress import Meter, StoppedError, silent
 from sealift.sources.arrivals import Arrivals

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sealift.blobs import digest_of
+from sealift.content import digest_of
 from sealift.errors import SealiftError
 from sealift.progress import Progress
 from sealift.release.locked import LockedImage, LockedModel

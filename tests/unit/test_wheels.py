@@ -8,7 +8,8 @@ from typing import get_args
 
 import pytest
 
-from sealift.blobs import BlobStore, digest_of
+from sealift.blobs import BlobStore
+from sealift.content import digest_of
 from sealift.errors import SealiftError
 from sealift.progress import silent
 from sealift.release.locked import LockedWheel

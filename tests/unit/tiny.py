@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from unittest.mock import patch
 
-from sealift.blobs import digest_of
 from sealift.bundle.build import build
+from sealift.content import digest_of
 from sealift.progress import silent
 from sealift.release.locked import Lock, LockedFile
 from tests.unit import samples

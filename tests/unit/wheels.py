@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sealift.blobs import digest_of
+from sealift.content import digest_of
 
 
 def wheel(

@@ -34,7 +34,7 @@ def wrong(item: ErrorDetails) -> str:
         case "missing":
             return "is missing"
         case "extra_forbidden":
-            return "is not known here"
+            return "is unknown"
         case "string_type":
             return f"is {shown}, expected text"
         case "literal_error":

@@ -172,7 +172,7 @@ def _port(facts: HostFacts, port: int, service: Service, setting: str | None) ->
         owner = " and ".join(sorted(set(owners)))
         yield (
             f"port {port} is taken by {owner}",
-            f"it free for {service.name}",
+            f"a free port for {service.name}",
             f"Stop that, or set another {setting}." if setting else "Stop that.",
         )
 

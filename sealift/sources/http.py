@@ -73,7 +73,7 @@ def follow(
             url = ""
         if not may(url):
             raise SealiftError(f"{host}: sends us to a place without TLS. Use another mirror.")
-    raise SealiftError(f"{host}: sends us from place to place. Use another mirror.")
+    raise SealiftError(f"{host}: redirects too often. Use another mirror.")
 
 
 def insist(

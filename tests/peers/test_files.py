@@ -182,4 +182,4 @@ def test_a_redirect_to_an_unsafe_place_is_not_taken(tmp_path: Path, place: str) 
 
 def test_a_redirect_in_circles_is_given_up(tmp_path: Path) -> None:
     with _answering(302, Location="/tool") as url:
-        assert "sends us from place to place" in _refusal(url, tmp_path)
+        assert "redirects too often" in _refusal(url, tmp_path)

@@ -301,7 +301,7 @@ def test_a_cut_connection_is_taken_up_where_it_broke(
 def test_a_line_that_only_breaks_is_given_up(
     peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sealift.sources.http._PAUSE", 0.001)
+    monkeypatch.setattr("sealift.sources.http.PAUSE", 0.001)
     with relaying(peer.port, cut_after=100, cuts=1000) as relay:
         with pytest.raises(SealiftError, match=r"acme/tool/manifests/1.0: breaks off, 6 times"):
             _fetched(tmp_path, NAME, mirrors(relay.port))

@@ -269,7 +269,7 @@ YAML = {
     "endless hexadecimal": (f"version: 0x{'f' * 5000}", "version: '0xfff"),
     "endless minutes": (f"version: 1{':59' * 5000}", "version: '1:59"),
     "endless decimal": (f"version: {'9' * 5000}", "version: '999"),
-    "a key with a line break": ('"a\\nsealift: all is well": 1', "sealift: all is well: is not known here"),
+    "a key with a line break": ('"a\\nsealift: all is well": 1', "sealift: all is well: is unknown"),
     "a control character": ("name: \x07", "is not YAML: unacceptable character"),
 }
 

@@ -68,7 +68,7 @@ def test_what_is_the_site_s_own_lies_outside_of_the_deployment(site: str) -> Non
         for path in (settings.secrets, settings.identity, settings.depot, gateway.certificate, gateway.key):
             assert path.is_absolute() and not path.is_relative_to("/srv/sealift/deployment")
     page = (ROOT / "docs/secrets.md").read_text()
-    assert set(re.findall(r"[\w/.]*secrets\.age", page)) == {"/etc/sealift/prod.secrets.age"}
+    assert set(re.findall(r"[\w/.]*secrets\.age", page)) == {"/etc/sealift/sites/prod/secrets.age"}
 
 
 @pytest.mark.parametrize("site", ["staging", "prod"])

@@ -72,7 +72,7 @@ def _refusal(folder: Path, files: str) -> list[str]:
         ("{path: x, target: /opt/x, mode: '0666'}", "files.x.mode: '0666' is not permissions"),
         ("{path: x, target: /opt/x, mode: 0755}", "files.x.mode: is 493, expected text. Put it in quotes."),
         ("{path: x, target: /opt/x, group: cpu}", "files.x.group: 'cpu' is not possible"),
-        ("{path: x, target: /opt/x, owner: me}", "files.x.owner: is not known here."),
+        ("{path: x, target: /opt/x, owner: me}", "files.x.owner: is unknown."),
     ],
 )
 def test_what_a_file_cannot_be_is_refused(tmp_path: Path, file: str, mistake: str) -> None:

@@ -104,7 +104,7 @@ def test_its_container_is_as_confined_as_the_others(said: dict[str, object]) -> 
 
 
 def test_its_port_is_watched_by_preflight_and_by_acceptance(said: dict[str, object]) -> None:
-    assert said["problems"] == ["h1: port 9100 is taken by other, expected it free for node. Stop that."]
+    assert said["problems"] == ["h1: port 9100 is taken by other, expected a free port for node. Stop that."]
     assert said["ports"] == [9100]
 
 

@@ -233,8 +233,8 @@ def test_every_mistake_in_the_settings_is_told(acme: Path) -> None:
     path.write_text(path.read_text() + 'olama = {}\nminimum = {"memory": 1}\n')
     with pytest.raises(SealiftError) as refused:
         check_site(str(acme), NOW)
-    assert "h1: olama: is not known" in str(refused.value)
-    assert "g1: minimum.memory: is not known" in str(refused.value)
+    assert "h1: olama: is unknown" in str(refused.value)
+    assert "g1: minimum.memory: is unknown" in str(refused.value)
 
 
 def test_clients_are_added_and_revoked(acme: Path) -> None:

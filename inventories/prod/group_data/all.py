@@ -20,16 +20,16 @@ ssh_strict_host_key_checking = "yes"
 
 # The API keys of the gateway's clients, encrypted with age, and the identity that opens them (mode 0600).
 # Neither is in the repository, for the next release would bring revoked keys back: docs/secrets.md.
-secrets = "/etc/sealift/prod.secrets.age"
-identity = "/etc/sealift/prod.identity"
+secrets = "/etc/sealift/sites/prod/secrets.age"
+identity = "/etc/sealift/sites/prod/identity"
 
 # The gateway: the only thing that listens on the network. {host} stands for each host's name.
 gateway = {
     "port": 8443,
     # From the site's CA, one pair for each host: brought to the control node, never in the deployment code.
-    "certificate": "/etc/sealift/prod/tls/{host}.crt",
-    "key": "/etc/sealift/prod/tls/{host}.key",
-    "ca": "/etc/sealift/prod/tls/ca.crt",
+    "certificate": "/etc/sealift/sites/prod/tls/{host}.crt",
+    "key": "/etc/sealift/sites/prod/tls/{host}.key",
+    "ca": "/etc/sealift/sites/prod/tls/ca.crt",
 }
 
 # Ollama on hosts without a GPU. Settings that are left out keep Ollama's defaults.

@@ -20,16 +20,16 @@ ssh_strict_host_key_checking = "yes"
 
 # The API keys of the gateway's clients, encrypted with age, and the identity that opens them (mode 0600).
 # Neither is in the repository, for the next release would bring revoked keys back: docs/secrets.md.
-secrets = "/etc/sealift/staging.secrets.age"
-identity = "/etc/sealift/staging.identity"
+secrets = "/etc/sealift/sites/staging/secrets.age"
+identity = "/etc/sealift/sites/staging/identity"
 
 # The gateway: the only thing that listens on the network. {host} stands for each host's name.
 gateway = {
     "port": 8443,
     # From the site's CA, one pair for each host: brought to the control node, never in the deployment code.
-    "certificate": "/etc/sealift/staging/tls/{host}.crt",
-    "key": "/etc/sealift/staging/tls/{host}.key",
-    "ca": "/etc/sealift/staging/tls/ca.crt",
+    "certificate": "/etc/sealift/sites/staging/tls/{host}.crt",
+    "key": "/etc/sealift/sites/staging/tls/{host}.key",
+    "ca": "/etc/sealift/sites/staging/tls/ca.crt",
 }
 
 # Ollama on hosts without a GPU. Settings that are left out keep Ollama's defaults.

@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from sealift.cli.console import show, working
-from sealift.cli.options import AsJson, InventoryName, Limit, print_json
+from sealift.cli.options import AsJson, Exclude, InventoryName, Limit, print_json
 from sealift.errors import SealiftError
 from sealift.fleet.ask import Answer, hosts_that_serve
 from sealift.fleet.ask import ask as ask_host
@@ -30,6 +30,7 @@ def ask(
     role: Annotated[str, typer.Argument(help="Who is to answer, such as chat.")],
     text: Annotated[str, typer.Argument(help="The prompt.")],
     limit: Limit = None,
+    exclude: Exclude = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask one host after another through its gateway, as an application would.
@@ -38,7 +39,7 @@ def ask(
 
     Example: sealift ask lab chat "What is the capital of France?"
     """
-    site = load_inventory(inventory).limited(limit or ())
+    site = load_inventory(inventory).limited(limit, exclude)
     hosts = hosts_that_serve(role, targets(site))
     _start_where_hosts_are(site)
     answers: dict[str, Answer] = {}

@@ -13,7 +13,7 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from sealift.cli.console import say, show, working
-from sealift.cli.options import AsJson, InventoryName, Limit, print_json
+from sealift.cli.options import AsJson, Exclude, InventoryName, Limit, print_json
 from sealift.cli.progress import shown
 from sealift.drift.plan import Plan, plan
 from sealift.fleet import apply as course
@@ -31,28 +31,32 @@ def register(app: typer.Typer) -> None:
     app.command("apply")(apply)
 
 
-def preflight(inventory: InventoryName, limit: Limit = None, as_json: AsJson = False) -> None:
+def preflight(
+    inventory: InventoryName, limit: Limit = None, exclude: Exclude = None, as_json: AsJson = False
+) -> None:
     """Check whether every host can take its release. Changes nothing.
 
     Exit code 0: all can. 1: some cannot, and each reason is listed.
 
     Example: sealift preflight staging
     """
-    ready, seconds = _checked(load_inventory(inventory).limited(limit or ()))
+    ready, seconds = _checked(load_inventory(inventory).limited(limit, exclude))
     if as_json:
         print_json({target.host.name: _plan_data(target, ready.survey) for target in ready.targets})
     else:
         say(_fit_for_it(ready, seconds))
 
 
-def ship(inventory: InventoryName, limit: Limit = None, as_json: AsJson = False) -> None:
+def ship(
+    inventory: InventoryName, limit: Limit = None, exclude: Exclude = None, as_json: AsJson = False
+) -> None:
     """Bring into every host's store what it lacks of its release. Deploys nothing.
 
     Killed at any moment, it goes on where it stopped when it is run again.
 
     Example: sealift ship staging
     """
-    ready, _ = _checked(load_inventory(inventory).limited(limit or ()))
+    ready, _ = _checked(load_inventory(inventory).limited(limit, exclude))
     started = time.monotonic()
     with shown() as progress:
         shipped = course.ship_to(ready, progress)
@@ -65,6 +69,7 @@ def ship(inventory: InventoryName, limit: Limit = None, as_json: AsJson = False)
 def apply(
     inventory: InventoryName,
     limit: Limit = None,
+    exclude: Exclude = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be shipped and changed; change nothing.")
     ] = False,
@@ -76,7 +81,7 @@ def apply(
 
     Example: sealift apply staging --limit llm1.staging.example --dry-run
     """
-    ready, seconds = _checked(load_inventory(inventory).limited(limit or ()))
+    ready, seconds = _checked(load_inventory(inventory).limited(limit, exclude))
     if not as_json:
         say(_fit_for_it(ready, seconds))
     if dry_run:

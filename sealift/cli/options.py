@@ -10,7 +10,10 @@ import typer
 from sealift.files import canonical_json
 
 InventoryName = Annotated[
-    str, typer.Argument(metavar="INVENTORY", help="A folder's name in inventories/, or an inventory file.")
+    str, typer.Argument(metavar="SITE", help="Your inventory: its name, its folder, or its file.")
+]
+Exclude = Annotated[
+    list[str] | None, typer.Option("--exclude", help="Not this host or group; repeat for more.")
 ]
 Limit = Annotated[list[str] | None, typer.Option("--limit", help="Only this host or group; repeat for more.")]
 Sources = Annotated[

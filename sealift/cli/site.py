@@ -159,4 +159,4 @@ def revoke(
 
 
 def _load(name: str, limit: list[str] | None) -> Inventory:
-    return load_inventory(name).limited(limit or ())
+    return load_inventory(name).limited(limit)

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from sealift.cli.console import show
 from sealift.cli.fleet import asking
-from sealift.cli.options import AsJson, InventoryName, Limit, print_json
+from sealift.cli.options import AsJson, Exclude, InventoryName, Limit, print_json
 from sealift.drift.status import HostStatus, fleet_status
 from sealift.fleet.status import Standing
 from sealift.fleet.survey import targets
@@ -24,14 +24,16 @@ def register(app: typer.Typer) -> None:
     app.command("status")(status)
 
 
-def status(inventory: InventoryName, limit: Limit = None, as_json: AsJson = False) -> None:
+def status(
+    inventory: InventoryName, limit: Limit = None, exclude: Exclude = None, as_json: AsJson = False
+) -> None:
     """Show what stands on every host, and where it differs from the inventory.
 
     Exit code 0: everything is as it should be. 1: something is not, or a host does not answer.
 
     Example: sealift status staging
     """
-    site = load_inventory(inventory).limited(limit or ())
+    site = load_inventory(inventory).limited(limit, exclude)
     with asking(site):
         statuses = fleet_status(targets(site))
     if as_json:

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from sealift import progress
 from sealift.cli.console import console, say, show
-from sealift.cli.options import AsJson, InventoryName, Limit, print_json
+from sealift.cli.options import AsJson, Exclude, InventoryName, Limit, print_json
 from sealift.evidence import record
 from sealift.evidence.types import Evidence
 from sealift.evidence.verify import verify
@@ -29,6 +29,7 @@ def register(app: typer.Typer) -> None:
 def verify_command(
     inventory: InventoryName,
     limit: Limit = None,
+    exclude: Exclude = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for evidence.", file_okay=False, show_default="evidence, beside the depot"),
@@ -42,7 +43,7 @@ def verify_command(
     Example: sealift verify staging --limit llm1.staging.example
     """
     started = time.monotonic()
-    site = load_inventory(inventory).limited(limit or ())
+    site = load_inventory(inventory).limited(limit, exclude)
     with _percentages() as progress:
         evidence = verify(site, progress)
     folder = record.write(evidence, out or record.lasting_folder(site))

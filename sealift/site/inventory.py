@@ -61,22 +61,33 @@ class Inventory:
         """Names of the hosts."""
         return tuple(host.name for host in self.hosts)
 
-    def limited(self, limits: Sequence[str]) -> Inventory:
+    def limited(self, limits: Sequence[str] | None, exclude: Sequence[str] | None = None) -> Inventory:
         """The same with some hosts only.
 
         + limits: names of hosts or of groups; none is no limit
+        + exclude: names of hosts or of groups that are left out
 
-        Raises SealiftError naming those that match nothing.
+        Raises SealiftError naming those that match nothing, and where no host is left.
         """
-        unknown = [limit for limit in limits if not any(_matches(host, limit) for host in self.hosts)]
+        limits, exclude = limits or (), exclude or ()
+        unknown = [
+            limit for limit in (*limits, *exclude) if not any(_matches(host, limit) for host in self.hosts)
+        ]
         if unknown:
             groups = sorted(set().union(*(host.groups for host in self.hosts)))
             raise SealiftError(
                 f"{self.path}: has no host or group {', '.join(unknown)}. "
                 f"Hosts: {', '.join(self.names)}. Groups: {', '.join(groups)}."
             )
-        hosts = tuple(host for host in self.hosts if any(_matches(host, limit) for limit in limits))
-        return replace(self, hosts=hosts) if limits else self
+        hosts = tuple(
+            host
+            for host in self.hosts
+            if (not limits or any(_matches(host, limit) for limit in limits))
+            and not any(_matches(host, name) for name in exclude)
+        )
+        if not hosts:
+            raise SealiftError(f"{self.path}: no host is left, expected one at least. Exclude fewer.")
+        return replace(self, hosts=hosts)
 
 
 def _matches(host: Host, limit: str) -> bool:

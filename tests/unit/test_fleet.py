@@ -90,6 +90,15 @@ def test_a_limit_that_matches_nothing_is_refused_with_what_would() -> None:
         TWO.limited(["h1", "h9"])
 
 
+def test_a_host_that_is_excluded_is_left_alone() -> None:
+    assert TWO.limited(None, ["h1"]).names == ("h2",)
+    assert TWO.limited(["llm"], ["h2"]).names == ("h1",)
+    with pytest.raises(SealiftError, match="no host or group h9"):
+        TWO.limited(None, ["h9"])
+    with pytest.raises(SealiftError, match="no host is left"):
+        TWO.limited(["h1"], ["h1"])
+
+
 def test_a_rollout_is_of_one_depot() -> None:
     assert only_depot(TWO).path == Path("/srv/depot")
     with pytest.raises(SealiftError, match="has several depots"):

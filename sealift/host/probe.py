@@ -49,6 +49,7 @@ class HostFacts:
     + clock: seconds since 1970
     + packages: that are installed
     + images: IDs of those that Docker has
+    + daemon_json: Docker's configuration as the host has it, on one line
     """
 
     os: str
@@ -65,6 +66,7 @@ class HostFacts:
     containers: tuple[RunningContainer, ...]
     images: frozenset[str]
     gpus: Gpus
+    daemon_json: str = ""
 
 
 def shell_problems(host: str, said: str) -> Iterator[str]:
@@ -111,6 +113,7 @@ def parse_probe(host: str, text: str) -> HostFacts:
             containers=tuple(_container(value) for value in many("container")),
             images=frozenset(many("image")),
             gpus=parse_gpus(many("gpu")),
+            daemon_json="".join(many("daemon_json")[:1]),
         )
     except (KeyError, ValueError) as error:
         raise SealiftError(

@@ -19,7 +19,12 @@ disk() { # disk KEY FOLDER: number of the device and bytes free, of the nearest 
     echo "$1=$(stat -c %d "$folder") $(df --output=avail -B1 "$folder" | tail -n 1 | tr -d ' ')"
 }
 disk store_disk /var/lib/sealift
-disk docker_disk /var/lib/docker
+docker=
+if [ -r /etc/docker/daemon.json ]; then
+    echo "daemon_json=$(head -c 65536 /etc/docker/daemon.json | tr -d '\n')"
+    docker=$(sed -n 's/.*"data-root"[^"]*"\([^"]*\)".*/\1/p' /etc/docker/daemon.json | head -n 1)
+fi
+disk docker_disk "${docker:-/var/lib/docker}"
 if command -v ss >/dev/null; then
     ss -Hltnp | while read -r _ _ _ address _ process; do echo "listener=${address##*:} $process"; done
 else # a minimal host: the ports, without whose they are

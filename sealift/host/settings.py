@@ -89,6 +89,15 @@ class DockerSettings(Frozen):
     address_pool: str = Field(
         default="172.30.0.0/16", description="where the networks of containers are cut from"
     )
+    data_root: str = Field(
+        default="", pattern=r"^(/[A-Za-z0-9._/-]+)?$", description="folder of its data; empty is Docker's own"
+    )
+    insecure_registries: tuple[str, ...] = Field(default=(), description="registries without TLS")
+    registry_mirrors: tuple[str, ...] = Field(default=(), description="mirrors of Docker's own registry")
+    proxies: dict[Literal["http-proxy", "https-proxy", "no-proxy"], str] = Field(
+        default={}, description="of the daemon itself"
+    )
+    default_runtime: str = Field(default="", description="such as nvidia; empty is Docker's own")
 
 
 class GpuSettings(Frozen):

@@ -10,6 +10,7 @@ from pyinfra.api import operation
 from sealift.facts.docker import DAEMON_JSON, Daemon
 from sealift.facts.nvidia import MergedDaemonJson
 from sealift.facts.text import TextFile
+from sealift.host_paths import CURRENT
 from sealift.operations.refusal import refusal
 from sealift.operations.text import Commands, put_text
 
@@ -31,7 +32,14 @@ def daemon_configured(base: str, nvidia: bool) -> Commands:
     content = merged or base  # while pyinfra prepares, the toolkit may only be about to be installed
     digest = hashlib.sha256(content.encode()).hexdigest()
     if host.get_fact(TextFile, path=DAEMON_JSON) != (digest, "644"):
+        yield keep_before(DAEMON_JSON)
         yield from put_text(DAEMON_JSON, content, check="dockerd --validate --config-file={file}")
+
+
+def keep_before(path: str) -> str:
+    """A command that keeps what a host had before sealift came, beside it and once."""
+    kept = f"{path}.before-sealift"
+    return f"if [ -f {path} ] && [ ! -e {kept} ] && [ ! -e {CURRENT} ]; then cp -p {path} {kept}; fi"
 
 
 @operation()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,3 +89,26 @@ def test_an_unknown_setting_of_ollama_is_refused(bare: Commands, tmp_path: Path)
     inventory = inventory_with(tmp_path, ollama={"new_engine": True})
     refused = bare.refused("sealift", "apply", inventory)
     assert "ollama.new_engine" in refused.said
+
+
+def test_a_host_that_refuses_root_and_has_no_sudo_without_a_password_is_refused(bare: Commands) -> None:
+    refused = bare.refused("ssh", "-F", bare.lab / "ssh_config", "-l", "root", "h2", "true")
+    assert "Permission denied" in refused.said
+    wanting = "/etc/sudoers.d/z-wanting"
+    bare.on("h2", f"systemd-run -q --on-active=5 rm {wanting}; echo 'admin ALL=(ALL) PASSWD: ALL' >{wanting}")
+    said = bare.refused("sealift", "preflight", "lab").said
+    assert "h2: its user does not become root without a password" in said
+    bare.ok("sh", "-c", f"until ssh -F {bare.lab}/ssh_config h2 sudo -n true; do sleep 0.5; done")
+
+
+def test_what_a_site_has_set_for_docker_is_not_lost(bare: Commands) -> None:
+    own = '{"data-root": "/srv/docker", "dns": ["10.0.0.1"]}'
+    bare.on("h1", f"mkdir -p /etc/docker; echo {shlex.quote(own)} >/etc/docker/daemon.json")
+    try:
+        for refused in both_ways(bare, "inventories/lab/lab.py"):
+            assert "h1: its /etc/docker/daemon.json says data-root" in refused.said
+            assert "Set docker.data_root in the inventory." in refused.said
+            assert "h1: its /etc/docker/daemon.json says dns" in refused.said
+        assert "10.0.0.1" in bare.on("h1", "cat /etc/docker/daemon.json")
+    finally:
+        bare.on("h1", "rm -r /etc/docker")

@@ -17,7 +17,7 @@ from sealift.lab import control
 from sealift.lab.layout import MOST_HOSTS, Lab, open_lab
 from sealift.lab.machine import require_root
 from sealift.lab.network import entering
-from sealift.release.values import SuiteName
+from sealift.lab.root import DebianSuite
 
 _app = typer.Typer(
     no_args_is_help=True,
@@ -55,7 +55,7 @@ def up(
         ),
     ] = None,
     suite: Annotated[
-        SuiteName | None,
+        DebianSuite | None,
         typer.Option(help="Debian's suite.", show_default="trixie, or as it was"),
     ] = None,
 ) -> None:

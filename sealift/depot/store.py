@@ -38,9 +38,8 @@ _REPOSITORY_FILES = ("key.asc", "InRelease", "Packages")
 _KEY = "apt-key.pgp"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _POINTER_LIMIT = 1024  # bytes
-_MARKS = ("bundles", "releases")
-# What an import that was killed, or START.py, may have left before there is a release.
-_BEGINNINGS = frozenset({*_MARKS, _KEY, "blobs", "partial", "incoming"})
+# By what a depot is known, also where an import was killed, or START.py, before there was a release.
+_BEGINNINGS = frozenset({"bundles", "releases", "blobs", "partial", "incoming", _KEY})
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class Depot:
 
     def require(self) -> None:
         """Raises SealiftError where its folder is no depot, or this user may not work in it."""
-        if not any((self.path / folder).is_dir() for folder in _MARKS):
+        if not any((self.path / name).exists() for name in _BEGINNINGS):
             raise SealiftError(
                 f"{self.path}: is no depot, expected the folder that sealift import fills. "
                 "Name that one with --depot."

@@ -12,6 +12,7 @@ from sealift.host.model_fit import MIB, Misfit, Room
 from sealift.host.probe import HostFacts
 from sealift.host.settings import SiteSettings, published
 from sealift.release.locked import Lock
+from sealift.release.suites import SUITES
 from sealift.services import Service
 
 # What brings an engine or a `docker` command of its own. Source: "Uninstall old versions" in Docker's
@@ -78,10 +79,11 @@ _Found = Iterator[tuple[str, str, str]]  # what, expected, remedy
 
 def _platform(facts: HostFacts, lock: Lock) -> _Found:
     release = lock.release
-    if (facts.os, facts.suite) != ("debian", release.suite):
+    system = SUITES[release.suite].system
+    if (facts.os, facts.suite) != (system, release.suite):
         yield (
             f"runs {facts.os} {facts.suite}",
-            f"debian {release.suite}",
+            f"{system} {release.suite}",
             "Install that, or build a release for it.",
         )
     if facts.architecture != release.architecture:

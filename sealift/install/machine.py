@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sealift.errors import SealiftError
 from sealift.install.content import ControlPart
+from sealift.release.suites import SUITES
 
 
 def check_machine(control: ControlPart) -> None:
@@ -21,11 +22,12 @@ def check_machine(control: ControlPart) -> None:
     except OSError:
         release = {}
     here = f"{release.get('ID', 'unknown')} {release.get('VERSION_CODENAME', '')} {platform.machine()}"
-    wanted = f"debian {control.suite} x86_64"
+    suite = SUITES.get(control.suite)
+    wanted = f"{suite.system if suite else 'unknown'} {control.suite} x86_64"
     if here != wanted:
         raise SealiftError(
             f"this machine: is {here}, expected {wanted}, for which {control.release} was made. "
-            "Install that Debian, or have the release built for this one."
+            "Install that, or have the release built for this one."
         )
 
 

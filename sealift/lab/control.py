@@ -18,10 +18,9 @@ from sealift.lab.layout import Lab, LabHost, Machines, known_machines
 from sealift.lab.machine import require_machine, require_root
 from sealift.lab.network import ensure_network, remove_network
 from sealift.lab.relay import answers, ensure_relay
-from sealift.lab.root import CONTROL_PACKAGES, PACKAGES, SUITE, ensure_root
+from sealift.lab.root import CONTROL_PACKAGES, PACKAGES, SUITE, DebianSuite, ensure_root
 from sealift.lab.site import ensure_control_site, ensure_site
 from sealift.progress import Progress
-from sealift.release.values import SuiteName
 
 _DEFAULT_HOSTS = 3
 _BOOT_S = 60
@@ -45,7 +44,7 @@ def up(
     lab: Lab,
     count: int | None,
     control: bool | None,
-    suite: SuiteName | None,
+    suite: DebianSuite | None,
     cache: Path,
     progress: Progress,
 ) -> tuple[str, ...]:
@@ -154,7 +153,7 @@ def system_state(host: LabHost, *, wait: bool) -> str:
     return done.stdout.strip()
 
 
-def _wanted(lab: Lab, count: int | None, control: bool | None, suite: SuiteName | None) -> Machines:
+def _wanted(lab: Lab, count: int | None, control: bool | None, suite: DebianSuite | None) -> Machines:
     known = known_machines(lab) or Machines(lab, 0, False, suite or SUITE)
     wanted = count or known.count or _DEFAULT_HOSTS
     if wanted < known.count:

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from sealift.errors import SealiftError
 from sealift.files import canonical_json
-from sealift.lab.root import ADMINISTRATOR, SUITE
-from sealift.release.values import SuiteName
+from sealift.lab.root import ADMINISTRATOR, SUITE, DebianSuite
 
 BRIDGE = "br0"
 BRIDGE_ADDRESS = "10.77.0.1"
@@ -158,7 +157,7 @@ class Machines:
     lab: Lab
     count: int
     control: bool
-    suite: SuiteName = SUITE
+    suite: DebianSuite = SUITE
 
     @property
     def hosts(self) -> tuple[LabHost, ...]:

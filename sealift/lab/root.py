@@ -10,18 +10,18 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Literal, cast
 
 from sealift.errors import SealiftError
 from sealift.files import canonical_json, locked, sync_folder
 from sealift.processes import CONTAINED
 from sealift.progress import Progress
-from sealift.release.values import SuiteName
 from sealift.sources.apt_mirror import Mirrors, debian_mirrors
 
 ADMINISTRATOR = "admin"  # a user of each host who has sudo
 ADMINISTRATOR_ID = 1000  # user and group
-SUITE: SuiteName = "trixie"  # unless another one is asked for
+DebianSuite = Literal["bookworm", "trixie"]
+SUITE: DebianSuite = "trixie"  # unless another one is asked for
 PACKAGES = (
     "ca-certificates",
     "dbus",
@@ -54,7 +54,7 @@ REMOVED = (
 _UNITS = "etc/systemd/system"
 
 
-def recipe_digest(suite: SuiteName, packages: tuple[str, ...]) -> str:
+def recipe_digest(suite: DebianSuite, packages: tuple[str, ...]) -> str:
     """Names a root by all that determines it, but for the day's package versions.
 
     + packages: beside Debian's essential ones
@@ -70,7 +70,7 @@ def recipe_digest(suite: SuiteName, packages: tuple[str, ...]) -> str:
     return hashlib.sha256(canonical_json(recipe)).hexdigest()[:16]
 
 
-def ensure_root(cache: Path, suite: SuiteName, packages: tuple[str, ...], progress: Progress) -> Path:
+def ensure_root(cache: Path, suite: DebianSuite, packages: tuple[str, ...], progress: Progress) -> Path:
     """A root, built if the cache lacks it.
 
     + cache: folder where roots are kept between labs
@@ -93,7 +93,7 @@ def ensure_root(cache: Path, suite: SuiteName, packages: tuple[str, ...], progre
     return root
 
 
-def sources(mirrors: Mirrors, suite: SuiteName = SUITE) -> str:
+def sources(mirrors: Mirrors, suite: DebianSuite = SUITE) -> str:
     """sources.list(5) of a suite with its updates."""
     return (
         f"deb {mirrors.main} {suite} main\n"
@@ -125,7 +125,7 @@ def _link(path: Path, target: str) -> None:
 
 
 def _debootstrap(
-    root: Path, suite: SuiteName, packages: tuple[str, ...], log: Path, progress: Progress
+    root: Path, suite: DebianSuite, packages: tuple[str, ...], log: Path, progress: Progress
 ) -> None:
     user = f"useradd --uid {ADMINISTRATOR_ID} --create-home --shell /bin/bash {ADMINISTRATOR}"
     command = ["mmdebstrap", "--variant=minbase", "--format=directory", f"--include={','.join(packages)}"]

@@ -212,7 +212,7 @@ class Release(Frozen):
 
     name: Name = Field(description="small letters, digits, dots and dashes")
     version: Version = Field(description="such as 2026.11.0; in quotes where it would be a number")
-    suite: SuiteName = Field(description="Debian's, of every host")
+    suite: SuiteName = Field(description="of Debian or Ubuntu, of every host")
     architecture: Literal["amd64"] = "amd64"
     packages: Packages
     images: Named[Name, NamedImage] = Field(

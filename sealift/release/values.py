@@ -46,8 +46,8 @@ Version = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+~_-
 SourcePath = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._+~-]*(/[A-Za-z0-9_][A-Za-z0-9._+~-]*)*$")
 ]
-# Debian's releases that hosts may run.
-SuiteName = Literal["bookworm", "trixie"]
+# Releases of Debian and Ubuntu that hosts may run: see suites.py.
+SuiteName = Literal["bookworm", "trixie", "jammy", "noble"]
 # Debian policy 5.6.7 and 5.6.12.
 PackageName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]+$")]
 PackageVersion = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+~:-]*$")]

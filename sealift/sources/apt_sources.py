@@ -19,6 +19,7 @@ import pysequoia
 
 from sealift.errors import SealiftError
 from sealift.files import read_limited
+from sealift.release.suites import DEBIAN, SUITES
 from sealift.release.types import AptSource, Release
 from sealift.sources.access import apt_mirror
 from sealift.sources.apt_mirror import debian_mirrors
@@ -140,8 +141,13 @@ def _repositories(
     name: str, source: AptSource, suite: str, machine: BuildMachine, keys: Mapping[str, bytes], root: Path
 ) -> Iterator[Repository]:
     if source.path is None and source.url is None:
+        if SUITES[suite].system != DEBIAN:
+            raise SealiftError(
+                f"packages.sources.{name}: has no url, and this machine's own mirrors are Debian's. "
+                f"Name the archive of {SUITES[suite].title}, with url and key."
+            )
         mirrors = debian_mirrors()
-        for wanted in source.suites or (suite, f"{suite}-updates", f"{suite}-security"):
+        for wanted in source.suites or SUITES[suite].archives:
             uri = mirrors.security if wanted.endswith("-security") else mirrors.main
             yield Repository(name, uri, wanted, source.components, DEBIAN_KEYRING)
         return

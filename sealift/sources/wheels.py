@@ -24,11 +24,11 @@ from sealift.files import canonical_json, write_atomically
 from sealift.processes import WITH_US
 from sealift.progress import Meter, Progress
 from sealift.release.locked import LockedWheel
+from sealift.release.suites import SUITES
 from sealift.scratch import scratch
 from sealift.sources.requirements import Pinned, Target, parse_requirements
 
-# Debian's own. Source: https://packages.debian.org/search?keywords=python3-minimal and libc6
-TARGETS = {"bookworm": Target("3.11.2", 36), "trixie": Target("3.13.5", 41)}
+TARGETS = {name: Target(suite.python, suite.glibc) for name, suite in SUITES.items()}
 # The older names of some manylinux tags. Source: PEP 600.
 _LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 _FORM = "wheels-1"  # of what is remembered in the cache
@@ -47,7 +47,7 @@ def lock_wheels(
 
     + requirements: the file's content
     + where: what it is, for messages
-    + suite: Debian's, whose Python they are for
+    + suite: whose Python they are for
     + progress: told of bytes fetched
 
     Raises SealiftError with a line per mistake of the file, and per package that has no such wheel.
@@ -71,7 +71,7 @@ def lock_wheels(
 def fetch_wheels(wheels: Iterable[LockedWheel], suite: str, cache: BlobStore, progress: Progress) -> None:
     """Bring locked wheels into the cache, each by its hash; those that are there are not fetched again.
 
-    + suite: Debian's, whose Python they are for
+    + suite: whose Python they are for
     + progress: told of bytes fetched
 
     Raises SealiftError naming those that the index no longer has.

@@ -6,9 +6,8 @@ import os
 from pathlib import Path
 
 from sealift.cache import cache_folder
-from sealift.lab.root import CONTROL_PACKAGES, ensure_root
+from sealift.lab.root import CONTROL_PACKAGES, DebianSuite, ensure_root
 from sealift.progress import silent
-from sealift.release.values import SuiteName
 from tests.lab.commands import Commands, Ran
 
 START = "python3 -I /media/sealift/START.py --allowed-signers /root/allowed_signers --to /srv/sealift"
@@ -24,7 +23,7 @@ exec chroot "$2/root" sh -ec "$5"
 """
 
 
-def in_bare_debian(commands: Commands, suite: SuiteName, work: Path, media: Path, script: str) -> Ran:
+def in_bare_debian(commands: Commands, suite: DebianSuite, work: Path, media: Path, script: str) -> Ran:
     """Run a script as root in a Debian of its own, which must succeed. It trusts whom the lab trusts.
 
     + work: an empty folder, where what it writes goes

@@ -63,6 +63,20 @@ def docker_shaped(
     sign(root / "dists" / suite, key, valid, Suite=suite, Codename=suite, Components=COMPONENT)
 
 
+def ubuntu_shaped(root: Path, suite: str, debs: Iterable[Path], key: pysequoia.Tsk) -> None:
+    """A suite of an archive with two components and one pool: libbaseencode in universe, the rest in main."""
+    found: dict[str, list[Path]] = {"main": [], "universe": []}
+    for deb in debs:
+        found["universe" if deb.name.startswith("libbaseencode") else "main"].append(deb)
+    for component, of_component in found.items():
+        _copy(of_component, root / "pool" / component)
+        indexes = root / "dists" / suite / component / "binary-amd64"
+        indexes.mkdir(parents=True)
+        packages = _ftparchive(root, "packages", f"pool/{component}") if of_component else ""
+        (indexes / "Packages").write_text(packages)
+    sign(root / "dists" / suite, key, Suite=suite, Codename=suite, Components="main universe")
+
+
 def nvidia_shaped(root: Path, debs: Iterable[Path], key: pysequoia.Tsk) -> None:
     """A flat repository."""
     _copy(debs, root)

@@ -59,7 +59,7 @@ def test_a_file_of_somebody_else_is_copied(source: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("mode", [0o444, 0o644])
 def test_a_damaged_file_is_not_taken(source: Path, mode: int) -> None:
     source.chmod(0o644)
-    source.write_bytes(b"\xff" + CONTENT[1:])
+    source.write_bytes(bytes([CONTENT[0] ^ 1]) + CONTENT[1:])
     source.chmod(mode)
     store = BlobStore(source.parents[3] / "depot")
     with pytest.raises(SealiftError, match=f"^packages: hello: {BLOB.digest} is damaged, its content is"):

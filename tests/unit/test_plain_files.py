@@ -71,7 +71,7 @@ def _refusal(folder: Path, files: str) -> list[str]:
         ("{path: x, target: /opt/x, mode: '4755'}", "files.x.mode: '4755' is not permissions such as '0755'"),
         ("{path: x, target: /opt/x, mode: '0666'}", "files.x.mode: '0666' is not permissions"),
         ("{path: x, target: /opt/x, mode: 0755}", "files.x.mode: is 493, expected text. Put it in quotes."),
-        ("{path: x, target: /opt/x, group: cpu}", "files.x.group: 'cpu' is not possible"),
+        ("{path: x, target: /opt/x, group: control}", "files.x.group: is 'control'"),
         ("{path: x, target: /opt/x, owner: me}", "files.x.owner: is unknown."),
     ],
 )

@@ -123,7 +123,7 @@ def test_all_mistakes_are_listed_with_path_and_remedy(tmp_path: Path) -> None:
     )
     assert _refusal(tmp_path, text) == [
         "version: is 2026.11, expected text. Put it in quotes.",
-        "suite: 'sid' is not possible, expected 'bookworm' or 'trixie'. Correct it.",
+        "suite: 'sid' is not possible, expected 'bookworm', 'trixie', 'jammy' or 'noble'. Correct it.",
         "images.ollama.name: 'ollama' is not HOST/PATH:TAG in full, "
         "such as docker.io/ollama/ollama:0.11.4. Correct it.",
         "images.gateway.archive: '../envoy.tar' is not a path below the sources folder, "

@@ -7,6 +7,7 @@ from pyinfra.api import deploy
 
 from sealift.host.wanted import Wanted
 from sealift.operations.compose import Project, network_present, only_projects, project_running
+from sealift.operations.docker import ports_open
 
 
 @deploy("Services")
@@ -20,6 +21,10 @@ def run_services(wanted: Wanted) -> None:
             name=f"Run {service.name}",
             project=Project.of(service, wanted),
         )
+    ports_open(
+        name="Have Docker let the network in to what services publish",
+        ports=tuple(port.inside for service in wanted.services for port in service.ports),
+    )
     only_projects(
         name="Remove services that the host is to have no more",
         projects=tuple(service.project for service in wanted.services),

@@ -18,7 +18,14 @@ from sealift.depot.needed import needed_blobs
 from sealift.depot.repository import SignedRepository
 from sealift.facts.apt import BroughtPackages, DpkgState, InstalledPackages
 from sealift.facts.compose import ComposeContainers, ComposeProjects, Container, Networks
-from sealift.facts.docker import CONTAINERD_TOML, DAEMON_JSON, Daemon, DaemonState
+from sealift.facts.docker import (
+    CONTAINERD_TOML,
+    DAEMON_JSON,
+    Daemon,
+    DaemonState,
+    DockerRules,
+    shut_ports,
+)
 from sealift.facts.files import FileList, PlainFile, Standing
 from sealift.facts.garbage import Garbage, Unneeded
 from sealift.facts.generation import GenerationFiles
@@ -242,6 +249,13 @@ def _services(wanted: Wanted) -> Iterator[Check]:
     yield Check(Networks, lambda found: (f"network {name} missing" for name in sorted(networks - set(found))))
     for service in wanted.services:
         yield _service(service, wanted)
+    ports = {port.inside: service for service in wanted.services for port in service.ports}
+    yield Check(
+        DockerRules,
+        lambda rules: (
+            f"service {ports[p].name} is shut off by the firewall" for p in shut_ports(rules, ports)
+        ),
+    )
     projects = {service.project for service in wanted.services}
     yield Check(
         ComposeProjects,

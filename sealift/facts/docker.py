@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -62,6 +63,33 @@ class Daemon(FactBase[DaemonState]):
             started=_seconds(values.get("ExecMainStartTimestamp", "")),
             configured=float(values.get("Configured", 0)),
         )
+
+
+class DockerRules(FactBase[list[str]]):
+    """The rules by which Docker lets the network in to containers, as iptables(8) lists them.
+
+    Empty where there is no iptables, or Docker keeps no rules in it.
+    """
+
+    default = list
+
+    def command(self) -> str:
+        """List Docker's chain."""
+        return "iptables -w -S DOCKER 2>/dev/null || :"
+
+    @foreign
+    def process(self, output: list[str]) -> list[str]:
+        """Leave the lines as they are."""
+        return output
+
+
+def shut_ports(rules: list[str], ports: Iterable[int]) -> list[int]:
+    """Those of some ports of containers that Docker's rules let nobody in to.
+
+    + rules: from DockerRules
+    + ports: TCP, in the containers
+    """
+    return [port for port in ports if rules and not any(f"--dport {port} " in rule for rule in rules)]
 
 
 def _seconds(timestamp: str) -> float:

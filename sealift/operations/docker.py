@@ -7,7 +7,7 @@ import hashlib
 from pyinfra import host
 from pyinfra.api import operation
 
-from sealift.facts.docker import DAEMON_JSON, Daemon
+from sealift.facts.docker import DAEMON_JSON, Daemon, DockerRules, shut_ports
 from sealift.facts.nvidia import MergedDaemonJson
 from sealift.facts.text import TextFile
 from sealift.host_paths import CURRENT
@@ -34,6 +34,18 @@ def daemon_configured(base: str, nvidia: bool) -> Commands:
     if host.get_fact(TextFile, path=DAEMON_JSON) != (digest, "644"):
         yield keep_before(DAEMON_JSON)
         yield from put_text(DAEMON_JSON, content, check="dockerd --validate --config-file={file}")
+
+
+@operation()
+def ports_open(ports: tuple[int, ...]) -> Commands:
+    """Have Docker's rules let the network in to what services publish.
+
+    Another tool may have flushed them (`iptables -F`). Docker writes them when it starts; containers go on.
+
+    + ports: TCP, in the containers
+    """
+    if shut_ports(host.get_fact(DockerRules), ports):
+        yield "systemctl reset-failed docker.service && systemctl restart docker.service"
 
 
 def keep_before(path: str) -> str:

@@ -48,6 +48,9 @@ ROUNDS: dict[str, dict[str, str]] = {
         "systemctl -q disable docker.service": "docker.service does not start at boot",
         f"ln -sfn generations/none {STORE}/current": "generation none, expected",
     },
+    "rules of the firewall": {
+        "iptables -F": "service gateway is shut off",
+    },
     "made by hand": {
         f"cd {STORE}/current/gateway && sed -i s/unless-stopped/always/ compose.yaml && "
         "docker compose up -d --wait && sed -i s/always/unless-stopped/ compose.yaml": RECONFIGURED,

@@ -31,7 +31,7 @@ from sealift.facts.garbage import Garbage, Unneeded
 from sealift.facts.generation import GenerationFiles
 from sealift.facts.images import Images, ImageStore, familiar
 from sealift.facts.models import Models, ModelStore
-from sealift.facts.nvidia import CDI_SPEC, STAND_IN, CdiState, MergedDaemonJson, NvidiaCdi
+from sealift.facts.nvidia import CDI_SPEC, STAND_IN, CdiState, MergedDaemonJsonStands, NvidiaCdi
 from sealift.facts.text import Links, TextFile
 from sealift.host import package_source
 from sealift.host.daemon_json import daemon_json
@@ -142,11 +142,11 @@ def _docker(wanted: Wanted) -> Iterator[Check]:
     base = daemon_json(wanted.settings.docker)
     if GPU in wanted.groups:
 
-        def judge(merged: str | None) -> Iterator[str]:
-            if merged is None:
-                yield f"{DAEMON_JSON} lacks NVIDIA's runtime"
+        def judge(stands: str | None) -> Iterator[str]:
+            if stands != "same":
+                yield f"{DAEMON_JSON} altered" if stands else f"{DAEMON_JSON} lacks NVIDIA's runtime"
 
-        yield Check(MergedDaemonJson, judge, {"base": base})
+        yield Check(MergedDaemonJsonStands, judge, {"base": base})
     else:
         yield _text(DAEMON_JSON, base)
     yield _daemon("docker.service", DAEMON_JSON)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pyinfra.api import FactBase
 
+from sealift.facts.docker import DAEMON_JSON
 from sealift.facts.foreign import foreign
 
 CDI_SPEC = "/etc/cdi/nvidia.yaml"
@@ -34,6 +35,24 @@ class MergedDaemonJson(FactBase[str | None]):
     def process(self, output: list[str]) -> str:
         """Join the lines to a text file."""
         return "\n".join(output) + "\n"
+
+
+class MergedDaemonJsonStands(MergedDaemonJson):
+    """Whether daemon.json is that: `same` or `differs`. None where there is no nvidia-ctk."""
+
+    def command(self, base: str) -> str:
+        """Compare it on the host.
+
+        + base: what daemon.json holds without it, JSON
+        """
+        return (
+            f"merged=$({super().command(base)}) && if printf '%s\\n' \"$merged\" | cmp -s - {DAEMON_JSON};"
+            " then echo same; else echo differs; fi"
+        )
+
+    def process(self, output: list[str]) -> str:
+        """Take the word."""
+        return output[0]
 
 
 @dataclass(frozen=True)

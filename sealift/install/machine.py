@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sealift.errors import SealiftError
 from sealift.install.content import ControlPart
-from sealift.release.suites import SUITES
+from sealift.release.suites import DEBIAN, SUITES
 
 
 def check_machine(control: ControlPart) -> None:
@@ -23,7 +23,7 @@ def check_machine(control: ControlPart) -> None:
         release = {}
     here = f"{release.get('ID', 'unknown')} {release.get('VERSION_CODENAME', '')} {platform.machine()}"
     suite = SUITES.get(control.suite)
-    wanted = f"{suite.system if suite else 'unknown'} {control.suite} x86_64"
+    wanted = f"{suite.system if suite else DEBIAN} {control.suite} x86_64"
     if here != wanted:
         raise SealiftError(
             f"this machine: is {here}, expected {wanted}, for which {control.release} was made. "

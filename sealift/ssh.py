@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 _AT_ONCE = 64  # hosts; more processes than that slow each other down on a small control node
 _SSH_FAILED = 255  # ssh(1): "or with 255 if an error occurred"
+_BEGINS = "sealift: begins"  # on standard error, behind whatever the login shell of a host says there
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ class Ssh:
         + arguments: $1, $2, ... of the script
         """
         become = ["sudo", "-n"] if self.sudo else []
-        remote = shlex.join(["exec", *become, "sh", "-c", script, "sealift", *arguments])
+        framed = f"echo '{_BEGINS}' >&2\n{script}"
+        remote = shlex.join(["exec", *become, "sh", "-c", framed, "sealift", *arguments])
         options = (
             "BatchMode=yes",
             "ConnectTimeout=10",
@@ -90,8 +92,9 @@ class Ssh:
         + code: exit code of ssh
         + stderr: what it and the script printed there
         """
-        said = last_line(stderr)
-        if code == _SSH_FAILED and not said:
+        _, began, since = stderr.rpartition(f"{_BEGINS}\n".encode())
+        said = last_line(since)
+        if code == _SSH_FAILED and (began or not said):
             return SealiftError(
                 f"{self.host}: the command there was killed or the connection cut, expected it to end. "
                 "Run the same again: it goes on where it stopped."
@@ -101,10 +104,10 @@ class Ssh:
                 f"{self.host}: does not answer over SSH ({said}), expected a shell. "
                 f"Try: ssh -F {shlex.quote(str(self.config))} {shlex.quote(self.host)} true"
             )
-        if self.sudo and said.startswith("sudo"):
+        if self.sudo and not began:
             return SealiftError(
-                f"{self.host}: its user does not become root without a password ({said}), expected sudo that "
-                "asks for none. Add a line to /etc/sudoers.d there: USER ALL=(ALL) NOPASSWD: ALL"
+                f"{self.host}: its user may not use sudo without a password ({said or 'silently'}), expected "
+                "sudo that asks for none. Add a line to /etc/sudoers.d there: USER ALL=(ALL) NOPASSWD: ALL"
             )
         return SealiftError(
             f"{self.host}: a command failed there with exit code {code}: {said or 'silently'}."

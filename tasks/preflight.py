@@ -18,7 +18,7 @@ from sealift.depot.store import Depot
 from sealift.errors import SealiftError
 from sealift.facts.host_store import HostStore
 from sealift.facts.preflight import Probe
-from sealift.fleet.survey import Surveyed, Target, look, with_site
+from sealift.fleet.survey import Surveyed, Target, look, with_site, with_twins
 from sealift.host import settings
 from sealift.host.wanted import Wanted
 from sealift.site.inventory import Host as InventoryHost
@@ -50,7 +50,7 @@ def _look_at_all() -> Mapping[str, Surveyed]:
     hosts = sorted(state.inventory.get_active_hosts(), key=str)
     looks = {host.name: gevent.spawn(_look_at, host) for host in hosts}
     gevent.joinall(list(looks.values()), raise_error=True)
-    return {name: each.value for name, each in looks.items()}
+    return with_twins({name: each.value for name, each in looks.items()})
 
 
 def _look_at(host: Host) -> Surveyed:

@@ -52,7 +52,7 @@ class MergedDaemonJsonStands(MergedDaemonJson):
 
     def process(self, output: list[str]) -> str:
         """Take the word."""
-        return output[0]
+        return "".join(output)
 
 
 @dataclass(frozen=True)

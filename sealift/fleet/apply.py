@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
+from sealift.fleet.host_lock import hosts_held, owner
 from sealift.fleet.rollout import WaveResult, apply_wave, one_rollout
 from sealift.fleet.survey import Survey, Target, only_depot, survey, targets
 from sealift.progress import Progress
@@ -44,12 +45,20 @@ def preflight(inventory: Inventory) -> Ready:
     return Ready(inventory, depot, found, surveyed)
 
 
+@contextmanager
+def _alone(ready: Ready) -> Iterator[None]:
+    """Hold the depot's lock and those of the hosts."""
+    hosts = [target.host.ssh for target in ready.targets]
+    with one_rollout(ready.depot.path), hosts_held(hosts, owner(ready.depot.path)):
+        yield
+
+
 def ship_to(ready: Ready, progress: Progress) -> Mapping[str, Shipped]:
     """Bring into each host's store what it lacks of its release. Deploys nothing.
 
     Raises SealiftError where another rollout is running, or a host did not get all of it.
     """
-    with one_rollout(ready.depot.path):
+    with _alone(ready):
         return ship([target.order for target in ready.targets], ready.depot, progress).all()
 
 
@@ -67,7 +76,7 @@ def apply(
 
     Raises SealiftError where another rollout is running, or a host did not get all of its release.
     """
-    with one_rollout(ready.depot.path):
+    with _alone(ready):
         with shipping() as progress:
             done = ship([target.order for target in ready.targets], ready.depot, progress).all()
         shipped(done)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import requests
 
 from sealift.errors import SealiftError, printable
-from sealift.fleet.named_host import NamedHost
+from sealift.fleet.named_host import NamedHost, url_of
 from sealift.fleet.survey import Target
 from sealift.site.inventory import Host
 from sealift.site.secrets import open_secrets
@@ -46,8 +46,7 @@ def ask(host: Host, role: str, text: str) -> Answer:
     Raises SealiftError where there is no good answer.
     """
     settings = host.settings
-    address = host.ssh.address()
-    url = f"https://{address}:{settings.gateway.port}/api/chat"
+    url = f"{url_of(host.ssh.address(), settings.gateway.port)}/api/chat"
     key = open_secrets(settings.secrets, settings.identity).first_key
     body = {"model": role, "messages": [{"role": "user", "content": text}], "stream": False}
     with requests.Session() as session:

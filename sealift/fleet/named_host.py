@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Any
 
 from requests.adapters import HTTPAdapter
+
+
+def url_of(address: str, port: int) -> str:
+    """The beginning of a URL: an IPv6 address stands in brackets there, its zone after %25 (RFC 6874).
+
+    + address: IP address or DNS name
+    """
+    try:
+        is_v6 = ipaddress.ip_address(address).version == 6
+    except ValueError:
+        is_v6 = False
+    host = f"[{address.replace('%', '%25')}]" if is_v6 else address
+    return f"https://{host}:{port}"
 
 
 class NamedHost(HTTPAdapter):

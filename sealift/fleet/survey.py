@@ -11,10 +11,11 @@ from sealift.depot.needed import needed_blobs
 from sealift.depot.store import Depot, StoredRelease
 from sealift.errors import SealiftError
 from sealift.files import read_limited
+from sealift.fleet.host_lock import lock_problem, owner
 from sealift.host.inputs import SiteFiles
 from sealift.host.model_fit import choose
-from sealift.host.preflight import check, room_of
-from sealift.host.probe import PROBE, parse_probe, shell_problems
+from sealift.host.preflight import check, room_of, twins
+from sealift.host.probe import PROBE, HostFacts, parse_probe, shell_problems
 from sealift.host.settings import SiteSettings
 from sealift.host.wanted import Wanted, want
 from sealift.host_paths import BLOBS, PARTIAL
@@ -53,11 +54,13 @@ class Target:
 class Surveyed:
     """What was found out about a host.
 
-    + plan: what has to be shipped; None where it did not answer
+    + facts: what it is; None where it did not answer
+    + plan: what has to be shipped; None as well
     + wanted: what it is to be; None where that cannot be said
     + problems: what keeps it from its release, a line each, with its name in front
     """
 
+    facts: HostFacts | None = None
     plan: ShipPlan | None = None
     wanted: Wanted | None = None
     problems: tuple[str, ...] = ()
@@ -115,11 +118,22 @@ def survey(found: tuple[Target, ...]) -> Survey:
     gathered = on_all(list(by_name), lambda name: _ask(by_name[name]))
     lost = {name: Surveyed(problems=tuple(str(e).splitlines())) for name, e in gathered.errors.items()}
     return Survey(
-        {
-            name: with_site(target.host, gathered.results.get(name) or lost[name])
-            for name, target in by_name.items()
-        }
+        with_twins(
+            {
+                name: with_site(target.host, gathered.results.get(name) or lost[name])
+                for name, target in by_name.items()
+            }
+        )
     )
+
+
+def with_twins(surveyed: Mapping[str, Surveyed]) -> Mapping[str, Surveyed]:
+    """The same with what is wrong with hosts beside each other."""
+    problems = twins({name: found.facts for name, found in surveyed.items() if found.facts})
+    return {
+        name: replace(found, problems=(*found.problems, str(problems[name]))) if name in problems else found
+        for name, found in surveyed.items()
+    }
 
 
 def with_site(host: Host, surveyed: Surveyed) -> Surveyed:
@@ -145,6 +159,8 @@ def look(target: Target, said: str, now: datetime) -> Surveyed:
     problems = list(shell_problems(host.name, said))
     shipping = plan(target.order.blobs, parse_listing(host.name, said.splitlines()))
     facts = parse_probe(host.name, said)
+    held = lock_problem(host.ssh, facts.rollout, owner(host.settings.depot))
+    problems += [held] if held else []
     choice = choose(lock, host.groups, host.settings.ollama, room_of(facts, host.settings, host.groups))
     problems += map(
         str,
@@ -154,8 +170,8 @@ def look(target: Target, said: str, now: datetime) -> Surveyed:
         wanted = _want(target, choice.answers)
     except SealiftError as error:
         problems += [f"{host.name}: {line}" for line in str(error).splitlines()]
-        return Surveyed(shipping, None, tuple(problems))
-    return Surveyed(shipping, wanted, tuple(problems))
+        return Surveyed(facts, shipping, None, tuple(problems))
+    return Surveyed(facts, shipping, wanted, tuple(problems))
 
 
 def wanted_of(found: tuple[Target, ...]) -> Mapping[str, Wanted]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -27,6 +27,13 @@ _CONFLICTING = (
     "containerd.io",
     "podman-docker",
 )
+
+
+# Source: machine-id(5), systemd-machine-id-setup(1); ssh-keygen(1), -A
+_RENEW = {
+    "machine-id": "rm /etc/machine-id && systemd-machine-id-setup",
+    "SSH-key": "rm /etc/ssh/ssh_host_* && ssh-keygen -A",
+}
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,29 @@ def check(
 
 
 _Found = Iterator[tuple[str, str, str]]  # what, expected, remedy
+
+
+def twins(hosts: Mapping[str, HostFacts]) -> Mapping[str, Problem]:
+    """Hosts that have in common what each machine has of its own: copies of a disk, or one under two names.
+
+    What is unique to a machine tells hosts apart in known_hosts, in leases of DHCP, in journals.
+
+    + hosts: what each is
+    """
+    found = {}
+    for host, facts in hosts.items():
+        others = [name for name, other in hosts.items() if name != host and facts.own & other.own]
+        if others:
+            shared = frozenset.union(*(facts.own & hosts[name].own for name in others))
+            kinds = sorted({each.partition(" ")[0] for each in shared})
+            remedy = " && ".join(_RENEW[kind] for kind in kinds if kind in _RENEW)
+            found[host] = Problem(
+                host,
+                f"has the same {' and '.join(kinds)} as {', '.join(others)}",
+                "one of its own: is its disk a copy, or does one machine have two names",
+                f"Name a machine once; on a copy run: {remedy}; then reboot it.",
+            )
+    return found
 
 
 def _platform(facts: HostFacts, lock: Lock) -> _Found:

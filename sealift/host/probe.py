@@ -47,6 +47,8 @@ class HostFacts:
     + store_disk: of the host store
     + docker_disk: of Docker's images
     + clock: seconds since 1970
+    + own: what no other machine has: `machine-id HASH`, `SSH-key KEY`
+    + rollout: the line in its rollout lock; empty where it has none
     + packages: that are installed
     + images: IDs of those that Docker has
     + daemon_json: Docker's configuration as the host has it, on one line
@@ -61,6 +63,8 @@ class HostFacts:
     store_disk: Disk
     docker_disk: Disk
     clock: int
+    own: frozenset[str]
+    rollout: str
     listeners: tuple[Listener, ...]
     packages: frozenset[str]
     containers: tuple[RunningContainer, ...]
@@ -108,6 +112,8 @@ def parse_probe(host: str, text: str) -> HostFacts:
             store_disk=_disk(one("store_disk")),
             docker_disk=_disk(one("docker_disk")),
             clock=_number(one("clock")),
+            own=frozenset(many("own")),
+            rollout=next(iter(many("rollout")), ""),
             listeners=tuple(_listener(value) for value in many("listener")),
             packages=frozenset(many("package")),
             containers=tuple(_container(value) for value in many("container")),

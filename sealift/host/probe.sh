@@ -12,7 +12,13 @@ fi
 echo "uid=$(id -u)"
 if [ -d /run/systemd/system ]; then echo systemd=yes; else echo systemd=no; fi
 echo "clock=$(date +%s)"
+# What no two machines have in common. The first is not for others' eyes, says machine-id(5): hence its hash.
+if [ -s /etc/machine-id ]; then echo "own=machine-id $(sha256sum </etc/machine-id | cut -c 1-64)"; fi
+for key in /etc/ssh/ssh_host_*_key.pub; do
+    if [ -r "$key" ]; then echo "own=SSH-key $(cut -d ' ' -f 2 "$key")"; fi
+done
 awk '/^MemTotal:/ { printf "memory=%.0f\n", $2 * 1024 }' /proc/meminfo
+if [ -r /var/lib/sealift/rollout.lock ]; then echo "rollout=$(head -n 1 /var/lib/sealift/rollout.lock)"; fi
 disk() { # disk KEY FOLDER: number of the device and bytes free, of the nearest folder that is there
     folder=$2
     while [ ! -d "$folder" ]; do folder=$(dirname "$folder"); done

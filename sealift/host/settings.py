@@ -5,6 +5,7 @@ Group data stays plain Python (see `inventories/`); everything that reads a sett
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,6 +17,9 @@ from sealift.errors import SealiftError
 from sealift.release.types import Role
 from sealift.release.values import Frozen
 from sealift.services import GATEWAY, Port, Service
+
+# pyinfra's other ways of becoming somebody, which ssh, shipping and acceptance would not go along with.
+_OTHER_WAYS = re.compile(r"_(sudo_|use_sudo_|preserve_sudo_|su_|use_su_|preserve_su_|doas)")
 
 Duration = Annotated[str, StringConstraints(pattern=r"^(-1|[0-9]+(ms|s|m|h))$")]
 
@@ -160,11 +164,18 @@ def parse(host: str, data: dict[str, Any]) -> SiteSettings:
     Raises SettingsError with a line per mistake: `host: key.key: what is wrong`.
     """
     own = {key: data[key] for key in data if _is_ours(key)}
+    found = [
+        f"{key}: is not supported, expected _sudo alone, which becomes root without a password. Take it out"
+        for key in data
+        if _OTHER_WAYS.match(key)
+    ]
+    settings = None
     try:
         settings = SiteSettings.model_validate(own)
     except ValidationError as error:
-        found = mistakes.every(error)
-        raise SettingsError("\n".join(f"{host}: {each}. See docs/inventory.md." for each in found)) from None
+        found += mistakes.every(error)
+    if settings is None or found:
+        raise SettingsError("\n".join(f"{host}: {each}. See docs/inventory.md." for each in found))
     return settings.model_copy(update={GATEWAY.name: settings.gateway.of(host)})
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import requests
 
 from sealift.evidence.expectations import Expectations
-from sealift.fleet.named_host import NamedHost
+from sealift.fleet.named_host import NamedHost, url_of
 
 CONNECT_S = 5
 ANSWER_S = 240  # a cold model on a slow processor
@@ -21,7 +21,7 @@ class Gateway:
 
     def __init__(self, expected: Expectations) -> None:
         self.name, self.address, self.port = expected.host, expected.address, expected.gateway.port
-        self.url = f"https://{self.address}:{self.port}"
+        self.url = url_of(self.address, self.port)
         self._ca = str(expected.gateway.ca)
         self._key = expected.api_key.get_secret_value()
         self._acceptance_key = expected.acceptance_key

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import socket
 import ssl
 import subprocess
 import threading
@@ -49,10 +50,15 @@ class _Gateway(http.server.BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
+class _Server(http.server.ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+
+
+@pytest.fixture(params=[("h1", "127.0.0.1"), ("gpu_1", "::1")], ids=["IPv4", "IPv6, underscore"])
+def host(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Host]:
+    name, address = request.param
     certificate, key, identity = (tmp_path / name for name in ("tls.crt", "tls.key", "age.key"))
-    subject = ["-subj", "/CN=h1", "-addext", "subjectAltName=DNS:h1", "-days", "1"]
+    subject = ["-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}", "-days", "1"]
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc"]
     files = ["-keyout", str(key), "-out", str(certificate)]
     subprocess.run(["openssl", "req", "-x509", *curve, *subject, *files], check=True, capture_output=True)
@@ -62,11 +68,12 @@ def host(tmp_path: Path) -> Iterator[Host]:
     (tmp_path / "secrets.age").write_bytes(
         pyrage.encrypt(b"api_keys: {demo: 0123456789012345678901234}", [own.to_public()])
     )
-    (tmp_path / "ssh_config").write_text("Host h1\n  HostName 127.0.0.1\n")
+    (tmp_path / "ssh_config").write_text(f"Host {name}\n  HostName {address}\n")
     _Gateway.asked = []
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Gateway) as server:
+    serving = _Server if ":" in address else http.server.ThreadingHTTPServer
+    with serving((address, 0), _Gateway) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         gateway = {"certificate": "tls.crt", "key": "tls.key", "ca": str(certificate)}
@@ -76,7 +83,7 @@ def host(tmp_path: Path) -> Iterator[Host]:
             identity=str(identity),
             ssh_config_file=str(tmp_path / "ssh_config"),
         )
-        yield Host("h1", frozenset(), settings)
+        yield Host(name, frozenset(), settings)
         server.shutdown()
 
 
@@ -99,7 +106,7 @@ def test_a_good_answer_is_read_without_what_moves_a_cursor(
 )
 def test_an_answer_that_is_none_is_refused(host: Host, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
     monkeypatch.setattr(_Gateway, "answer", (200, body))
-    with pytest.raises(SealiftError, match=r"^h1: answers what Ollama would not"):
+    with pytest.raises(SealiftError, match=rf"^{host.name}: answers what Ollama would not"):
         ask(host, "chat", "Where?")
 
 

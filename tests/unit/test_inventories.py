@@ -90,11 +90,13 @@ def test_all_mistakes_of_a_host_are_listed() -> None:
         "release": "../assistant",
         "ollama": {"num_paralel": 2, "cpus": -1},
         "colour": "red",
+        "_sudo_user": "llm",
     }
     with pytest.raises(SettingsError) as error:
         parse("llm1", data)
     lines = str(error.value).splitlines()
     assert [line.split(":")[1].strip() for line in lines] == [
+        "_sudo_user",
         "release",
         "ollama.cpus",
         "ollama.num_paralel",

@@ -6,13 +6,14 @@ import re
 import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sealift.errors import SealiftError
 from sealift.host.model_fit import Misfit, Room, choose, needs
-from sealift.host.preflight import check, room_of
+from sealift.host.preflight import check, room_of, twins
 from sealift.host.probe import PROBE, Disk, HostFacts, Listener, RunningContainer, parse_probe, shell_problems
 from sealift.host.settings import OllamaSettings
 from sealift.release.locked import Lock
@@ -36,6 +37,9 @@ memory=8589934592
 store_disk=65024 10737418240
 docker_disk=65025 10737418240
 listener=22 users:(("sshd",pid=17,fd=3))
+own=machine-id 0123
+own=SSH-key AAAAC3Nz
+rollout=0123 root on control out of /srv/depot, since 2026-11-21 12:00:00 UTC
 end=
 """
 ALL = frozenset({"all"})
@@ -391,3 +395,29 @@ def test_a_shell_that_speaks_first_is_named_with_what_it_says() -> None:
     (told,) = shell_problems("h1", f"Welcome to \x1b[1mh1\n{GOOD}")
     assert told.startswith("h1: its shell prints 'Welcome to ?[1mh1' before any answer, expected nothing")
     assert "~/.bashrc" in told
+
+
+def test_copies_of_a_disk_are_told_with_each_other_s_names() -> None:
+    other = replace(HOST, own=frozenset({"machine-id 4567", "SSH-key AAAAC3Nw"}))
+    assert twins({"h1": HOST, "h2": other}) == {}
+    copy = replace(other, own=frozenset({"machine-id 0123", "SSH-key AAAAC3Nw"}))
+    found = {host: str(problem) for host, problem in twins({"h1": HOST, "h2": copy, "h3": other}).items()}
+    assert found["h1"].startswith("h1: has the same machine-id as h2, expected one of its own: ")
+    assert found["h2"].startswith("h2: has the same SSH-key and machine-id as h1, h3, expected one")
+    assert found["h3"].endswith("run: rm /etc/ssh/ssh_host_* && ssh-keygen -A; then reboot it.")
+
+
+def test_one_machine_under_two_names_is_told() -> None:
+    assert sorted(twins({"h1": HOST, "h2": HOST})) == ["h1", "h2"]
+
+
+def test_a_clock_that_is_a_year_off_is_asked_for_and_told(tmp_path: Path) -> None:
+    """apt would say `Release file is not valid yet`, in the middle of a rollout."""
+    (tmp_path / "date").write_text("#!/bin/sh\nexec /bin/date -d '1 year ago' \"$@\"\n")
+    (tmp_path / "date").chmod(0o755)
+    path = {"PATH": f"{tmp_path}:/usr/sbin:/usr/bin:/sbin:/bin"}
+    said = subprocess.run(["sh", "-c", PROBE], env=path, capture_output=True, text=True, check=True).stdout
+    clock = parse_probe("h1", said).clock
+    now = replace(HOST, clock=clock - int(datetime.now(UTC).timestamp() - NOW.timestamp()))
+    (problem,) = problems(now)
+    assert re.match(r"h1: its clock is 315\d{5} s behind, expected at most 300 s", problem)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from sealift.blob import Blob
 from sealift.errors import SealiftError
+from sealift.fleet.named_host import url_of
 from sealift.ship.over_ssh import RECEIVER
 from sealift.ship.plan import Have, Item, parse_listing, plan
 from sealift.ssh import Ssh, on_all
@@ -170,8 +172,33 @@ def test_a_listing_with_numbers_that_are_none_is_passed_over(number: str) -> Non
 
 def test_commands_become_roots_by_sudo_where_root_does_not_log_in() -> None:
     *_, remote = Ssh("h2", Path("ssh_config"), sudo=True).command("echo $1", "a b")
-    assert remote == "exec sudo -n sh -c 'echo $1' sealift 'a b'"
+    assert shlex.split(remote)[:5] == ["exec", "sudo", "-n", "sh", "-c"]
+    assert shlex.split(remote)[6:] == ["sealift", "a b"]
     *_, remote = Ssh("h1", Path("ssh_config")).command("true")
-    assert remote == "exec sh -c true sealift"
-    refused = Ssh("h2", Path("ssh_config"), sudo=True).failure(1, b"sudo: a password is required\n")
-    assert str(refused).startswith("h2: its user does not become root without a password (sudo: a password")
+    assert shlex.split(remote)[:3] == ["exec", "sh", "-c"]
+
+
+@pytest.mark.parametrize("said", ["sudo: a password is required", "bash: line 1: exec: sudo: not found"])
+def test_an_administrator_without_sudo_is_told_what_to_do(said: str) -> None:
+    refused = Ssh("h2", Path("ssh_config"), sudo=True).failure(1, f"Welcome\n{said}\n".encode())
+    assert str(refused).startswith(f"h2: its user may not use sudo without a password ({said}), expected")
+
+
+def test_what_a_login_shell_says_is_no_reason_of_a_failure(tmp_path: Path) -> None:
+    """The real frame around a command, behind a shell that speaks first."""
+    *_, remote = Ssh("h1", tmp_path).command("exit 3")
+    ran = subprocess.run(["sh", "-c", f"echo Welcome >&2; {remote}"], capture_output=True, check=False)
+    assert str(Ssh("h1", tmp_path).failure(ran.returncode, ran.stderr)) == (
+        "h1: a command failed there with exit code 3: silently."
+    )
+    assert "the command there was killed" in str(Ssh("h1", tmp_path).failure(255, ran.stderr))
+
+
+def test_names_ports_and_addresses_are_those_of_ssh_config(tmp_path: Path) -> None:
+    config = tmp_path / "ssh_config"
+    config.write_text("Host gpu_1\n  HostName fd77::11\n  Port 2222\nHost fe\n  HostName fe80::1%%eth0\n")
+    assert Ssh("gpu_1", config).address() == "fd77::11"
+    assert url_of("fd77::11", 8443) == "https://[fd77::11]:8443"
+    assert url_of(Ssh("fe", config).address(), 8443) == "https://[fe80::1%25eth0]:8443"
+    assert url_of("10.0.0.1", 8443) == "https://10.0.0.1:8443"
+    assert url_of("gpu_1.example", 8443) == "https://gpu_1.example:8443"

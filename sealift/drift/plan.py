@@ -29,6 +29,7 @@ _FILES = Path(__file__).parents[2] / "files"
 _LIMIT = 1 << 20  # bytes of a file that is shown
 _MARK = "sealift-file="
 _SECRET = re.compile(r'(\bkey: )("[^"]*"|[^\s,}]+)')  # of a client, in the gateway's configuration
+_LOGIN = re.compile(r"(?<=://)[^/\s\"]*@")  # of a proxy, in daemon.json
 _HIDDEN = ("tls.key",)  # files that are secret as a whole
 
 
@@ -87,7 +88,7 @@ def hidden(path: str, content: bytes) -> str:
     """A file's text without what is secret."""
     if path.endswith(_HIDDEN):
         return "***\n"
-    return _SECRET.sub(r"\1***", printable(content.decode(errors="replace")))
+    return _LOGIN.sub("***@", _SECRET.sub(r"\1***", printable(content.decode(errors="replace"))))
 
 
 def diffs(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:

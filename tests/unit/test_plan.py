@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sealift.drift.plan import diffs, hidden, texts
+from sealift.facts.docker import DAEMON_JSON
 from sealift.host_paths import CURRENT
 from tests.unit.fleet_site import SITE_FILES, wanted
 
@@ -31,3 +32,9 @@ def test_no_secret_is_shown() -> None:
     assert texts(wanted())[KEY] == "***\n"
     old = b'                        - {client: "x", key: "an-old-key-of-24-characters"}\n'
     assert "an-old-key" not in hidden(ENVOY, old)
+
+
+def test_a_proxys_login_is_not_shown() -> None:
+    proxies = {"http-proxy": "http://me:pass@proxy.lan:3128", "no-proxy": "10.0.0.0/8"}
+    shown = texts(wanted(docker={"proxies": proxies}))[DAEMON_JSON]
+    assert '"http://***@proxy.lan:3128"' in shown and "pass@" not in shown

@@ -10,5 +10,6 @@ MODELS = f"{ROOT}/models"  # Ollama's store, of hard links into the host store; 
 GENERATIONS = f"{ROOT}/generations"
 PACKAGES = f"{ROOT}/packages"  # a list of the OS packages that the host had not before it got them
 FILES = f"{ROOT}/files"  # a list of the release's plain files, which stand elsewhere
+WRITTEN = f"{ROOT}/written"  # hashes of the daemons' configurations that were written here: all ever
 CURRENT = f"{ROOT}/current"  # the link that activates a generation
 PREVIOUS = f"{ROOT}/previous"  # a link to the one that was active before

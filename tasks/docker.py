@@ -10,8 +10,7 @@ from sealift.facts.docker import CONTAINERD_TOML, DAEMON_JSON
 from sealift.host.daemon_json import daemon_json
 from sealift.host.gpus import GPU
 from sealift.host.wanted import Wanted
-from sealift.operations.docker import daemon_configured, daemon_running
-from sealift.operations.text import text_present
+from sealift.operations.docker import containerd_configured, daemon_configured, daemon_running
 
 _FILES = Path(__file__).parent.parent / "files" / "containerd"
 
@@ -23,11 +22,7 @@ def run_docker(wanted: Wanted) -> None:
     NVIDIA's part is merged by its own tool here and not afterwards, so that one file has one writer and a
     host with a GPU needs one restart.
     """
-    text_present(
-        name="Configure containerd",
-        path=CONTAINERD_TOML,
-        content=(_FILES / "config.toml").read_text(),
-    )
+    containerd_configured(name="Configure containerd", content=(_FILES / "config.toml").read_text())
     daemon_running(
         name="Run containerd with its configuration",
         unit="containerd.service",

@@ -1,39 +1,131 @@
-"""Whether a host's own Docker configuration would be lost: nothing of the site's goes without a word."""
+"""Whether what a site has set up for Docker would be lost: nothing of it goes without a word."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from sealift.errors import SealiftError, one_line
 from sealift.files import parse_json
 from sealift.host.daemon_json import daemon_json
 from sealift.host.settings import DockerSettings
 
-# Which setting says what a key of daemon.json says.
+# Source: "Docker daemon" in Docker's documentation, docs.docker.com/engine/daemon/#daemon-data-directory
+_DATA_ROOT = "/var/lib/docker"
+# Which setting says what a key of daemon.json says; the other keys that sealift writes have none.
 _SETTINGS: Mapping[str, str] = {
     "data-root": "docker.data_root",
     "insecure-registries": "docker.insecure_registries",
     "registry-mirrors": "docker.registry_mirrors",
     "proxies": "docker.proxies",
     "default-runtime": "docker.default_runtime",
+    "default-address-pools": "docker.address_pool",
+    "log-opts": "docker.log_max_size or docker.log_max_file",
 }
 # What NVIDIA's toolkit adds on hosts of the group gpu, and sealift has it add.
-_TOOLKITS = frozenset({"runtimes", "features"})
+_TOOLKITS: Mapping[str, frozenset[str]] = {"runtimes": frozenset({"nvidia"}), "features": frozenset({"cdi"})}
+# Keys that sealift writes only where the inventory asks: what a host says there is somebody's wish.
+_ASKED = frozenset({"data-root", "insecure-registries", "registry-mirrors", "proxies", "default-runtime"})
+
+_Found = Iterator[tuple[str, str, str]]  # what, expected, remedy
 
 
-def daemon_problems(text: str, docker: DockerSettings) -> Iterator[tuple[str, str, str]]:
-    """What keeps a host's daemon.json from being replaced: what, what was expected, what to do.
+@dataclass(frozen=True)
+class HostDocker:
+    """What a host has of Docker before anything is changed on it.
 
-    + text: the file on one line; empty where there is none
+    + deployed: whether sealift has activated a generation there
+    + daemon_json: the daemon's configuration, on one line
+    + origins: by path, who wrote a configuration: `sealift`, `package` or `site`
+    + data_root: where the daemon that runs has its data; empty where none runs
+    + all_containers: names, of those that do not run as well
+    + snap: whether it has Docker as a snap
     """
-    if not text.strip():
+
+    deployed: bool = False
+    daemon_json: str = ""
+    origins: Mapping[str, str] | None = None
+    data_root: str = ""
+    all_containers: tuple[str, ...] = ()
+    snap: bool = False
+
+    def is_the_sites(self, path: str) -> bool:
+        """Whether the site wrote a configuration, or edited it since."""
+        return (self.origins or {}).get(path) == "site"
+
+
+def parse_docker(found: Mapping[str, list[str]]) -> HostDocker:
+    """What probe.sh found.
+
+    + found: its values by key
+    """
+
+    def one(key: str) -> str:
+        return next(iter(found.get(key, [])), "")
+
+    return HostDocker(
+        deployed=one("deployed") == "yes",
+        daemon_json=one("daemon_json"),
+        origins=dict(line.partition(" ")[::2] for line in found.get("configuration", [])),
+        data_root=one("docker_root"),
+        all_containers=tuple(found.get("docker_container", [])),
+        snap=one("docker_snap") == "yes",
+    )
+
+
+def docker_problems(found: HostDocker, docker: DockerSettings, gpu: bool) -> _Found:
+    """What keeps a host's Docker from being configured: what, what was expected, what to do.
+
+    + gpu: whether the host is of the group gpu
+    """
+    if found.snap:
+        yield (
+            "has Docker as a snap",
+            "no container engine but the release's own",
+            "Remove: snap remove docker (it keeps a snapshot; `snap saved` lists it)",
+        )
+    if docker.default_runtime == "nvidia" and not gpu:
+        yield (
+            "has no runtime nvidia, which docker.default_runtime names",
+            "the group gpu",
+            "Put it into that group, or set docker.default_runtime for the group gpu alone.",
+        )
+    moved = tuple(_data_root(found, docker))
+    yield from moved
+    if found.is_the_sites("/etc/docker/daemon.json"):
+        yield from _daemon_json(found, docker, gpu, told={"data-root"} if moved else set())
+    if found.is_the_sites("/etc/containerd/config.toml") and not found.deployed:
+        yield (
+            "its /etc/containerd/config.toml is of the site's own, which would be lost",
+            "the one of its package, or none",
+            "Does anything but Docker use containerd, such as Kubernetes? Then take another host."
+            " Else move the file away.",
+        )
+
+
+def _data_root(found: HostDocker, docker: DockerSettings) -> _Found:
+    """Containers under another data root go on, but Docker knows them no more."""
+    wanted = docker.data_root or _DATA_ROOT
+    if found.data_root and found.data_root.rstrip("/") != wanted.rstrip("/") and found.all_containers:
+        names = sorted(found.all_containers)
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        yield (
+            f"its Docker has its data in {one_line(found.data_root)[:200]}, with the containers"
+            f" {one_line(', '.join(names[:5]))[:200]}{more}, which would be out of its sight",
+            f"{wanted}, as docker.data_root says",
+            "Set docker.data_root to the former, or remove these containers first.",
+        )
+
+
+def _daemon_json(found: HostDocker, docker: DockerSettings, gpu: bool, told: set[str]) -> _Found:
+    if not found.daemon_json.strip():
         return
     try:
-        found = parse_json(text.encode(), "/etc/docker/daemon.json")
+        content = parse_json(found.daemon_json.encode(), "/etc/docker/daemon.json")
     except SealiftError:
-        found = None
-    if not isinstance(found, dict):
+        content = None
+    if not isinstance(content, dict):
         yield (
             "its /etc/docker/daemon.json is no JSON object",
             "one, or no such file",
@@ -41,22 +133,46 @@ def daemon_problems(text: str, docker: DockerSettings) -> Iterator[tuple[str, st
         )
         return
     ours = json.loads(daemon_json(docker))
-    for key, value in found.items():
-        if key in _TOOLKITS or (key in ours and key not in _SETTINGS):
+    for key, value in content.items():
+        # A host that sealift has deployed had our values: one that is another is mended, and told by status.
+        if key in told or (found.deployed and key in ours.keys() - _ASKED):
             continue
-        if key not in ours:
-            setting = _SETTINGS.get(key)
-            said = "***" if key == "proxies" else one_line(json.dumps(value))[:80]  # a login may be in it
-            yield (
-                f"its /etc/docker/daemon.json says {one_line(key)[:40]}: {said}, which would be lost",
-                "what the inventory says",
-                f"Set {setting} in the inventory." if setting else "Take it out of that file, if it may go.",
-            )
-        elif ours[key] != value:
-            yield (
-                f"its /etc/docker/daemon.json says another {key}",
-                f"{'that' if key == 'proxies' else json.dumps(ours[key])}, as {_SETTINGS[key]} says",
-                "Correct one of the two: another data root would hide the containers that the host has."
-                if key == "data-root"
-                else "Correct one of the two.",
-            )
+        lost = _lost(
+            value, ours.get(key), _TOOLKITS.get(key, frozenset()) if gpu or found.deployed else frozenset()
+        )
+        if lost is not None:
+            yield _told(key, lost, ours)
+
+
+def _lost(value: object, ours: object, added: frozenset[str]) -> object:
+    """What a value says that would be said no more; None where nothing is lost.
+
+    + ours: what sealift says there; None where it says nothing
+    + added: names in a table that come back by themselves
+    """
+    if not isinstance(value, dict):
+        return None if value == ours else value
+    same = ours if isinstance(ours, dict) else {}
+    lost = {
+        name: each
+        for name, each in value.items()
+        if name not in added and (name not in same or same[name] != each)
+    }
+    return lost or None
+
+
+def _told(key: str, lost: object, ours: Mapping[str, object]) -> tuple[str, str, str]:
+    file, setting = "its /etc/docker/daemon.json", _SETTINGS.get(key)
+    said = "***" if key == "proxies" else one_line(json.dumps(lost))[:80]  # a login may be in it
+    if key in ours:
+        wanted = "that" if key == "proxies" else json.dumps(ours[key])
+        return (
+            f"{file} says another {key}: {said}",
+            f"{wanted}, as {setting or 'sealift'} says",
+            "Correct one of the two." if setting else "Take it out of that file, if it may go.",
+        )
+    return (
+        f"{file} says {one_line(key)[:40]}: {said}, which would be lost",
+        "what the inventory says",
+        f"Set {setting} in the inventory." if setting else "Take it out of that file, if it may go.",
+    )

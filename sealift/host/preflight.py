@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sealift.host.docker_checks import daemon_problems
+from sealift.host.docker_checks import docker_problems
 from sealift.host.gpus import GPU, gpu_problems
 from sealift.host.model_fit import MIB, Misfit, Room
 from sealift.host.probe import HostFacts
@@ -76,7 +76,7 @@ def check(
         *_ports(facts, settings, lock.release.services_for(groups)),
         *_clock(facts, settings, now),
         *_packages(facts, lock, groups),
-        *daemon_problems(facts.daemon_json, settings.docker),
+        *docker_problems(facts.docker, settings.docker, GPU in groups),
     )
     return tuple(Problem(host, *problem) for problem in found)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 from sealift.errors import SealiftError, one_line
+from sealift.host.docker_checks import HostDocker, parse_docker
 from sealift.host.gpus import Gpus, parse_gpus
 from sealift.host.key_values import key_values
 
@@ -51,7 +52,7 @@ class HostFacts:
     + rollout: the line in its rollout lock; empty where it has none
     + packages: that are installed
     + images: IDs of those that Docker has
-    + daemon_json: Docker's configuration as the host has it, on one line
+    + docker: what it has of Docker
     """
 
     os: str
@@ -70,7 +71,7 @@ class HostFacts:
     containers: tuple[RunningContainer, ...]
     images: frozenset[str]
     gpus: Gpus
-    daemon_json: str = ""
+    docker: HostDocker
 
 
 def shell_problems(host: str, said: str) -> Iterator[str]:
@@ -119,7 +120,7 @@ def parse_probe(host: str, text: str) -> HostFacts:
             containers=tuple(_container(value) for value in many("container")),
             images=frozenset(many("image")),
             gpus=parse_gpus(many("gpu")),
-            daemon_json="".join(many("daemon_json")[:1]),
+            docker=parse_docker(found),
         )
     except (KeyError, ValueError) as error:
         raise SealiftError(

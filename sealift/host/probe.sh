@@ -31,6 +31,21 @@ if [ -r /etc/docker/daemon.json ]; then
     docker=$(sed -n 's/.*"data-root"[^"]*"\([^"]*\)".*/\1/p' /etc/docker/daemon.json | head -n 1)
 fi
 disk docker_disk "${docker:-/var/lib/docker}"
+configuration() { # configuration FILE: who wrote it as it is now, going by its content
+    [ -f "$1" ] || return 0
+    if grep -qsxF "$(sha256sum <"$1" | cut -c 1-64)" /var/lib/sealift/written; then
+        echo "configuration=$1 sealift"
+    elif command -v dpkg-query >/dev/null && dpkg-query -W -f '${Conffiles}\n' containerd containerd.io 2>/dev/null |
+        grep -qxF " $1 $(md5sum <"$1" | cut -c 1-32)"; then
+        echo "configuration=$1 package"
+    else
+        echo "configuration=$1 site"
+    fi
+}
+configuration /etc/docker/daemon.json
+configuration /etc/containerd/config.toml
+if [ -L /var/lib/sealift/current ]; then echo deployed=yes; fi
+if [ -e /snap/bin/docker ]; then echo docker_snap=yes; fi
 if command -v ss >/dev/null; then
     ss -Hltnp | while read -r _ _ _ address _ process; do echo "listener=${address##*:} $process"; done
 else # a minimal host: the ports, without whose they are
@@ -45,5 +60,7 @@ fi
 if command -v docker >/dev/null && [ "$(systemctl is-active docker)" = active ]; then
     docker ps --format 'container={{.Label "com.docker.compose.project"}}|{{.Names}}|{{.Ports}}'
     docker image ls --no-trunc --format 'image={{.ID}}'
+    docker ps --all --format 'docker_container={{.Names}}'
+    docker info --format 'docker_root={{.DockerRootDir}}'
 fi
 echo end=

@@ -101,7 +101,7 @@ class DockerSettings(Frozen):
     proxies: dict[Literal["http-proxy", "https-proxy", "no-proxy"], str] = Field(
         default={}, description="of the daemon itself"
     )
-    default_runtime: str = Field(default="", description="such as nvidia; empty is Docker's own")
+    default_runtime: Literal["", "runc", "nvidia"] = Field(default="", description="empty is Docker's own")
 
 
 class GpuSettings(Frozen):

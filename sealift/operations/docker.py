@@ -7,12 +7,24 @@ import hashlib
 from pyinfra import host
 from pyinfra.api import operation
 
-from sealift.facts.docker import DAEMON_JSON, Daemon, DockerRules, shut_ports
+from sealift.facts.docker import CONTAINERD_TOML, DAEMON_JSON, Daemon, DockerRules, shut_ports
 from sealift.facts.nvidia import MergedDaemonJson
 from sealift.facts.text import TextFile
-from sealift.host_paths import CURRENT
+from sealift.host_paths import CURRENT, ROOT, WRITTEN
 from sealift.operations.refusal import refusal
 from sealift.operations.text import Commands, put_text
+
+
+@operation()
+def containerd_configured(content: str) -> Commands:
+    """Have containerd's config.toml hold this.
+
+    + content: TOML
+    """
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    if host.get_fact(TextFile, path=CONTAINERD_TOML) != (digest, "644"):
+        yield recorded(digest)
+        yield from put_text(CONTAINERD_TOML, content)
 
 
 @operation()
@@ -33,6 +45,7 @@ def daemon_configured(base: str, nvidia: bool) -> Commands:
     digest = hashlib.sha256(content.encode()).hexdigest()
     if host.get_fact(TextFile, path=DAEMON_JSON) != (digest, "644"):
         yield keep_before(DAEMON_JSON)
+        yield recorded(digest)
         yield from put_text(DAEMON_JSON, content, check="dockerd --validate --config-file={file}")
 
 
@@ -46,6 +59,14 @@ def ports_open(ports: tuple[int, ...]) -> Commands:
     """
     if shut_ports(host.get_fact(DockerRules), ports):
         yield "systemctl reset-failed docker.service && systemctl restart docker.service"
+
+
+def recorded(digest: str) -> str:
+    """A command that records a configuration as ours before it takes its place.
+
+    JSON has no comment to say so, and an older one is still ours when a run was killed between the two.
+    """
+    return f"mkdir -p {ROOT} && echo {digest} >> {WRITTEN} && sync {WRITTEN}"
 
 
 def keep_before(path: str) -> str:

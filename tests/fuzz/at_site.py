@@ -262,6 +262,7 @@ def _fact(kind: type[FactBase[Any]]) -> Callable[[Case, Path], object]:
 
 _HEX = "0" * 64
 _CONTAINER = "container=shop|shop-web-1|0.0.0.0:8443->8443/tcp, [::]:8443->8443/tcp"
+_DOCKER = 'configuration=/etc/docker/daemon.json site\ndaemon_json={"log-opts": {"max-size": "1g"}}'
 _INVENTORY = [{"name": "FUZZ", "groups": ["llm"], "data": {**fleet_site.DATA, "ollama": {"cpus": 1.5}}}]
 _HAVE = HaveList(site="here", releases={"demo:1": f"sha256:{_HEX}"}, blobs={_HEX: 7, "1" * 64: 0})
 _LISTING = f"blob {_HEX} 7 1.0000000000 444\npartial {'1' * 64} 3\nfree 65536\n".encode()
@@ -310,9 +311,9 @@ def targets() -> tuple[Target, ...]:
         Target("listing of a host store", alone(_LISTING), _listing, (b"blob ", b"partial ", b"free ")),
         Target(
             "probe of a host",
-            alone(GOOD.replace("end=", f"{_CONTAINER}\nend=").encode()),
+            alone(GOOD.replace("end=", f"{_CONTAINER}\n{_DOCKER}\nend=").encode()),
             _probe,
-            (b"listener=", b"container=", b"end=", b"->"),
+            (b"listener=", b"container=", b"end=", b"->", b"docker_root=/", b"docker_container="),
         ),
         Target(
             "status of a host",

@@ -104,11 +104,13 @@ def test_a_host_that_refuses_root_and_has_no_sudo_without_a_password_is_refused(
 def test_what_a_site_has_set_for_docker_is_not_lost(bare: Commands) -> None:
     own = '{"data-root": "/srv/docker", "dns": ["10.0.0.1"]}'
     bare.on("h1", f"mkdir -p /etc/docker; echo {shlex.quote(own)} >/etc/docker/daemon.json")
+    bare.on("h1", "mkdir -p /etc/containerd; echo version = 2 >/etc/containerd/config.toml")
     try:
         for refused in both_ways(bare, "inventories/lab/lab.py"):
             assert "h1: its /etc/docker/daemon.json says data-root" in refused.said
             assert "Set docker.data_root in the inventory." in refused.said
             assert "h1: its /etc/docker/daemon.json says dns" in refused.said
+            assert "h1: its /etc/containerd/config.toml is of the site's own" in refused.said
         assert "10.0.0.1" in bare.on("h1", "cat /etc/docker/daemon.json")
     finally:
-        bare.on("h1", "rm -r /etc/docker")
+        bare.on("h1", "rm -r /etc/docker /etc/containerd")

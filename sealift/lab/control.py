@@ -158,8 +158,8 @@ def _wanted(lab: Lab, count: int | None, control: bool | None, suite: DebianSuit
     wanted = count or known.count or _DEFAULT_HOSTS
     if wanted < known.count:
         raise SealiftError(
-            f"{lab.state}: the lab has {known.count} hosts, {wanted} were asked for. Leave --hosts out, or make "
-            "a smaller lab beside it: SEALIFT_LAB=FOLDER sealift lab up."
+            f"{lab.state}: the lab has {known.count} hosts, {wanted} were asked for. Leave --hosts out, or "
+            "make a smaller lab beside it: SEALIFT_LAB=FOLDER sealift lab up."
         )
     if known.control and control is False:
         raise SealiftError(

@@ -58,7 +58,10 @@ def ports_open(ports: tuple[int, ...]) -> Commands:
     + ports: TCP, in the containers
     """
     if shut_ports(host.get_fact(DockerRules), ports):
-        yield "systemctl reset-failed docker.service && systemctl restart docker.service"
+        yield (
+            "systemctl reset-failed docker.service && systemctl restart docker.service && "
+            f"for file in {CURRENT}/*/compose.yaml; do docker compose --file $file up --detach --wait; done"
+        )
 
 
 def recorded(digest: str) -> str:

@@ -11,7 +11,7 @@ from gevent.lock import RLock
 from pyinfra import host as current_host
 from pyinfra import state
 from pyinfra.api import Host
-from pyinfra.api.exceptions import DeployError
+from pyinfra.api.exceptions import DeployError, PyinfraError
 from pyinfra.context import ctx_config, ctx_host
 
 from sealift.depot.store import Depot
@@ -62,6 +62,13 @@ def _look_at(host: Host) -> Surveyed:
             said: list[str] = host.get_fact(Probe)
             target = Target(InventoryHost(host.name, frozenset(host.groups), parsed), stored)
             return with_site(target.host, look(target, "\n".join((*said, *listing)), datetime.now(UTC)))
+        except (PyinfraError, EOFError):  # EOFError: pyinfra asked for sudo's password without a terminal
+            return Surveyed(
+                problems=(
+                    f"{host.name}: could not be looked at as root, expected root's own login, or sudo that "
+                    "asks for no password. Find out why: sealift preflight.",
+                )
+            )
         except SealiftError as error:
             lines = str(error).splitlines()
             return Surveyed(

@@ -91,7 +91,7 @@ class Commands:
         """Run a command that must refuse with a message, not with a traceback."""
         ran = self.run(*command)
         assert ran.code != 0, f"{' '.join(map(str, command))} did not refuse:\n{ran.out}\n{ran.err}"
-        assert "Traceback" not in ran.said
+        assert "Traceback" not in ran.said, ran.said
         return ran
 
     def kill_after(self, seconds: float, *command: str | Path) -> bool:

@@ -1,6 +1,7 @@
 # make demo   three closed hosts, a real release, a prompt answered by Gemma on each (root; first time 5 to 10 min)
-# make check  style, types and unit tests: some four minutes, for everyday work
+# make check  style, types and unit tests: some five minutes, for everyday work
 # make test   everything: check, then the whole way end to end on a lab of its own (root)
+# make nightly  what is exhaustive: every single byte of what is signed, damaged (some four minutes)
 # make bench  measures speed, memory and disk anew for docs/benchmarks.md (three quarters of an hour, 40 GB of disk)
 # make clean  takes the demo's lab down and removes what was built in this checkout
 
@@ -13,9 +14,9 @@ DEBIAN_PACKAGES := ca-certificates debian-archive-keyring g++ git iproute2 mmdeb
                    python3-venv skopeo systemd systemd-container util-linux xz-utils zstd
 # What only the tests need: clients, file systems, an HTTP server, and a real registry (Debian starts it where systemd
 # runs; stop it if unwanted).
-test: DEBIAN_PACKAGES += apt-utils btrfs-progs busybox curl docker-registry jq xfsprogs
+test nightly: DEBIAN_PACKAGES += apt-utils btrfs-progs busybox curl docker-registry jq xfsprogs
 
-.PHONY: demo check test bench debian-packages requirements clean
+.PHONY: demo check test nightly bench debian-packages requirements clean
 .DELETE_ON_ERROR:
 
 demo: debian-packages .venv/installed
@@ -28,7 +29,10 @@ check: debian-packages .venv/installed
 	$(BIN)/pytest tests/unit
 
 test: check
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest tests/peers tests/lab
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m "not exhaustive" tests/peers tests/lab
+
+nightly: debian-packages .venv/installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m exhaustive tests/peers
 
 bench: debian-packages .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m demo.ingredients build/ingredients

@@ -10,7 +10,7 @@ from tests.lab.commands import Commands
 from tests.lab.conftest import Site, digest_of
 
 # Parts of the time that the step took when it was left alone.
-MOMENTS = (0.3, 0.6, 0.9)
+MOMENTS = (0.4, 0.8)
 
 
 def killed_and_run_again(commands: Commands, seconds: float, *command: str | Path) -> int:

@@ -18,6 +18,7 @@ from tests.unit import tiny
 from tests.unit.samples import Site
 from tests.unit.test_bundle_damage import SMALL, damaged, means_the_same, passing
 
+pytestmark = pytest.mark.exhaustive
 _AT_ONCE = 400  # bytes of a blob that one process tries
 
 

@@ -105,6 +105,7 @@ def test_a_small_stick_takes_what_fits_and_is_told_what_does(
             assert "Make room or name another folder" in refused.said
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", ["TABLE.txt", "TABLE.txt.sig"])
 def test_every_single_damage_to_table_and_signature_is_found(tmp_path: Path, name: str) -> None:
     tiny, media = media_bundle.site(tmp_path, b"tiny"), tmp_path / "media"
@@ -116,6 +117,7 @@ def test_every_single_damage_to_table_and_signature_is_found(tmp_path: Path, nam
     assert name == "TABLE.txt.sig" or not passed
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", ["RESCUE.txt", "START.py"])
 def test_every_single_damage_to_what_is_run_from_media_is_found(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch

@@ -1,0 +1,66 @@
+-- The edge: Envoy's Lua filter behind api_key_auth, which names the client, and buffer, which holds the whole body.
+
+local NAMESPACE = "sealift.guard" -- of dynamic metadata, for access logs: role, refused, ignored
+
+local function quoted(of)
+  return '"' .. of:gsub('[%c\\"\128-\255]', "?") .. '"'
+end
+
+-- A refusal in the form of the API that was asked.
+local function answer(path, refusal, request_id)
+  local message = quoted(refusal.message .. " Request " .. request_id .. ".")
+  if path:sub(1, 4) ~= "/v1/" then
+    return '{"error":' .. message .. "}\n"
+  end
+  local form = '{"error":{"message":%s,"type":"%s","param":%s,"code":"%s"}}\n'
+  local type = refusal.status == 500 and "api_error" or "invalid_request_error"
+  return form:format(message, type, refusal.param and quoted(refusal.param) or "null", refusal.code)
+end
+
+local function judge(handle, path)
+  local content = handle:body() -- waits for all of it; what was taken from the handle before is void after it
+  local headers = handle:headers()
+  local encoding = headers:get("content-encoding")
+  if encoding and encoding:lower() ~= "identity" then
+    refuse(415, "encoding_refused", nil, "content-encoding: is not read here. Send the body as it is.")
+  end
+  local length = content and content:length() or 0
+  local body = length > 0 and content:getBytes(0, length)
+  local role, rest, ignored = guard_judge(headers:get(GUARD.header) or "", path, body)
+  local noted = handle:streamInfo():dynamicMetadata()
+  if rest then
+    content:setBytes(rest)
+    if headers:get("content-length") then
+      headers:replace("content-length", tostring(#rest))
+    end
+    noted:set(NAMESPACE, "ignored", ignored)
+  end
+  noted:set(NAMESPACE, "role", role)
+end
+
+-- Envoy lets a request pass whose script breaks: the RBAC filter behind this one asks for a role that was noted.
+function envoy_on_request(handle)
+  local method = handle:headers():get(":method")
+  if method == "GET" or method == "HEAD" then
+    return
+  end
+  local path = handle:headers():get(":path"):match("^[^?#]*")
+  local passes, refusal = pcall(judge, handle, path)
+  if passes then
+    return
+  elseif type(refusal) ~= "table" then
+    handle:logErr("guard: " .. tostring(refusal))
+    local message = "gateway: could not judge the body. Tell the operator."
+    refusal = { status = 500, code = "internal_error", message = message }
+  end
+  handle:streamInfo():dynamicMetadata():set(NAMESPACE, "refused", refusal.code)
+  local text = answer(path, refusal, handle:headers():get("x-request-id") or "unknown")
+  handle:respond({ [":status"] = tostring(refusal.status), ["content-type"] = "application/json" }, text)
+end
+
+function envoy_on_response(handle)
+  local noted = handle:streamInfo():dynamicMetadata():get(NAMESPACE)
+  if noted and noted.ignored then
+    handle:headers():add("x-sealift-ignored", noted.ignored)
+  end
+end

@@ -1,0 +1,19 @@
+-- Judges bodies without Envoy: `luajit judge.lua GUARD`, the text of the filter.
+--
+-- Reads "CLIENT PATH LENGTH\n" and so many bytes, again and again, and writes for each
+-- "pass ROLE IGNORED LENGTH\n" and the body as it goes on, or "refuse STATUS CODE MESSAGE\n".
+
+dofile(arg[1])
+for line in io.lines() do
+  local client, path, length = line:match("^(%S+) (%S+) (%d+)$")
+  local body = tonumber(length) > 0 and io.read(tonumber(length)) or ""
+  local good, role, rest, ignored = pcall(guard_judge, client, path, body)
+  if good then
+    rest = rest or body
+    io.write(("pass %s %s %d\n"):format(role, ignored or "-", #rest), rest)
+  elseif type(role) == "table" then
+    io.write(("refuse %d %s %s\n"):format(role.status, role.code, role.message))
+  else
+    error(role)
+  end
+end

@@ -104,6 +104,7 @@ def _spoiled(random: Random, by_bytes: bool) -> Body:
     members: Members = [('"model"', _model(random)), *_MEMBERS[path]]
     if path == "/api/show" and random.random() < 0.6:
         members.append(('"name"', _model(random)))
+        members = members[random.randrange(2) :]
     if random.random() < 0.7:
         members.append(('"options"', _options(random)))
     if random.random() < 0.3:
@@ -147,7 +148,7 @@ def _other_case(random: Random, members: Members) -> None:
 
 
 def _relative(random: Random, members: Members) -> None:
-    _rewrite(random, members, lambda letter: _RELATIVES.get(letter, letter.upper()))
+    _rewrite(random, members, lambda letter: _RELATIVES.get(letter, letter.upper()), "".join(_RELATIVES))
 
 
 def _escaped(random: Random, members: Members) -> None:
@@ -157,13 +158,17 @@ def _escaped(random: Random, members: Members) -> None:
     )
 
 
-def _rewrite(random: Random, members: Members, change: Callable[[str], str]) -> None:
-    """Change some letters of a key, of the member itself or of a second one with another value."""
+def _rewrite(random: Random, members: Members, change: Callable[[str], str], first: str = "") -> None:
+    """Change some letters of a key, of the member itself or of a second one with another value.
+
+    + first: letters that are changed rather than others
+    """
     at = random.randrange(len(members))
     key, value = members[at]
     letters = list(key)
-    places = random.sample(range(1, len(key) - 1), min(len(key) - 2, random.choice((1, 1, 2, 20))))
-    for place in places:
+    inside = range(1, len(key) - 1)
+    places = [place for place in inside if key[place] in first] or list(inside)
+    for place in random.sample(places, min(len(places), random.choice((1, 1, 2, 20)))):
         letters[place] = change(letters[place])
     if random.random() < 0.5:
         members[at] = ("".join(letters), value)

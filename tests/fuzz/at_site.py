@@ -240,6 +240,8 @@ _SAID = {
     "Images": '[["driver-type","io.containerd.snapshotter.v1"]]\n{"id":"a","names":["b"],"layers":["c"]}',
     "Models": f"store\ta\t1\t1.0000000000\t7\nplaced\tsha256-a\t1\t1.5\t7\n{'0' * 64}  ./b",
     "MergedDaemonJson": "{}",
+    "StandingAndMerged": f"{'0' * 64}  -\n644\nmerged:\n{{}}",
+    "Root": "/data/sealift",
     "NvidiaCdi": "driver 570.1\ncurrent",
     "PlainFile": f"f\t0:0\t755\n{'0' * 64}  -",
     "FileList": "/usr/local/bin/tool",

@@ -41,7 +41,8 @@ class HostDocker:
     + deployed: whether sealift has activated a generation there
     + daemon_json: the daemon's configuration, on one line
     + origins: by path, who wrote a configuration: `sealift`, `package` or `site`
-    + data_root: where the daemon that runs has its data; empty where none runs
+    + data_root: where the daemon that runs has its data, links resolved; empty where none runs
+    + wanted_root: where the daemon will have it, links resolved; empty where none runs
     + all_containers: names, of those that do not run as well
     + ending: names of those of the site's own that run and would not come back after a restart of Docker
     + live_restore: whether containers go on while the daemon that runs is restarted
@@ -52,6 +53,7 @@ class HostDocker:
     daemon_json: str = ""
     origins: Mapping[str, str] | None = None
     data_root: str = ""
+    wanted_root: str = ""
     all_containers: tuple[str, ...] = ()
     ending: tuple[str, ...] = ()
     live_restore: bool = False
@@ -76,6 +78,7 @@ def parse_docker(found: Mapping[str, list[str]]) -> HostDocker:
         daemon_json=one("daemon_json"),
         origins=dict(line.partition(" ")[::2] for line in found.get("configuration", [])),
         data_root=one("docker_root"),
+        wanted_root=one("docker_data"),
         all_containers=tuple(found.get("docker_container", [])),
         ending=tuple(_ending(found.get("restarts", []))),
         live_restore=one("live_restore") == "true",
@@ -124,7 +127,7 @@ def docker_problems(found: HostDocker, docker: DockerSettings, gpu: bool) -> _Fo
 def _data_root(found: HostDocker, docker: DockerSettings) -> _Found:
     """Containers under another data root go on, but Docker knows them no more."""
     wanted = docker.data
-    if found.data_root and found.data_root.rstrip("/") != wanted.rstrip("/") and found.all_containers:
+    if found.data_root and found.data_root != found.wanted_root and found.all_containers:
         names, moved = sorted(found.all_containers), shlex.quote(one_line(found.data_root)[:200])
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""
         yield (

@@ -74,7 +74,8 @@ if command -v docker >/dev/null && [ "$(systemctl is-active docker)" = active ];
     docker ps --all --format 'docker_container={{.Names}}'
     docker ps --quiet | xargs -r docker inspect --format \
         'restarts={{.HostConfig.RestartPolicy.Name}}|{{index .Config.Labels "com.docker.compose.project"}}|{{.Name}}'
-    docker info --format 'docker_root={{.DockerRootDir}}'
+    docker info --format 'docker_root={{.DockerRootDir}}' # links resolved
+    echo "docker_data=$(readlink -m "$2")"
     docker info --format 'live_restore={{.LiveRestoreEnabled}}'
 fi
 echo end=

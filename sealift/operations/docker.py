@@ -47,6 +47,8 @@ def daemon_configured(docker: DockerSettings, nvidia: bool) -> Commands:
     digest, mode = hashlib.sha256(content.encode()).hexdigest(), daemon_json_mode(docker)
     if host.get_fact(TextFile, path=DAEMON_JSON) != (digest, mode):
         yield keep_before(DAEMON_JSON)
+        # dockerd resolves links in the way to a folder that is there, and runc refuses to go by any
+        yield f"mkdir -p {docker.data}"
         yield recorded(digest)
         yield from put_text(DAEMON_JSON, content, mode, check="dockerd --validate --config-file={file}")
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from sealift.errors import SealiftError, one_line
 from sealift.files import parse_json
 from sealift.host.daemon_json import daemon_json
+from sealift.host.root import STOP
 from sealift.host.settings import DockerSettings
 from sealift.services import PROJECT_PREFIX
 
@@ -135,8 +136,7 @@ def _data_root(found: HostDocker, docker: DockerSettings) -> _Found:
             f" {one_line(', '.join(names[:5]))[:200]}{more}, which would be out of its sight",
             f"{wanted}, as docker.data_root or data_folder says",
             "Set docker.data_root to the former, or remove these containers first. To take all of it along:"
-            " docker ps -q | xargs -r docker stop; systemctl stop docker.socket docker;"
-            f" mv -T {moved} {wanted}",
+            f" {STOP}; mv -T {moved} {wanted}",
         )
 
 

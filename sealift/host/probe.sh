@@ -20,7 +20,6 @@ for key in /etc/ssh/ssh_host_*_key.pub; do
 done
 awk '/^MemTotal:/ { printf "memory=%.0f\n", $2 * 1024 }' /proc/meminfo
 store=$1
-if [ -r "$store/rollout.lock" ]; then echo "rollout=$(head -n 1 "$store/rollout.lock")"; fi
 root() { # root FOLDER: what stands where everybody looks for sealift's folder
     if [ -L "$1" ]; then echo "root=link $(readlink "$1")"
     elif [ ! -e "$1" ]; then :
@@ -30,6 +29,9 @@ root() { # root FOLDER: what stands where everybody looks for sealift's folder
     fi
 }
 root /var/lib/sealift
+stands=/var/lib/sealift # or what a link led to that is gone
+if [ -z "$(ls -A "$stands/" 2>/dev/null)" ]; then stands=$store; fi
+if [ -r "$stands/rollout.lock" ]; then echo "rollout=$(head -n 1 "$stands/rollout.lock")"; fi
 if [ -d "${store%/*}" ]; then echo disk=yes; fi
 if [ -d "$store" ]; then echo there=yes; fi
 disk() { # disk KEY FOLDER: number of the device and bytes free, of the nearest folder that is there
@@ -44,7 +46,7 @@ if [ -r /etc/docker/daemon.json ]; then
 fi
 configuration() { # configuration FILE: who wrote it as it is now, going by its content
     [ -f "$1" ] || return 0
-    if grep -qsxF "$(sha256sum <"$1" | cut -c 1-64)" "$store/written"; then
+    if grep -qsxF "$(sha256sum <"$1" | cut -c 1-64)" "$stands/written"; then
         echo "configuration=$1 sealift"
     elif command -v dpkg-query >/dev/null && dpkg-query -W -f '${Conffiles}\n' containerd containerd.io 2>/dev/null |
         grep -qxF " $1 $(md5sum <"$1" | cut -c 1-32)"; then
@@ -55,7 +57,7 @@ configuration() { # configuration FILE: who wrote it as it is now, going by its 
 }
 configuration /etc/docker/daemon.json
 configuration /etc/containerd/config.toml
-if [ -L "$store/current" ]; then echo deployed=yes; fi
+if [ -L "$stands/current" ]; then echo deployed=yes; fi
 if [ -e /snap/bin/docker ]; then echo docker_snap=yes; fi
 if command -v ss >/dev/null; then
     ss -Hltnp | while read -r _ _ _ address _ process; do echo "listener=${address##*:} $process"; done

@@ -16,8 +16,8 @@ from sealift.host.settings import SiteSettings
 from sealift.host_paths import ROOT
 
 _MAKE = resources.files("sealift.host").joinpath("root.sh").read_text()
-# Containers go on while Docker is stopped, with what they have open of the old folder.
-_STOP = "docker ps -q --filter name=sealift- | xargs -r docker stop; systemctl stop docker.socket docker"
+# Before anything of Docker's or sealift's is moved. Containers would go on while Docker itself is stopped.
+STOP = "docker ps -q | xargs -r docker stop; systemctl stop docker.socket docker"
 
 _Found = Iterator[tuple[str, str, str]]  # what, expected, remedy
 
@@ -76,7 +76,7 @@ def root_problems(found: HostRoot, settings: SiteSettings) -> _Found:
         yield (
             f"its {ROOT} is a link to {leads_to}",
             f"one to {wanted}, as data_folder says",
-            f"Correct data_folder, or move it by hand: {_moving(found.target, wanted)}",
+            f"Correct data_folder. Or: {_moving(found.target, wanted)}",
         )
     elif found.kind == "link" and not found.there:
         yield (
@@ -94,7 +94,7 @@ def root_problems(found: HostRoot, settings: SiteSettings) -> _Found:
         yield (
             f"its {ROOT} has something in it",
             f"a link to {wanted}, as data_folder says",
-            f"Move it by hand: {_moving(ROOT, wanted)}",
+            _moving(ROOT, wanted),
         )
 
 
@@ -107,4 +107,7 @@ def lost_link(found: HostRoot, settings: SiteSettings) -> str | None:
 
 def _moving(source: str, wanted: str) -> str:
     paths = " ".join((shlex.quote(one_line(source)), wanted))
-    return f"{_STOP}; mv -T {paths} && ln -sfnT {wanted} {ROOT}. The next `sealift apply` starts all again"
+    return (
+        "Move it by hand, and the next `sealift apply` starts all again: "
+        f"{STOP}; mv -T {paths} && ln -sfnT {wanted} {ROOT}"
+    )

@@ -203,7 +203,7 @@ def test_the_probe_tells_who_wrote_a_configuration_by_its_content(tmp_path: Path
     function = PROBE.partition("configuration() {")[2].partition("\n}\n")[0]
     script = "\n".join(
         (
-            f"set -u\nstore={tmp_path}\nconfiguration() {{{function}\n}}",
+            f"set -u\nstands={tmp_path}\nconfiguration() {{{function}\n}}",
             *(f"configuration {path}" for path in (ours, packaged, sites, tmp_path / "none")),
         )
     )

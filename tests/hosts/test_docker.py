@@ -9,11 +9,11 @@ import pytest
 from testinfra.host import Host
 
 from sealift.evidence.expectations import Expectations
-from sealift.facts.docker import DAEMON_JSON
 from sealift.host.daemon_json import daemon_json_mode
 from tests.hosts.commands import output
 from tests.hosts.containers import Container
 
+DAEMON_JSON = "/etc/docker/daemon.json"
 ENGINES = ("docker.io", "docker-ce")
 
 

@@ -1,4 +1,7 @@
-"""Where things stand on a host. Everything of sealift's is below one folder, on one file system."""
+"""Where things stand on a host. Everything of sealift's is below one folder, on one file system.
+
+The folder may be a link to one on another disk, as the site's `data_folder` says: see `sealift.host.root`.
+"""
 
 from __future__ import annotations
 

@@ -29,12 +29,13 @@ from sealift.facts.docker import (
 from sealift.facts.files import FileList, PlainFile, Standing
 from sealift.facts.garbage import Garbage, Unneeded
 from sealift.facts.generation import GenerationFiles
+from sealift.facts.host_store import Root
 from sealift.facts.images import Images, ImageStore, familiar
 from sealift.facts.models import Models, ModelStore
-from sealift.facts.nvidia import CDI_SPEC, STAND_IN, CdiState, MergedDaemonJsonStands, NvidiaCdi
+from sealift.facts.nvidia import CDI_SPEC, STAND_IN, CdiState, Merged, NvidiaCdi, StandingAndMerged
 from sealift.facts.text import Links, TextFile
 from sealift.host import package_source
-from sealift.host.daemon_json import daemon_json
+from sealift.host.daemon_json import daemon_json, daemon_json_mode, for_toolkit, merged_daemon_json
 from sealift.host.gpus import GPU
 from sealift.host.wanted import Wanted
 from sealift.host_paths import BLOBS, GENERATIONS, ROOT
@@ -67,6 +68,7 @@ def checks(wanted: Wanted, repository: SignedRepository) -> tuple[Check, ...]:
     + repository: of its release, as the depot has signed it
     """
     return (
+        *_root(wanted),
         *_packages(wanted, repository),
         *_plain_files(wanted),
         *_docker(wanted),
@@ -79,7 +81,7 @@ def checks(wanted: Wanted, repository: SignedRepository) -> tuple[Check, ...]:
     )
 
 
-def _text(path: str, content: str) -> Check:
+def _text(path: str, content: str, mode: str = "644") -> Check:
     digest = hashlib.sha256(content.encode()).hexdigest()
 
     def judge(found: tuple[str, str] | None) -> Iterator[str]:
@@ -87,14 +89,20 @@ def _text(path: str, content: str) -> Check:
             yield f"{path} missing"
         elif found[0] != digest:
             yield f"{path} altered"
-        elif found[1] != "644":
-            yield f"{path} has mode {found[1]}, expected 644"
+        elif found[1] != mode:
+            yield f"{path} has mode {found[1]}, expected {mode}"
 
     return Check(TextFile, judge, {"path": path})
 
 
 def _absent(path: str) -> Check:
     return Check(TextFile, lambda found: iter([f"{path} is too much"] if found else []), {"path": path})
+
+
+def _root(wanted: Wanted) -> Iterator[Check]:
+    if wanted.settings.data_folder:
+        right = wanted.settings.root
+        yield Check(Root, lambda found: iter([] if found == right else [f"{ROOT} is no link to {right}"]))
 
 
 def _packages(wanted: Wanted, repository: SignedRepository) -> Iterator[Check]:
@@ -139,16 +147,17 @@ def _plain_files(wanted: Wanted) -> Iterator[Check]:
 def _docker(wanted: Wanted) -> Iterator[Check]:
     yield _text(CONTAINERD_TOML, (_FILES / "containerd/config.toml").read_text())
     yield _daemon("containerd.service", CONTAINERD_TOML)
-    base = daemon_json(wanted.settings.docker)
+    docker, mode = wanted.settings.docker, daemon_json_mode(wanted.settings.docker)
     if GPU in wanted.groups:
 
-        def judge(stands: str | None) -> Iterator[str]:
-            if stands != "same":
-                yield f"{DAEMON_JSON} altered" if stands else f"{DAEMON_JSON} lacks NVIDIA's runtime"
+        def judge(found: Merged | None) -> Iterator[str]:
+            if found is None:
+                return iter([f"{DAEMON_JSON} lacks NVIDIA's runtime"])
+            return _text(DAEMON_JSON, merged_daemon_json(found.merged, docker), mode).judge(found.stands)
 
-        yield Check(MergedDaemonJsonStands, judge, {"base": base})
+        yield Check(StandingAndMerged, judge, {"base": for_toolkit(docker)})
     else:
-        yield _text(DAEMON_JSON, base)
+        yield _text(DAEMON_JSON, daemon_json(docker), mode)
     yield _daemon("docker.service", DAEMON_JSON)
 
 

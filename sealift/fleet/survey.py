@@ -15,19 +15,17 @@ from sealift.fleet.host_lock import lock_problem, owner
 from sealift.host.inputs import SiteFiles
 from sealift.host.model_fit import choose
 from sealift.host.preflight import check, room_of, twins
-from sealift.host.probe import PROBE, HostFacts, parse_probe, shell_problems
+from sealift.host.probe import HostFacts, parse_probe, probe, shell_problems
 from sealift.host.settings import SiteSettings
 from sealift.host.wanted import Wanted, want
-from sealift.host_paths import BLOBS, PARTIAL
 from sealift.release.roles import Answers, first_choices
-from sealift.ship.plan import LISTING, ShipPlan, parse_listing, plan
+from sealift.ship.plan import ShipPlan, listing_script, parse_listing, plan
 from sealift.ship.types import Order
 from sealift.site.check import site_problems
 from sealift.site.inventory import Host, Inventory
 from sealift.site.secrets import open_secrets, read_private
 from sealift.ssh import on_all
 
-SURVEY = f"{PROBE}\n{LISTING}\nlisting {BLOBS} {PARTIAL}"
 _PEM_LIMIT = 1 << 20  # bytes
 
 
@@ -144,7 +142,15 @@ def with_site(host: Host, surveyed: Surveyed) -> Surveyed:
 
 def _ask(target: Target) -> Surveyed:
     host = target.host
-    return look(target, host.ssh.run(SURVEY), datetime.now(UTC))
+    return look(target, host.ssh.run(survey_script(host.settings)), datetime.now(UTC))
+
+
+def survey_script(settings: SiteSettings) -> str:
+    """What a host is asked before a change. Changes nothing.
+
+    + settings: the host's
+    """
+    return f"{probe(settings)}\n{listing_script(settings.root)}"
 
 
 def look(target: Target, said: str, now: datetime) -> Surveyed:

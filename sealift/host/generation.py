@@ -22,6 +22,11 @@ from sealift.services import Service
 
 SPEC_LABEL = "io.sealift.spec"  # on each container: digest of the configuration it was made from
 COMPOSE = "compose.yaml"
+# What Docker's client sets in containers that it makes, out of `proxies` of root's ~/.docker/config.json.
+# Source: `proxyConfig` in `cli/config/configfile/file.go` of github.com/docker/cli.
+_PROXIES = tuple(
+    name for kind in ("http", "https", "ftp", "all") for name in (f"{kind.upper()}_PROXY", f"{kind}_proxy")
+)
 
 
 @dataclass(frozen=True)
@@ -130,6 +135,7 @@ def _common(service: Service, image: str, settings: SiteSettings) -> dict[str, o
         "mounts": [(service.source(mount), mount.target) for mount in service.mounts],
         "networks": service.networks,
         "memory_limit_mib": memory_limit_mib(settings, service),
+        "proxies": _PROXIES,
     }
 
 

@@ -30,11 +30,14 @@ from sealift.depot.needed import needed_blobs
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
 from sealift.evidence import junit, page
+from sealift.facts.nvidia import Merged
 from sealift.files import canonical_json, parse_json
 from sealift.fleet.ask import _parse
 from sealift.fleet.status import parse_status
+from sealift.host.daemon_json import merged_daemon_json
 from sealift.host.preflight import check
 from sealift.host.probe import parse_probe
+from sealift.host.settings import DockerSettings
 from sealift.install.start import Media
 from sealift.media.read import read_media
 from sealift.media.table import dump_table, parse_table
@@ -240,6 +243,8 @@ _SAID = {
     "Images": '[["driver-type","io.containerd.snapshotter.v1"]]\n{"id":"a","names":["b"],"layers":["c"]}',
     "Models": f"store\ta\t1\t1.0000000000\t7\nplaced\tsha256-a\t1\t1.5\t7\n{'0' * 64}  ./b",
     "MergedDaemonJson": "{}",
+    "StandingAndMerged": f"{'0' * 64}  -\n644\nmerged:\n{{}}",
+    "Root": "/data/sealift",
     "NvidiaCdi": "driver 570.1\ncurrent",
     "PlainFile": f"f\t0:0\t755\n{'0' * 64}  -",
     "FileList": "/usr/local/bin/tool",
@@ -253,7 +258,8 @@ _SAID = {
 def _fact(kind: type[FactBase[Any]]) -> Callable[[Case, Path], object]:
     def read(case: Case, _: Path) -> object:
         try:
-            return kind().process(_lines(case))
+            heard = kind().process(_lines(case))
+            return merged_daemon_json(heard.merged, _PROXY) if isinstance(heard, Merged) else heard
         except FactProcessError as error:  # what pyinfra ends a host's turn with, without a traceback
             raise SealiftError(f"FUZZ: {str(error)[:200]!r}") from None
 
@@ -261,8 +267,10 @@ def _fact(kind: type[FactBase[Any]]) -> Callable[[Case, Path], object]:
 
 
 _HEX = "0" * 64
+_PROXY = DockerSettings(proxies={"http-proxy": "http://me:pass@proxy.lan:3128"})
 _CONTAINER = "container=shop|shop-web-1|0.0.0.0:8443->8443/tcp, [::]:8443->8443/tcp"
 _DOCKER = 'configuration=/etc/docker/daemon.json site\ndaemon_json={"log-opts": {"max-size": "1g"}}'
+_DOCKER += "\nroot=link /data/sealift\nrestarts=no||/web\nlive_restore=false"
 _INVENTORY = [{"name": "FUZZ", "groups": ["llm"], "data": {**fleet_site.DATA, "ollama": {"cpus": 1.5}}}]
 _HAVE = HaveList(site="here", releases={"demo:1": f"sha256:{_HEX}"}, blobs={_HEX: 7, "1" * 64: 0})
 _LISTING = f"blob {_HEX} 7 1.0000000000 444\npartial {'1' * 64} 3\nfree 65536\n".encode()
@@ -313,7 +321,16 @@ def targets() -> tuple[Target, ...]:
             "probe of a host",
             alone(GOOD.replace("end=", f"{_CONTAINER}\n{_DOCKER}\nend=").encode()),
             _probe,
-            (b"listener=", b"container=", b"end=", b"->", b"docker_root=/", b"docker_container="),
+            (
+                b"listener=",
+                b"container=",
+                b"end=",
+                b"->",
+                b"docker_root=/",
+                b"docker_container=",
+                b"restarts=",
+                b"root=link ",
+            ),
         ),
         Target(
             "status of a host",

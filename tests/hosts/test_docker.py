@@ -9,9 +9,11 @@ import pytest
 from testinfra.host import Host
 
 from sealift.evidence.expectations import Expectations
+from sealift.host.daemon_json import daemon_json_mode
 from tests.hosts.commands import output
 from tests.hosts.containers import Container
 
+DAEMON_JSON = "/etc/docker/daemon.json"
 ENGINES = ("docker.io", "docker-ce")
 
 
@@ -32,6 +34,17 @@ def test_docker_is_the_locks(info: dict[str, Any], expected: Expectations) -> No
     # such as 26.1.5+dfsg1-9 of docker.io, and 5:26.1.5-1~debian.13~trixie of docker-ce
     (version,) = [expected.packages[name] for name in ENGINES if name in expected.packages]
     assert version.rpartition(":")[2].startswith(info["ServerVersion"].partition("+")[0])
+
+
+def test_docker_keeps_its_data_on_its_disk(host: Host, info: dict[str, Any], expected: Expectations) -> None:
+    """Docker has images and containers in the folder that the inventory says."""
+    assert info["DockerRootDir"] == output(host, "realpath %s", expected.docker.data)
+
+
+def test_a_login_is_for_root_alone(host: Host, expected: Expectations) -> None:
+    """Docker's configuration is root's, and nobody else reads it where a proxy's login is in it."""
+    mode = output(host, "stat -c '%%U:%%G %%a' %s", DAEMON_JSON)
+    assert mode == f"root:root {daemon_json_mode(expected.docker)}"
 
 
 def test_containers_survive_a_restart_of_docker(info: dict[str, Any]) -> None:

@@ -124,9 +124,9 @@ class Commands:
         assert ran.code == 0, f"{script} exited {ran.code} on the control node:\n{ran.out}\n{ran.err}"
         return ran
 
-    def changed_operations(self) -> dict[str, list[str]]:
+    def changed_operations(self, inventory: str | Path = "inventories/lab/lab.py") -> dict[str, list[str]]:
         """Run deploy.py with pyinfra alone: what it changed, per host."""
-        ran = self.ok("pyinfra", "inventories/lab/lab.py", "deploy.py", "-y", "--json")
+        ran = self.ok("pyinfra", inventory, "deploy.py", "-y", "--json")
         results = json.loads(ran.out)["results"]
         assert results["failed_hosts"] == [] and results["totals"]["error"] == 0
         hosts = sorted({host for op in results["operations"] for host in op["success"] + op["no_change"]})

@@ -233,9 +233,20 @@ def test_as_many_roles_as_a_release_may_have_are_read_from_a_host(tmp_path: Path
     (tmp_path / "release.json").write_bytes(canonical_json(release, indent=2))
     (tmp_path / "current").symlink_to(tmp_path)
     script = resources.files("sealift.fleet").joinpath("status.sh").read_text()
-    command = ("sh", "-c", script, "status", tmp_path / "current", tmp_path / "models", tmp_path / "none")
+    (tmp_path / "link").symlink_to(tmp_path)
+    for folder, behind in ((tmp_path, "none"), (tmp_path / "link", "none"), (tmp_path / "gone", tmp_path)):
+        command = ("sh", "-c", script, "status", folder, behind, "none")
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        assert parse_status("h1", said).roles == roles
+
+
+def test_a_host_whose_disk_is_away_is_not_taken_for_a_bare_one(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/data/sealift")
+    script = resources.files("sealift.fleet").joinpath("status.sh").read_text()
+    command = ("sh", "-c", script, "status", tmp_path / "link", "/data/sealift", "none")
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert parse_status("h1", said).roles == roles
+    with pytest.raises(SealiftError, match="is a link to /data/sealift, which is not there, expected"):
+        parse_status("h1", said)
 
 
 def test_a_bare_host_has_nothing() -> None:

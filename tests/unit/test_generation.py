@@ -150,6 +150,13 @@ def test_ollama_has_its_settings() -> None:
     assert ollama["environment"]["OLLAMA_ORIGINS"] == "https://apps.example.org,https://$$x.example.org"
 
 
+@pytest.mark.parametrize("name", ["ollama", "gateway"])
+def test_no_container_gets_a_proxy_from_roots_docker_client(name: str) -> None:
+    environment = service(rendered(LAB), name)["environment"]
+    for proxy in ("HTTP_PROXY", "https_proxy", "ALL_PROXY", "ftp_proxy"):
+        assert environment[proxy] == ""
+
+
 def test_an_unlimited_setting_is_left_out() -> None:
     assert "cpus" not in service(rendered(LAB), "ollama")
     assert "OLLAMA_ORIGINS" not in service(rendered(LAB), "ollama")["environment"]

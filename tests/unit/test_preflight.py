@@ -14,7 +14,7 @@ import pytest
 from sealift.errors import SealiftError
 from sealift.host.model_fit import Misfit, Room, choose, needs
 from sealift.host.preflight import check, room_of, twins
-from sealift.host.probe import PROBE, Disk, HostFacts, Listener, RunningContainer, parse_probe, shell_problems
+from sealift.host.probe import Disk, HostFacts, Listener, RunningContainer, parse_probe, probe, shell_problems
 from sealift.host.settings import OllamaSettings
 from sealift.release.locked import Lock
 from sealift.release.roles import placed_models, role_tags
@@ -86,7 +86,7 @@ def test_a_good_host_has_no_problem() -> None:
 
 
 def test_this_machine_can_be_probed() -> None:
-    ran = subprocess.run(["sh", "-c", PROBE], capture_output=True, text=True, check=True)
+    ran = subprocess.run(["sh", "-c", probe(site_settings())], capture_output=True, text=True, check=True)
     facts = parse_probe("h1", ran.stdout)
     assert facts.memory > 0 and facts.store_disk.free > 0 and "dash" in facts.packages
 
@@ -155,7 +155,8 @@ def test_a_disk_needs_what_is_shipped_and_something_left_over() -> None:
 def test_store_and_docker_on_one_disk_share_it() -> None:
     shared = replace(HOST, docker_disk=HOST.store_disk)
     (problem,) = problems(shared, to_ship=8 * GIB - 199 * MIB)
-    assert "for /var/lib," in problem
+    assert "for /var/lib/sealift and /var/lib/docker," in problem
+    assert problem.endswith("set data_folder to a larger disk, or lower minimum.disk_free_mib.")
     loaded = replace(shared, images=frozenset(image.image_id for image in lock().images.values()))
     assert problems(loaded, to_ship=8 * GIB - 199 * MIB) == []
 
@@ -416,7 +417,8 @@ def test_a_clock_that_is_a_year_off_is_asked_for_and_told(tmp_path: Path) -> Non
     (tmp_path / "date").write_text("#!/bin/sh\nexec /bin/date -d '1 year ago' \"$@\"\n")
     (tmp_path / "date").chmod(0o755)
     path = {"PATH": f"{tmp_path}:/usr/sbin:/usr/bin:/sbin:/bin"}
-    said = subprocess.run(["sh", "-c", PROBE], env=path, capture_output=True, text=True, check=True).stdout
+    command = ["sh", "-c", probe(site_settings())]
+    said = subprocess.run(command, env=path, capture_output=True, text=True, check=True).stdout
     clock = parse_probe("h1", said).clock
     now = replace(HOST, clock=clock - int(datetime.now(UTC).timestamp() - NOW.timestamp()))
     (problem,) = problems(now)

@@ -285,6 +285,7 @@ def test_a_package_is_of_the_source_that_is_nearest() -> None:
         ("docker.io", "26.1.5+dfsg1-9+deb13u1+b1", False),
         ("docker-ce", "5:24.0.9-1~debian.12~bookworm", True),
         ("docker-ce", "5:28.0.1-1~debian.12~bookworm", False),
+        ("docker-ce", "5:25.0.0-1~debian.12~bookworm", False),
         ("docker-cli", "20.10.24", False),
     ],
 )

@@ -105,7 +105,7 @@ class StoredModel:
         path = self._machine.sources / self._path
         files: Files
         if path.is_dir():
-            files = Folder(path)
+            files = StoreFolder(path)
         else:
             plain = self._machine.arrivals.plain_tarball(path, self._machine.progress, pins=pins)
             files = Tarball(plain, shown=self._shown)
@@ -123,7 +123,7 @@ class StoredModel:
         raise SealiftError(f"{self._shown}: has no model {self._name}. It needs {path}.")
 
 
-class Folder:
+class StoreFolder:
     """An Ollama store on this machine, such as ~/.ollama/models."""
 
     def __init__(self, path: Path) -> None:

@@ -11,7 +11,7 @@ from testinfra.host import Host
 from sealift.evidence.expectations import Expectations
 from sealift.host.daemon_json import daemon_json_mode
 from tests.hosts.commands import output
-from tests.hosts.containers import Container
+from tests.hosts.containers import Inspected
 
 DAEMON_JSON = "/etc/docker/daemon.json"
 ENGINES = ("docker.io", "docker-ce")
@@ -52,7 +52,7 @@ def test_containers_survive_a_restart_of_docker(info: dict[str, Any]) -> None:
     assert info["LiveRestoreEnabled"] is True
 
 
-def test_logs_are_limited(container: Container, expected: Expectations) -> None:
+def test_logs_are_limited(container: Inspected, expected: Expectations) -> None:
     """Docker keeps a bounded amount of each container's log."""
     options = container["HostConfig"]["LogConfig"]["Config"]
     assert (options.get("max-size"), options.get("max-file")) == (

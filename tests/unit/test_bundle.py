@@ -27,9 +27,10 @@ from sealift.depot.needed import needed_blobs
 from sealift.depot.store import Depot, sign_repository
 from sealift.errors import SealiftError
 from sealift.oci.layout import REF_NAME, RELEASE_REF, read_index, read_layout
-from sealift.progress import silent
+from sealift.progress import Progress, silent
 from sealift.release.lockfile import dump_lock
 from sealift.release.ollama_manifest import model_manifest
+from sealift.sources.arrivals import Arrivals
 from tests.unit import samples
 from tests.unit.samples import Site
 
@@ -70,6 +71,26 @@ def _weights(site: Site) -> str:
 def test_two_builds_of_one_lock_are_equal_byte_for_byte(site: Site, bundle: Path, tmp_path: Path) -> None:
     build(site.lock, site.sources, tmp_path / "again", site.key, silent)
     assert _content(tmp_path / "again") == _content(bundle)
+
+
+def test_a_build_opens_each_source_once_and_only_where_something_is_missing(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    def plain_tarball(arrivals: Arrivals, path: Path, progress: Progress, *, pins: bool) -> Path:
+        opened.append(path.name)
+        return original(arrivals, path, progress, pins=pins)
+
+    original = Arrivals.plain_tarball
+    monkeypatch.setattr(Arrivals, "plain_tarball", plain_tarball)
+    build(site.lock, site.sources, tmp_path / "bundle", site.key, silent)
+    assert sorted(opened) == ["gateway.tar", "model.tar", "ollama.tar"]
+    build(site.lock, site.sources, tmp_path / "bundle", site.key, silent)
+    assert len(opened) == 3
+    (tmp_path / "bundle/blobs/sha256" / _weights(site)).unlink()
+    build(site.lock, site.sources, tmp_path / "bundle", site.key, silent)
+    assert opened[3:] == ["model.tar"]
 
 
 def test_building_again_keeps_what_is_whole_and_removes_what_is_foreign(site: Site, bundle: Path) -> None:

@@ -55,7 +55,7 @@ def install_from_depot(
     stored = depot.resolve(reference)
     control = control_part(dump_lock(stored.lock), stored.digest)
     check_machine(control)
-    to, copy = to.absolute(), _copying(depot)
+    to, copy = to.absolute(), copying(depot)
     deployment = deployment_folder(to, control)
     with _held(to, progress):
         if not is_made(control, deployment):
@@ -70,7 +70,9 @@ def install_from_depot(
     return Deployed(control.release, deployment, packages, made, activated, removed)
 
 
-def _copying(depot: Depot) -> Copy:
+def copying(depot: Depot) -> Copy:
+    """What copies blobs out of a depot; it raises SealiftError where one is missing or damaged."""
+
     def copy(item: Item, target: Path) -> None:
         path, digest = depot.blob_path(item.hex), hashlib.sha256()
         with target.open("wb") as file:

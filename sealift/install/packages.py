@@ -17,8 +17,7 @@ from typing import IO
 from sealift.dpkg import is_older
 from sealift.errors import SealiftError
 from sealift.install.commands import require, run
-from sealift.install.content import Package
-from sealift.install.start import Copy
+from sealift.install.content import Copy, Package
 
 # --reinstall: a package that dpkg was killed in the middle of unpacking would be taken for an installed one.
 _APT = ("apt-get", "--quiet", "--yes", "--no-install-recommends", "--no-remove", "--reinstall")

@@ -25,8 +25,8 @@ from sealift.sources.kinds import image_source, model_source
 from tests.fuzz.mutate import Case
 from tests.fuzz.target import Target, alone, only
 from tests.unit import samples
+from tests.unit.sboms import COPYRIGHT, STATUS, deb
 from tests.unit.test_archives import _oci_files
-from tests.unit.test_sbom import COPYRIGHT, STATUS, deb
 
 _LAYERS = [samples.layer(b"one"), samples.layer(b"two")]
 _JSON = (b"mediaType", b"digest", b"size", b"annotations", b"config", b"layers", b"manifests", b"platform")

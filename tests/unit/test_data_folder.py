@@ -19,8 +19,8 @@ from sealift.host.settings import SiteSettings
 from sealift.host_paths import ROOT
 from sealift.ship.plan import listing_script
 from tests.unit.fleet_site import MIB, site_settings, wanted
+from tests.unit.probed import GIB, HOST, problems
 from tests.unit.test_daemon_json import REPOSITORY
-from tests.unit.test_preflight import GIB, HOST, problems
 
 DATA = site_settings(data_folder="/data")
 RIGHT = HostRoot("link", "/data/sealift", there=True)

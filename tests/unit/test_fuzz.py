@@ -17,7 +17,7 @@ import pytest
 from bench.fuzz import case_of
 from sealift.errors import SealiftError
 from sealift.release.catalogue import catalogue
-from tests.fuzz.at_site import facts
+from tests.fuzz.from_hosts import facts
 from tests.fuzz.judge import judge
 from tests.fuzz.registry import targets
 from tests.fuzz.target import Target, alone, only

@@ -20,6 +20,7 @@ from pyinfra.api import StringCommand, operation
 from sealift.facts.generation import GenerationFiles
 from sealift.facts.text import Links
 from sealift.host.generation import Generation
+from sealift.host.judged import judged
 from sealift.host_paths import CURRENT, GENERATIONS, PREVIOUS, ROOT
 from sealift.services import Service
 
@@ -89,23 +90,19 @@ def generation_valid(generation: Generation, service: Service, image: str) -> Co
     + image: its name
     """
     if host.get_fact(Links, folder=ROOT).get("current") != f"generations/{generation.id}":
-        yield StringCommand(validation(service, image, f"{GENERATIONS}/{generation.id}"))
+        said = judged(generation, service).decode()
+        yield StringCommand(validation(service, image), _stdin=said)
 
 
-def validation(service: Service, image: str, folder: str) -> str:
-    """The shell script that has an image judge the files of a generation's folder, away from any network.
+def validation(service: Service, image: str) -> str:
+    """The shell script that has an image judge what it gets over standard input, away from any network.
 
     Of what it says, only words about certificates and keys are passed on: it may quote the configuration, and
     that has the clients' keys in it.
     """
-    mounts = " ".join(
-        f"-v {folder}/{service.name}/{mount.source}:{mount.target}:ro"
-        for mount in service.mounts
-        if not mount.source.startswith("/")
-    )
     entrypoint, *arguments = service.validate
     run = (
-        f"docker run --rm --network none --read-only --tmpfs /tmp --cap-drop ALL {mounts} "
+        "docker run --rm --interactive --network none --read-only --tmpfs /tmp --cap-drop ALL "
         f"--entrypoint {entrypoint} {shlex.quote(image)} {shlex.join(arguments)}"
     )
     remedy = (

@@ -14,7 +14,11 @@ GATEWAY = "sealift-gateway-gateway-1"
 OLLAMA = "sealift-ollama-ollama-1"
 # The release's own tasks, with a generation that was spoilt after preflight.
 DEPLOY = """
+import json
+import re
 from dataclasses import replace
+
+import yaml
 
 from sealift.host.generation import RenderedFile
 from sealift.site.certificates import key_pem, new_key
@@ -24,13 +28,28 @@ from tasks.services import run_services
 
 wanted = check_fleet()
 files = dict(wanted.generation.files)
-{spoil}
 specs = {{**wanted.generation.specs, "gateway": "sha256:" + "0" * 64}}
+{spoil}
 spoilt = replace(wanted, generation=replace(wanted.generation, id="0123456789ab", files=files, specs=specs))
 place_generation(wanted=spoilt)
 run_services(wanted=spoilt)
 """
-WRONG_KEY = 'files["gateway/tls.key"] = RenderedFile(key_pem(new_key()), 0o600)'
+# The certificate's place has another key in it.
+WRONG_KEY = """
+tls = yaml.safe_load(files["gateway/live/tls.yaml"].content)
+old = json.dumps(tls["resources"][0]["tls_certificate"]["private_key"]["inline_string"]).encode()
+new = json.dumps(key_pem(new_key()).decode()).encode()
+content = files["gateway/live/tls.yaml"].content.replace(old, new)
+files["gateway/live/tls.yaml"] = RenderedFile(content, 0o600)
+"""
+# Envoy refuses a list of types that is empty. What its image judges has no such list.
+REFUSED_LIVE = """
+content = files["gateway/live/listener.yaml"].content
+content = re.sub(rb"type_urls: .*", b"type_urls: []", content)
+content = re.sub(rb'version_info: ".*"', b'version_info: "0123456789abcdef"', content)
+files["gateway/live/listener.yaml"] = RenderedFile(content, 0o600)
+specs = wanted.generation.specs
+"""
 WRONG_COMMAND = (
     'compose = files["gateway/compose.yaml"].content\n'
     'compose = compose.replace(b"entrypoint: [envoy]", b"entrypoint: [/none]")\n'
@@ -69,6 +88,21 @@ def test_a_host_whose_service_does_not_come_up_goes_back_by_itself(
     assert "this host went back to the generation that was active before" in ran.said
     assert commands.on("h1", "readlink /var/lib/sealift/current") == current
     commands.ok("sealift", "ask", "lab", "chat", "Say something.", "--limit", "h1")
+    commands.ok("sealift", "apply", "lab", "--limit", "h1")
+    (status,) = json.loads(commands.ok("sealift", "status", "lab", "--limit", "h1", "--json").out)
+    assert status["differs"] == []
+
+
+def test_a_gateway_that_refuses_a_live_file_goes_on_with_the_one_before(
+    current: str, commands: Commands, tmp_path: Path
+) -> None:
+    started = commands.on("h1", f"docker inspect -f {{{{.State.StartedAt}}}} {GATEWAY}")
+    ran = deploy(commands, tmp_path, REFUSED_LIVE)
+    assert ran.code != 0
+    assert "gateway has not taken its configuration: this host went back" in ran.said
+    assert commands.api_key() not in ran.said
+    assert commands.on("h1", "readlink /var/lib/sealift/current") == current
+    assert commands.on("h1", f"docker inspect -f {{{{.State.StartedAt}}}} {GATEWAY}") == started
     commands.ok("sealift", "apply", "lab", "--limit", "h1")
     (status,) = json.loads(commands.ok("sealift", "status", "lab", "--limit", "h1", "--json").out)
     assert status["differs"] == []

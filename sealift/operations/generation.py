@@ -44,18 +44,21 @@ def generation_present(generation: Generation) -> Commands:
     yield StringCommand("\n".join(placing(generation.id, GENERATIONS)), _stdin=encoded)
 
 
-def placing(generation: str, folder: str) -> tuple[str, ...]:
-    """Lines of sh(1) that place a generation out of an archive in base64; it may end after any of them.
+def placing(
+    generation: str, folder: str, fill: str = 'base64 -d | tar -x -p -m -f - -C "$new"'
+) -> tuple[str, ...]:
+    """Lines of sh(1) that place a generation; they may end after any of them.
 
     At last, what no link leads to is removed: damaged folders, and what an earlier run has left.
 
     + generation: its id
     + folder: of all generations
+    + fill: line that fills the folder $new; where none is given, out of an archive in base64
     """
     return (
         f"set -eu; umask 077; mkdir -p {folder}; cd {folder}",
         f"new=$(mktemp -d .{generation}.XXXXXX)",
-        'base64 -d | tar -x -p -m -f - -C "$new"',
+        fill,
         'find "$new" -exec sync {} +',
         # what is no link is of sealift's first version, or nobody's: a link cannot be renamed onto a folder
         f"[ -L {generation} ] || [ ! -e {generation} ] || mv -T {generation} .{generation}.folder",

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from pyinfra.api import FactProcessError
 
@@ -91,7 +92,7 @@ def push_keys(inventory: Inventory) -> tuple[Pushed, ...]:
 
 def _keys(host: Host) -> RenderedFile:
     secrets = open_secrets(host.settings.secrets, host.settings.identity)
-    return keys_file(keys_values({name: (key,) for name, key in secrets.api_keys.items()}), TEMPLATES)
+    return keys_file(keys_values(secrets.in_force(datetime.now(UTC).date())), TEMPLATES)
 
 
 def _push(host: Host, keys: RenderedFile) -> Pushed:

@@ -7,24 +7,19 @@ these, and mended by those.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
-
-from pyinfra.api import FactBase
 
 from sealift.depot.needed import needed_blobs
 from sealift.depot.repository import SignedRepository
+from sealift.drift.check import Check
+from sealift.drift.service_checks import service_checks
 from sealift.facts.apt import BroughtPackages, DpkgState, InstalledPackages
-from sealift.facts.compose import ComposeContainers, ComposeProjects, Container, Networks
 from sealift.facts.docker import (
     CONTAINERD_TOML,
     DAEMON_JSON,
     Daemon,
     DaemonState,
-    DockerRules,
-    shut_ports,
 )
 from sealift.facts.files import FileList, PlainFile, Standing
 from sealift.facts.garbage import Garbage, Unneeded
@@ -39,27 +34,13 @@ from sealift.host.daemon_json import daemon_json, daemon_json_mode, for_toolkit,
 from sealift.host.gpus import GPU
 from sealift.host.wanted import Wanted
 from sealift.host_paths import BLOBS, GENERATIONS, ROOT
-from sealift.operations.compose import Project, is_ours, runs
 from sealift.operations.generation import expected_files
+from sealift.operations.live import FOLDER, expected_live
 from sealift.operations.models import blob_name, repairs
 from sealift.release.ollama_manifest import manifest_path, model_manifest
 from sealift.release.roles import role_tags
-from sealift.services import Service
 
 _FILES = Path(__file__).parents[2] / "files"
-_Judge = Callable[[Any], Iterator[str]]
-
-
-@dataclass(frozen=True)
-class Check:
-    """A fact to ask for, and what is told where it is not as it must be.
-
-    + judge: takes the fact; gives a line per difference
-    """
-
-    fact: type[FactBase[Any]]
-    judge: _Judge
-    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 def checks(wanted: Wanted, repository: SignedRepository) -> tuple[Check, ...]:
@@ -76,7 +57,7 @@ def checks(wanted: Wanted, repository: SignedRepository) -> tuple[Check, ...]:
         *_generation(wanted),
         Check(Images, lambda store: _images(store, wanted)),
         Check(Models, lambda store: _models(store, wanted)),
-        *_services(wanted),
+        *service_checks(wanted),
         Check(Garbage, lambda found: _garbage(found, wanted)),
     )
 
@@ -200,17 +181,22 @@ def _generation(wanted: Wanted) -> Iterator[Check]:
         if found != target:
             yield f"generation {found.rpartition('/')[2]}, expected {wanted.generation.id}"
 
+    yield Check(Links, current, {"folder": ROOT})
+    yield _folder("configuration", "../current", right)
+    yield _folder("live file", FOLDER, expected_live(wanted))
+
+
+def _folder(what: str, folder: str, right: Mapping[str, tuple[str, str]]) -> Check:
     def judge(found: Mapping[str, tuple[str, str]]) -> Iterator[str]:
         for path in sorted(right.keys() | found.keys()):
             if path not in found:
-                yield f"configuration {path} missing"
+                yield f"{what} {path} missing"
             elif path not in right:
-                yield f"configuration {path} is too much"
+                yield f"{what} {path} is too much"
             elif found[path] != right[path]:
-                yield f"configuration {path} differs"
+                yield f"{what} {path} differs"
 
-    yield Check(Links, current, {"folder": ROOT})
-    yield Check(GenerationFiles, judge, {"generation": "../current"})
+    return Check(GenerationFiles, judge, {"generation": folder})
 
 
 def _images(store: ImageStore, wanted: Wanted) -> Iterator[str]:
@@ -251,48 +237,3 @@ def _garbage(found: Unneeded, wanted: Wanted) -> Iterator[str]:
     ):
         if paths:
             yield f"{len(paths)} {what} that no generation needs"
-
-
-def _services(wanted: Wanted) -> Iterator[Check]:
-    networks = {network for service in wanted.services for network in service.networks}
-    yield Check(Networks, lambda found: (f"network {name} missing" for name in sorted(networks - set(found))))
-    for service in wanted.services:
-        yield _service(service, wanted)
-    ports = {port.inside: service for service in wanted.services for port in service.ports}
-    yield Check(
-        DockerRules,
-        lambda rules: (
-            f"service {ports[p].name} is shut off by the firewall" for p in shut_ports(rules, ports)
-        ),
-    )
-    projects = {service.project for service in wanted.services}
-    yield Check(
-        ComposeProjects,
-        lambda found: (
-            f"service {name} is too much" for name in found if name not in projects and is_ours(name)
-        ),
-    )
-
-
-def _service(service: Service, wanted: Wanted) -> Check:
-    project = Project.of(service, wanted)
-
-    def judge(containers: tuple[Container, ...]) -> Iterator[str]:
-        if runs(project, containers):
-            return
-        own = [each for each in containers if each.service == service.name]
-        if not own:
-            yield f"service {service.name} missing"
-        for each in own:
-            if each.state != "running":
-                yield f"service {service.name} {each.state}"
-            elif each.health != "healthy":
-                yield f"service {service.name} {each.health or 'without a health check'}"
-            elif each.image != project.images[service.name]:
-                yield f"service {service.name} runs another image"
-            else:
-                yield f"service {service.name} runs with another configuration"
-
-    paths = tuple(sorted(project.mounted))
-    arguments = {"project": project.name, "file": project.file, "paths": paths}
-    return Check(ComposeContainers, judge, arguments)

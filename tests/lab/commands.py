@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sealift.files import write_if_changed
@@ -135,7 +136,7 @@ class Commands:
     def api_key(self) -> str:
         """The key of the site's first client."""
         opened = open_secrets(self.site / "secrets.age", self.site / "identity")
-        return opened.first_key.get_secret_value()
+        return opened.first_key(datetime.now(UTC).date()).get_secret_value()
 
     @property
     def site(self) -> Path:

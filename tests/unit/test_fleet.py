@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from datetime import date
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -129,7 +130,7 @@ def sealed(identity: Path, text: str) -> Path:
 
 def test_secrets_are_opened_and_do_not_show(identity: Path) -> None:
     secrets = open_secrets(sealed(identity, f"api_keys: {{demo: {KEY}}}"), identity)
-    assert secrets.api_keys["demo"].get_secret_value() == KEY
+    assert secrets.first_key(date(2026, 11, 29)).get_secret_value() == KEY
     assert KEY not in repr(secrets) + str(secrets)
 
 
@@ -149,6 +150,11 @@ def test_secrets_are_opened_and_do_not_show(identity: Path) -> None:
         f"api_keys: {{one: {KEY}, one: {KEY[::-1]}}}",
         f"api_keys: &a {{one: {KEY}, two: *a}}",
         "api_keys: {one: 2026-13-45}",
+        f"api_keys: {{one: {{keys: [{KEY}, {KEY}]}}}}",
+        f"api_keys: {{one: {{keys: [{KEY}, 1{KEY}, 2{KEY}]}}}}",
+        "api_keys: {one: {keys: []}}",
+        f"api_keys: {{one: {{keys: [{KEY}], until: 2027-01-31}}}}",
+        f"api_keys: {{one: {{keys: [{KEY}], expires: soon}}}}",
         "[" * 10_000,
     ],
 )

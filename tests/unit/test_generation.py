@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import subprocess
 import tarfile
 from pathlib import Path
@@ -14,18 +15,24 @@ import yaml
 from jinja2 import UndefinedError
 from pydantic import SecretStr
 
-from sealift.host.generation import SPEC_LABEL, Generation, _Renderer, render_generation
-from sealift.host.inputs import SiteFiles
+from sealift.host.generation import SPEC_LABEL, Generation, _Renderer, keys_file, render_generation
+from sealift.host.inputs import SiteFiles, keys_values
+from sealift.host.judged import judged
 from sealift.host.settings import OllamaSettings, SiteSettings, in_force
-from sealift.host_paths import CURRENT
+from sealift.host_paths import CURRENT, LIVE
 from sealift.operations.generation import archive, expected_files, placing
 from sealift.release.types import Role
+from sealift.services import GATEWAY
 from tests.unit.fleet_site import MODEL, lock, site_settings
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 BUNDLE = f"sha256:{'c' * 64}"
-KEYS = {"billing": SecretStr("key-of-billing-7Qw"), "assistant": SecretStr('quoted " and \\ #: key')}
+KEYS = {
+    "billing": (SecretStr("key-of-billing-7Qw"), SecretStr("second-key-of-billing")),
+    "assistant": (SecretStr('quoted " and \\ #: key'),),
+}
 ANSWERS = {"chat": MODEL}
+STATS = GATEWAY.live.versions if GATEWAY.live else {}
 LAB = site_settings(ollama={"memory_limit_mib": 2048})
 PRODUCTION = LAB.model_copy(
     update={
@@ -47,9 +54,10 @@ def rendered(
     settings: SiteSettings = LAB,
     *groups: str,
     bundle: str = BUNDLE,
-    keys: dict[str, SecretStr] = KEYS,
+    keys: dict[str, tuple[SecretStr, ...]] = KEYS,
+    certificate: bytes = b"cert\n",
 ) -> Generation:
-    site_files = SiteFiles(keys, b"cert", b"key")
+    site_files = SiteFiles(keys, certificate, b"key\n")
     return render_generation(settings, lock(), bundle, frozenset(groups), ANSWERS, site_files, TEMPLATES)
 
 
@@ -64,14 +72,14 @@ def service(generation: Generation, name: str) -> dict[str, Any]:
 
 
 def connection_manager(generation: Generation) -> dict[str, Any]:
-    listener = parsed(generation, "gateway/envoy.yaml")["static_resources"]["listeners"][0]
+    (listener,) = parsed(generation, "gateway/live/listener.yaml")["resources"]
     found: dict[str, Any] = listener["filter_chains"][0]["filters"][0]["typed_config"]
     return found
 
 
 def http_filter(generation: Generation, name: str) -> dict[str, Any]:
-    filters = connection_manager(generation)["http_filters"]
-    (found,) = [entry for entry in filters if entry["name"] == f"envoy.filters.http.{name}"]
+    """A filter that has a live file of its own."""
+    (found,) = parsed(generation, f"gateway/live/{name}.yaml")["resources"]
     config: dict[str, Any] = found["typed_config"]
     return config
 
@@ -99,10 +107,43 @@ def test_another_bundle_of_equal_configuration_restarts_nothing() -> None:
     assert one.specs == other.specs
 
 
-def test_another_key_restarts_the_gateway_only() -> None:
-    one, other = rendered(), rendered(keys={"billing": SecretStr("another")})
-    assert one.specs["ollama"] == other.specs["ollama"]
+def test_a_key_a_certificate_or_a_limit_restarts_nothing_and_has_another_version() -> None:
+    limit = LAB.gateway.model_copy(update={"requests_per_minute": 7})
+    changes = {
+        "keys": rendered(keys={"billing": (SecretStr("another"),)}),
+        "tls": rendered(certificate=b"another\n"),
+        "limits": rendered(LAB.model_copy(update={"gateway": limit})),
+    }
+    one = rendered()
+    for name, other in changes.items():
+        assert one.id != other.id and one.specs == other.specs
+        before, after = one.versions(GATEWAY), other.versions(GATEWAY)
+        assert [stat for stat in before if before[stat] != after[stat]] == [STATS[f"{name}.yaml"]]
+
+
+def test_another_port_or_memory_limit_makes_the_gateway_anew() -> None:
+    gateway = LAB.gateway.model_copy(update={"memory_limit_mib": 2048})
+    one, other = rendered(), rendered(LAB.model_copy(update={"gateway": gateway}))
     assert one.specs["gateway"] != other.specs["gateway"]
+    assert one.versions(GATEWAY) == other.versions(GATEWAY)
+
+
+def test_the_keys_alone_are_the_file_of_the_generation() -> None:
+    assert keys_file(keys_values(KEYS), TEMPLATES) == rendered().files["gateway/live/keys.yaml"]
+
+
+def test_what_the_image_judges_is_what_it_will_read() -> None:
+    whole = json.loads(judged(rendered(), GATEWAY))
+    (listener,) = whole["static_resources"]["listeners"]
+    (chain,) = listener["filter_chains"]
+    assert chain["transport_socket"]["typed_config"]["common_tls_context"]["tls_certificates"] == [
+        {"certificate_chain": {"inline_string": "cert\n"}, "private_key": {"inline_string": "key\n"}}
+    ]
+    filters = {each["name"]: each for each in chain["filters"][0]["typed_config"]["http_filters"]}
+    assert filters["keys"]["typed_config"] == http_filter(rendered(), "keys")
+    assert filters["limits"]["typed_config"] == http_filter(rendered(), "limits")
+    assert "path_config_source" not in json.dumps(whole)
+    assert "@type" not in listener and whole["static_resources"]["clusters"]
 
 
 def test_another_setting_of_ollama_restarts_ollama_only() -> None:
@@ -125,7 +166,7 @@ def test_secrets_are_in_the_files_that_only_root_reads() -> None:
         "blobs",
         "ollama/compose.yaml",
         "gateway/compose.yaml",
-        "gateway/tls.crt",
+        "gateway/envoy.yaml",
     }
     for path in readable:
         assert b"key-of-billing" not in generation.files[path].content
@@ -181,23 +222,25 @@ def test_containers_have_no_power(name: str) -> None:
     assert all(volume["read_only"] for volume in container["volumes"])
 
 
-def test_the_gateway_mounts_files_of_the_current_generation() -> None:
+def test_the_gateway_sees_its_bootstrap_and_the_folder_of_its_live_files() -> None:
     generation = rendered()
-    mounted = ("envoy.yaml", "tls.crt", "tls.key")
     sources = [volume["source"] for volume in service(generation, "gateway")["volumes"]]
-    assert sources == [f"{CURRENT}/gateway/{name}" for name in mounted]
-    assert {f"gateway/{name}" for name in mounted} < generation.files.keys()
+    assert sources == [f"{CURRENT}/gateway/envoy.yaml", f"{LIVE}/gateway"]
+    assert generation.live(GATEWAY).keys() == STATS.keys()
+    assert generation.mounted(GATEWAY).keys() == {
+        "/etc/envoy/envoy.yaml",
+        *(f"/etc/envoy/live/{name}" for name in STATS),
+    }
 
 
 def test_the_gateway_has_every_key_and_a_limit_for_each_client() -> None:
     generation = rendered(PRODUCTION)
-    assert http_filter(generation, "api_key_auth")["credentials"] == [
-        {"client": client, "key": KEYS[client].get_secret_value()} for client in sorted(KEYS)
+    assert http_filter(generation, "keys")["credentials"] == [
+        {"client": client, "key": key.get_secret_value()} for client in sorted(KEYS) for key in KEYS[client]
     ]
-    assert [
-        (descriptor["entries"], descriptor["token_bucket"]["max_tokens"])
-        for descriptor in http_filter(generation, "local_ratelimit")["descriptors"]
-    ] == [([{"key": "client", "value": client}], 600) for client in sorted(KEYS)]
+    (descriptor,) = http_filter(generation, "limits")["descriptors"]
+    assert descriptor["entries"] == [{"key": "client"}]  # without a value: a bucket for each
+    assert descriptor["token_bucket"]["max_tokens"] == 600
 
 
 def test_the_gateway_lists_what_it_lets_through() -> None:

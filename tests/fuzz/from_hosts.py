@@ -14,6 +14,7 @@ import requests
 from pyinfra.api import FactBase, FactProcessError
 
 import sealift.facts
+from sealift.clients.push import parse_stands
 from sealift.depot.needed import needed_blobs
 from sealift.errors import SealiftError
 from sealift.evidence import junit, page
@@ -25,6 +26,7 @@ from sealift.host.daemon_json import merged_daemon_json
 from sealift.host.preflight import check
 from sealift.host.probe import parse_probe
 from sealift.host.settings import DockerSettings
+from sealift.host_paths import CURRENT
 from sealift.ship.plan import parse_listing, plan
 from sealift.site.inventory import complaint, parse_inventory
 from sealift.ssh import Ssh
@@ -56,6 +58,10 @@ def _probe(case: Case, _: Path) -> object:
 
 def _status(case: Case, _: Path) -> object:
     return parse_status("FUZZ", "\n".join(_lines(case)))
+
+
+def _stands(case: Case, _: Path) -> object:
+    return parse_stands("FUZZ", "\n".join(_lines(case)))
 
 
 def _inventory(case: Case, _: Path) -> object:
@@ -164,6 +170,12 @@ def targets() -> tuple[Target, ...]:
             alone(STATUS.encode()),
             _status,
             (b"release={", b"runs=", b"model=", b"|"),
+        ),
+        Target(
+            "generations of a host",
+            alone(f"sealift-generation={CURRENT} {'0' * 12}\n{_SAID['GenerationFiles']}".encode()),
+            _stands,
+            (b"entry\t", b"sealift-generation="),
         ),
         Target("inventory", alone(json.dumps(_INVENTORY).encode()), _inventory, where="inventor", cost=2),
         Target("complaint of a host", alone(b"ssh: x\nsh: 1: no such thing\n"), _complaint),

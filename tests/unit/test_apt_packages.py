@@ -23,17 +23,12 @@ from sealift.sources.resolve import packages_that_are_too_old
 from tests.unit import samples
 
 
-def _deb(folder: Path, name: str, version: str, **fields: str) -> Path:
+def _deb(folder: Path, name: str, version: str, **more: str) -> Path:
     """A real, empty package."""
     root = folder / f"{name}-root"
-    deb_control = {
-        "Package": name,
-        "Version": version,
-        "Architecture": "amd64",
-        "Maintainer": "Jörg <j@x.org>",
-    }
-    deb_control |= {key.replace("_", "-"): value for key, value in fields.items()}
-    lines = "".join(f"{key}: {value}\n" for key, value in deb_control.items())
+    fields = {"Package": name, "Version": version, "Architecture": "amd64", "Maintainer": "Jörg <j@x.org>"}
+    fields |= {key.replace("_", "-"): value for key, value in more.items()}
+    lines = "".join(f"{key}: {value}\n" for key, value in fields.items())
     (root / "DEBIAN").mkdir(parents=True)
     (root / "DEBIAN" / "control").write_text(f"{lines}Description: {name}\n more about it\n")
     deb = folder / "apt" / f"{name}.deb"

@@ -47,7 +47,7 @@ _OWN = {
             "evidence/expectations.py:read",
             "sources/wheels.py:_remembered",
         ),
-        *("fleet/rollout.py:_run", "operations/generation.py:generation_present"),
+        *("host/judged.py:_parsed", "fleet/rollout.py:_run", "operations/generation.py:generation_present"),
         *("depot/fsck.py:_repositories", "depot/repository.py:read_key", "operations/text.py:put_text"),
         "sbom/python_licences.py:_project",
         "sbom/python_licences.py:_read",

@@ -102,7 +102,7 @@ def _push(host: Host, keys: RenderedFile) -> Pushed:
         return Pushed(host.name, confirmed, has_release, problem, round(time.monotonic() - started, 2))
 
     with host_held(host.ssh, owner(host.settings.depot)):
-        stands = _parse(host.name, host.ssh.run(_ASK))
+        stands = parse_stands(host.name, host.ssh.run(_ASK))
         if CURRENT not in stands:
             return pushed(has_release=False)
         if _FILE not in stands[CURRENT].files:
@@ -132,21 +132,21 @@ _ASK = "\n".join(
 )
 
 
-def _parse(host: str, said: str) -> dict[str, Stands]:
+def parse_stands(host: str, said: str) -> dict[str, Stands]:
     """The generations of a host by their links. Raises SealiftError where they cannot be read."""
     found: dict[str, Stands] = {}
     for part in said.split(_MARK)[1:]:
-        head, *lines = part.splitlines()
+        head, _, rest = part.partition("\n")
         link, _, name = head.partition(" ")
         try:
-            listed = GenerationFiles().process(lines)
+            listed = GenerationFiles().process(rest.splitlines())
             files = {
                 path: (int(mode, 8), digest) for path, (mode, digest) in listed.items() if len(digest) > 1
             }
         except (FactProcessError, ValueError):
             files = {}
-        if not files or not _ID.fullmatch(name):
-            raise SealiftError(f"{host}: {link} cannot be read, expected a generation. Run sealift apply.")
+        if not files or link not in (CURRENT, PREVIOUS) or not _ID.fullmatch(name):
+            raise SealiftError(f"{host}: a generation cannot be read, expected a whole one. Run sealift apply.")
         found[link] = Stands(name, files)
     return found
 

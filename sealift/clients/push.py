@@ -146,7 +146,7 @@ def parse_stands(host: str, said: str) -> dict[str, Stands]:
         except (FactProcessError, ValueError):
             files = {}
         if not files or link not in (CURRENT, PREVIOUS) or not _ID.fullmatch(name):
-            raise SealiftError(f"{host}: a generation cannot be read, expected a whole one. Run sealift apply.")
+            raise SealiftError(f"{host}: a generation cannot be read, expected one. Run sealift apply.")
         found[link] = Stands(name, files)
     return found
 

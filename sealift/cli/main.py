@@ -24,6 +24,7 @@ _PANELS: dict[str, dict[str, tuple[str, ...]]] = {
         "importing": ("import",),
         "install": ("install",),
         "site": ("init", "check", "clients"),
+        "ca": ("ca",),
         "depot": ("have", "gc", "fsck"),
     },
     "In the closed network: the hosts": {

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
+from sealift.site.authority import key_problems
 from sealift.site.certificate_check import certificate_problems, certificate_warnings
 from sealift.site.inventory import Host, Inventory, load_inventory
 from sealift.site.secrets import open_secrets
@@ -56,6 +57,8 @@ def check_site(name: str, now: datetime) -> Checked:
         problems += site_problems(host, now)
         problems += _ssh_problems(host)
         warnings += certificate_warnings(host.settings.gateway, now)
+    for ca in {host.settings.gateway.ca: None for host in inventory.hosts}:
+        problems += key_problems(ca)
     problems += _release_problems(inventory)
     return Checked(len(inventory.hosts), tuple(dict.fromkeys(problems)), tuple(dict.fromkeys(warnings)))
 

@@ -23,7 +23,8 @@ _PANELS: dict[str, dict[str, tuple[str, ...]]] = {
     "In the closed network: the control node": {
         "importing": ("import",),
         "install": ("install",),
-        "site": ("init", "check", "clients"),
+        "site": ("init", "check"),
+        "clients": ("clients",),
         "ca": ("ca",),
         "depot": ("have", "gc", "fsck"),
     },

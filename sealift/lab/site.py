@@ -5,7 +5,6 @@ Each is made once and kept; whatever a crash left out is made by the next run.
 
 from __future__ import annotations
 
-import secrets
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +24,7 @@ from sealift.lab.layout import Lab, LabHost, Machines
 from sealift.site.authority import open_authority
 from sealift.site.certificates import Names, new_authority
 from sealift.site.pair_files import put_pair
-from sealift.site.secrets import ACCEPTANCE, seal
+from sealift.site.secrets import ACCEPTANCE, ClientKeys, new_key, seal
 
 SIGNER = "release@lab"
 
@@ -91,7 +90,7 @@ def _ensure_secrets(lab: Lab) -> None:
         write_atomically(path, f"# public key: {made.to_public()}\n{made}\n".encode(), mode=0o600)
     if not (lab.state / "secrets.age").exists():
         identity = pyrage.x25519.Identity.from_str(path.read_text().split()[-1])
-        keys = {client: secrets.token_urlsafe(32) for client in ("demo", ACCEPTANCE)}
+        keys = {client: ClientKeys(keys=(new_key(),)) for client in ("demo", ACCEPTANCE)}
         write_atomically(lab.state / "secrets.age", seal(keys, identity.to_public()), 0o600)
 
 

@@ -11,12 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from sealift.files import write_atomically
-from sealift.site import certificates
 from tests.lab.commands import Commands, Ran
 from tests.lab.conftest import Site
 
@@ -229,16 +224,8 @@ def _shown_certificate(commands: Commands) -> str:
 
 def test_a_new_certificate_is_shown_without_a_restart(site: Site, commands: Commands) -> None:
     started, before = _started(commands), _shown_certificate(commands)
-    tls = commands.site / "tls"
-    ca = x509.load_pem_x509_certificate((tls / "ca.crt").read_bytes())
-    ca_key = load_pem_private_key((tls / "ca.key").read_bytes(), None)
-    assert isinstance(ca_key, EllipticCurvePrivateKey)
-    address = _gateway_url(commands).removeprefix("https://").partition(":")[0]
-    key = certificates.new_key()
-    made = certificates.pem(certificates.server_certificate(key, ca_key, ca, "h1", address))
-    write_atomically(tls / "h1.key", certificates.key_pem(key), 0o600)
-    write_atomically(tls / "h1.crt", made)
+    commands.ok("sealift", "ca", "renew", "lab", "h1")
     commands.ok("sealift", "apply", "lab", "--limit", "h1")
     shown = _shown_certificate(commands)
-    assert shown != before and shown.split() == made.decode().split()
+    assert shown != before and shown.split() == (commands.site / "tls/h1.crt").read_text().split()
     assert _started(commands) == started

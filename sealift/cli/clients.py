@@ -11,8 +11,8 @@ from rich.table import Table
 
 from sealift.cli.console import complain, say, show, working
 from sealift.cli.options import AsJson, InventoryName, Limit, print_json
+from sealift.drift.push import no_rollout, push_keys
 from sealift.errors import SealiftError
-from sealift.fleet.push import no_rollout, push_keys
 from sealift.site.clients import add_client, clients_of, end_old_keys, revoke_clients, rotate_client
 from sealift.site.inventory import Inventory, load_inventory
 from sealift.site.secrets import ClientKeys

@@ -28,6 +28,7 @@ from sealift.bundle.have_list import HaveList, parse_have_list
 from sealift.depot.importing import import_bundle
 from sealift.depot.needed import needed_blobs
 from sealift.depot.store import Depot
+from sealift.drift.push import parse_generations
 from sealift.errors import SealiftError
 from sealift.evidence import junit, page
 from sealift.files import canonical_json, parse_json
@@ -35,6 +36,7 @@ from sealift.fleet.ask import _parse
 from sealift.fleet.status import parse_status
 from sealift.host.preflight import check
 from sealift.host.probe import parse_probe
+from sealift.host_paths import CURRENT
 from sealift.install.start import Media
 from sealift.media.read import read_media
 from sealift.media.table import dump_table, parse_table
@@ -196,6 +198,10 @@ def _status(case: Case, _: Path) -> object:
     return parse_status("FUZZ", "\n".join(_lines(case)))
 
 
+def _generations(case: Case, _: Path) -> object:
+    return parse_generations("FUZZ", "\n".join(_lines(case)))
+
+
 def _inventory(case: Case, _: Path) -> object:
     return parse_inventory(_WHERE, parse_json(only(case), str(_WHERE)))
 
@@ -320,6 +326,12 @@ def targets() -> tuple[Target, ...]:
             alone(STATUS.encode()),
             _status,
             (b"release={", b"runs=", b"model=", b"|"),
+        ),
+        Target(
+            "generations of a host",
+            alone(f"sealift-generation={CURRENT} 0123456789ab\n{_SAID['GenerationFiles']}\n".encode()),
+            _generations,
+            (b"sealift-generation=", b"entry\t", b"  ./"),
         ),
         Target("inventory", alone(json.dumps(_INVENTORY).encode()), _inventory, where="inventor", cost=2),
         Target("complaint of a host", alone(b"ssh: x\nsh: 1: no such thing\n"), _complaint),

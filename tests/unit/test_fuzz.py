@@ -51,6 +51,7 @@ _OWN = {
         *("depot/fsck.py:_repositories", "depot/repository.py:read_key", "operations/text.py:put_text"),
         "sbom/python_licences.py:_project",
         "sbom/python_licences.py:_read",
+        "host/judged.py:_parsed",
     },
     "lines that a target's function reads": {
         *("site/inventory.py:load_inventory", "fleet/survey.py:survey", "fleet/survey.py:look"),

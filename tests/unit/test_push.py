@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from sealift.drift.push import _ASK, Stands, parse_generations, script
 from sealift.errors import SealiftError
-from sealift.fleet.push import _ASK, Stands, _parse, script
 from sealift.host.generation import Generation, keys_file, version_of
 from sealift.host.inputs import keys_values
 from sealift.host_paths import CURRENT, LIVE, PREVIOUS, ROOT
@@ -57,7 +57,7 @@ class FakeHost:
 
     def stands(self) -> dict[str, Stands]:
         said = self.run(_ASK).replace(str(self.root), ROOT)
-        return _parse("h1", said)
+        return parse_generations("h1", said)
 
     def ids(self) -> dict[str, str]:
         return {Path(link).name: stands.id for link, stands in self.stands().items()}
@@ -184,4 +184,4 @@ def test_no_key_stands_in_the_script(host: FakeHost) -> None:
 @pytest.mark.parametrize("said", ["$(reboot)\n", "0123456789ab\nentry\tx", "0123456789ab\n"])
 def test_a_generation_that_cannot_be_read_is_an_error_of_its_host(said: str) -> None:
     with pytest.raises(SealiftError, match=r"^h1: .* cannot be read"):
-        _parse("h1", f"sealift-generation={CURRENT} {said}")
+        parse_generations("h1", f"sealift-generation={CURRENT} {said}")

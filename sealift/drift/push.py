@@ -102,7 +102,7 @@ def _push(host: Host, keys: RenderedFile) -> Pushed:
         return Pushed(host.name, confirmed, has_release, problem, round(time.monotonic() - started, 2))
 
     with host_held(host.ssh, owner(host.settings.depot)):
-        stands = _parse(host.name, host.ssh.run(_ASK))
+        stands = parse_generations(host.name, host.ssh.run(_ASK))
         if CURRENT not in stands:
             return pushed(has_release=False)
         if _FILE not in stands[CURRENT].files:
@@ -132,7 +132,7 @@ _ASK = "\n".join(
 )
 
 
-def _parse(host: str, said: str) -> dict[str, Stands]:
+def parse_generations(host: str, said: str) -> dict[str, Stands]:
     """The generations of a host by their links. Raises SealiftError where they cannot be read."""
     found: dict[str, Stands] = {}
     for part in said.split(_MARK)[1:]:

@@ -14,10 +14,9 @@ from sealift.errors import SealiftError
 from sealift.site.authority import open_authority
 from sealift.site.certificate_list import certificate_list
 from sealift.site.check import check_site
-from sealift.site.init import make_site
-from sealift.site.inventory import Inventory, load_inventory
+from sealift.site.inventory import Inventory
 from sealift.site.issuing import due
-from tests.unit.ca_site import (
+from tests.unit.ca.ca_site import (
     MONTH,
     NOW,
     WORDS,
@@ -30,18 +29,7 @@ from tests.unit.ca_site import (
     sealift,
     verify,
 )
-from tests.unit.test_site import HOSTS, site
-
-
-@pytest.fixture
-def tls(tmp_path: Path) -> Path:
-    """The folder of a new site's certificates."""
-    return make_site(site(tmp_path), tmp_path / "sites").folder / "tls"
-
-
-@pytest.fixture
-def acme(tls: Path) -> Inventory:
-    return load_inventory(str(tls.parent))
+from tests.unit.test_site import HOSTS
 
 
 @pytest.mark.parametrize("renames", [0, 1])

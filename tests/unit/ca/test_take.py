@@ -21,7 +21,7 @@ from sealift.site.inventory import Inventory, load_inventory
 from sealift.site.issuing import Wanted, issue, must_have, request, take
 from sealift.site.pair_files import beside
 from sealift.site.places import chosen, host_places
-from tests.unit.ca_site import (
+from tests.unit.ca.ca_site import (
     NOW,
     asked,
     content,
@@ -35,17 +35,6 @@ from tests.unit.ca_site import (
     verify,
 )
 from tests.unit.test_site import HOSTS, site
-
-
-@pytest.fixture
-def tls(tmp_path: Path) -> Path:
-    """The folder of a new site's certificates."""
-    return make_site(site(tmp_path), tmp_path / "sites").folder / "tls"
-
-
-@pytest.fixture
-def acme(tls: Path) -> Inventory:
-    return load_inventory(str(tls.parent))
 
 
 @pytest.fixture

@@ -17,11 +17,10 @@ from sealift.site.certificate_files import dns_names, ip_addresses
 from sealift.site.certificate_list import certificate_list
 from sealift.site.certificates import Names
 from sealift.site.check import check_site
-from sealift.site.init import make_site
-from sealift.site.inventory import Inventory, load_inventory
+from sealift.site.inventory import Inventory
 from sealift.site.issuing import Wanted, due, issue, lacking, must_lack
 from sealift.site.places import chosen, host_places, other_place
-from tests.unit.ca_site import (
+from tests.unit.ca.ca_site import (
     MONTH,
     NOW,
     content,
@@ -32,18 +31,7 @@ from tests.unit.ca_site import (
     sealift,
     verify,
 )
-from tests.unit.test_site import HOSTS, site
-
-
-@pytest.fixture
-def tls(tmp_path: Path) -> Path:
-    """The folder of a new site's certificates."""
-    return make_site(site(tmp_path), tmp_path / "sites").folder / "tls"
-
-
-@pytest.fixture
-def acme(tls: Path) -> Inventory:
-    return load_inventory(str(tls.parent))
+from tests.unit.test_site import HOSTS
 
 
 def test_openssl_believes_what_init_made_by_name_and_address(tls: Path) -> None:

@@ -75,6 +75,13 @@ class Ssh:
         """
         return self._run(self.command("exec sh -s"), script.encode(), timeout_s)
 
+    def run_with(self, script: str, data: bytes, *arguments: str, timeout_s: float = 60) -> str:
+        """Run a script that gets data over standard input, where secrets may be.
+
+        Raises SealiftError as `run` does.
+        """
+        return self._run(self.command(script, *arguments), data, timeout_s)
+
     def _run(self, command: list[str], said: bytes, timeout_s: float) -> str:
         try:
             ran = subprocess.run(command, input=said, capture_output=True, timeout=timeout_s, check=False)
@@ -94,14 +101,14 @@ class Ssh:
         """
         _, began, since = stderr.rpartition(f"{_BEGINS}\n".encode())
         said = last_line(since)
-        if code == _SSH_FAILED and (began or not said):
+        if code == _SSH_FAILED and began:
             return SealiftError(
                 f"{self.host}: the command there was killed or the connection cut, expected it to end. "
                 "Run the same again: it goes on where it stopped."
             )
         if code == _SSH_FAILED:
             return SealiftError(
-                f"{self.host}: does not answer over SSH ({said}), expected a shell. "
+                f"{self.host}: does not answer over SSH ({said or 'silently'}), expected a shell. "
                 f"Try: ssh -F {shlex.quote(str(self.config))} {shlex.quote(self.host)} true"
             )
         if self.sudo and not began:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyrage
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from pydantic import SecretStr
 
 from sealift.errors import SealiftError
 from sealift.files import sync_folder, write_atomically
 from sealift.site import certificates
-from sealift.site.secrets import ACCEPTANCE, seal
+from sealift.site.certificates import Names
+from sealift.site.secrets import ACCEPTANCE, ClientKeys, new_key, seal
 
 TEMPLATES = Path(__file__).parents[2] / "templates" / "site"
 FIRST_CLIENT = "first"
@@ -92,7 +94,7 @@ def make_site(site: NewSite, base: Path) -> Made:
             f"{folder}: is there already, expected nothing. It is yours to edit; sealift check {site.name} "
             "looks it over."
         )
-    key = secrets.token_urlsafe(32)
+    key = new_key()
     files = _files(site, folder, key)
     base.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(prefix=f".{site.name}.", dir=base))
@@ -107,7 +109,7 @@ def make_site(site: NewSite, base: Path) -> Made:
         raise
     sync_folder(base)
     requests = tuple(folder / name for name in files if name.endswith(".csr"))
-    return Made(folder, FIRST_CLIENT, key, requests)
+    return Made(folder, FIRST_CLIENT, key.get_secret_value(), requests)
 
 
 def _check(site: NewSite) -> None:
@@ -120,6 +122,8 @@ def _check(site: NewSite) -> None:
     ]
     if not names:
         wrong.append(f"{site.name}: has no hosts. Add --host NAME=ADDRESS, or --gpu for one with a GPU.")
+    if "ca" in names:
+        wrong.append("ca: is the name of the CA's files in tls/, expected another for a host.")
     if not _USER.fullmatch(site.user):
         wrong.append(f"{site.user}: is no name of a user.")
     if site.jump and not _ADDRESS.fullmatch(site.jump):
@@ -130,7 +134,7 @@ def _check(site: NewSite) -> None:
         raise SealiftError("\n".join(wrong))
 
 
-def _files(site: NewSite, folder: Path, api_key: str) -> dict[str, tuple[bytes, int]]:
+def _files(site: NewSite, folder: Path, api_key: SecretStr) -> dict[str, tuple[bytes, int]]:
     """Path below the folder: content and mode."""
     render = _renderer(site, folder)
     identity = pyrage.x25519.Identity.generate()
@@ -141,7 +145,10 @@ def _files(site: NewSite, folder: Path, api_key: str) -> dict[str, tuple[bytes, 
         "known_hosts": (site.known_hosts, 0o644),
         "identity": (f"# public key: {identity.to_public()}\n{identity}\n".encode(), 0o600),
         "secrets.age": (
-            seal({FIRST_CLIENT: api_key, ACCEPTANCE: secrets.token_urlsafe(32)}, identity.to_public()),
+            seal(
+                {FIRST_CLIENT: ClientKeys(keys=(api_key,)), ACCEPTANCE: ClientKeys(keys=(new_key(),))},
+                identity.to_public(),
+            ),
             0o600,
         ),
     }
@@ -151,25 +158,18 @@ def _files(site: NewSite, folder: Path, api_key: str) -> dict[str, tuple[bytes, 
 
 
 def _tls(site: NewSite) -> Mapping[str, tuple[bytes, int]]:
-    keys = {host: certificates.new_key() for host in site.hosts}
-    files = {f"tls/{host.name}.key": (certificates.key_pem(key), 0o600) for host, key in keys.items()}
+    names = {host.name: Names.of_host(host.name, host.address) for host in site.hosts}
     if site.own_ca:
-        return files | {
-            f"tls/{host.name}.csr": (certificates.signing_request(key, host.name, host.address), 0o644)
-            for host, key in keys.items()
+        keys = {name: certificates.new_key() for name in names}
+        return {f"tls/{name}.key": (certificates.key_pem(key), 0o600) for name, key in keys.items()} | {
+            f"tls/{name}.csr": (certificates.signing_request(key, names[name]), 0o644)
+            for name, key in keys.items()
         }
-    ca_key = certificates.new_key()
-    ca = certificates.ca_certificate(ca_key, f"sealift {site.name}")
-    files |= {
-        "tls/ca.key": (certificates.key_pem(ca_key), 0o600),
-        "tls/ca.crt": (certificates.pem(ca), 0o644),
-    }
-    return files | {
-        f"tls/{host.name}.crt": (
-            certificates.pem(certificates.server_certificate(key, ca_key, ca, host.name, host.address)),
-            0o644,
-        )
-        for host, key in keys.items()
+    now = datetime.now(UTC)
+    authority = certificates.new_authority(site.name, now)
+    pairs = {"ca": authority.pair} | {name: authority.issue(each, now) for name, each in names.items()}
+    return {f"tls/{name}.key": (pair.key, 0o600) for name, pair in pairs.items()} | {
+        f"tls/{name}.crt": (pair.certificate, 0o644) for name, pair in pairs.items()
     }
 
 

@@ -66,7 +66,8 @@ _NUMBERS = (
 )
 _DURATIONS = ("0", "-1", '"0s"', '"1h"', '"-1s"', "1e9", "null", "{}", "[0]", "false", '""', "3.5")
 _SPACES = ("", " ", "\t", "\n", "\r\n", "\x0b", "\x0c", "\x00", "\u00a0", "\ufeff", "/**/", "//\n")
-_RELATIVES = {"k": "\u212a", "s": "\u017f", "i": "\u0131", "a": "\u00e4"}  # of which Go folds the first two
+_RELATIVES = {"k": "\u212a", "s": "\u017f", "i": "\u0131", "a": "\u00e4"}
+_FOLDED = "ks"  # those of them that Go folds
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def _spoiled(random: Random, by_bytes: bool) -> Body:
         members = members[random.randrange(2) :]
     if random.random() < 0.7:
         members.append(('"options"', _options(random)))
-    if random.random() < 0.3:
+    if random.random() < 0.5:
         members.append(('"keep_alive"', random.choice(_DURATIONS)))
     random.shuffle(members)
     for _ in range(random.choice((0, 1, 1, 1, 2))):
@@ -148,7 +149,7 @@ def _other_case(random: Random, members: Members) -> None:
 
 
 def _relative(random: Random, members: Members) -> None:
-    _rewrite(random, members, lambda letter: _RELATIVES.get(letter, letter.upper()), "".join(_RELATIVES))
+    _rewrite(random, members, lambda letter: _RELATIVES.get(letter, letter.upper()), _FOLDED)
 
 
 def _escaped(random: Random, members: Members) -> None:
@@ -161,9 +162,10 @@ def _escaped(random: Random, members: Members) -> None:
 def _rewrite(random: Random, members: Members, change: Callable[[str], str], first: str = "") -> None:
     """Change some letters of a key, of the member itself or of a second one with another value.
 
-    + first: letters that are changed rather than others
+    + first: letters that are changed rather than others, in keys that have them
     """
-    at = random.randrange(len(members))
+    having = [at for at, (key, _) in enumerate(members) if set(key) & set(first)]
+    at = random.choice(having or range(len(members)))
     key, value = members[at]
     letters = list(key)
     inside = range(1, len(key) - 1)

@@ -1,0 +1,181 @@
+"""What the gateways' clients used: tokens, requests and times, out of the gateways' access logs.
+
+Docker keeps as much of a log as `docker.log_max_size` and `docker.log_max_file` say, and none of a container
+that was made anew: how far back each host's log goes is part of what is found.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from statistics import median
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sealift.errors import SealiftError, printable
+from sealift.services import GATEWAY
+from sealift.site.inventory import Host
+from sealift.ssh import on_all
+
+By = Literal["client", "role", "host"]
+NO_ROLE = "-"  # of a request that asks no model, such as GET /api/tags
+_SINCE = re.compile(r"([0-9]{1,5})([mhd])")
+_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+_LIMIT_S = 600  # a log of 30 MB over a slow link
+_BEGINS = "begins="
+_STREAMS = ("application/x-ndjson", "text/event-stream")
+# $1: the Compose project, $2: since when. Envoy's own log goes to standard error.
+_READ = f"""\
+set -eu
+id=$(docker ps --all --quiet --filter label=com.docker.compose.project="$1" | head -n 1)
+[ -n "$id" ] || exit 0
+docker logs "$id" 2>/dev/null | head -n 1 | sed 's/^/{_BEGINS}/'
+docker logs --since "$2" "$id" 2>/dev/null
+"""
+
+
+class Entry(BaseModel):
+    """A line of a gateway's access log, as templates/gateway/live/listener.yaml.j2 writes it.
+
+    + first_byte_ms: until Ollama's answer began
+    + out_ms: that Ollama spent on the answer's tokens alone; its own API says it, OpenAI's does not
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+    time: str
+    client: str | None = None
+    role: str | None = None
+    status: int
+    type: str | None = None
+    first_byte_ms: int | None = Field(default=None, ge=0)
+    duration_ms: int = Field(ge=0)
+    tokens_in: Annotated[int, Field(ge=0)] | None = None
+    tokens_out: Annotated[int, Field(ge=0)] | None = None
+    load_ms: Annotated[int, Field(ge=0)] | None = None
+    out_ms: Annotated[int, Field(ge=0)] | None = None
+
+
+@dataclass(frozen=True)
+class Log:
+    """What a host's gateway noted.
+
+    + begins: of its first line that is still there; None where there is none
+    """
+
+    entries: tuple[Entry, ...]
+    begins: str | None
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What was used by somebody.
+
+    + refused: requests that were answered with 400 or more
+    + unknown: answers that do not say their tokens: cut streams, and OpenAI streams that were not asked to
+    + first_token_ms: median over streams; None without any
+    + answer_ms: median over answers of models
+    + tokens_per_second: out of a model, over all answers that say their time; None where none does
+    + load_ms: that requests waited for models to be loaded, in sum
+    """
+
+    requests: int
+    refused: int
+    unknown: int
+    tokens_in: int
+    tokens_out: int
+    first_token_ms: int | None
+    answer_ms: int | None
+    tokens_per_second: float | None
+    load_ms: int
+
+
+def parse_since(text: str) -> timedelta:
+    """Read how far back: a number with m, h or d, such as 30d. Raises SealiftError where it is none."""
+    match = _SINCE.fullmatch(text)
+    if not match:
+        raise SealiftError(f"--since: {printable(text)} is no time, expected one such as 45m, 12h or 30d.")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def read_logs(hosts: Iterable[Host], since: datetime) -> Mapping[str, Log]:
+    """Read the gateways' logs on all hosts at once.
+
+    + since: in UTC; what is older is left out
+
+    Raises SealiftError where a host does not answer.
+    """
+    by_name = {host.name: host for host in hosts}
+    start = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def read(name: str) -> Log:
+        return parse_log(by_name[name].ssh.run(_READ, GATEWAY.project, start, timeout_s=_LIMIT_S))
+
+    return on_all(list(by_name), read).all()
+
+
+def parse_log(text: str) -> Log:
+    """Read an access log. A line that is none of ours is left out: the log is foreign."""
+    begins, entries = None, []
+    for line in text.splitlines():
+        entry = _entry(line.removeprefix(_BEGINS))
+        if entry and line.startswith(_BEGINS):
+            begins = printable(entry.time)
+        elif entry:
+            entries.append(entry)
+    return Log(tuple(entries), begins)
+
+
+def _entry(line: str) -> Entry | None:
+    try:
+        return Entry.model_validate(json.loads(line))
+    except (ValueError, RecursionError, ValidationError):
+        return None
+
+
+def sum_up(logs: Mapping[str, Log], by: By) -> Mapping[str, Usage]:
+    """What was used, by the name of a client, a role or a host. Requests without a good key are nobody's.
+
+    + logs: by host
+    """
+    groups: dict[str, list[Entry]] = defaultdict(list)
+    for host, log in logs.items():
+        for entry in log.entries:
+            if entry.client:
+                name = {"client": entry.client, "role": entry.role or NO_ROLE, "host": host}[by]
+                groups[printable(name)].append(entry)
+    return {name: _usage(groups[name]) for name in sorted(groups)}
+
+
+def _usage(entries: list[Entry]) -> Usage:
+    answers = [each for each in entries if each.role and each.status == 200]
+    told = [each for each in answers if each.tokens_in is not None]
+    timed = [each for each in told if each.out_ms]
+    out_ms = sum(each.out_ms or 0 for each in timed)
+    return Usage(
+        requests=len(entries),
+        refused=sum(each.status >= 400 for each in entries),
+        unknown=len(answers) - len(told),
+        tokens_in=sum(each.tokens_in or 0 for each in told),
+        tokens_out=sum(each.tokens_out or 0 for each in told),
+        first_token_ms=_median(each.first_byte_ms for each in answers if _is_stream(each)),
+        answer_ms=_median(each.duration_ms for each in answers),
+        tokens_per_second=round(sum(each.tokens_out or 0 for each in timed) * 1000 / out_ms, 1)
+        if out_ms
+        else None,
+        load_ms=sum(each.load_ms or 0 for each in told),
+    )
+
+
+def _is_stream(entry: Entry) -> bool:
+    return (entry.type or "").startswith(_STREAMS)
+
+
+def _median(values: Iterable[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return round(median(known)) if known else None

@@ -21,13 +21,17 @@ _PAUSE_S = 0.8  # with the streams, fewer than a client's limit
 _PROMPT = "Count from 1 to 500 in words, one number on each line, and leave none out."
 
 
-def _session(told: dict[str, str]) -> requests.Session:
-    session = requests.Session()
-    session.trust_env = False
-    session.mount("https://", NamedHost(told["name"]))
-    session.verify = told["ca"]
-    session.headers["Authorization"] = f"Bearer {told['key']}"
-    return session
+def session(told: dict[str, str]) -> requests.Session:
+    """One that goes to the gateway, with its certificate checked and the key.
+
+    + told: ca, name, key
+    """
+    made = requests.Session()
+    made.trust_env = False
+    made.mount("https://", NamedHost(told["name"]))
+    made.verify = told["ca"]
+    made.headers["Authorization"] = f"Bearer {told['key']}"
+    return made
 
 
 def _stream(told: dict[str, str]) -> dict[str, Any]:
@@ -39,7 +43,7 @@ def _stream(told: dict[str, str]) -> dict[str, Any]:
         "options": {"num_predict": 400},
     }
     try:
-        with _session(told).post(f"{told['url']}/api/chat", json=body, stream=True, timeout=300) as answer:
+        with session(told).post(f"{told['url']}/api/chat", json=body, stream=True, timeout=300) as answer:
             lines = answer.iter_lines()
             first = json.loads(next(lines))
             found.update(status=answer.status_code, began=time.time())
@@ -60,12 +64,12 @@ def main(told: dict[str, str]) -> None:
 
     thread = threading.Thread(target=stream_on)
     thread.start()
-    kept = _session(told)
+    kept = session(told)
     statuses: list[str] = []
     while not stop.exists():
-        session = kept if len(statuses) % 2 else _session(told)
+        sender = kept if len(statuses) % 2 else session(told)
         try:
-            statuses.append(str(session.get(f"{told['url']}/api/version", timeout=30).status_code))
+            statuses.append(str(sender.get(f"{told['url']}/api/version", timeout=30).status_code))
         except requests.RequestException as error:
             statuses.append(repr(error))
         time.sleep(_PAUSE_S)

@@ -6,13 +6,14 @@ from pyinfra.api import deploy
 
 from sealift.depot.needed import needed_blobs
 from sealift.host.wanted import Wanted
-from sealift.operations.host_store import blobs_present
+from sealift.operations.host_store import blobs_present, store_guarded
 from sealift.ssh import Ssh
 
 
 @deploy("Host store")
 def ship_blobs(wanted: Wanted) -> None:
-    """Ship what the host lacks of its release."""
+    """See that root alone can change the store, then ship what the host lacks of its release."""
+    store_guarded(name="Keep the host store to root")
     blobs_present(
         name="Ship what the host store lacks",
         wanted=needed_blobs(wanted.lock, wanted.groups),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 
 import pytest
 
@@ -22,6 +24,15 @@ SOURCE = "/etc/apt/sources.list.d/sealift.sources"
 RECONFIGURED = "service gateway runs with another configuration"
 FOREIGN = 'services: {x: {image: "localhost/sealift/ollama:0.11.4", pull_policy: never}}'
 
+ENVOY_LAYER = f"$(find {BLOBS} -type f -size +100M -size -200M | head -n 1)"
+DAMAGED = "sealift/envoy:1.40.0 is damaged"
+# Holds dpkg's lock for as long as a file is there, as another apt would. perl is in every Debian.
+HOLD = """\
+use Fcntl; open(my $file, ">>", "/var/lib/dpkg/lock-frontend");
+my $lock = pack("s! s! x4 q q i x4", F_WRLCK, 0, 0, 0, 0); fcntl($file, F_SETLK, $lock) or die;
+sleep 1 while -e "/root/busy";
+"""
+
 # what is done to h2, and what status must say of it; all of a round are done at once
 ROUNDS: dict[str, dict[str, str]] = {
     "files, packages, models, images": {
@@ -37,6 +48,10 @@ ROUNDS: dict[str, dict[str, str]] = {
         f"mkdir {LIBRARY}/foreign; echo {{}} > {LIBRARY}/foreign/latest": "model foreign/latest is too much",
         f"echo x > {STORE}/models/blobs/sha256-foreign": "files of no model in Ollama's store",
         f"docker rmi -f {ENVOY}": f"image {ENVOY} missing",
+        f"chmod 777 {STORE}/models {BLOBS}": f"{STORE}/models has mode 777, expected 755",
+        f"chown 1000 {LIBRARY}/chat/latest": f"{LIBRARY}/chat/latest belongs to 1000:0, expected 0:0",
+        f"printf X | dd of={ENVOY_LAYER} bs=1 seek=1000000 conv=notrunc status=none; "
+        f"touch -d @1 {ENVOY_LAYER}": DAMAGED,
         f"rm {A_PACKAGE}": "1 blobs missing in the host store",
         f"touch {ANOTHER_PACKAGE}": "1 blobs of the host store were touched",
         "mkdir -p /etc/cdi; echo x > /etc/cdi/sealift-stand-in.yaml": "sealift-stand-in.yaml is too much",
@@ -60,27 +75,42 @@ ROUNDS: dict[str, dict[str, str]] = {
 }
 
 
-def differs(commands: Commands) -> dict[str, list[str]]:
+HASHED = "files, packages, models, images"  # the round with a damage that only hashing finds
+
+
+def differs(commands: Commands, *options: str) -> dict[str, list[str]]:
     """What status says, by host."""
-    said = commands.run("sealift", "status", "lab", "--json").out
+    said = commands.run("sealift", "status", "lab", "--json", *options).out
     return {host["host"]: host["differs"] for host in json.loads(said)}
 
 
 @pytest.mark.parametrize("drift", ROUNDS)
 def test_status_tells_what_apply_mends(site: Site, commands: Commands, drift: str) -> None:
+    options = ("--check-blobs",) if drift == HASHED else ()
     assert differs(commands) == {"h1": [], "h2": [], "h3": []}
     for damage in ROUNDS[drift]:
         commands.on("h2", damage)
-    told = differs(commands)
+    told = differs(commands, *options)
     assert told["h1"] == told["h3"] == []
     untold = [said for said in ROUNDS[drift].values() if not any(said in line for line in told["h2"])]
     assert untold == [], told["h2"]
-    plan = json.loads(commands.ok("sealift", "apply", "lab", "--dry-run", "--json").out)["h2"]
+    plan = json.loads(commands.ok("sealift", "apply", "lab", "--dry-run", "--json", *options).out)["h2"]
     assert set(told["h2"]) <= set(plan["differs"])
     assert "PRIVATE KEY" not in str(plan["diffs"]) and commands.api_key() not in str(plan["diffs"])
-    commands.ok("sealift", "apply", "lab")
-    assert differs(commands) == {"h1": [], "h2": [], "h3": []}
+    commands.ok("sealift", "apply", "lab", *options)
+    assert differs(commands, *options) == {"h1": [], "h2": [], "h3": []}
     assert commands.changed_operations() == {"h1": [], "h2": [], "h3": []}
+
+
+def test_another_apt_is_waited_for_and_that_is_said(site: Site, commands: Commands) -> None:
+    commands.on("h2", f"dpkg --remove docker-compose; printf %s {shlex.quote(HOLD)} >/root/hold.pl")
+    commands.on("h2", "touch /root/busy; systemd-run -q --unit=other-apt perl /root/hold.pl")
+    commands.on("h2", "systemd-run -q --on-active=20 --timer-property=AccuracySec=1s rm /root/busy")
+    said = commands.ok("sealift", "apply", "lab", "--limit", "h2").err
+    assert re.search(
+        r"h2: waits for process \d+ \(perl\), which holds \S+/lock-frontend, for 600 s at most", said
+    )
+    assert "h2: goes on after " in said
 
 
 def test_one_damage_is_mended_by_one_operation(site: Site, commands: Commands) -> None:

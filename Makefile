@@ -1,5 +1,5 @@
 # make demo   three closed hosts, a real release, a prompt answered by Gemma on each (root; first time 5 to 10 min)
-# make check  style, types and unit tests: some five minutes, for everyday work
+# make check  style, types and unit tests: some three minutes, for everyday work
 # make test   everything: check, then the whole way end to end on a lab of its own (root)
 # make nightly  what is exhaustive: every single byte of what is signed, damaged (some four minutes)
 # make bench  measures speed, memory and disk anew for docs/benchmarks.md (three quarters of an hour, 40 GB of disk)
@@ -26,10 +26,10 @@ check: debian-packages .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest tests/unit
+	$(BIN)/pytest --numprocesses auto tests/unit
 
 test: check
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m "not exhaustive" tests/peers tests/lab
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests
 
 nightly: debian-packages .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m exhaustive tests/peers

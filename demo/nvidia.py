@@ -56,7 +56,7 @@ def deb_name() -> str:
     return f"{PACKAGE}_{VERSION}-1_amd64.deb"
 
 
-def control(installed_kib: int) -> str:
+def deb_control(installed_kib: int) -> str:
     """The package's control file.
 
     + installed_kib: KiB of its files
@@ -80,7 +80,7 @@ def control(installed_kib: int) -> str:
 def packages_index(control_file: str, deb: bytes) -> bytes:
     """The `Packages` file of the repository.
 
-    + control_file: as `control` has it
+    + control_file: as `deb_control` has it
     + deb: the package's content
     """
     digest = hashlib.sha256(deb).hexdigest()
@@ -90,7 +90,7 @@ def packages_index(control_file: str, deb: bytes) -> bytes:
 def _build_repository(toolkit: Path, result: Path, work: Path) -> None:
     tree = work / "tree"
     kib = _lay_out(toolkit, tree)
-    control_file = control(kib)
+    control_file = deb_control(kib)
     (tree / "DEBIAN").mkdir(mode=0o755)
     (tree / "DEBIAN/control").write_text(control_file)
     (tree / "DEBIAN/control").chmod(0o644)

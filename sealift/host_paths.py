@@ -1,4 +1,7 @@
-"""Where things stand on a host. Everything of sealift's is below one folder, on one file system."""
+"""Where things stand on a host. Everything of sealift's is below one folder, on one file system.
+
+The folder may be a link to one on another disk, as the site's `data_folder` says: see `sealift.host.root`.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ PARTIAL = f"{ROOT}/partial"  # blobs on their way in, by the same names
 REPOSITORIES = f"{ROOT}/repositories"  # one apt repository per bundle, of links into the host store
 MODELS = f"{ROOT}/models"  # Ollama's store, of hard links into the host store; read-only for Ollama
 GENERATIONS = f"{ROOT}/generations"
+LIVE = f"{ROOT}/live"  # what running services read anew, by service; a copy out of the current generation
 PACKAGES = f"{ROOT}/packages"  # a list of the OS packages that the host had not before it got them
 FILES = f"{ROOT}/files"  # a list of the release's plain files, which stand elsewhere
 WRITTEN = f"{ROOT}/written"  # hashes of the daemons' configurations that were written here: all ever

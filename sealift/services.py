@@ -6,10 +6,10 @@ follows from the entry.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sealift.host_paths import CURRENT, MODELS
+from sealift.host_paths import CURRENT, LIVE, MODELS
 
 ALL = "all"  # the group of every host
 
@@ -41,6 +41,23 @@ class Mount:
 
 
 @dataclass(frozen=True)
+class Live:
+    """Files that a service reads anew by itself whenever one is renamed into their folder.
+
+    In a generation they are the service's folder `live`. On a host they lie in a folder of their own, which
+    the container sees whole: of a file that is mounted by itself, it would not see a new one.
+
+    + target: the folder in the container, absolute
+    + versions: by file, what the service calls the version of it that it goes by
+    + ask: command and arguments that print lines `NAME: "VERSION"`, run in the container
+    """
+
+    target: str
+    versions: Mapping[str, str]
+    ask: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Service:
     """A service of a host: one Compose project with one container.
 
@@ -52,7 +69,9 @@ class Service:
       them a network of its own
     + serves_models: whether the release's models are for it
     + required: whether every release has it
-    + validate: entrypoint and arguments by which its image judges what it mounts, before it is activated
+    + validate: entrypoint and arguments by which its image judges its configuration, which it gets over
+      standard input, before it is activated
+    + live: what changes without a restart
     + memory_limit_mib: MiB that the container may take, where its settings do not say
     """
 
@@ -64,6 +83,7 @@ class Service:
     serves_models: bool = False
     required: bool = False
     validate: tuple[str, ...] = ()
+    live: Live | None = None
     memory_limit_mib: int = 256
 
     @property
@@ -80,9 +100,29 @@ class Service:
         """Where a mount's source lies on the host."""
         return mount.source if mount.source.startswith("/") else f"{CURRENT}/{self.name}/{mount.source}"
 
+    @property
+    def binds(self) -> tuple[tuple[str, str], ...]:
+        """All that its container sees of its host: source there, target in the container."""
+        live = ((f"{LIVE}/{self.name}", self.live.target),) if self.live else ()
+        return (*((self.source(mount), mount.target) for mount in self.mounts), *live)
+
 
 PROJECT_PREFIX = "sealift-"
 INNER = "sealift-inner"  # where the gateway meets what it stands before
+
+ADMIN_PORT = 9901  # of Envoy, on loopback in its container
+# An Envoy image has no client but bash.
+_ADMIN = (
+    "exec 3<>/dev/tcp/127.0.0.1/{port} && "
+    r"printf 'GET /stats?filter=version_text HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' >&3"
+    " && "
+    r"""mapfile -t <&3 && printf '%s\n' "${{MAPFILE[@]}}" """
+)
+# The gateway's live files.
+LISTENER = "listener.yaml"
+KEYS = "keys.yaml"
+LIMITS = "limits.yaml"
+TLS = "tls.yaml"
 
 OLLAMA = Service(
     name="ollama",
@@ -94,14 +134,21 @@ OLLAMA = Service(
 GATEWAY = Service(
     name="gateway",
     ports=(Port(8443, setting="port"),),
-    mounts=(
-        Mount("envoy.yaml", "/etc/envoy/envoy.yaml", private=True),
-        Mount("tls.crt", "/etc/envoy/tls.crt"),
-        Mount("tls.key", "/etc/envoy/tls.key", private=True),
-    ),
+    mounts=(Mount("envoy.yaml", "/etc/envoy/envoy.yaml"),),
     networks=(INNER,),
     required=True,
-    validate=("envoy", "--mode", "validate", "--config-path", "/etc/envoy/envoy.yaml"),
+    # Envoy refuses paths below /dev but these.
+    validate=("envoy", "--mode", "validate", "--config-path", "/dev/fd/0"),
+    live=Live(
+        "/etc/envoy/live",
+        {
+            LISTENER: "listener_manager.lds.version_text",
+            KEYS: "extension_config_discovery.http_filter.keys.version_text",
+            LIMITS: "extension_config_discovery.http_filter.limits.version_text",
+            TLS: "sds.tls.version_text",
+        },
+        ask=("bash", "-c", _ADMIN.format(port=ADMIN_PORT)),
+    ),
 )
 
 # In the order in which they start.

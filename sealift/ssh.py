@@ -75,6 +75,13 @@ class Ssh:
         """
         return self._run(self.command("exec sh -s"), script.encode(), timeout_s)
 
+    def run_with(self, script: str, data: bytes, *arguments: str, timeout_s: float = 60) -> str:
+        """Run a script that gets data over standard input, where secrets may be.
+
+        Raises SealiftError as `run` does.
+        """
+        return self._run(self.command(script, *arguments), data, timeout_s)
+
     def _run(self, command: list[str], said: bytes, timeout_s: float) -> str:
         try:
             ran = subprocess.run(command, input=said, capture_output=True, timeout=timeout_s, check=False)

@@ -7,7 +7,6 @@ from pathlib import Path
 from pyinfra.api import deploy
 
 from sealift.facts.docker import CONTAINERD_TOML, DAEMON_JSON
-from sealift.host.daemon_json import daemon_json
 from sealift.host.gpus import GPU
 from sealift.host.wanted import Wanted
 from sealift.operations.docker import containerd_configured, daemon_configured, daemon_running
@@ -30,7 +29,7 @@ def run_docker(wanted: Wanted) -> None:
     )
     daemon_configured(
         name="Configure the Docker daemon",
-        base=daemon_json(wanted.settings.docker),
+        docker=wanted.settings.docker,
         nvidia=GPU in wanted.groups,
     )
     daemon_running(

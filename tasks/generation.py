@@ -7,6 +7,7 @@ from pyinfra.api import deploy
 
 from sealift.host.wanted import Wanted
 from sealift.operations.generation import generation_active, generation_present, generation_valid
+from sealift.operations.live import live_files_placed
 
 
 @deploy("Generation")
@@ -21,3 +22,4 @@ def place_generation(wanted: Wanted) -> None:
             image=wanted.images[service.name].name,
         )
     generation_active(name="Activate the generation", generation=wanted.generation)
+    live_files_placed(name="Place what running services read anew", wanted=wanted)

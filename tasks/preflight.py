@@ -58,8 +58,8 @@ def _look_at(host: Host) -> Surveyed:
         try:
             parsed = settings.parse(host.name, host.data.dict())
             stored = Depot(parsed.depot).resolve(parsed.release)
-            listing: list[str] = host.get_fact(HostStore)
-            said: list[str] = host.get_fact(Probe)
+            listing: list[str] = host.get_fact(HostStore, root=parsed.root)
+            said: list[str] = host.get_fact(Probe, settings=parsed)
             target = Target(InventoryHost(host.name, frozenset(host.groups), parsed), stored)
             return with_site(target.host, look(target, "\n".join((*said, *listing)), datetime.now(UTC)))
         except (PyinfraError, EOFError):  # EOFError: pyinfra asked for sudo's password without a terminal

@@ -8,6 +8,7 @@ from pyinfra.api import deploy
 from sealift.host.wanted import Wanted
 from sealift.operations.compose import Project, network_present, only_projects, project_running
 from sealift.operations.docker import ports_open
+from sealift.operations.live import live_files_taken
 
 
 @deploy("Services")
@@ -20,6 +21,12 @@ def run_services(wanted: Wanted) -> None:
         project_running(
             name=f"Run {service.name}",
             project=Project.of(service, wanted),
+        )
+    for service in host.loop([service for service in wanted.services if service.live]):
+        live_files_taken(
+            name=f"Have {service.name} go by its live files",
+            wanted=wanted,
+            service=service,
         )
     ports_open(
         name="Have Docker let the network in to what services publish",

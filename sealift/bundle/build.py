@@ -31,7 +31,7 @@ from sealift.sbom.records import Records
 from sealift.sources import debs
 from sealift.sources.control import check_code
 from sealift.sources.kinds import file_source, image_source, model_source
-from sealift.sources.source import BuildMachine
+from sealift.sources.source import BuildMachine, Find
 from sealift.sources.wheels import fetch_wheels
 from sealift.threads import at_once
 
@@ -57,6 +57,18 @@ class BundleInfo:
     def is_delta(self) -> bool:
         """Whether some blobs are not carried."""
         return self.carried < self.blobs
+
+
+@dataclass(frozen=True, eq=False)
+class _Owner:
+    """An image, a model or a file of a release.
+
+    + open: opens its source
+    """
+
+    name: str
+    blobs: tuple[Blob, ...]
+    open: Callable[[], Find]
 
 
 def build(
@@ -192,38 +204,39 @@ def _place_contents(
 ) -> None:
     """Bring images, models and files in from where they come from, several at once."""
     wanted = {
-        blob.digest: (blob, open_blob, owner)
-        for blob, open_blob, owner in _contents(lock, machine)
+        blob.digest: (blob, owner)
+        for owner in _owners(lock, machine)
+        for blob in owner.blobs
         if blob not in have and not store.has(blob)
     }
-    drop_damaged(cache, (blob for blob, _, _ in wanted.values()), machine.progress)
+    drop_damaged(cache, (blob for blob, _ in wanted.values()), machine.progress)
+    owners = tuple(dict.fromkeys(owner for _, owner in wanted.values()))
+    finds = dict(zip(owners, at_once(lambda owner: owner.open(), owners, _AT_ONCE), strict=True))
     todo = sorted(wanted.values(), key=lambda item: -item[0].size)
-    meter = Meter("writing images, models and files", sum(blob.size for blob, _, _ in todo), machine.progress)
+    meter = Meter("writing images, models and files", sum(blob.size for blob, _ in todo), machine.progress)
 
-    def place(item: tuple[Blob, Callable[[], Content], str]) -> None:
-        blob, open_blob, owner = item
-        content = open_blob()
+    def place(item: tuple[Blob, _Owner]) -> None:
+        blob, owner = item
+        content = finds[owner](blob)
         if content.path == cache.path(blob) and store.link(blob, content.path):
             meter.add(blob.size)
         else:
-            store.put(blob, content, owner, meter.add)
+            store.put(blob, content, owner.name, meter.add)
 
     at_once(place, todo, _AT_ONCE, meter)
 
 
-def _contents(lock: Lock, machine: BuildMachine) -> Iterator[tuple[Blob, Callable[[], Content], str]]:
-    """Every blob of images, models and files, how to get at its bytes, and what it belongs to."""
+def _owners(lock: Lock, machine: BuildMachine) -> Iterator[_Owner]:
     for key, wanted in sorted(lock.release.images.items()):
-        images, image = image_source(wanted, machine), lock.images[key]
-        for blob in (image.config, *image.layers):
-            yield blob, partial(images.open, image, blob), image.name
+        image = lock.images[key]
+        opening = partial(image_source(wanted, machine).open, image)
+        yield _Owner(image.name, (image.config, *image.layers), opening)
     for name, model in sorted(lock.models.items()):
-        models = model_source(name, lock.release.models[name], machine)
-        for blob in model.blobs:
-            yield blob, partial(models.open, model, blob), name
+        opening = partial(model_source(name, lock.release.models[name], machine).open, model)
+        yield _Owner(name, model.blobs, opening)
     for name, file in sorted(lock.files.items()):
-        source = file_source(name, lock.release.files[name], machine)
-        yield file.blob, partial(source.open, file), name
+        opening = partial(file_source(name, lock.release.files[name], machine).open, file)
+        yield _Owner(name, (file.blob,), opening)
 
 
 def _manifests(lock: Lock, store: BlobStore) -> Iterator[dict[str, Any]]:

@@ -13,7 +13,7 @@ from rich.table import Table
 from sealift.cache import cache_folder
 from sealift.cli.console import show, working
 from sealift.cli.options import AsJson, print_json
-from sealift.lab import control
+from sealift.lab import lifecycle
 from sealift.lab.layout import MOST_HOSTS, Lab, open_lab
 from sealift.lab.machine import require_root
 from sealift.lab.network import entering
@@ -63,7 +63,7 @@ def up(
     lab, started = _lab(), time.monotonic()
     roots = cache_folder(os.environ) / "roots"
     with working("lab up") as work:
-        booted = control.up(
+        booted = lifecycle.up(
             lab, hosts, with_control, suite, roots, lambda what, _done, _total: work.now(what)
         )
     changed = f"booted {', '.join(booted)}" if booted else "no change"
@@ -79,14 +79,14 @@ def down(
     """End the hosts and remove everything that the lab made."""
     lab = _lab()
     with working("lab down") as work:
-        control.down(lab, keep, lambda what, _done, _total: work.now(what))
+        lifecycle.down(lab, keep, lambda what, _done, _total: work.now(what))
     print(f"lab {lab.state}: {'down, state kept' if keep else 'removed'}")
 
 
 @_app.command()
 def status(as_json: AsJson = False) -> None:
     """Show the hosts."""
-    found = control.status(_lab())
+    found = lifecycle.status(_lab())
     if as_json:
         print_json([dataclasses.asdict(host) for host in found])
         return
@@ -104,7 +104,7 @@ def ssh(
 ) -> None:
     """Open a shell on a host, or run the command given after its name."""
     lab = _lab()
-    names = [known.name for known in control.require_lab(lab).all]
+    names = [known.name for known in lifecycle.require_lab(lab).all]
     if host not in names:
         raise typer.BadParameter(f"{host}: no host of this lab, expected one of {', '.join(names)}")
     os.execvp("ssh", ["ssh", "-F", str(lab.ssh_config), host, *context.args])  # noqa: S606 - no shell is meant
@@ -115,6 +115,6 @@ def exec_(context: typer.Context) -> None:
     """Run a command of this machine inside the closed network, where a control node stands."""
     require_root()
     lab = _lab()
-    control.require_lab(lab)
+    lifecycle.require_lab(lab)
     command = entering(lab, context.args or ["bash"])
     os.execvp(command[0], command)  # noqa: S606 - no shell is meant

@@ -23,7 +23,8 @@ _PANELS: dict[str, dict[str, tuple[str, ...]]] = {
     "In the closed network: the control node": {
         "importing": ("import",),
         "install": ("install",),
-        "site": ("init", "check", "clients"),
+        "site": ("init", "check"),
+        "clients": ("clients",),
         "depot": ("have", "gc", "fsck"),
     },
     "In the closed network: the hosts": {

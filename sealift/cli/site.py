@@ -1,4 +1,4 @@
-"""init, check and clients: a site's own inventory."""
+"""init and check: a site's own inventory."""
 
 from __future__ import annotations
 
@@ -11,22 +11,19 @@ from typing import Annotated
 import typer
 
 from sealift.cli.console import complain, say
-from sealift.cli.options import AsJson, InventoryName, Limit, print_json
+from sealift.cli.options import AsJson, InventoryName, print_json
 from sealift.files import read_limited
 from sealift.site.check import check_site
-from sealift.site.clients import add_client, client_names, revoke_clients
 from sealift.site.init import Made, NewHost, NewSite, make_site
-from sealift.site.inventory import Inventory, load_inventory, sites_folder
+from sealift.site.inventory import sites_folder
 
 _KNOWN_HOSTS_LIMIT = 16 << 20  # bytes
-_clients = typer.Typer(no_args_is_help=True, help="Show, add and revoke clients of the gateways.")
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the tool."""
     app.command("init")(init)
     app.command("check")(check)
-    app.add_typer(_clients, name="clients")
 
 
 def init(
@@ -111,52 +108,3 @@ def check(name: InventoryName, as_json: AsJson = False) -> None:
         say(f"{name}: {checked.hosts} hosts, {wrong}, {len(checked.warnings)} warnings")
     if checked.problems:
         raise typer.Exit(1)
-
-
-@_clients.command("list")
-def list_(name: InventoryName, limit: Limit = None, as_json: AsJson = False) -> None:
-    """List who has a key. No key is shown.
-
-    Example: sealift clients list prod
-    """
-    names = client_names(_load(name, limit))
-    if as_json:
-        print_json(names)
-    else:
-        say("\n".join(names))
-
-
-@_clients.command()
-def add(
-    name: InventoryName,
-    client: Annotated[str, typer.Argument(help="Small letters, digits and dashes.")],
-    limit: Limit = None,
-    as_json: AsJson = False,
-) -> None:
-    """Give a client a key, and show it once.
-
-    Example: sealift clients add prod chatbot
-    """
-    key = add_client(_load(name, limit), client)
-    if as_json:
-        print_json({"client": client, "key": key})
-    else:
-        say(f"{client}: {key}\nThis key is shown once. The hosts know it after: sealift apply {name}")
-
-
-@_clients.command()
-def revoke(
-    name: InventoryName,
-    clients: Annotated[list[str], typer.Argument(metavar="CLIENT...", help="Who is to have no key.")],
-    limit: Limit = None,
-) -> None:
-    """Take clients' keys away.
-
-    Example: sealift clients revoke prod chatbot
-    """
-    revoke_clients(_load(name, limit), clients)
-    say(f"{', '.join(clients)}: revoked. The hosts refuse the key after: sealift apply {name}")
-
-
-def _load(name: str, limit: list[str] | None) -> Inventory:
-    return load_inventory(name).limited(limit)

@@ -78,7 +78,10 @@ def collect(
 
 
 def version_key(version: str) -> tuple[tuple[int, int, str], ...]:
-    """Sorts versions as people read them: 2026.11.9, 2026.11.10-rc1, 2026.11.10, 2026.11.10+site1."""
+    """Sorts versions as people read them: 2026.11.9, 2026.11.10-rc1, 2026.11.10, 2026.11.10+site1.
+
+    It is our own as they may be any text: `packaging` refuses 2026.12~a, dpkg has -rc1 behind its release.
+    """
     return (*map(_part_key, _PART.findall(version)), (1, 0, ""))
 
 

@@ -33,7 +33,7 @@ class RepairSource(Protocol):
 
 
 @dataclass(frozen=True)
-class Folder:
+class BlobFolder:
     """A bundle's folder, or any folder of files named by their SHA-256."""
 
     path: Path

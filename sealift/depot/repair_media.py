@@ -12,7 +12,7 @@ from pathlib import Path
 from sealift.blob import Blob
 from sealift.blobs import BlobStore
 from sealift.content import Content, hash_content, read_foreign
-from sealift.depot.repair import Folder, RepairSource
+from sealift.depot.repair import BlobFolder, RepairSource
 from sealift.errors import SealiftError
 from sealift.media.table import BLOBS, TABLE, TABLE_LIMIT, Named, Table, parse_table
 
@@ -32,7 +32,7 @@ def folder_sources(paths: Sequence[Path]) -> list[RepairSource]:
     + paths: foreign
     """
     media = [path for path in paths if os.path.lexists(path / TABLE) or any(path.glob("[0-9]*.part"))]
-    folders: list[RepairSource] = [Folder(path) for path in paths if path not in media]
+    folders: list[RepairSource] = [BlobFolder(path) for path in paths if path not in media]
     return [*folders, MediaFolders(media)] if media else folders
 
 

@@ -147,7 +147,7 @@ def _fields(package: LockedPackage) -> Iterator[tuple[str, str]]:
     yield "Package", package.name
     yield "Version", package.version
     yield "Architecture", package.architecture
-    yield from ((key, package.control[key]) for key in sorted(package.control) if key not in _OURS)
+    yield from ((key, package.fields[key]) for key in sorted(package.fields) if key not in _OURS)
     yield "Filename", pool_path(package)
     yield "Size", str(package.blob.size)
     yield "SHA256", package.blob.hex

@@ -8,7 +8,7 @@ from typing import Any
 
 from pyinfra.api import FactBase, FactProcessError
 
-from sealift.drift.checks import Check
+from sealift.drift.check import Check
 
 _MARK = "sealift-fact="  # begins the line in front of a fact's answer
 

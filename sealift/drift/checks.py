@@ -7,59 +7,40 @@ these, and mended by those.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
-
-from pyinfra.api import FactBase
 
 from sealift.depot.needed import needed_blobs
 from sealift.depot.repository import SignedRepository
+from sealift.drift.check import Check
+from sealift.drift.service_checks import service_checks
 from sealift.facts.apt import BroughtPackages, DpkgState, InstalledPackages
-from sealift.facts.compose import ComposeContainers, ComposeProjects, Container, Networks
 from sealift.facts.docker import (
     CONTAINERD_TOML,
     DAEMON_JSON,
     Daemon,
     DaemonState,
-    DockerRules,
-    shut_ports,
 )
 from sealift.facts.files import FileList, PlainFile, Standing
 from sealift.facts.garbage import Garbage, Unneeded
 from sealift.facts.generation import GenerationFiles
-from sealift.facts.host_store import Access, StoreAccess
+from sealift.facts.host_store import Access, Root, StoreAccess
 from sealift.facts.images import Images, ImageStore, familiar
 from sealift.facts.models import Models, ModelStore
-from sealift.facts.nvidia import CDI_SPEC, STAND_IN, CdiState, MergedDaemonJsonStands, NvidiaCdi
+from sealift.facts.nvidia import CDI_SPEC, STAND_IN, CdiState, Merged, NvidiaCdi, StandingAndMerged
 from sealift.facts.text import Links, TextFile
 from sealift.host import package_source
-from sealift.host.daemon_json import daemon_json
+from sealift.host.daemon_json import daemon_json, daemon_json_mode, for_toolkit, merged_daemon_json
 from sealift.host.gpus import GPU
 from sealift.host.wanted import Wanted
 from sealift.host_paths import BLOBS, GENERATIONS, ROOT
-from sealift.operations.compose import Project, is_ours, runs
 from sealift.operations.generation import expected_files
+from sealift.operations.live import FOLDER, expected_live
 from sealift.operations.models import blob_name, repairs
 from sealift.release.ollama_manifest import manifest_path, model_manifest
 from sealift.release.roles import role_tags
-from sealift.services import Service
 
 _FILES = Path(__file__).parents[2] / "files"
-_Judge = Callable[[Any], Iterator[str]]
-
-
-@dataclass(frozen=True)
-class Check:
-    """A fact to ask for, and what is told where it is not as it must be.
-
-    + judge: takes the fact; gives a line per difference
-    """
-
-    fact: type[FactBase[Any]]
-    judge: _Judge
-    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 def checks(wanted: Wanted, repository: SignedRepository) -> tuple[Check, ...]:
@@ -68,6 +49,7 @@ def checks(wanted: Wanted, repository: SignedRepository) -> tuple[Check, ...]:
     + repository: of its release, as the depot has signed it
     """
     return (
+        *_root(wanted),
         Check(StoreAccess, _access),
         *_packages(wanted, repository),
         *_plain_files(wanted),
@@ -76,12 +58,12 @@ def checks(wanted: Wanted, repository: SignedRepository) -> tuple[Check, ...]:
         *_generation(wanted),
         Check(Images, lambda store: _images(store, wanted)),
         Check(Models, lambda store: _models(store, wanted)),
-        *_services(wanted),
+        *service_checks(wanted),
         Check(Garbage, lambda found: _garbage(found, wanted)),
     )
 
 
-def _text(path: str, content: str) -> Check:
+def _text(path: str, content: str, mode: str = "644") -> Check:
     digest = hashlib.sha256(content.encode()).hexdigest()
 
     def judge(found: tuple[str, str] | None) -> Iterator[str]:
@@ -89,8 +71,8 @@ def _text(path: str, content: str) -> Check:
             yield f"{path} missing"
         elif found[0] != digest:
             yield f"{path} altered"
-        elif found[1] != "644":
-            yield f"{path} has mode {found[1]}, expected 644"
+        elif found[1] != mode:
+            yield f"{path} has mode {found[1]}, expected {mode}"
 
     return Check(TextFile, judge, {"path": path})
 
@@ -102,6 +84,12 @@ def _access(wrong: Mapping[str, tuple[Access, Access]]) -> Iterator[str]:
 
 def _absent(path: str) -> Check:
     return Check(TextFile, lambda found: iter([f"{path} is too much"] if found else []), {"path": path})
+
+
+def _root(wanted: Wanted) -> Iterator[Check]:
+    if wanted.settings.data_folder:
+        right = wanted.settings.root
+        yield Check(Root, lambda found: iter([] if found == right else [f"{ROOT} is no link to {right}"]))
 
 
 def _packages(wanted: Wanted, repository: SignedRepository) -> Iterator[Check]:
@@ -146,16 +134,17 @@ def _plain_files(wanted: Wanted) -> Iterator[Check]:
 def _docker(wanted: Wanted) -> Iterator[Check]:
     yield _text(CONTAINERD_TOML, (_FILES / "containerd/config.toml").read_text())
     yield _daemon("containerd.service", CONTAINERD_TOML)
-    base = daemon_json(wanted.settings.docker)
+    docker, mode = wanted.settings.docker, daemon_json_mode(wanted.settings.docker)
     if GPU in wanted.groups:
 
-        def judge(stands: str | None) -> Iterator[str]:
-            if stands != "same":
-                yield f"{DAEMON_JSON} altered" if stands else f"{DAEMON_JSON} lacks NVIDIA's runtime"
+        def judge(found: Merged | None) -> Iterator[str]:
+            if found is None:
+                return iter([f"{DAEMON_JSON} lacks NVIDIA's runtime"])
+            return _text(DAEMON_JSON, merged_daemon_json(found.merged, docker), mode).judge(found.stands)
 
-        yield Check(MergedDaemonJsonStands, judge, {"base": base})
+        yield Check(StandingAndMerged, judge, {"base": for_toolkit(docker)})
     else:
-        yield _text(DAEMON_JSON, base)
+        yield _text(DAEMON_JSON, daemon_json(docker), mode)
     yield _daemon("docker.service", DAEMON_JSON)
 
 
@@ -198,17 +187,22 @@ def _generation(wanted: Wanted) -> Iterator[Check]:
         if found != target:
             yield f"generation {found.rpartition('/')[2]}, expected {wanted.generation.id}"
 
+    yield Check(Links, current, {"folder": ROOT})
+    yield _folder("configuration", "../current", right)
+    yield _folder("live file", FOLDER, expected_live(wanted))
+
+
+def _folder(what: str, folder: str, right: Mapping[str, tuple[str, str]]) -> Check:
     def judge(found: Mapping[str, tuple[str, str]]) -> Iterator[str]:
         for path in sorted(right.keys() | found.keys()):
             if path not in found:
-                yield f"configuration {path} missing"
+                yield f"{what} {path} missing"
             elif path not in right:
-                yield f"configuration {path} is too much"
+                yield f"{what} {path} is too much"
             elif found[path] != right[path]:
-                yield f"configuration {path} differs"
+                yield f"{what} {path} differs"
 
-    yield Check(Links, current, {"folder": ROOT})
-    yield Check(GenerationFiles, judge, {"generation": "../current"})
+    return Check(GenerationFiles, judge, {"generation": folder})
 
 
 def _images(store: ImageStore, wanted: Wanted) -> Iterator[str]:
@@ -249,48 +243,3 @@ def _garbage(found: Unneeded, wanted: Wanted) -> Iterator[str]:
     ):
         if paths:
             yield f"{len(paths)} {what} that no generation needs"
-
-
-def _services(wanted: Wanted) -> Iterator[Check]:
-    networks = {network for service in wanted.services for network in service.networks}
-    yield Check(Networks, lambda found: (f"network {name} missing" for name in sorted(networks - set(found))))
-    for service in wanted.services:
-        yield _service(service, wanted)
-    ports = {port.inside: service for service in wanted.services for port in service.ports}
-    yield Check(
-        DockerRules,
-        lambda rules: (
-            f"service {ports[p].name} is shut off by the firewall" for p in shut_ports(rules, ports)
-        ),
-    )
-    projects = {service.project for service in wanted.services}
-    yield Check(
-        ComposeProjects,
-        lambda found: (
-            f"service {name} is too much" for name in found if name not in projects and is_ours(name)
-        ),
-    )
-
-
-def _service(service: Service, wanted: Wanted) -> Check:
-    project = Project.of(service, wanted)
-
-    def judge(containers: tuple[Container, ...]) -> Iterator[str]:
-        if runs(project, containers):
-            return
-        own = [each for each in containers if each.service == service.name]
-        if not own:
-            yield f"service {service.name} missing"
-        for each in own:
-            if each.state != "running":
-                yield f"service {service.name} {each.state}"
-            elif each.health != "healthy":
-                yield f"service {service.name} {each.health or 'without a health check'}"
-            elif each.image != project.images[service.name]:
-                yield f"service {service.name} runs another image"
-            else:
-                yield f"service {service.name} runs with another configuration"
-
-    paths = tuple(sorted(project.mounted))
-    arguments = {"project": project.name, "file": project.file, "paths": paths}
-    return Check(ComposeContainers, judge, arguments)

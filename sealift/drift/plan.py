@@ -20,9 +20,11 @@ from sealift.errors import printable
 from sealift.facts.docker import CONTAINERD_TOML, DAEMON_JSON
 from sealift.fleet.survey import Target
 from sealift.host.daemon_json import daemon_json
+from sealift.host.generation import LIVE
 from sealift.host.gpus import GPU
 from sealift.host.wanted import Wanted
 from sealift.host_paths import CURRENT
+from sealift.services import TLS
 from sealift.ssh import on_all
 
 _FILES = Path(__file__).parents[2] / "files"
@@ -30,7 +32,7 @@ _LIMIT = 1 << 20  # bytes of a file that is shown
 _MARK = "sealift-file="
 _SECRET = re.compile(r'(\bkey: )("[^"]*"|[^\s,}]+)')  # of a client, in the gateway's configuration
 _LOGIN = re.compile(r"(?<=://)[^/\s\"]*@")  # of a proxy, in daemon.json
-_HIDDEN = ("tls.key",)  # files that are secret as a whole
+_HIDDEN = (f"{LIVE}/{TLS}",)  # files that are secret as a whole
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from sealift.depot.store import Depot, signed_repository
 from sealift.drift.asking import differences, script
 from sealift.drift.checks import checks
 from sealift.errors import SealiftError
-from sealift.fleet.status import STATUS, Standing, parse_status
-from sealift.fleet.survey import SURVEY, Surveyed, Target, first_choice, look, with_site
+from sealift.fleet.status import Standing, parse_status, status_script
+from sealift.fleet.survey import Surveyed, Target, first_choice, look, survey_script, with_site
+from sealift.host.root import lost_link
 from sealift.ssh import on_all
 
 
@@ -55,11 +56,16 @@ def _ask(target: Target, bare: bool) -> tuple[Standing, tuple[str, ...]]:
         asked = checks(first_choice(target), repository)
     except SealiftError:  # of the site's secrets or certificates, which the survey tells
         asked = ()
-    said = target.host.ssh.run_long("\n".join((SURVEY, STATUS, script(asked))))
+    settings = target.host.settings
+    scripts = survey_script(settings), status_script(settings), script(asked)
+    said = target.host.ssh.run_long("\n".join(scripts))
     standing = parse_status(target.host.name, said)
     surveyed = with_site(target.host, look(target, said, datetime.now(UTC)))
     if surveyed.wanted is None:
         return standing, surveyed.problems
+    lost = surveyed.facts and lost_link(surveyed.facts.root_folder, settings)
+    if lost:  # all else is where nothing looks for it
+        return standing, (lost,)
     if standing.generation is None and not bare:
         return standing, ("nothing deployed",)
     return standing, (

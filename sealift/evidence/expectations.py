@@ -74,6 +74,7 @@ class Expectations(Frozen):
     ollama: OllamaSettings
     gateway: GatewaySettings
     docker: DockerSettings
+    root: str = Field(description="where the host store lies")
     stand_in_gpu: bool
 
 
@@ -112,6 +113,7 @@ def expect(
         ollama=settings.ollama,
         gateway=settings.gateway,
         docker=settings.docker,
+        root=settings.root,
         stand_in_gpu=settings.gpu.stand_in,
     )
 

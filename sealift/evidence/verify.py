@@ -48,12 +48,12 @@ def verify(inventory: Inventory, progress: Progress) -> Evidence:
 
 def _expect(wanted: Wanted) -> Expectations:
     settings = wanted.settings
-    secrets = _secrets(settings.secrets, settings.identity)
+    secrets, today = _secrets(settings.secrets, settings.identity), datetime.now(UTC).date()
     return expect(
         wanted,
         address=Ssh(wanted.host, settings.ssh_config_file).address(),
-        api_key=secrets.first_key,
-        acceptance_key=secrets.acceptance_key,
+        api_key=secrets.first_key(today),
+        acceptance_key=secrets.acceptance_key(today),
     )
 
 

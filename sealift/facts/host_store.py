@@ -9,11 +9,26 @@ from dataclasses import dataclass
 from pyinfra.api import FactBase
 
 from sealift.facts.foreign import foreign
-from sealift.host_paths import BLOBS, FILES, GENERATIONS, MODELS, PACKAGES, PARTIAL, ROOT, WRITTEN
-from sealift.ship.plan import LISTING
+from sealift.host_paths import BLOBS, FILES, GENERATIONS, LIVE, MODELS, PACKAGES, ROOT, WRITTEN
+from sealift.ship.plan import listing_script
 
 _FOLDER, _FILE = "755", "644"  # apt reads packages as a user of its own
-_PRIVATE = "700"  # of generations, which have secrets in them
+_PRIVATE = "700"  # of generations and live files, which have secrets in them
+
+
+class Root(FactBase[str]):
+    """Where sealift's folder leads; empty where it is no link."""
+
+    default = str
+
+    def command(self) -> str:
+        """The shell command."""
+        return f"if [ -L {ROOT} ]; then readlink {ROOT}; fi"
+
+    @foreign
+    def process(self, output: list[str]) -> str:
+        """Take the line."""
+        return output[0]
 
 
 class HostStore(FactBase[list[str]]):
@@ -21,9 +36,12 @@ class HostStore(FactBase[list[str]]):
 
     default = list
 
-    def command(self) -> str:
-        """Run the listing that shipping itself goes by."""
-        return shlex.join(["sh", "-c", f"{LISTING}\nlisting {BLOBS} {PARTIAL}"])
+    def command(self, root: str = ROOT) -> str:
+        """Run the listing that shipping itself goes by.
+
+        + root: where sealift's folder really lies
+        """
+        return shlex.join(["sh", "-c", listing_script(root)])
 
     def process(self, output: list[str]) -> list[str]:
         """Leave the lines as they are: parsing them needs the host's name."""
@@ -60,7 +78,9 @@ class StoreAccess(FactBase[Mapping[str, tuple[Access, Access]]]):
             f"\\( -path '{MODELS}/manifests/*' -o -path {FILES} -o -path {PACKAGES} -o -path {WRITTEN} \\)"
         )
         seen = f"\\( -type d -o -type f {files} \\)"
-        return f"if [ -d {ROOT} ]; then find {ROOT} {skipped} -o {seen} -printf '%y\\t%m\\t%U:%G\\t%p\\n'; fi"
+        return (
+            f"if [ -d {ROOT} ]; then find -H {ROOT} {skipped} -o {seen} -printf '%y\\t%m\\t%U:%G\\t%p\\n'; fi"
+        )
 
     @foreign
     def process(self, output: list[str]) -> Mapping[str, tuple[Access, Access]]:
@@ -68,8 +88,18 @@ class StoreAccess(FactBase[Mapping[str, tuple[Access, Access]]]):
         found: dict[str, tuple[Access, Access]] = {}
         for line in output:
             kind, mode, owner, path = line.split("\t", 3)
-            right = _PRIVATE if path == GENERATIONS else _FOLDER if kind == "d" else _FILE
+            right = _right(kind, path)
             access, to_be = Access(mode, owner), Access(right, "0:0")
             if access != to_be:
                 found[path] = access, to_be
         return found
+
+
+def _right(kind: str, path: str) -> str:
+    """The mode that a folder or a file is to have.
+
+    + kind: find's letter: d is a folder
+    """
+    if path == GENERATIONS or f"{path}/".startswith(f"{LIVE}/"):
+        return _PRIVATE
+    return _FOLDER if kind == "d" else _FILE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from dataclasses import dataclass
 
@@ -9,8 +10,10 @@ from pyinfra.api import FactBase
 
 from sealift.facts.docker import DAEMON_JSON
 from sealift.facts.foreign import foreign
+from sealift.facts.text import TextFile
 
 CDI_SPEC = "/etc/cdi/nvidia.yaml"
+_MERGED = "merged:"
 STAND_IN = "/etc/cdi/sealift-stand-in.yaml"  # of a device that is no GPU
 
 
@@ -32,27 +35,46 @@ class MergedDaemonJson(FactBase[str | None]):
             'nvidia-ctk --quiet runtime configure --runtime=docker --cdi.enabled --dry-run --config="$copy"'
         )
 
+    @foreign
     def process(self, output: list[str]) -> str:
-        """Join the lines to a text file."""
-        return "\n".join(output) + "\n"
+        """Join the lines to a text file, of a JSON object."""
+        text = "\n".join(output) + "\n"
+        json.loads(text).items()
+        return text
 
 
-class MergedDaemonJsonStands(MergedDaemonJson):
-    """Whether daemon.json is that: `same` or `differs`. None where there is no nvidia-ctk."""
+@dataclass(frozen=True)
+class Merged:
+    """daemon.json as it stands, by digest and mode (None: there is none); and as the tool would leave it."""
+
+    stands: tuple[str, str] | None
+    merged: str
+
+
+class StandingAndMerged(FactBase[Merged | None]):
+    """daemon.json as it is, beside what MergedDaemonJson says. None where there is no nvidia-ctk."""
+
+    def requires_command(self, base: str) -> str:  # noqa: ARG002 - the signature is pyinfra's
+        """Without the toolkit there is nothing to ask."""
+        return "nvidia-ctk"
 
     def command(self, base: str) -> str:
-        """Compare it on the host.
+        """Ask both, the tool last.
 
         + base: what daemon.json holds without it, JSON
         """
-        return (
-            f"merged=$({super().command(base)}) && if printf '%s\\n' \"$merged\" | cmp -s - {DAEMON_JSON};"
-            " then echo same; else echo differs; fi"
-        )
+        standing, merged = TextFile().command(DAEMON_JSON), MergedDaemonJson().command(base)
+        return f"{standing}; echo {_MERGED}; {merged}"
 
-    def process(self, output: list[str]) -> str:
-        """Take the word."""
-        return "".join(output)
+    @foreign
+    def process(self, output: list[str]) -> Merged | None:
+        """Take both apart."""
+        at = output.index(_MERGED)
+        standing, merged = output[:at], output[at + 1 :]
+        if not merged:
+            return None
+        stands = TextFile().process(standing) if standing else None
+        return Merged(stands, MergedDaemonJson().process(merged))
 
 
 @dataclass(frozen=True)

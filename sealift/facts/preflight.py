@@ -6,7 +6,8 @@ import shlex
 
 from pyinfra.api import FactBase
 
-from sealift.host.probe import PROBE
+from sealift.host.probe import probe
+from sealift.host.settings import SiteSettings
 
 
 class Probe(FactBase[list[str]]):
@@ -14,9 +15,12 @@ class Probe(FactBase[list[str]]):
 
     default = list
 
-    def command(self) -> str:
-        """Run the script, which changes nothing."""
-        return shlex.join(["sh", "-c", PROBE])
+    def command(self, settings: SiteSettings) -> str:
+        """Run the script, which changes nothing.
+
+        + settings: the host's
+        """
+        return shlex.join(["sh", "-c", probe(settings)])
 
     def process(self, output: list[str]) -> list[str]:
         """Leave the lines as they are: parsing them needs the host's name."""

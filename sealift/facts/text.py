@@ -41,7 +41,7 @@ class Links(FactBase[dict[str, str]]):
         + folder: absolute, on the host
         """
         quoted = shlex.quote(folder)
-        return f"if [ -d {quoted} ]; then find {quoted} -mindepth 1 -maxdepth 1 -printf '%f\\t%l\\n'; fi"
+        return f"if [ -d {quoted} ]; then find -H {quoted} -mindepth 1 -maxdepth 1 -printf '%f\\t%l\\n'; fi"
 
     @foreign
     def process(self, output: list[str]) -> dict[str, str]:

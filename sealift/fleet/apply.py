@@ -12,10 +12,12 @@ from sealift.fleet.blob_check import damaged_blobs
 from sealift.fleet.host_lock import hosts_held, owner
 from sealift.fleet.rollout import Watch, WaveResult, apply_wave, one_rollout
 from sealift.fleet.survey import Survey, Target, only_depot, survey, targets
+from sealift.host.root import make_root
 from sealift.progress import Progress
 from sealift.ship.shipping import ship
 from sealift.ship.types import Shipped
 from sealift.site.inventory import Inventory
+from sealift.ssh import on_all
 
 ROLLOUT_LOG = "rollout.log"  # in the depot: what pyinfra said last
 
@@ -48,10 +50,27 @@ def preflight(inventory: Inventory) -> Ready:
 
 @contextmanager
 def _alone(ready: Ready) -> Iterator[None]:
-    """Hold the depot's lock and those of the hosts."""
+    """Hold the depot's lock and those of the hosts, which lie in sealift's folder there."""
     hosts = [target.host.ssh for target in ready.targets]
-    with one_rollout(ready.depot.path), hosts_held(hosts, owner(ready.depot.path)):
-        yield
+    with one_rollout(ready.depot.path):
+        _link_roots(ready.targets)
+        with hosts_held(hosts, owner(ready.depot.path)):
+            yield
+
+
+def _link_roots(found: tuple[Target, ...]) -> None:
+    """Have sealift's folder on each host's data folder, before anything is written there."""
+    scripts = {
+        target.host.name: (target.host.ssh, make_root(target.host.settings.data_folder))
+        for target in found
+        if target.host.settings.data_folder
+    }
+
+    def link(name: str) -> None:
+        ssh, script = scripts[name]
+        ssh.run(script)
+
+    on_all(list(scripts), link).all()
 
 
 def ship_to(ready: Ready, progress: Progress) -> Mapping[str, Shipped]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import requests
 
@@ -47,7 +48,7 @@ def ask(host: Host, role: str, text: str) -> Answer:
     """
     settings = host.settings
     url = f"{url_of(host.ssh.address(), settings.gateway.port)}/api/chat"
-    key = open_secrets(settings.secrets, settings.identity).first_key
+    key = open_secrets(settings.secrets, settings.identity).first_key(datetime.now(UTC).date())
     body = {"model": role, "messages": [{"role": "user", "content": text}], "stream": False}
     with requests.Session() as session:
         session.trust_env = False  # a proxy of the control node's has no way to the hosts

@@ -93,6 +93,19 @@ def hosts_held(hosts: Sequence[Ssh], ours: Owner) -> Iterator[None]:
         on_all(list(by_name), lambda name: by_name[name].run(_FREE, LOCK, ours.key))
 
 
+@contextmanager
+def host_held(ssh: Ssh, ours: Owner) -> Iterator[None]:
+    """Hold the lock of one host. The depot's is held already.
+
+    Raises SealiftError where another rollout holds it, or the host does not answer.
+    """
+    _take(ssh, ours)
+    try:
+        yield
+    finally:
+        on_all([ssh.host], lambda _: ssh.run(_FREE, LOCK, ours.key))
+
+
 def _take(ssh: Ssh, ours: Owner) -> None:
     said = key_values(ssh.run(_TAKE, LOCK, ours.key, ours.name))
     if "taken" not in said:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -10,11 +11,12 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, ValidationError
 
-from sealift.errors import SealiftError, printable
+from sealift.errors import SealiftError, one_line, printable
 from sealift.files import parse_json
 from sealift.fleet.survey import Target
 from sealift.host.key_values import key_values
-from sealift.host_paths import CURRENT, MODELS, ROOT
+from sealift.host.settings import SiteSettings
+from sealift.host_paths import CURRENT, ROOT
 from sealift.release.ollama_manifest import LIBRARY
 from sealift.release.values import MOST_NAMED, Foreign
 from sealift.services import OLLAMA
@@ -23,7 +25,14 @@ from sealift.ssh import on_all
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _Text = Annotated[str, AfterValidator(printable)]  # a host's word, for the terminal
 _SCRIPT = resources.files("sealift.fleet").joinpath("status.sh").read_text()
-STATUS = f"set -- {CURRENT} {MODELS} {ROOT} {OLLAMA.project}\n{_SCRIPT}"
+
+
+def status_script(settings: SiteSettings) -> str:
+    """What a host is asked.
+
+    + settings: the host's
+    """
+    return f"set -- {shlex.join((ROOT, settings.root, OLLAMA.project))}\n{_SCRIPT}"
 
 
 @dataclass(frozen=True)
@@ -78,7 +87,7 @@ def fleet_standing(found: tuple[Target, ...]) -> tuple[HostStanding, ...]:
 
 
 def _ask(target: Target) -> Standing:
-    return parse_status(target.host.name, target.host.ssh.run(STATUS))
+    return parse_status(target.host.name, target.host.ssh.run(status_script(target.host.settings)))
 
 
 def bundles_in_use(statuses: Iterable[HostStanding]) -> frozenset[str]:
@@ -110,6 +119,11 @@ def parse_status(host: str, text: str) -> Standing:
     whole = "end" in found and all(value.count("|") >= 3 for value in containers)
     if not whole or not all(re.fullmatch("[0-9]{1,18}", value) for value in free):
         raise SealiftError(f"{host}: does not tell its status, expected Debian's coreutils. Log in and look.")
+    if "away" in found:
+        raise SealiftError(
+            f"{host}: its {ROOT} is a link to {one_line(found['away'][0])[:200]}, which is not there, "
+            "expected that folder. Mount its disk."
+        )
     deployed = _deployed(host, found["release"][0]) if "release" in found else _Deployed()
     return Standing(
         generation=found.get("generation", [None])[0],

@@ -15,19 +15,17 @@ from sealift.fleet.host_lock import lock_problem, owner
 from sealift.host.inputs import SiteFiles
 from sealift.host.model_fit import choose
 from sealift.host.preflight import check, room_of, twins
-from sealift.host.probe import PROBE, HostFacts, parse_probe, shell_problems
+from sealift.host.probe import HostFacts, parse_probe, probe, shell_problems
 from sealift.host.settings import SiteSettings
 from sealift.host.wanted import Wanted, want
-from sealift.host_paths import BLOBS, PARTIAL
 from sealift.release.roles import Answers, first_choices
-from sealift.ship.plan import LISTING, ShipPlan, parse_listing, plan
+from sealift.ship.plan import ShipPlan, listing_script, parse_listing, plan
 from sealift.ship.types import Order
 from sealift.site.check import site_problems
 from sealift.site.inventory import Host, Inventory
 from sealift.site.secrets import open_secrets, read_private
 from sealift.ssh import on_all
 
-SURVEY = f"{PROBE}\n{LISTING}\nlisting {BLOBS} {PARTIAL}"
 _PEM_LIMIT = 1 << 20  # bytes
 
 
@@ -144,7 +142,15 @@ def with_site(host: Host, surveyed: Surveyed) -> Surveyed:
 
 def _ask(target: Target) -> Surveyed:
     host = target.host
-    return look(target, host.ssh.run(SURVEY), datetime.now(UTC))
+    return look(target, host.ssh.run(survey_script(host.settings)), datetime.now(UTC))
+
+
+def survey_script(settings: SiteSettings) -> str:
+    """What a host is asked before a change. Changes nothing.
+
+    + settings: the host's
+    """
+    return f"{probe(settings)}\n{listing_script(settings.root)}"
 
 
 def look(target: Target, said: str, now: datetime) -> Surveyed:
@@ -212,7 +218,7 @@ def _want(target: Target, answers: Answers) -> Wanted:
 def open_site_files(settings: SiteSettings) -> SiteFiles:
     """What the site keeps beside its inventory for a host. Raises SealiftError where it cannot be had."""
     return SiteFiles(
-        api_keys=open_secrets(settings.secrets, settings.identity).api_keys,
+        api_keys=open_secrets(settings.secrets, settings.identity).in_force(datetime.now(UTC).date()),
         certificate=read_limited(settings.gateway.certificate, _PEM_LIMIT),
         key=read_private(settings.gateway.key, _PEM_LIMIT),
     )

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from sealift.errors import SealiftError, one_line
 from sealift.files import parse_json
 from sealift.host.daemon_json import daemon_json
+from sealift.host.root import STOP
 from sealift.host.settings import DockerSettings
+from sealift.services import PROJECT_PREFIX
 
-# Source: "Docker daemon" in Docker's documentation, docs.docker.com/engine/daemon/#daemon-data-directory
-_DATA_ROOT = "/var/lib/docker"
 # Which setting says what a key of daemon.json says; the other keys that sealift writes have none.
 _SETTINGS: Mapping[str, str] = {
     "data-root": "docker.data_root",
@@ -28,6 +29,9 @@ _TOOLKITS: Mapping[str, frozenset[str]] = {"runtimes": frozenset({"nvidia"}), "f
 # Keys that sealift writes only where the inventory asks: what a host says there is somebody's wish.
 _ASKED = frozenset({"data-root", "insecure-registries", "registry-mirrors", "proxies", "default-runtime"})
 
+# Source: "Use a restart policy", docs.docker.com/engine/containers/start-containers-automatically/
+_COME_BACK = frozenset({"always", "unless-stopped"})
+
 _Found = Iterator[tuple[str, str, str]]  # what, expected, remedy
 
 
@@ -38,8 +42,11 @@ class HostDocker:
     + deployed: whether sealift has activated a generation there
     + daemon_json: the daemon's configuration, on one line
     + origins: by path, who wrote a configuration: `sealift`, `package` or `site`
-    + data_root: where the daemon that runs has its data; empty where none runs
+    + data_root: where the daemon that runs has its data, links resolved; empty where none runs
+    + wanted_root: where the daemon will have it, links resolved; empty where none runs
     + all_containers: names, of those that do not run as well
+    + ending: names of those of the site's own that run and would not come back after a restart of Docker
+    + live_restore: whether containers go on while the daemon that runs is restarted
     + snap: whether it has Docker as a snap
     """
 
@@ -47,7 +54,10 @@ class HostDocker:
     daemon_json: str = ""
     origins: Mapping[str, str] | None = None
     data_root: str = ""
+    wanted_root: str = ""
     all_containers: tuple[str, ...] = ()
+    ending: tuple[str, ...] = ()
+    live_restore: bool = False
     snap: bool = False
 
     def is_the_sites(self, path: str) -> bool:
@@ -69,9 +79,19 @@ def parse_docker(found: Mapping[str, list[str]]) -> HostDocker:
         daemon_json=one("daemon_json"),
         origins=dict(line.partition(" ")[::2] for line in found.get("configuration", [])),
         data_root=one("docker_root"),
+        wanted_root=one("docker_data"),
         all_containers=tuple(found.get("docker_container", [])),
+        ending=tuple(_ending(found.get("restarts", []))),
+        live_restore=one("live_restore") == "true",
         snap=one("docker_snap") == "yes",
     )
+
+
+def _ending(lines: list[str]) -> Iterator[str]:
+    """Names out of `POLICY|PROJECT|/NAME` lines of running containers."""
+    for policy, project, name in (line.split("|", 2) for line in lines):
+        if policy not in _COME_BACK and not project.startswith(PROJECT_PREFIX):
+            yield name.removeprefix("/")
 
 
 def docker_problems(found: HostDocker, docker: DockerSettings, gpu: bool) -> _Found:
@@ -93,6 +113,7 @@ def docker_problems(found: HostDocker, docker: DockerSettings, gpu: bool) -> _Fo
         )
     moved = tuple(_data_root(found, docker))
     yield from moved
+    yield from _stopping(found)
     if found.is_the_sites("/etc/docker/daemon.json"):
         yield from _daemon_json(found, docker, gpu, told={"data-root"} if moved else set())
     if found.is_the_sites("/etc/containerd/config.toml") and not found.deployed:
@@ -106,15 +127,27 @@ def docker_problems(found: HostDocker, docker: DockerSettings, gpu: bool) -> _Fo
 
 def _data_root(found: HostDocker, docker: DockerSettings) -> _Found:
     """Containers under another data root go on, but Docker knows them no more."""
-    wanted = docker.data_root or _DATA_ROOT
-    if found.data_root and found.data_root.rstrip("/") != wanted.rstrip("/") and found.all_containers:
-        names = sorted(found.all_containers)
+    wanted = docker.data
+    if found.data_root and found.data_root != found.wanted_root and found.all_containers:
+        names, moved = sorted(found.all_containers), shlex.quote(one_line(found.data_root)[:200])
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""
         yield (
             f"its Docker has its data in {one_line(found.data_root)[:200]}, with the containers"
             f" {one_line(', '.join(names[:5]))[:200]}{more}, which would be out of its sight",
-            f"{wanted}, as docker.data_root says",
-            "Set docker.data_root to the former, or remove these containers first.",
+            f"{wanted}, as docker.data_root or data_folder says",
+            "Set docker.data_root to the former, or remove these containers first. To take all of it along:"
+            f" {STOP}; mv -T {moved} {wanted}",
+        )
+
+
+def _stopping(found: HostDocker) -> _Found:
+    """The configuration that we write has live-restore: a daemon without it is restarted, once."""
+    if found.ending and not found.live_restore:
+        names = " ".join(one_line(name)[:100] for name in sorted(found.ending))
+        yield (
+            f"its Docker must restart to read its configuration, which ends the containers {names}",
+            "containers that start again by themselves",
+            f"Stop them first, or give them a policy: docker update --restart unless-stopped {names}",
         )
 
 

@@ -6,6 +6,7 @@ It is named by its content, so that equal input gives the same folder, and an ed
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,10 +19,17 @@ from sealift.host.inputs import SiteFiles, inputs_of
 from sealift.host.settings import SiteSettings, memory_limit_mib, published
 from sealift.release.locked import Lock
 from sealift.release.roles import Answers
-from sealift.services import Service
+from sealift.services import GATEWAY, KEYS, Service
 
 SPEC_LABEL = "io.sealift.spec"  # on each container: digest of the configuration it was made from
 COMPOSE = "compose.yaml"
+# What Docker's client sets in containers that it makes, out of `proxies` of root's ~/.docker/config.json.
+# Source: `proxyConfig` in `cli/config/configfile/file.go` of github.com/docker/cli.
+_PROXIES = tuple(
+    name for kind in ("http", "https", "ftp", "all") for name in (f"{kind.upper()}_PROXY", f"{kind}_proxy")
+)
+LIVE = "live"  # folder of a service's live files, in its own
+_VERSION = re.compile(rb'^version_info: "([0-9a-f]{16})"', re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -52,8 +60,19 @@ class Generation:
 
     def mounted(self, service: Service) -> dict[str, str]:
         """SHA-256 of the files that a service's container sees, by their path there."""
-        found = ((mount, self.files.get(f"{service.name}/{mount.source}")) for mount in service.mounts)
-        return {mount.target: file.sha256 for mount, file in found if file}
+        found = {mount.target: f"{service.name}/{mount.source}" for mount in service.mounts}
+        if service.live:
+            found |= {f"{service.live.target}/{name}": path for name, path in _live(service).items()}
+        return {target: self.files[path].sha256 for target, path in found.items() if path in self.files}
+
+    def live(self, service: Service) -> dict[str, RenderedFile]:
+        """A service's live files, by name."""
+        return {name: self.files[path] for name, path in _live(service).items()}
+
+    def versions(self, service: Service) -> dict[str, str]:
+        """Versions of a service's live files, by its names for them: what it says once it has taken them."""
+        names = service.live.versions if service.live else {}
+        return {names[name]: version_of(file.content) for name, file in self.live(service).items()}
 
 
 def render_generation(
@@ -88,7 +107,7 @@ def render_generation(
         )
         files |= {f"{service.name}/{name}": file for name, file in found.items()}
         specs[service.name] = spec
-    return Generation(_digest(files)[:12], files, specs)
+    return Generation(id_of(_identities(files)), files, specs)
 
 
 def _render_service(
@@ -102,21 +121,56 @@ def _render_service(
 ) -> tuple[dict[str, RenderedFile], str]:
     """The files of a service's folder, and the digest of all that its container is made from.
 
-    That digest stands in the Compose file itself, which is rendered without it first.
+    That digest stands in the Compose file itself, which is rendered without it first. Of live files it has
+    nothing: the container goes on with new ones.
     """
-    inputs = inputs_of(service, settings, groups, answers, site_files)
-    values = {**_common(service, image, settings), **inputs.values}
-    contents = dict(inputs.files)
-    for name in render.names(service.name):
-        if name != COMPOSE:
-            contents[name] = render(f"{service.name}/{name}.j2", values)
-    modes = {mount.source: 0o600 for mount in service.mounts if mount.private}
-    files = {name: RenderedFile(content, modes.get(name, 0o644)) for name, content in contents.items()}
+    values = {
+        **_common(service, image, settings),
+        **inputs_of(service, settings, groups, answers, site_files).values,
+    }
+    private = {mount.source for mount in service.mounts if mount.private}
+    files = {
+        name: RenderedFile(render(f"{service.name}/{name}.j2", values), 0o600 if name in private else 0o644)
+        for name in render.names(service.name)
+        if name != COMPOSE
+    }
     compose = f"{service.name}/{COMPOSE}.j2"
     blank = RenderedFile(render(compose, {**values, "spec": ""}))
-    spec = f"sha256:{_digest({COMPOSE: blank, **files})}"
+    spec = f"sha256:{_digest(_identities({COMPOSE: blank, **files}))}"
     files[COMPOSE] = RenderedFile(render(compose, {**values, "spec": spec}))
-    return files, spec
+    live = {f"{LIVE}/{name}": _live_file(render, service, name, values) for name in _live(service)}
+    return {**files, **live}, spec
+
+
+def keys_file(values: Mapping[str, object], templates: Path) -> RenderedFile:
+    """The live file that has the keys of the gateway's clients, which depends on nothing else.
+
+    + values: from `sealift.host.inputs.keys_values`
+    + templates: as for a generation
+    """
+    return _live_file(_Renderer(templates), GATEWAY, KEYS, values)
+
+
+def _live(service: Service) -> dict[str, str]:
+    """Where a service's live files stand in a generation, by their names."""
+    names = service.live.versions if service.live else ()
+    return {name: f"{service.name}/{LIVE}/{name}" for name in names}
+
+
+def _live_file(render: _Renderer, service: Service, name: str, values: Mapping[str, object]) -> RenderedFile:
+    """A live file. Its version is the digest of what it is with an empty one."""
+    template = f"{service.name}/{LIVE}/{name}.j2"
+    blank = render(template, {**values, "version": ""})
+    version = hashlib.sha256(blank).hexdigest()[:16]
+    return RenderedFile(render(template, {**values, "version": version}), 0o600)
+
+
+def version_of(content: bytes) -> str:
+    """The version that a live file says it has."""
+    found = _VERSION.search(content)
+    if found is None:  # its template is ours
+        raise AssertionError
+    return found[1].decode()
 
 
 def _common(service: Service, image: str, settings: SiteSettings) -> dict[str, object]:
@@ -127,15 +181,28 @@ def _common(service: Service, image: str, settings: SiteSettings) -> dict[str, o
         "image": image,
         "spec_label": SPEC_LABEL,
         "ports": [(published(settings, service, port), port.inside) for port in service.ports],
-        "mounts": [(service.source(mount), mount.target) for mount in service.mounts],
+        "mounts": service.binds,
         "networks": service.networks,
         "memory_limit_mib": memory_limit_mib(settings, service),
+        "proxies": _PROXIES,
     }
 
 
-def _digest(files: Mapping[str, RenderedFile]) -> str:
-    listing = [[path, file.mode, file.sha256] for path, file in sorted(files.items())]
+def id_of(files: Mapping[str, tuple[int, str]]) -> str:
+    """The id of a generation that has these files.
+
+    + files: by path, mode and SHA-256
+    """
+    return _digest(files)[:12]
+
+
+def _digest(files: Mapping[str, tuple[int, str]]) -> str:
+    listing = [[path, mode, sha256] for path, (mode, sha256) in sorted(files.items())]
     return hashlib.sha256(canonical_json(listing)).hexdigest()
+
+
+def _identities(files: Mapping[str, RenderedFile]) -> dict[str, tuple[int, str]]:
+    return {path: (file.mode, file.sha256) for path, file in files.items()}
 
 
 class _Renderer:

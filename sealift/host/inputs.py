@@ -1,4 +1,4 @@
-"""What the templates of a service need beside its entry, and what stands in its folder beside them."""
+"""What the templates of a service need beside its entry."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pydantic import SecretStr
 from sealift.host.gpus import GPU
 from sealift.host.settings import OllamaSettings, SiteSettings
 from sealift.release.roles import Answers
-from sealift.services import GATEWAY, OLLAMA, Service
+from sealift.services import ADMIN_PORT, GATEWAY, OLLAMA, Service
 
 CLIENT_HEADER = "x-sealift-client"
-ADMIN_PORT = 9901  # of Envoy, on loopback in its container
 OLLAMA_PORT = 11434
+MOST_CLIENTS = 100_000  # whose limits Envoy keeps; of more, it would forget those who ask least
 
 # Inference and what clients ask before it. Whatever changes models (pull, create, delete, ...) is left out.
 # Source: `GenerateRoutes` in `server/routes.go` of github.com/ollama/ollama.
@@ -42,22 +42,21 @@ NAMED_ROUTES = (("GET", "/v1/models/"),)
 class SiteFiles:
     """What the site keeps beside its inventory, opened on the control node. Secret.
 
-    + api_keys: of the gateway, by client
+    + api_keys: of the gateway, by client; a client may have several
     + certificate: PEM, of the host's gateway
     + key: PEM, of the certificate
     """
 
-    api_keys: Mapping[str, SecretStr] = field(repr=False)
+    api_keys: Mapping[str, tuple[SecretStr, ...]] = field(repr=False)
     certificate: bytes = field(repr=False)
     key: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a service's templates get by name, and files that are no templates."""
+    """What a service's templates get by name."""
 
     values: Mapping[str, object] = field(default_factory=dict, repr=False)
-    files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
 
 def inputs_of(
@@ -112,26 +111,39 @@ def _ollama(settings: SiteSettings, groups: frozenset[str], answers: Answers, _:
 
 
 def _gateway(settings: SiteSettings, _: frozenset[str], __: Answers, site_files: SiteFiles) -> Inputs:
-    gateway, api_keys = settings.gateway, site_files.api_keys
+    gateway, live = settings.gateway, GATEWAY.live
     return Inputs(
         {
+            **keys_values(site_files.api_keys),
             "listener_port": GATEWAY.ports[0].inside,
             "admin_port": ADMIN_PORT,
-            "certificate": "/etc/envoy/tls.crt",
-            "key": "/etc/envoy/tls.key",
+            "live": live.target if live else "",
+            "certificate": site_files.certificate.decode(errors="replace"),
+            "key": site_files.key.decode(errors="replace"),
             "idle_timeout_s": gateway.idle_timeout_s,
             "requests_per_minute": gateway.requests_per_minute,
+            "most_clients": MOST_CLIENTS,
             "max_connections": gateway.max_connections,
             "max_request_bytes": gateway.max_request_mib * 1024 * 1024,
-            "client_header": CLIENT_HEADER,
-            "api_keys": {client: api_keys[client].get_secret_value() for client in sorted(api_keys)},
             "routes": ROUTES,
             "named_routes": NAMED_ROUTES,
             "upstream_host": OLLAMA.name,
             "upstream_port": OLLAMA_PORT,
-        },
-        {"tls.crt": site_files.certificate, "tls.key": site_files.key},
+        }
     )
+
+
+def keys_values(api_keys: Mapping[str, tuple[SecretStr, ...]]) -> dict[str, object]:
+    """What the template of the gateway's keys gets by name: it depends on nothing else.
+
+    + api_keys: by client
+    """
+    return {
+        "client_header": CLIENT_HEADER,
+        "api_keys": {
+            client: [key.get_secret_value() for key in api_keys[client]] for client in sorted(api_keys)
+        },
+    }
 
 
 _OF_SERVICE: Mapping[str, Callable[[SiteSettings, frozenset[str], Answers, SiteFiles], Inputs]] = {

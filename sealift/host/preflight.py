@@ -10,6 +10,7 @@ from sealift.host.docker_checks import docker_problems
 from sealift.host.gpus import GPU, gpu_problems
 from sealift.host.model_fit import MIB, Misfit, Room
 from sealift.host.probe import HostFacts
+from sealift.host.root import root_problems
 from sealift.host.settings import SiteSettings, published
 from sealift.release.locked import Lock
 from sealift.release.suites import SUITES
@@ -70,6 +71,7 @@ def check(
     """
     found = (
         *_platform(facts, lock),
+        *root_problems(facts.root_folder, settings),
         *_disks(facts, settings, _bytes_to_load(facts, lock, groups), bytes_to_ship),
         *_memory(facts, settings),
         *_models(facts, settings, lock, groups, misfit),
@@ -130,19 +132,18 @@ def _platform(facts: HostFacts, lock: Lock) -> _Found:
 
 def _disks(facts: HostFacts, settings: SiteSettings, to_load: int, bytes_to_ship: int) -> _Found:
     left = settings.minimum.disk_free_mib * MIB
+    store, docker = settings.root, settings.docker.data
     if facts.store_disk.device == facts.docker_disk.device:
-        wanted = [("/var/lib", facts.store_disk, bytes_to_ship + to_load)]
+        wanted = [(f"{store} and {docker}", facts.store_disk, bytes_to_ship + to_load)]
     else:
-        wanted = [
-            ("/var/lib/sealift", facts.store_disk, bytes_to_ship),
-            ("/var/lib/docker", facts.docker_disk, to_load),
-        ]
+        wanted = [(store, facts.store_disk, bytes_to_ship), (docker, facts.docker_disk, to_load)]
+    elsewhere = "" if settings.data_folder else "set data_folder to a larger disk, "
     for folder, disk, need in wanted:
         if disk.free < need + left:
             yield (
                 f"has {disk.free // MIB} MiB of disk free for {folder}",
                 f"{need // MIB} for the release and {left // MIB} left over",
-                "Make room, or lower minimum.disk_free_mib.",
+                f"Make room, {elsewhere}or lower minimum.disk_free_mib.",
             )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
@@ -11,8 +12,15 @@ from sealift.errors import SealiftError, one_line
 from sealift.host.docker_checks import HostDocker, parse_docker
 from sealift.host.gpus import Gpus, parse_gpus
 from sealift.host.key_values import key_values
+from sealift.host.root import HostRoot, parse_root
+from sealift.host.settings import SiteSettings
 
 PROBE = resources.files("sealift.host").joinpath("probe.sh").read_text()
+
+
+def probe(settings: SiteSettings) -> str:
+    """The script, as a host with these settings is to be asked."""
+    return f"set -- {shlex.join((settings.root, settings.docker.data))}\n{PROBE}"
 
 
 @dataclass(frozen=True)
@@ -45,8 +53,9 @@ class HostFacts:
     """A host before anything is changed on it.
 
     + memory: bytes
-    + store_disk: of the host store
-    + docker_disk: of Docker's images
+    + root_folder: what stands where sealift's folder is to be
+    + store_disk: of the host store, where it will lie
+    + docker_disk: of Docker's images, where they will lie
     + clock: seconds since 1970
     + own: what no other machine has: `machine-id HASH`, `SSH-key KEY`
     + rollout: the line in its rollout lock; empty where it has none
@@ -61,6 +70,7 @@ class HostFacts:
     root: bool
     systemd: bool
     memory: int
+    root_folder: HostRoot
     store_disk: Disk
     docker_disk: Disk
     clock: int
@@ -110,6 +120,7 @@ def parse_probe(host: str, text: str) -> HostFacts:
             root=one("uid") == "0",
             systemd=one("systemd") == "yes",
             memory=_number(one("memory")),
+            root_folder=parse_root(found),
             store_disk=_disk(one("store_disk")),
             docker_disk=_disk(one("docker_disk")),
             clock=_number(one("clock")),

@@ -10,16 +10,20 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints, ValidationError, field_validator
 
 from sealift import mistakes
 from sealift.errors import SealiftError
+from sealift.host_paths import ROOT
 from sealift.release.types import Role
 from sealift.release.values import Frozen
 from sealift.services import GATEWAY, Port, Service
 
 # pyinfra's other ways of becoming somebody, which ssh, shipping and acceptance would not go along with.
 _OTHER_WAYS = re.compile(r"_(sudo_|use_sudo_|preserve_sudo_|su_|use_su_|preserve_su_|doas)")
+
+# Source: "Docker daemon" in Docker's documentation, docs.docker.com/engine/daemon/#daemon-data-directory
+DOCKER_DATA_ROOT = "/var/lib/docker"
 
 Duration = Annotated[str, StringConstraints(pattern=r"^(-1|[0-9]+(ms|s|m|h))$")]
 
@@ -94,7 +98,9 @@ class DockerSettings(Frozen):
         default="172.30.0.0/16", description="where the networks of containers are cut from"
     )
     data_root: str = Field(
-        default="", pattern=r"^(/[A-Za-z0-9._/-]+)?$", description="folder of its data; empty is Docker's own"
+        default="",
+        pattern=r"^(/[A-Za-z0-9._/-]+)?$",
+        description="folder of its data; empty is docker in the data folder, or else Docker's own",
     )
     insecure_registries: tuple[str, ...] = Field(default=(), description="registries without TLS")
     registry_mirrors: tuple[str, ...] = Field(default=(), description="mirrors of Docker's own registry")
@@ -102,6 +108,22 @@ class DockerSettings(Frozen):
         default={}, description="of the daemon itself"
     )
     default_runtime: Literal["", "runc", "nvidia"] = Field(default="", description="empty is Docker's own")
+
+    @property
+    def data(self) -> str:
+        """The folder of its data, on the host."""
+        return self.data_root or DOCKER_DATA_ROOT
+
+    @property
+    def has_login(self) -> bool:
+        """Whether a proxy's address has a name and a password in it."""
+        return any("@" in address for kind, address in self.proxies.items() if kind != "no-proxy")
+
+    def within(self, data_folder: str) -> DockerSettings:
+        """The same with its data below the site's data folder, where neither is left to Docker."""
+        if self.data_root or not data_folder:
+            return self
+        return self.model_copy(update={"data_root": f"{data_folder}/docker"})
 
 
 class GpuSettings(Frozen):
@@ -141,6 +163,12 @@ class SiteSettings(Frozen):
         default=(),
         description="command and arguments that lead to where hosts can be reached, such as nsenter's",
     )
+    data_folder: str = Field(
+        default="",
+        pattern=r"^(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$",
+        description="folder of a large disk of the host, for its store and Docker's data; it must be there."
+        " Empty: both lie below /var/lib",
+    )
     verify_at_once: int = Field(
         default=16, ge=1, description="hosts that are verified at the same time; each waits for its own model"
     )
@@ -149,6 +177,19 @@ class SiteSettings(Frozen):
     docker: DockerSettings = DockerSettings()
     gpu: GpuSettings = GpuSettings()
     minimum: MinimumSettings = MinimumSettings()
+
+    @field_validator("data_folder")
+    @classmethod
+    def _elsewhere(cls, folder: str) -> str:
+        """The link that leads to it must not lead to itself."""
+        if f"{folder}/sealift" == ROOT or f"{folder}/".startswith(f"{ROOT}/"):
+            raise ValueError(f"expected a folder of another disk; empty leaves all in {ROOT}")
+        return folder
+
+    @property
+    def root(self) -> str:
+        """Where sealift's folder really lies on the host, which `sealift.host_paths.ROOT` leads to."""
+        return f"{self.data_folder}/sealift" if self.data_folder else ROOT
 
 
 class SettingsError(SealiftError):
@@ -176,7 +217,12 @@ def parse(host: str, data: dict[str, Any]) -> SiteSettings:
         found += mistakes.every(error)
     if settings is None or found:
         raise SettingsError("\n".join(f"{host}: {each}. See docs/inventory.md." for each in found))
-    return settings.model_copy(update={GATEWAY.name: settings.gateway.of(host)})
+    return settings.model_copy(
+        update={
+            GATEWAY.name: settings.gateway.of(host),
+            "docker": settings.docker.within(settings.data_folder),
+        }
+    )
 
 
 def in_force(settings: OllamaSettings, roles: Iterable[Role]) -> OllamaSettings:

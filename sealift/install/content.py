@@ -5,17 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sealift.errors import SealiftError
-from sealift.install.start import BLOBS, Item, Media
+from sealift.install.start import Item, Media
 
+_BLOBS = "blobs/sha256/"
 _SMALL_LIMIT = 16 << 20  # bytes
 _LOCK_LIMIT = 64 << 20
 _REF_NAME = "org.opencontainers.image.ref.name"
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.!+-]*", re.ASCII)
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
+
+Copy = Callable[[Item, Path], None]
+"""Puts a blob's bytes into a file, verified; raises an error that the user can mend where it cannot."""
 
 
 @dataclass(frozen=True)
@@ -58,20 +65,32 @@ def read_from_media(media: Media) -> ControlPart:
 
     Raises StartError where the media lack what is needed, SealiftError where it is not what sealift builds.
     """
-    index = media.read("index.json", _SMALL_LIMIT)
+    index = _read(media, "index.json", _SMALL_LIMIT)
     try:
         release = next(
             entry["digest"]
             for entry in json.loads(index)["manifests"]
             if entry.get("annotations", {}).get(_REF_NAME) == "release"
         )
-        manifest = json.loads(media.read(BLOBS + _hex(release), _SMALL_LIMIT))
-        content = media.read(BLOBS + _hex(manifest["config"]["digest"]), _LOCK_LIMIT)
+        manifest = json.loads(_read(media, _BLOBS + _hex(release), _SMALL_LIMIT))
+        content = _read(media, _BLOBS + _hex(manifest["config"]["digest"]), _LOCK_LIMIT)
     except (ValueError, LookupError, TypeError, AttributeError, StopIteration, RecursionError) as error:
         raise SealiftError(
             f"index.json: names no lock ({error!r}), expected one as sealift build writes it. Build it again."
         ) from None
     return control_part(content, f"sha256:{hashlib.sha256(index).hexdigest()}")
+
+
+def _read(media: Media, name: str, limit: int) -> bytes:
+    file = media.files.get(name)
+    if file is None or file.size > limit:
+        what = "is not on these media" if file is None else f"has {file.size} bytes"
+        raise SealiftError(
+            f"{name}: {what}, expected it there with {limit} bytes at most. Have the media written again."
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        media.copy(file, Path(folder) / "file")
+        return (Path(folder) / "file").read_bytes()
 
 
 def control_part(content: bytes, bundle: str) -> ControlPart:

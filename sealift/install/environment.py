@@ -10,8 +10,7 @@ from pathlib import Path
 from sealift.errors import SealiftError
 from sealift.files import write_atomically
 from sealift.install.commands import require, run
-from sealift.install.content import ControlPart
-from sealift.install.start import Copy
+from sealift.install.content import ControlPart, Copy
 from sealift.processes import WITH_US
 
 _MARK = "installed"

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import os
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sealift.content import Content
+from sealift.content import Content, hashed
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
+from sealift.files import locked
 from sealift.install.activate import COMMAND, activate, remove_old
-from sealift.install.content import control_part
+from sealift.install.content import Copy, control_part
 from sealift.install.environment import deployment_folder, is_made, make_environment, room_for
 from sealift.install.machine import check_machine, check_room
 from sealift.install.packages import Installed, install_packages
-from sealift.install.start import Copy, Item, StartError, hold, unpack, write_checked
+from sealift.install.start import Item, StartError, unpack
 from sealift.progress import Progress
 from sealift.release.lockfile import dump_lock
 
@@ -54,7 +55,7 @@ def install_from_depot(
     stored = depot.resolve(reference)
     control = control_part(dump_lock(stored.lock), stored.digest)
     check_machine(control)
-    to, copy = to.absolute(), _copying(depot)
+    to, copy = to.absolute(), copying(depot)
     deployment = deployment_folder(to, control)
     with _held(to, progress):
         if not is_made(control, deployment):
@@ -69,10 +70,15 @@ def install_from_depot(
     return Deployed(control.release, deployment, packages, made, activated, removed)
 
 
-def _copying(depot: Depot) -> Copy:
+def copying(depot: Depot) -> Copy:
+    """What copies blobs out of a depot; it raises SealiftError where one is missing or damaged."""
+
     def copy(item: Item, target: Path) -> None:
-        path = depot.blob_path(item.hex)
-        if not write_checked(Content.of_file(path).chunks(), item, target):
+        path, digest = depot.blob_path(item.hex), hashlib.sha256()
+        with target.open("wb") as file:
+            file.writelines(hashed(Content.of_file(path).chunks(), digest))
+        if digest.hexdigest() != item.hex:
+            target.unlink()
             raise SealiftError(f"{path}: is damaged. Run sealift fsck --depot {depot.path}.")
 
     return copy
@@ -81,10 +87,8 @@ def _copying(depot: Depot) -> Copy:
 @contextmanager
 def _held(to: Path, progress: Progress) -> Iterator[None]:
     try:
-        handle = hold(to, lambda text: progress(text, 0, 0))
-        try:
+        waiting = f"{to}: another installation is running in it, waiting for its end"
+        with locked(to, lambda: progress(waiting, 0, 0)):
             yield
-        finally:
-            os.close(handle)
     except StartError as error:
         raise SealiftError(str(error)) from None

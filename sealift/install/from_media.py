@@ -23,7 +23,7 @@ from sealift.install.content import ControlPart, read_from_media
 from sealift.install.environment import deployment_folder, make_environment, room_for
 from sealift.install.machine import check_machine, check_room, has_links
 from sealift.install.packages import install_packages
-from sealift.install.start import TABLE_LIMIT, Media, StartError, signer_of, starting_folder, unpack
+from sealift.install.start import STARTING, TABLE_LIMIT, Media, StartError, signer_of, unpack
 from sealift.processes import WITH_US
 
 
@@ -63,7 +63,7 @@ def install_from_media(
     changed = activate(deployment, to)
     if removed := remove_old(to):
         _say("removed", f"{to}/deployments/: {', '.join(removed)}")
-    shutil.rmtree(starting_folder(to), ignore_errors=True)  # all that runs of it is loaded
+    shutil.rmtree(to / STARTING, ignore_errors=True)  # all that runs of it is loaded
     _say("ready", f"{COMMAND}, {to}/deployment{'' if changed else ': no change'}")
 
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from sealift.dpkg import is_older
 from sealift.errors import SealiftError
 from sealift.install.commands import require, run
-from sealift.install.content import Package
-from sealift.install.start import Copy
+from sealift.install.content import Copy, Package
 
 # --reinstall: a package that dpkg was killed in the middle of unpacking would be taken for an installed one.
 _APT = ("apt-get", "--quiet", "--yes", "--no-install-recommends", "--no-remove", "--reinstall")
@@ -90,7 +90,7 @@ def install_packages(packages: Sequence[Package], copy: Copy, scratch: Path) -> 
 
 def _due(packages: Sequence[Package]) -> _Due:
     here = _here()
-    older = [p for p in packages if p.name in here and _is_older(here[p.name].version, p.version)]
+    older = [p for p in packages if p.name in here and is_older(here[p.name].version, p.version)]
     return _Due(
         missing=tuple(p for p in packages if p.name not in here),
         older=tuple(p for p in older if not here[p.name].held),
@@ -182,10 +182,6 @@ def _here() -> dict[str, _Here]:
     lines = (line.split() for line in listed.stdout.splitlines())
     found = [words for words in lines if len(words) == 4 and words[0] == "installed"]
     return {name: _Here(version, wanted == "hold") for _, wanted, name, version in found}
-
-
-def _is_older(installed: str, wanted: str) -> bool:
-    return _run("dpkg", "--compare-versions", installed, "lt", wanted).returncode == 0
 
 
 def _apt(packages: Sequence[Package], scratch: Path, *more: str) -> subprocess.CompletedProcess[str]:

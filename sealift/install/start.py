@@ -1,11 +1,12 @@
-"""Starts a closed control node from media alone: on a bare Debian with python3, as root, without a network.
+"""Makes this machine, a bare Debian with python3, the control node of a closed site: out of media alone.
 
     python3 -I START.py --allowed-signers FILE --to /srv/sealift [MEDIA...]
 
+It needs root and no network. Killed at any moment, it goes on where it stopped when it is run again.
 On the media this file is START.py, and its SHA-256 stands in their signed table: docs/install.md has the
-command that checks that first. It verifies the table, unpacks the deployment code into a folder for the
-time being, and goes on in that code, which the same table vouches for: sealift/install/. It imports nothing
-but Python's standard library, for there is nothing else yet.
+command that checks that first. It verifies the table, unpacks the deployment code into a folder for the time
+being, and goes on in that code, which the same table vouches for: sealift/install/. It imports nothing but
+Python's standard library, for there is nothing else yet.
 """
 
 import sys
@@ -24,17 +25,15 @@ import stat
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple, cast
 
-NAMESPACE = "sealift"
-BLOBS = "blobs/sha256/"
+STARTING = "starting"  # code is unpacked there to begin with: where it belongs, only it can find out
 _HEAD = "sealift media 1"
 _LINE = re.compile(r"(rescue|start|code|part|file) ([0-9a-f]{64}) (0|[1-9][0-9]{0,15}) (\S{1,100})", re.ASCII)
-TABLE_LIMIT = 32 << 20  # bytes, as the other limits
-_SMALL_LIMIT = 16 << 20
-_CHUNK = 1 << 20
+TABLE_LIMIT = 32 << 20  # bytes; signatures and lists of signers have fewer
+_CHUNK = 1 << 20  # bytes
 _RENEW = "Have the media written again by sealift media write."
 
 
@@ -50,57 +49,47 @@ class Item(NamedTuple):
     size: int
 
 
-Copy = Callable[[Item, Path], None]
-"""Puts a blob's bytes into a file, verified; raises an error that the user can mend where it cannot."""
-
-
 def verify(folders: Sequence[Path], allowed_signers: Path, digest: str | None) -> tuple[bytes, str | None]:
     """The table of the media and who signed it; None for that where the machine has no ssh-keygen.
 
     + folders: media; the first table that is right is taken
     + allowed_signers: the site's list
-    + digest: SHA-256 that the table must have, if it came by another way: beside the signature, and instead
-      of it only where there is no ssh-keygen
+    + digest: SHA-256 that the table must have; it takes the place of a signature only without ssh-keygen
 
     Raises StartError with what is wrong on each medium.
     """
-    problems = []
+    has_ssh_keygen = shutil.which("ssh-keygen") is not None
+    if digest is None and not has_ssh_keygen:
+        raise StartError(
+            "ssh-keygen: not found, so nothing says who made these media. Add --table-digest with the "
+            "SHA-256 of TABLE.txt that sealift media write printed, brought by another way."
+        )
+    problems: dict[str, None] = {}  # each once
     for folder in folders:
         try:
-            table = _read(folder / "TABLE.txt", TABLE_LIMIT)
+            table = _read(folder / "TABLE.txt")
             found = hashlib.sha256(table).hexdigest()
             if digest not in (None, found):
-                raise StartError(
-                    f"{folder}/TABLE.txt: its SHA-256 is {found}, expected {digest}. Refuse these media."
-                )
-            if shutil.which("ssh-keygen"):
-                return table, signer_of(folder, table, allowed_signers)
-            if digest is None:
-                raise StartError(
-                    "ssh-keygen: not found, so nothing says who made these media. Add --table-digest with "
-                    "the SHA-256 of TABLE.txt that sealift media write printed, brought by another way."
-                )
-            return table, None
+                raise StartError(f"{folder}/TABLE.txt: its SHA-256 is {found}, expected {digest}. Refuse it.")
+            return table, signer_of(folder, table, allowed_signers) if has_ssh_keygen else None
         except StartError as error:
-            problems.append(str(error))
-    raise StartError("\n".join(dict.fromkeys(problems)))
+            problems[str(error)] = None
+    raise StartError("\n".join(problems))
 
 
 def signer_of(folder: Path, table: bytes, allowed_signers: Path) -> str:
-    """Who signed a medium's table, as the site's list names them. Source: ssh-keygen(1).
-
-    + table: what was read of it
+    """Who signed what was read of a medium's table, as the site's list names them. Source: ssh-keygen(1).
 
     Raises StartError where it is nobody on the list, or the content is another one.
     """
-    _read(allowed_signers, _SMALL_LIMIT)
+    _read(allowed_signers)
     with tempfile.NamedTemporaryFile() as proof:
-        proof.write(_read(folder / "TABLE.txt.sig", _SMALL_LIMIT))
+        proof.write(_read(folder / "TABLE.txt.sig"))
         proof.flush()
         given = ("-s", proof.name, "-f", str(allowed_signers))
         names = _ssh_keygen(b"", "find-principals", *given).stdout.decode(errors="replace").splitlines()
         for name in names:
-            if _ssh_keygen(table, "verify", "-n", NAMESPACE, "-I", name, *given).returncode == 0:
+            if _ssh_keygen(table, "verify", "-n", "sealift", "-I", name, *given).returncode == 0:
                 return name
     what = f"signed by {', '.join(names)}, but not with this content" if names else "signed by nobody"
     raise StartError(
@@ -113,32 +102,32 @@ def _ssh_keygen(content: bytes, action: str, *arguments: str) -> subprocess.Comp
     return subprocess.run(["ssh-keygen", "-Y", action, *arguments], input=content, capture_output=True)
 
 
-def _read(path: Path, limit: int) -> bytes:
+def _read(path: Path) -> bytes:
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe is not waited for
-        with os.fdopen(handle, "rb") as file:
-            content = file.read(limit + 1) if stat.S_ISREG(os.fstat(handle).st_mode) else None
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a pipe is not waited for
+            regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            content = file.read(TABLE_LIMIT + 1) if regular else b""
     except OSError as error:
         raise StartError(f"{path}: cannot be read: {error.strerror}. Check the path.") from None
-    if content is None:
-        raise StartError(f"{path}: is no file. Check the path.")
-    if len(content) > limit:
-        raise StartError(f"{path}: has more than {limit} bytes, expected fewer. Is it the right file?")
+    if not regular or len(content) > TABLE_LIMIT:
+        raise StartError(f"{path}: is no file of {TABLE_LIMIT} bytes at most. Check the path.")
     return content
 
 
 class Media:
-    """The files of a bundle, read out of its parts, and each checked against the table."""
+    """The files of a bundle, read out of its parts, and each checked against the table.
+
+    + files: by their names
+    + code: the deployment code, where the release has a control node
+    """
 
     def __init__(self, folders: Sequence[Path], table: bytes) -> None:
-        """Parse a table that was verified already.
+        """Parse a table that was verified already. Raises StartError where it is none.
 
         + folders: that hold the parts; a part may lie in several
-
-        Raises StartError where it is none.
         """
         self.files: dict[str, Item] = {}
-        self.code: Item | None = None  # the deployment code, where the release has a control node
+        self.code: Item | None = None
         self._folders = folders
         self._parts: list[Item] = []
         self._begin: dict[str, int] = {}  # of each file, in bytes from the beginning of the first part
@@ -159,52 +148,40 @@ class Media:
                 self.files[item.name], self._begin[item.name] = item, begin
                 begin += item.size
 
-    def read(self, name: str, limit: int) -> bytes:
-        """A small file's content.
-
-        + limit: bytes it may have
-
-        Raises StartError where no medium has it whole, or it is too big.
-        """
-        item = self._file(name)
-        if item.size > limit:
-            raise StartError(f"{name}: has {item.size} bytes, expected {limit} at most. {_RENEW}")
-        for folders in self._orders():
-            content = b"".join(self._chunks(item, folders))
-            if hashlib.sha256(content).hexdigest() == item.hex:
-                return content
-        raise self._damaged(item)
-
     def copy(self, item: Item, target: Path) -> None:
-        """Write a blob's bytes into a file. Raises StartError where no medium has it whole."""
-        file = self._file(BLOBS + item.hex)
-        if not any(write_checked(self._chunks(file, folders), file, target) for folders in self._orders()):
-            raise self._damaged(file)
+        """Write a file of the bundle, found by its SHA-256: a lock has a name of its own for it.
 
-    def _file(self, name: str) -> Item:
-        if name not in self.files:
+        Raises StartError where these media do not carry it, or none has it whole.
+        """
+        file = next((file for file in self.files.values() if file.hex == item.hex), None)
+        if file is None:
             raise StartError(
-                f"{name}: is not on these media, expected those of a whole bundle. If they carry an upgrade, "
-                "use the control node that runs: docs/install.md."
+                f"{item.name}: is not on these media, expected those of a whole bundle. If they carry an "
+                "upgrade, use the control node that runs: docs/install.md."
             )
-        return self.files[name]
+        for first in self._folders:  # where one has a damaged part, another may have a good one
+            with target.open("w+b") as written:
+                written.writelines(self._chunks(file, first))
+                written.seek(0)
+                if hashlib.file_digest(written, "sha256").hexdigest() == file.hex:
+                    return
+            target.unlink()
+        parts = " or ".join(part.name for part, _, _ in self.slices(file))
+        raise StartError(f"{file.name}: is not what the table says, so {parts} is damaged. {_RENEW}")
 
-    def _orders(self) -> Iterator[Sequence[Path]]:
-        """The folders, each of them first once: where one has a damaged part, another may have a good one."""
-        for number in range(len(self._folders)):
-            yield (*self._folders[number:], *self._folders[:number])
-
-    def _chunks(self, item: Item, folders: Sequence[Path]) -> Iterator[bytes]:
-        """A file's bytes, unverified, and fewer where a part cannot be read."""
+    def _chunks(self, item: Item, first: Path) -> Iterator[bytes]:
+        """A file's bytes, unverified, fewer where a part cannot be read. What `first` has is read there."""
         for part, offset, size in self.slices(item):
-            holder = next((f for f in folders if _size(f / part.name) == part.size), None)
-            if holder is None:
-                raise StartError(
-                    f"{part.name}: is needed to start, and not whole in {', '.join(map(str, folders))}. "
-                    "Name the folder that has it too, or copy the parts of all media into one folder."
-                )
+            paths = (folder / part.name for folder in (first, *self._folders))
             try:
-                with (holder / part.name).open("rb", buffering=0) as file:
+                holders = (path for path in paths if path.is_file() and path.stat().st_size == part.size)
+                if (holder := next(holders, None)) is None:
+                    where = ", ".join(map(str, self._folders))
+                    raise StartError(
+                        f"{part.name}: is needed to start, and not whole in {where}. "
+                        "Name the folder that has it too, or copy the parts of all media into one folder."
+                    )
+                with holder.open("rb", buffering=0) as file:
                     file.seek(offset)
                     while size and (chunk := file.read(min(size, _CHUNK))):
                         size -= len(chunk)
@@ -221,42 +198,11 @@ class Media:
                 yield part, first - at, last - first
             at += part.size
 
-    def _damaged(self, item: Item) -> StartError:
-        parts = " or ".join(part.name for part, _, _ in self.slices(item))
-        return StartError(f"{item.name}: is not what the table says, so {parts} is damaged. {_RENEW}")
 
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return -1
-
-
-def write_checked(chunks: Iterable[bytes], item: Item, target: Path) -> bool:
-    """Write bytes into a file, hashing them; say whether they are right. If not, there is no file."""
-    digest, size = hashlib.sha256(), 0
-    with target.open("wb") as file:
-        for chunk in chunks:
-            digest.update(chunk)
-            size += file.write(chunk)
-    right = (digest.hexdigest(), size) == (item.hex, item.size)
-    if not right:
-        target.unlink()
-    return right
-
-
-def starting_folder(to: Path) -> Path:
-    """Where code is unpacked to begin with: what belongs to it is known only by what that code can read.
-
-    + to: folder of all that is sealift's on the control node
-    """
-    return to / "starting"
-
-
-def unpack(code: Item, copy: Copy, folder: Path) -> None:
+def unpack(code: Item, copy: Callable[[Item, Path], None], folder: Path) -> None:
     """Unpack deployment code. Its folder is there whole or not at all; a later call leaves it alone.
 
+    + copy: puts a blob's bytes into a file, verified
     + folder: named by its content
 
     Raises StartError where the code would write elsewhere, and what `copy` raises.
@@ -285,10 +231,9 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> Non
     Not by tarfile's filters, which Debian 12's Python 3.11.2 does not have.
     """
     name = PurePosixPath(member.name)
-    if member.type != tarfile.REGTYPE or member.issparse():
-        raise ValueError(f"{member.name!r} is no file")
-    if str(name) != member.name or name.is_absolute() or ".." in name.parts:
-        raise ValueError(f"{member.name!r} is no path below a folder")
+    plain = member.type == tarfile.REGTYPE and not member.issparse()
+    if not plain or str(name) != member.name or name.is_absolute() or ".." in name.parts:
+        raise ValueError(f"{member.name!r} is no file by a path below a folder")
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("xb") as file:  # a second one of that name is refused
@@ -296,44 +241,34 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> Non
     path.chmod(0o755 if member.mode & 0o100 else 0o644)
 
 
-def hold(to: Path, waiting: Callable[[str], None]) -> int:
-    """Hold the folder of the installation alone. Where somebody else does, wait, and say so once.
+def hold(to: Path) -> None:
+    """Hold the folder of the installation alone. Where somebody else does, wait, and say so.
 
-    It is held as long as this process runs, but by none of its children: a daemon that a package starts would
+    What this process becomes holds it too, but none of its children: a daemon that a package starts would
     hold it for ever. Children end with it, or hold locks of their own, as apt does.
     """
     to.mkdir(parents=True, exist_ok=True)
     handle = os.open(to, os.O_RDONLY | os.O_DIRECTORY)
+    os.set_inheritable(handle, True)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        waiting(f"{to}: another installation is running in it, waiting for its end")
+        waiting = f"{to}: another installation is running in it, waiting for its end"
+        print(waiting, file=sys.stderr, flush=True)
         fcntl.flock(handle, fcntl.LOCK_EX)
-    return handle
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="START.py",
-        description="Make this machine, a bare Debian, the control node of a closed site, out of media "
-        "alone: Debian packages, sealift with all it needs, the deployment code, the release in the depot. "
-        "Killed at any moment, it goes on where it stopped when it is run again.",
-        epilog="Check this file before you run it: docs/install.md has the command.",
-    )
+def main() -> None:
+    """Verify the media, unpack the code, and go on in it."""
+    parser = argparse.ArgumentParser(prog="START.py", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     here = Path(__file__).resolve().parent
     parser.add_argument("media", nargs="*", type=Path, default=[here], help="folders of parts; default: here")
     parser.add_argument("--allowed-signers", type=Path, required=True, help="the site's list (ssh-keygen)")
     parser.add_argument("--to", type=Path, required=True, help="where all goes, such as /srv/sealift")
     parser.add_argument("--table-digest", help="SHA-256 of TABLE.txt, where there is no ssh-keygen yet")
-    parser.add_argument(
-        "--replace", action="store_true", help="take the place of another build of the same version"
-    )
-    return parser.parse_args()
-
-
-def main() -> None:
-    """Verify the media, unpack the code, and go on in it."""
-    arguments = _arguments()
+    parser.add_argument("--replace", action="store_true", help="in place of another build of this version")
+    arguments = parser.parse_args()
     if os.geteuid() != 0:
         raise StartError("START.py: needs root to install packages, expected user id 0. Run it with sudo.")
     to, signers = arguments.to.absolute(), arguments.allowed_signers.absolute()
@@ -343,9 +278,8 @@ def main() -> None:
     media = Media(folders, table)
     if media.code is None:
         raise StartError("TABLE.txt: names no code for a control node. Add `control` to the release file.")
-    handle = hold(to, lambda text: print(text, file=sys.stderr, flush=True))
-    os.set_inheritable(handle, True)  # what this process becomes holds it, too
-    code = starting_folder(to) / media.code.hex
+    hold(to)
+    code = to / STARTING / media.code.hex
     unpack(media.code, media.copy, code)
     go_on = [sys.executable, "-I", str(code / "sealift/install/__main__.py")]
     given = [signers, to, *folders, *(["--replace"] if arguments.replace else [])]

@@ -5,7 +5,6 @@ Each is made once and kept; whatever a crash left out is made by the next run.
 
 from __future__ import annotations
 
-import secrets
 import stat
 from pathlib import Path
 from typing import cast
@@ -26,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 from sealift.files import write_atomically, write_if_changed
 from sealift.lab.layout import Lab, LabHost, Machines
 from sealift.site import certificates
-from sealift.site.secrets import ACCEPTANCE, seal
+from sealift.site.secrets import ACCEPTANCE, ClientKeys, new_key, seal
 
 SIGNER = "release@lab"
 
@@ -95,7 +94,7 @@ def _ensure_secrets(lab: Lab) -> None:
         write_atomically(path, f"# public key: {made.to_public()}\n{made}\n".encode(), mode=0o600)
     if not (lab.state / "secrets.age").exists():
         identity = pyrage.x25519.Identity.from_str(path.read_text().split()[-1])
-        keys = {client: secrets.token_urlsafe(32) for client in ("demo", ACCEPTANCE)}
+        keys = {client: ClientKeys(keys=(new_key(),)) for client in ("demo", ACCEPTANCE)}
         write_atomically(lab.state / "secrets.age", seal(keys, identity.to_public()), 0o600)
 
 

@@ -11,16 +11,10 @@ from pyinfra.api import StringCommand, operation
 
 from sealift.facts.compose import ComposeContainers, ComposeProjects, Container, Networks
 from sealift.host.wanted import Wanted
-from sealift.host_paths import CURRENT, PREVIOUS, ROOT
+from sealift.operations.live import go_back
 from sealift.services import PROJECT_PREFIX, Service
 
 _OURS = re.compile(rf"{PROJECT_PREFIX}[a-z0-9][a-z0-9.-]*")
-# What ran before this generation comes back with the services that it had.
-_GO_BACK = (
-    f"if [ -e {PREVIOUS} ]; then mv -T {PREVIOUS} {CURRENT}; sync {ROOT}; "
-    f"for file in {CURRENT}/*/compose.yaml; do docker compose --file $file up --detach --wait >&2; done; "
-    "echo 'a service did not come up: this host went back to the generation that was active before' >&2; fi"
-)
 Commands = Generator[StringCommand, None, None]
 
 
@@ -68,7 +62,8 @@ def project_running(project: Project, wait_s: int = 180) -> Commands:
     recreate = " --force-recreate" if any(_is_stuck(project, container) for container in containers) else ""
     yield StringCommand(
         f"{compose} up --detach --wait --wait-timeout {wait_s} --remove-orphans{recreate}"
-        f" || {{ {compose} ps --all >&2; {compose} logs --tail 30 >&2; {_GO_BACK}; exit 1; }}"
+        f" || {{ {compose} ps --all >&2; {compose} logs --tail 30 >&2; "
+        f"{go_back('a service did not come up')}; exit 1; }}"
     )
 
 

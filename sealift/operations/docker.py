@@ -10,6 +10,8 @@ from pyinfra.api import operation
 from sealift.facts.docker import CONTAINERD_TOML, DAEMON_JSON, Daemon, DockerRules, shut_ports
 from sealift.facts.nvidia import MergedDaemonJson
 from sealift.facts.text import TextFile
+from sealift.host.daemon_json import daemon_json, daemon_json_mode, for_toolkit, merged_daemon_json
+from sealift.host.settings import DockerSettings
 from sealift.host_paths import CURRENT, ROOT, WRITTEN
 from sealift.operations.refusal import refusal
 from sealift.operations.text import Commands, put_text
@@ -28,25 +30,27 @@ def containerd_configured(content: str) -> Commands:
 
 
 @operation()
-def daemon_configured(base: str, nvidia: bool) -> Commands:
-    """Have daemon.json hold this, judged by dockerd itself before it takes its place.
+def daemon_configured(docker: DockerSettings, nvidia: bool) -> Commands:
+    """Have daemon.json hold what the site says, judged by dockerd itself before it takes its place.
 
-    + base: the text, JSON
     + nvidia: whether what `nvidia-ctk runtime configure` adds to it belongs in it too
     """
-    merged = host.get_fact(MergedDaemonJson, base=base) if nvidia else base
-    if merged is None and host.state.is_executing:
+    merged = host.get_fact(MergedDaemonJson, base=for_toolkit(docker)) if nvidia else None
+    if nvidia and merged is None and host.state.is_executing:
         yield refusal(
             "nvidia-ctk cannot configure Docker, expected nvidia-container-toolkit-base to be installed. Name"
             " it in the release file below packages.gpu."
         )
         return
-    content = merged or base  # while pyinfra prepares, the toolkit may only be about to be installed
-    digest = hashlib.sha256(content.encode()).hexdigest()
-    if host.get_fact(TextFile, path=DAEMON_JSON) != (digest, "644"):
+    # while pyinfra prepares, the toolkit may only be about to be installed
+    content = merged_daemon_json(merged, docker) if merged else daemon_json(docker)
+    digest, mode = hashlib.sha256(content.encode()).hexdigest(), daemon_json_mode(docker)
+    if host.get_fact(TextFile, path=DAEMON_JSON) != (digest, mode):
         yield keep_before(DAEMON_JSON)
+        # dockerd resolves links in the way to a folder that is there, and runc refuses to go by any
+        yield f"mkdir -p {docker.data}"
         yield recorded(digest)
-        yield from put_text(DAEMON_JSON, content, check="dockerd --validate --config-file={file}")
+        yield from put_text(DAEMON_JSON, content, mode, check="dockerd --validate --config-file={file}")
 
 
 @operation()

@@ -20,6 +20,7 @@ from pyinfra.api import StringCommand, operation
 from sealift.facts.generation import GenerationFiles
 from sealift.facts.text import Links
 from sealift.host.generation import Generation
+from sealift.host.judged import judged
 from sealift.host_paths import CURRENT, GENERATIONS, PREVIOUS, ROOT
 from sealift.services import Service
 
@@ -43,18 +44,21 @@ def generation_present(generation: Generation) -> Commands:
     yield StringCommand("\n".join(placing(generation.id, GENERATIONS)), _stdin=encoded)
 
 
-def placing(generation: str, folder: str) -> tuple[str, ...]:
-    """Lines of sh(1) that place a generation out of an archive in base64; it may end after any of them.
+def placing(
+    generation: str, folder: str, fill: str = 'base64 -d | tar -x -p -m -f - -C "$new"'
+) -> tuple[str, ...]:
+    """Lines of sh(1) that place a generation; they may end after any of them.
 
     At last, what no link leads to is removed: damaged folders, and what an earlier run has left.
 
     + generation: its id
     + folder: of all generations
+    + fill: line that fills the folder $new; where none is given, out of an archive in base64
     """
     return (
         f"set -eu; umask 077; mkdir -p {folder}; cd {folder}",
         f"new=$(mktemp -d .{generation}.XXXXXX)",
-        'base64 -d | tar -x -p -m -f - -C "$new"',
+        fill,
         'find "$new" -exec sync {} +',
         # what is no link is of sealift's first version, or nobody's: a link cannot be renamed onto a folder
         f"[ -L {generation} ] || [ ! -e {generation} ] || mv -T {generation} .{generation}.folder",
@@ -89,23 +93,19 @@ def generation_valid(generation: Generation, service: Service, image: str) -> Co
     + image: its name
     """
     if host.get_fact(Links, folder=ROOT).get("current") != f"generations/{generation.id}":
-        yield StringCommand(validation(service, image, f"{GENERATIONS}/{generation.id}"))
+        said = judged(generation, service).decode()
+        yield StringCommand(validation(service, image), _stdin=said)
 
 
-def validation(service: Service, image: str, folder: str) -> str:
-    """The shell script that has an image judge the files of a generation's folder, away from any network.
+def validation(service: Service, image: str) -> str:
+    """The shell script that has an image judge what it gets over standard input, away from any network.
 
     Of what it says, only words about certificates and keys are passed on: it may quote the configuration, and
     that has the clients' keys in it.
     """
-    mounts = " ".join(
-        f"-v {folder}/{service.name}/{mount.source}:{mount.target}:ro"
-        for mount in service.mounts
-        if not mount.source.startswith("/")
-    )
     entrypoint, *arguments = service.validate
     run = (
-        f"docker run --rm --network none --read-only --tmpfs /tmp --cap-drop ALL {mounts} "
+        "docker run --rm --interactive --network none --read-only --tmpfs /tmp --cap-drop ALL "
         f"--entrypoint {entrypoint} {shlex.quote(image)} {shlex.join(arguments)}"
     )
     remedy = (

@@ -12,10 +12,21 @@ from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, Host, State, StringCommand, operation
 
 from sealift.blob import Blob
-from sealift.facts.host_store import HostStore, StoreAccess
+from sealift.facts.host_store import HostStore, Root, StoreAccess
+from sealift.host.root import make_root
 from sealift.processes import WITH_US
 from sealift.ship.plan import parse_listing, plan
 from sealift.ssh import Ssh
+
+
+@operation()
+def root_linked(data_folder: str) -> Generator[str, None, None]:
+    """Have sealift's folder lie where the site wants it, by a link; without a data folder it makes itself.
+
+    + data_folder: the setting
+    """
+    if data_folder and host.get_fact(Root) != f"{data_folder}/sealift":
+        yield make_root(data_folder)
 
 
 @operation()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from typing import Annotated, Literal
 
 import yaml
+from packaging.version import InvalidVersion, Version
 from pydantic import Field, StringConstraints, model_validator
 
 from sealift.release.locked import Shape, Vision
@@ -68,7 +68,9 @@ class CatalogueModel(Frozen):
     context_length: int = Field(ge=1, description="the longest context it was trained for, in tokens")
     modalities: tuple[Literal["text", "images", "embeddings"], ...]
     licence: str
-    ollama: str | None = Field(default=None, description="the oldest Ollama that runs it")
+    ollama: Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+){2}$")] | None = Field(
+        default=None, description="the oldest Ollama that runs it"
+    )
     attention: Attention
     embedding: Embedding
     vision: Vision | None = None
@@ -173,13 +175,19 @@ def oldest_ollama(name: str, architecture: str) -> str | None:
     if known and known[1].ollama:
         return known[1].ollama
     of_kind = [model.ollama for model in catalogue().models.values() if model.architecture == architecture]
-    return min(filter(None, of_kind), key=lambda text: version(text) or (), default=None)
+    return min(filter(None, of_kind), key=Version, default=None)
 
 
-def version(text: str) -> tuple[int, ...] | None:
-    """`0.11.4` and `0.11.4-rocm` as numbers that can be compared; None where it does not begin with three."""
-    found = re.match(r"v?([0-9]{1,4})\.([0-9]{1,4})\.([0-9]{1,4})(?![0-9.])", text)
-    return tuple(map(int, found.groups())) if found else None
+def ollama_version(tag: str) -> Version | None:
+    """The version in a tag of Ollama's image; None where it is not three numbers, as of `latest` and `0.11`.
+
+    What follows a dash is left out: `-rocm` is no part of it, and `-rc1` runs what its release runs.
+    """
+    try:
+        version = Version(tag.partition("-")[0])
+    except InvalidVersion:
+        return None
+    return version if len(version.release) == 3 else None
 
 
 def nearest(name: str) -> Sequence[str]:

@@ -10,8 +10,8 @@ from sealift.blob import Blob
 from sealift.release.types import File, Release
 from sealift.release.values import (
     CONTROL,
-    ControlField,
-    ControlValue,
+    DebField,
+    DebFieldValue,
     Digest,
     Frozen,
     GroupName,
@@ -50,7 +50,7 @@ class LockedPackage(Frozen):
     path: RepositoryPath = Field(description="relative to its repository: no mirror is named in a lock")
     blob: Blob
     groups: Many[GroupName] = Field(description="with control alone it goes to no host")
-    control: dict[ControlField, ControlValue] = Field(description="as in the Packages index")
+    fields: dict[DebField, DebFieldValue] = Field(description="as in the Packages index")
 
 
 class LockedImage(Frozen):

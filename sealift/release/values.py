@@ -59,14 +59,14 @@ CONTROL = "control"
 _PART = r"[^./\x00-\x20\x7f][^/\x00-\x20\x7f]*"
 RepositoryPath = Annotated[str, StringConstraints(pattern=f"^{_PART}(/{_PART})*$")]
 # What apt and dpkg resolve, sort and show by. Source: deb-control(5).
-CONTROL_FIELDS = (
+DEB_FIELDS = (
     *("Essential", "Protected", "Multi-Arch", "Pre-Depends", "Depends", "Recommends", "Suggests"),
     *("Provides", "Conflicts", "Breaks", "Replaces", "Enhances"),
     *("Source", "Section", "Priority", "Maintainer", "Installed-Size", "Description"),
 )
-ControlField = Annotated[str, StringConstraints(pattern=f"^({'|'.join(CONTROL_FIELDS)})$")]
+DebField = Annotated[str, StringConstraints(pattern=f"^({'|'.join(DEB_FIELDS)})$")]
 # One line: in an index a second one would be another field.
-ControlValue = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x08\x0a-\x1f\x7f]*$")]
+DebFieldValue = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x08\x0a-\x1f\x7f]*$")]
 # A word of a line of sources.list(5).
 SourceWord = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.][A-Za-z0-9._/+~-]*$")]
 # A suite, or with a slash at its end the folder of a flat repository: / is the repository's own.

@@ -86,7 +86,7 @@ def _package(lock: Lock, package: LockedPackage, licences: Licences) -> Componen
         {
             "type": "library",
             "bom-ref": purl,
-            "supplier": _supplier(package.control.get("Maintainer", "")),
+            "supplier": _supplier(package.fields.get("Maintainer", "")),
             "name": package.name,
             "version": package.version,
             "purl": purl,

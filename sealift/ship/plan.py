@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 
 from sealift.blob import Blob
 from sealift.errors import SealiftError
+from sealift.host_paths import BLOBS, PARTIAL, ROOT
 
 LISTING = resources.files("sealift.ship").joinpath("listing.sh").read_text()
 
@@ -62,6 +64,14 @@ class ShipPlan:
     def bytes_total(self) -> int:
         """Bytes to ship."""
         return sum(item.bytes for item in self.items)
+
+
+def listing_script(root: str) -> str:
+    """The script that lists a host store.
+
+    + root: where sealift's folder really lies on the host
+    """
+    return f"{LISTING}\nlisting {shlex.join(path.replace(ROOT, root, 1) for path in (BLOBS, PARTIAL))}"
 
 
 def parse_listing(host: str, lines: Iterable[str]) -> Have:

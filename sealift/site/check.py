@@ -12,6 +12,7 @@ from pathlib import Path
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
 from sealift.site.certificate_check import certificate_problems, certificate_warnings
+from sealift.site.clients import client_warnings
 from sealift.site.inventory import Host, Inventory, load_inventory
 from sealift.site.secrets import open_secrets
 
@@ -36,7 +37,7 @@ def site_problems(host: Host, now: datetime) -> Iterator[str]:
     """
     settings = host.settings
     try:
-        open_secrets(settings.secrets, settings.identity)
+        open_secrets(settings.secrets, settings.identity).first_key(now.date())
     except SealiftError as error:
         yield from (f"{host.name}: {line}" for line in str(error).splitlines())
     yield from (f"{host.name}: {line}" for line in certificate_problems(host.name, settings.gateway, now))
@@ -56,8 +57,18 @@ def check_site(name: str, now: datetime) -> Checked:
         problems += site_problems(host, now)
         problems += _ssh_problems(host)
         warnings += certificate_warnings(host.settings.gateway, now)
+        warnings += _client_warnings(host, now)
     problems += _release_problems(inventory)
     return Checked(len(inventory.hosts), tuple(dict.fromkeys(problems)), tuple(dict.fromkeys(warnings)))
+
+
+def _client_warnings(host: Host, now: datetime) -> Iterator[str]:
+    settings = host.settings
+    try:
+        clients = open_secrets(settings.secrets, settings.identity).api_keys
+    except SealiftError:
+        return  # told as a problem
+    yield from client_warnings(settings.secrets, clients, now.date())
 
 
 def _release_problems(inventory: Inventory) -> Iterator[str]:

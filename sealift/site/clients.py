@@ -1,9 +1,9 @@
-"""The clients of a site's gateways: who has a key, and changes to that."""
+"""The clients of a site's gateways: who has keys, and changes to that."""
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, timedelta
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -11,21 +11,38 @@ from pydantic import TypeAdapter, ValidationError
 from sealift.errors import SealiftError
 from sealift.files import locked, write_atomically
 from sealift.site.inventory import Inventory
-from sealift.site.secrets import Client, open_secrets, recipient_of, seal
+from sealift.site.secrets import MOST_KEYS, Client, ClientKeys, new_key, open_secrets, recipient_of, seal
 
 _CLIENT = TypeAdapter(Client)
+_SOON = timedelta(days=30)
+_Clients = Mapping[str, ClientKeys]
 
 
-def client_names(inventory: Inventory) -> tuple[str, ...]:
-    """Who has a key, by name. Raises SealiftError where the secrets cannot be opened."""
+def clients_of(inventory: Inventory) -> Mapping[str, ClientKeys]:
+    """Who has keys, in the order of their names. Raises SealiftError where the secrets cannot be opened."""
     path, identity = _files(inventory)
-    return tuple(sorted(open_secrets(path, identity).api_keys))
+    return dict(sorted(open_secrets(path, identity).api_keys.items()))
 
 
-def add_client(inventory: Inventory, client: str) -> str:
-    """Give a client a key; the hosts know it after the next apply.
+def client_warnings(path: Path, clients: _Clients, day: date) -> Iterator[str]:
+    """Whose keys have run out or soon will, a line each.
 
-    Raises SealiftError where it has one, or its name is none.
+    + path: of the secrets, for the message
+    """
+    for name, client in sorted(clients.items()):
+        remedy = f"Give it another key and a later end: sealift clients rotate SITE {name} --expires DATE."
+        if not client.holds(day):
+            yield f"{path}: the keys of {name} ran out on {client.expires}. {remedy}"
+        elif not client.holds(day + _SOON):
+            yield f"{path}: the keys of {name} run out on {client.expires}. {remedy}"
+
+
+def add_client(inventory: Inventory, client: str, today: date, expires: date | None = None) -> str:
+    """Give a client a key.
+
+    + expires: the last day on which a gateway is given it
+
+    Raises SealiftError where it has one, its name is none, or that day is past.
     """
     try:
         _CLIENT.validate_python(client)
@@ -33,28 +50,72 @@ def add_client(inventory: Inventory, client: str) -> str:
         raise SealiftError(
             f"{client}: is no client's name, expected small letters, digits and dashes."
         ) from None
-    key = secrets.token_urlsafe(32)
+    added = ClientKeys(keys=(new_key(),), expires=_to_come(expires, today))
 
-    def added(keys: Mapping[str, str]) -> Mapping[str, str]:
-        if client in keys:
-            raise SealiftError(f"{client}: has a key already. Revoke that first, if it is to get another.")
-        return {**keys, client: key}
+    def change(clients: _Clients) -> _Clients:
+        if client in clients:
+            raise SealiftError(
+                f"{client}: has a key already. Give it another one beside that: "
+                f"sealift clients rotate SITE {client}"
+            )
+        return {**clients, client: added}
 
-    _change(inventory, added)
-    return key
+    _change(inventory, change)
+    return added.keys[0].get_secret_value()
+
+
+def rotate_client(inventory: Inventory, client: str, today: date, expires: date | None = None) -> str:
+    """Give a client a second key beside the one that it has.
+
+    + expires: the last day on which a gateway is given either; None to leave that as it is
+
+    Raises SealiftError where it has none, has two, or that day is past.
+    """
+    key = new_key()
+    last = _to_come(expires, today)
+
+    def change(clients: _Clients) -> _Clients:
+        _require([client], clients)
+        old = clients[client]
+        if len(old.keys) == MOST_KEYS:
+            raise SealiftError(
+                f"{client}: has {MOST_KEYS} keys already, expected one. End the older one first: "
+                f"sealift clients rotate SITE {client} --end"
+            )
+        return {**clients, client: ClientKeys(keys=(*old.keys, key), expires=last or old.expires)}
+
+    _change(inventory, change)
+    return key.get_secret_value()
+
+
+def end_old_keys(inventory: Inventory, client: str) -> None:
+    """Take all of a client's keys away but the newest.
+
+    Raises SealiftError where it has no other.
+    """
+
+    def change(clients: _Clients) -> _Clients:
+        _require([client], clients)
+        old = clients[client]
+        if len(old.keys) == 1:
+            raise SealiftError(
+                f"{client}: has one key, expected an older one beside it. Make a new one first: "
+                f"sealift clients rotate SITE {client}"
+            )
+        return {**clients, client: old.model_copy(update={"keys": old.keys[-1:]})}
+
+    _change(inventory, change)
 
 
 def revoke_clients(inventory: Inventory, clients: Sequence[str]) -> None:
-    """Take clients' keys away; the hosts refuse them after the next apply.
+    """Take all keys of clients away.
 
     Raises SealiftError where one has none, or nobody would be left.
     """
 
-    def revoked(keys: Mapping[str, str]) -> Mapping[str, str]:
-        unknown = [client for client in clients if client not in keys]
-        if unknown:
-            raise SealiftError(f"{', '.join(unknown)}: has no key here. Clients: {', '.join(sorted(keys))}.")
-        left = {client: key for client, key in keys.items() if client not in clients}
+    def revoked(before: _Clients) -> _Clients:
+        _require(clients, before)
+        left = {name: client for name, client in before.items() if name not in clients}
         if not left:
             raise SealiftError("nobody would have a key, expected one client at least. Add one first.")
         return left
@@ -62,11 +123,23 @@ def revoke_clients(inventory: Inventory, clients: Sequence[str]) -> None:
     _change(inventory, revoked)
 
 
-def _change(inventory: Inventory, change: Callable[[Mapping[str, str]], Mapping[str, str]]) -> None:
+def _require(names: Sequence[str], clients: _Clients) -> None:
+    unknown = [name for name in names if name not in clients]
+    if unknown:
+        raise SealiftError(f"{', '.join(unknown)}: has no key here. Clients: {', '.join(sorted(clients))}.")
+
+
+def _to_come(expires: date | None, today: date) -> date | None:
+    if expires and expires < today:
+        raise SealiftError(f"{expires}: is past, expected a day to come. Name a later one.")
+    return expires
+
+
+def _change(inventory: Inventory, change: Callable[[_Clients], _Clients]) -> None:
     path, identity = _files(inventory)
     with locked(path.parent, lambda: None):
-        keys = {name: key.get_secret_value() for name, key in open_secrets(path, identity).api_keys.items()}
-        write_atomically(path, seal(change(keys), recipient_of(identity)), 0o600)
+        clients = open_secrets(path, identity).api_keys
+        write_atomically(path, seal(change(clients), recipient_of(identity)), 0o600)
 
 
 def _files(inventory: Inventory) -> tuple[Path, Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -12,11 +11,12 @@ from pathlib import Path
 
 import pyrage
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from pydantic import SecretStr
 
 from sealift.errors import SealiftError
 from sealift.files import sync_folder, write_atomically
 from sealift.site import certificates
-from sealift.site.secrets import ACCEPTANCE, seal
+from sealift.site.secrets import ACCEPTANCE, ClientKeys, new_key, seal
 
 TEMPLATES = Path(__file__).parents[2] / "templates" / "site"
 FIRST_CLIENT = "first"
@@ -92,7 +92,7 @@ def make_site(site: NewSite, base: Path) -> Made:
             f"{folder}: is there already, expected nothing. It is yours to edit; sealift check {site.name} "
             "looks it over."
         )
-    key = secrets.token_urlsafe(32)
+    key = new_key()
     files = _files(site, folder, key)
     base.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(prefix=f".{site.name}.", dir=base))
@@ -107,7 +107,7 @@ def make_site(site: NewSite, base: Path) -> Made:
         raise
     sync_folder(base)
     requests = tuple(folder / name for name in files if name.endswith(".csr"))
-    return Made(folder, FIRST_CLIENT, key, requests)
+    return Made(folder, FIRST_CLIENT, key.get_secret_value(), requests)
 
 
 def _check(site: NewSite) -> None:
@@ -130,7 +130,7 @@ def _check(site: NewSite) -> None:
         raise SealiftError("\n".join(wrong))
 
 
-def _files(site: NewSite, folder: Path, api_key: str) -> dict[str, tuple[bytes, int]]:
+def _files(site: NewSite, folder: Path, api_key: SecretStr) -> dict[str, tuple[bytes, int]]:
     """Path below the folder: content and mode."""
     render = _renderer(site, folder)
     identity = pyrage.x25519.Identity.generate()
@@ -141,7 +141,10 @@ def _files(site: NewSite, folder: Path, api_key: str) -> dict[str, tuple[bytes, 
         "known_hosts": (site.known_hosts, 0o644),
         "identity": (f"# public key: {identity.to_public()}\n{identity}\n".encode(), 0o600),
         "secrets.age": (
-            seal({FIRST_CLIENT: api_key, ACCEPTANCE: secrets.token_urlsafe(32)}, identity.to_public()),
+            seal(
+                {FIRST_CLIENT: ClientKeys(keys=(api_key,)), ACCEPTANCE: ClientKeys(keys=(new_key(),))},
+                identity.to_public(),
+            ),
             0o600,
         ),
     }

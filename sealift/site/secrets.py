@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+import secrets
 import stat
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pyrage
 import yaml
-from pydantic import AfterValidator, Field, SecretStr, StringConstraints, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringConstraints, ValidationError
 from pydantic_core import PydanticCustomError
 
 from sealift.errors import SealiftError
@@ -19,6 +21,7 @@ from sealift.release.parse import StrictLoader
 from sealift.release.values import Frozen
 
 ACCEPTANCE = "acceptance"  # a client of the site's, by which `verify` shows that limits hold
+MOST_KEYS = 2  # of a client: the one it uses, and the one it changes to
 _LIMIT = 1 << 20  # bytes: keys are small
 _REMEDY = "Make it again: docs/secrets.md."
 
@@ -31,39 +34,74 @@ def _fits_a_header(key: SecretStr) -> SecretStr:
     return key
 
 
-def _differ(keys: Mapping[str, SecretStr]) -> Mapping[str, SecretStr]:
-    """Envoy does not start with a key that two clients have."""
-    if len({key.get_secret_value() for key in keys.values()}) < len(keys):
-        raise PydanticCustomError("two_clients_have_the_same_key", "two clients have the same key")
-    return keys
-
-
 # 24 characters of base64 are 128 bits and more.
 ApiKey = Annotated[SecretStr, Field(min_length=24, max_length=256), AfterValidator(_fits_a_header)]
+
+
+class ClientKeys(Frozen):
+    """A client's keys, and until when they hold.
+
+    + keys: the oldest first; more than one while the client changes from one to the next
+    + expires: the last day, in UTC, on which a gateway is given them
+    """
+
+    keys: Annotated[tuple[ApiKey, ...], Field(min_length=1, max_length=MOST_KEYS)]
+    expires: date | None = None
+
+    def holds(self, day: date) -> bool:
+        """Whether the keys hold on a day."""
+        return self.expires is None or day <= self.expires
+
+
+def _keys_of(given: Any) -> Any:
+    """One key may stand as it is."""
+    return {"keys": [given]} if isinstance(given, str) else given
+
+
+def _differ(clients: Mapping[str, ClientKeys]) -> Mapping[str, ClientKeys]:
+    """Envoy refuses a key that stands there twice."""
+    keys = [key.get_secret_value() for client in clients.values() for key in client.keys]
+    if len(set(keys)) < len(keys):
+        raise PydanticCustomError("two_clients_have_the_same_key", "two clients have the same key")
+    return clients
 
 
 class Secrets(Frozen):
     """What the age file has. Values do not show in representations and messages."""
 
     api_keys: Annotated[
-        Mapping[Client, ApiKey], Field(min_length=1, description="by client"), AfterValidator(_differ)
+        Mapping[Client, Annotated[ClientKeys, BeforeValidator(_keys_of)]],
+        Field(min_length=1, description="by client"),
+        AfterValidator(_differ),
     ]
 
-    @property
-    def first_key(self) -> SecretStr:
-        """The key that the tool itself asks with: of the client that comes first by name."""
-        return self.api_keys[min(self.api_keys.keys() - {ACCEPTANCE} or self.api_keys)]
+    def in_force(self, day: date) -> dict[str, tuple[SecretStr, ...]]:
+        """What a gateway is given on a day: the keys of each client whose keys hold."""
+        return {name: client.keys for name, client in self.api_keys.items() if client.holds(day)}
 
-    @property
-    def acceptance_key(self) -> SecretStr | None:
+    def first_key(self, day: date) -> SecretStr:
+        """The key that the tool itself asks with: of the client that comes first by name.
+
+        Raises SealiftError where no client's keys hold on that day.
+        """
+        held = self.in_force(day)
+        if not held:
+            raise SealiftError(
+                f"no client has a key that holds on {day}, expected one. Add a client: sealift clients add."
+            )
+        return held[min(held.keys() - {ACCEPTANCE} or held)][0]
+
+    def acceptance_key(self, day: date) -> SecretStr | None:
         """A key whose limit acceptance may use up; None where the site has no such client."""
-        return self.api_keys.get(ACCEPTANCE) if len(self.api_keys) > 1 else None
+        held = self.in_force(day)
+        return held[ACCEPTANCE][0] if ACCEPTANCE in held and len(held) > 1 else None
 
 
 def open_secrets(path: Path, identity: Path) -> Secrets:
     """Open a site's secrets.
 
-    + path: the age file, YAML inside: `api_keys: {CLIENT: KEY}`
+    + path: the age file, YAML inside: `api_keys: {CLIENT: KEY}`, or in place of a key
+      `{keys: [KEY, KEY], expires: 2027-01-31}`, of which the second part may be left out
     + identity: the age identity (`AGE-SECRET-KEY-1...`), a file of mode 0600
 
     Raises SealiftError, without any secret in it.
@@ -79,14 +117,28 @@ def open_secrets(path: Path, identity: Path) -> Secrets:
     return parse_secrets(opened, path)
 
 
-def seal(api_keys: Mapping[str, str], recipient: pyrage.x25519.Recipient) -> bytes:
+def seal(api_keys: Mapping[str, ClientKeys], recipient: pyrage.x25519.Recipient) -> bytes:
     """An age file with these keys.
 
     + api_keys: by client
     + recipient: whose identity opens it
     """
-    content: bytes = pyrage.encrypt(yaml.safe_dump({"api_keys": dict(api_keys)}).encode(), [recipient])
+    written = {name: _written(client) for name, client in api_keys.items()}
+    content: bytes = pyrage.encrypt(yaml.safe_dump({"api_keys": written}).encode(), [recipient])
     return content
+
+
+def new_key() -> SecretStr:
+    """A key of 256 random bits."""
+    return SecretStr(secrets.token_urlsafe(32))
+
+
+def _written(client: ClientKeys) -> object:
+    """As it stands in the file: one key without an end stands as it is, which older sealifts read."""
+    keys = [key.get_secret_value() for key in client.keys]
+    if client.expires:
+        return {"keys": keys, "expires": client.expires}
+    return {"keys": keys} if len(keys) > 1 else keys[0]
 
 
 def recipient_of(identity: Path) -> pyrage.x25519.Recipient:

@@ -18,7 +18,7 @@ from sealift import mistakes
 from sealift.errors import SealiftError
 from sealift.release.locked import LockedPackage
 from sealift.release.types import Release
-from sealift.release.values import CONTROL, CONTROL_FIELDS
+from sealift.release.values import CONTROL, DEB_FIELDS
 from sealift.scratch import scratch
 from sealift.sources.apt_config import IsolatedApt
 from sealift.sources.apt_sources import Repository, blame, place, repositories
@@ -162,7 +162,7 @@ def _locked(stanzas: _Stanzas, key: tuple[str, str, str], source: str, group: st
                 "path": path,
                 "blob": {"digest": f"sha256:{fields['SHA256']}", "size": fields.get("Size")},
                 "groups": (group,) if group else (),
-                "control": {field: fields[field] for field in CONTROL_FIELDS if field in fields},
+                "fields": {field: fields[field] for field in DEB_FIELDS if field in fields},
             }
         )
     except ValidationError as error:
@@ -179,4 +179,4 @@ def _remember(apt: IsolatedApt, stanzas: _Stanzas, packages: list[LockedPackage]
             fields = stanzas[package.name, package.version, package.path]
             status.write("".join(f"{key}: {fields[key]}\n" for key in ("Package", "Version", "Architecture")))
             status.write("Status: install ok installed\n")
-            status.write("".join(f"{key}: {package.control[key]}\n" for key in package.control) + "\n")
+            status.write("".join(f"{key}: {package.fields[key]}\n" for key in package.fields) + "\n")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 
 from pydantic import Field, ValidationError
 
@@ -26,12 +27,11 @@ from sealift.oci.manifest import (
     read_diff_ids,
 )
 from sealift.oci.tarball import Tarball
-from sealift.once import once
 from sealift.progress import Meter
 from sealift.release.locked import LockedImage
 from sealift.release.values import Foreign, Many
 from sealift.sources.compression import compression
-from sealift.sources.source import BuildMachine
+from sealift.sources.source import BuildMachine, Find
 
 _SHOWN = 8  # names in a message
 _NESTED = 4  # indexes in indexes
@@ -95,16 +95,19 @@ class DockerArchive:
         config = digest_of(b"".join(parts.config.chunks()))
         return LockedImage(name=self._name, archive=self._archive, config=config, layers=tuple(layers))
 
-    def open(self, locked: LockedImage, blob: Blob) -> Content:
-        """Where a part's bytes lie; whoever copies them verifies them.
+    def open(self, locked: LockedImage) -> Find:
+        """Read once what is where in the tarball.
 
         Raises SealiftError where this is another image than was locked.
         """
-        parts = self._parts
-        if blob == locked.config:
-            return parts.config
-        if blob.digest not in parts.diff_ids:
+        parts = self._read(pins=False)
+        if parts.diff_ids != tuple(layer.digest for layer in locked.layers):
             raise SealiftError(f"{self._shown}: is not what was locked. Run sealift lock again.")
+        return partial(self._find, parts)
+
+    def _find(self, parts: _Parts, blob: Blob) -> Content:
+        if blob.digest not in parts.diff_ids:  # the config
+            return parts.config
         content = parts.layers[parts.diff_ids.index(blob.digest)]
         if compression(content) is None:
             return content
@@ -112,10 +115,6 @@ class DockerArchive:
 
     def _unpacked(self, content: Content, diff_id: str, where: str) -> Content:
         return self._machine.arrivals.unpack(lambda: content, diff_id, where, keep=True)
-
-    @once
-    def _parts(self) -> _Parts:
-        return self._read(pins=False)
 
     def _read(self, *, pins: bool) -> _Parts:
         path = self._machine.sources / self._archive

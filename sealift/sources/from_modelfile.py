@@ -11,6 +11,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import PurePosixPath
 
@@ -18,17 +19,42 @@ from sealift.blob import Blob
 from sealift.content import Content, digest_of, hash_content
 from sealift.errors import SealiftError
 from sealift.files import read_limited
-from sealift.once import once
 from sealift.progress import Meter
 from sealift.release.locked import WEIGHTS, LockedModel, ModelLayer
 from sealift.release.ollama_manifest import ModelManifest, weights_of
 from sealift.sources.gguf import Description, read_context_cost, read_description
 from sealift.sources.modelfile import LIMIT, Modelfile, Parameter, parse_modelfile
 from sealift.sources.ollama_archive import lock_manifest
-from sealift.sources.source import BuildMachine
+from sealift.sources.source import BuildMachine, Find
 
 _CONFIG = "application/vnd.docker.container.image.v1+json"
 _LAYER = "application/vnd.ollama.image."
+
+
+@dataclass(frozen=True)
+class _Ingredients:
+    """What a model is made of."""
+
+    weights: Content
+    modelfile: Modelfile
+    description: Description
+
+    def make(self, weights: Blob) -> tuple[ModelManifest, dict[str, bytes]]:
+        """The manifest, and by digest what it names beside the weights.
+
+        + weights: what they are hashed to
+        """
+        made: dict[str, bytes] = {}
+
+        def layer(media_type: str, content: bytes) -> ModelLayer:
+            blob = digest_of(content)
+            made[blob.digest] = content
+            return ModelLayer(digest=blob.digest, size=blob.size, media_type=media_type)
+
+        first = ModelLayer(digest=weights.digest, size=weights.size, media_type=WEIGHTS)
+        rest = (layer(f"{_LAYER}{kind}", content) for kind, content in _layers(self.modelfile))
+        layers = (first, *rest)
+        return ModelManifest(layer(_CONFIG, _config(self.description, layers)), layers), made
 
 
 class MadeModel:
@@ -48,60 +74,51 @@ class MadeModel:
         Raises SealiftError with a line per mistake of the Modelfile, or where the weights cannot be taken as
         they are.
         """
-        meter = Meter(f"hashing {self._weights.path.name}", self._weights.size, self._machine.progress)
-        manifest, _ = self._make(hash_content(self._weights, meter.add))
-        return lock_manifest(manifest, read_context_cost(self._weights, str(self._weights.path)), self._path)
+        read = self._read()
+        meter = Meter(f"hashing {read.weights.path.name}", read.weights.size, self._machine.progress)
+        manifest, _ = read.make(hash_content(read.weights, meter.add))
+        return lock_manifest(manifest, read_context_cost(read.weights, str(read.weights.path)), self._path)
 
-    def open(self, locked: LockedModel, blob: Blob) -> Content:
-        """Where a blob's bytes lie: the weights are the .gguf file itself; whoever copies them verifies them.
+    def open(self, locked: LockedModel) -> Find:
+        """Make it again in memory, but for the weights, which are the .gguf file itself.
 
         Raises SealiftError where this is not what was locked.
         """
-        weights = weights_of(ModelManifest(locked.config, locked.layers), self._name)
-        if blob.digest == weights.digest:
-            return self._weights
-        _, made = self._make(weights)
-        if blob.digest not in made:
+        wanted = ModelManifest(locked.config, locked.layers)
+        read = self._read()
+        manifest, made = read.make(weights_of(wanted, self._name))
+        if manifest != wanted:
             raise SealiftError(
                 f"{self._where}: it or its .gguf is not what was locked. Run sealift lock again."
             )
-        return self._machine.arrivals.keep(made[blob.digest])
 
-    def _make(self, weights: Blob) -> tuple[ModelManifest, dict[str, bytes]]:
-        """The manifest, and by digest what it names beside the weights."""
-        made: dict[str, bytes] = {}
+        def find(blob: Blob) -> Content:
+            return self._machine.arrivals.keep(made[blob.digest]) if blob.digest in made else read.weights
 
-        def layer(media_type: str, content: bytes) -> ModelLayer:
-            blob = digest_of(content)
-            made[blob.digest] = content
-            return ModelLayer(digest=blob.digest, size=blob.size, media_type=media_type)
+        return find
 
-        first = ModelLayer(digest=weights.digest, size=weights.size, media_type=WEIGHTS)
-        rest = (layer(f"{_LAYER}{kind}", content) for kind, content in _layers(self._modelfile))
-        layers = (first, *rest)
-        return ModelManifest(layer(_CONFIG, _config(self._description, layers)), layers), made
+    def _read(self) -> _Ingredients:
+        path = Content.of_file(self._machine.below(self._path, self._where)).path
+        modelfile = parse_modelfile(read_limited(path, LIMIT), self._where)
+        weights = self._weights(modelfile.source)
+        return _Ingredients(weights, modelfile, self._description(weights, modelfile))
 
-    @once
-    def _description(self) -> Description:
-        found = read_description(self._weights, str(self._weights.path))
+    def _description(self, weights: Content, modelfile: Modelfile) -> Description:
+        found = read_description(weights, str(weights.path))
         if found.is_part:
             raise SealiftError(
-                f"{self._weights.path}: is an adapter or an image encoder, which is not built here. "
+                f"{weights.path}: is an adapter or an image encoder, which is not built here. "
                 "Name a whole model."
             )
-        if found.has_chat_template and not (
-            self._modelfile.template and "stop" in self._modelfile.parameters
-        ):
+        if found.has_chat_template and not (modelfile.template and "stop" in modelfile.parameters):
             raise SealiftError(
                 f"{self._where}: its .gguf has a chat template, by which Ollama would choose a template and "
                 "stop words of its own; that is not built here. Write TEMPLATE and PARAMETER stop into it."
             )
         return found
 
-    @once
-    def _weights(self) -> Content:
+    def _weights(self, name: str) -> Content:
         """The file that FROM names."""
-        name = self._modelfile.source
         if not name or name.startswith(("/", "~", "\\")):
             raise SealiftError(
                 f"{self._where}: FROM {name[:80]!r} is no relative path. "
@@ -119,11 +136,6 @@ class MadeModel:
                 "which is not done here. Convert it to a .gguf file."
             )
         return Content.of_file(path)
-
-    @once
-    def _modelfile(self) -> Modelfile:
-        path = Content.of_file(self._machine.below(self._path, self._where)).path
-        return parse_modelfile(read_limited(path, LIMIT), self._where)
 
     @property
     def _where(self) -> str:

@@ -7,8 +7,8 @@ from. Locking a model fetches its manifest and the beginning of its weights.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
-from threading import Lock
 
 from sealift.blob import Blob
 from sealift.content import Content, digest_of
@@ -22,7 +22,6 @@ from sealift.oci.manifest import (
     parse_manifest,
     read_diff_ids,
 )
-from sealift.once import once
 from sealift.progress import Meter
 from sealift.release.locked import LockedImage, LockedModel
 from sealift.release.ollama_manifest import LIBRARY, ModelManifest, parse_model, weights_of
@@ -32,7 +31,7 @@ from sealift.sources.gguf import ContextCost, read_context_cost
 from sealift.sources.gguf_header import EndsEarlyError
 from sealift.sources.ollama_archive import lock_manifest
 from sealift.sources.registry import Registry
-from sealift.sources.source import BuildMachine
+from sealift.sources.source import BuildMachine, Find
 from sealift.threads import at_once
 
 _AT_ONCE = 4  # downloads
@@ -49,9 +48,14 @@ class RegistryImage:
         """Name an image; nothing is asked yet.
 
         + name: HOST/PATH:TAG
+
+        Raises SealiftError where mirrors or logins are not set as they should be.
         """
         self._name, self._machine = name, machine
-        self._alone = Lock()
+        host, _, path = name.rpartition(":")[0].partition("/")
+        if host == DOCKER_HUB and "/" not in path:
+            path = f"library/{path}"
+        self._registry = Registry(host, path, machine.environment)
 
     def lock(self) -> LockedImage:
         """Pin the image that its tag stands for now, on linux/amd64.
@@ -69,23 +73,27 @@ class RegistryImage:
             layers=tuple(Blob(digest=diff_id, size=layers[diff_id].size) for diff_id in diff_ids),
         )
 
-    def open(self, locked: LockedImage, blob: Blob) -> Content:
-        """Where a part's bytes lie, in the cache.
+    def open(self, locked: LockedImage) -> Find:
+        """Read its manifest, out of the cache or else the registry. Parts are fetched into the cache.
 
         Raises SealiftError where it cannot be had any more.
         """
+        if locked.manifest is None:
+            raise SealiftError(f"{self._name}: was not locked from a registry. Run sealift lock again.")
+        manifest = self._parse(self._manifest(locked.manifest))
+        if not isinstance(manifest, Manifest) or len(manifest.layers) != len(locked.layers):
+            raise SealiftError(f"{self._name}: is not what was locked. Run sealift lock again.")
+        layers = {blob.digest: layer for blob, layer in zip(locked.layers, manifest.layers, strict=True)}
+        return partial(self._find, layers)
+
+    def _find(self, layers: Mapping[str, Descriptor], blob: Blob) -> Content:
+        """+ layers: by diff ID."""
         found = self._machine.arrivals.find(blob.digest)
         if found is not None and found.size == blob.size:
             return found
-        if locked.manifest is None:
-            raise SealiftError(f"{self._name}: was not locked from a registry. Run sealift lock again.")
-        with self._alone:  # a build opens several parts at once: the second one finds it in the cache
-            manifest = self._parse(self._manifest(locked.manifest))
-        if not isinstance(manifest, Manifest) or len(manifest.layers) != len(locked.layers):
-            raise SealiftError(f"{self._name}: is not what was locked. Run sealift lock again.")
-        if blob == locked.config:
+        if blob.digest not in layers:  # the config
             return self._machine.arrivals.keep(self._registry.read(blob, CONFIG_LIMIT))
-        descriptor = manifest.layers[locked.layers.index(blob)]
+        descriptor = layers[blob.digest]
         meter = Meter(f"fetching {blob.digest[:19]} of {self._name}", descriptor.size, self._machine.progress)
         return self._layer(blob.digest, descriptor, meter)
 
@@ -143,13 +151,6 @@ class RegistryImage:
         found = self._machine.arrivals.whole(digest, self._machine.progress)
         return None if found is None or found.size > limit else b"".join(found.chunks())
 
-    @once
-    def _registry(self) -> Registry:
-        host, _, path = self._name.rpartition(":")[0].partition("/")
-        if host == DOCKER_HUB and "/" not in path:
-            path = f"library/{path}"
-        return Registry(host, path, self._machine.environment)
-
 
 class RegistryModel:
     """A model in Ollama's registry."""
@@ -158,8 +159,12 @@ class RegistryModel:
         """Name a model; nothing is asked yet.
 
         + name: MODEL:TAG
+
+        Raises SealiftError where mirrors or logins are not set as they should be.
         """
         self._name, self._machine = name, machine
+        host, _, namespace = LIBRARY.partition("/")
+        self._registry = Registry(host, f"{namespace}/{name.partition(':')[0]}", machine.environment)
 
     def lock(self) -> LockedModel:
         """Pin the model that its tag stands for now.
@@ -183,11 +188,12 @@ class RegistryModel:
             else:
                 return lock_manifest(manifest, cost, None)
 
-    def open(self, locked: LockedModel, blob: Blob) -> Content:
-        """Where a blob's bytes lie, in the cache.
+    def open(self, locked: LockedModel) -> Find:
+        """The lock says all that is needed. Blobs are fetched into the cache."""
+        return partial(self._find, locked)
 
-        Raises SealiftError where it cannot be had any more, or the beginning that was locked was a lie.
-        """
+    def _find(self, locked: LockedModel, blob: Blob) -> Content:
+        """Raises SealiftError where it cannot be had any more, or the beginning that was locked was a lie."""
         meter = Meter(f"fetching {blob.digest[:19]} of {self._name}", blob.size, self._machine.progress)
         reader = self._registry.reader(blob.digest)
         content = self._machine.arrivals.download(blob, reader, self._name, meter.add)
@@ -204,8 +210,3 @@ class RegistryModel:
 
     def _cost(self, weights: Content) -> ContextCost:
         return read_context_cost(weights, self._name)
-
-    @once
-    def _registry(self) -> Registry:
-        host, _, namespace = LIBRARY.partition("/")
-        return Registry(host, f"{namespace}/{self._name.partition(':')[0]}", self._machine.environment)

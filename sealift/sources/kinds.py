@@ -5,11 +5,12 @@ Each kind of source is imported where a release has it: those that speak HTTP ta
 
 from __future__ import annotations
 
+from sealift.release.locked import LockedFile, LockedImage, LockedModel
 from sealift.release.types import File, Image, Model
-from sealift.sources.source import BuildMachine, FileSource, ImageSource, ModelSource
+from sealift.sources.source import BuildMachine, Source
 
 
-def image_source(image: Image, machine: BuildMachine) -> ImageSource:
+def image_source(image: Image, machine: BuildMachine) -> Source[LockedImage]:
     """Where an image comes from: its tarball, or else its registry."""
     if image.archive is not None:
         from sealift.sources.docker_archive import DockerArchive
@@ -20,7 +21,7 @@ def image_source(image: Image, machine: BuildMachine) -> ImageSource:
     return RegistryImage(image.name, machine)
 
 
-def model_source(name: str, model: Model, machine: BuildMachine) -> ModelSource:
+def model_source(name: str, model: Model, machine: BuildMachine) -> Source[LockedModel]:
     """Where a model comes from: a Modelfile or an Ollama store, or else Ollama's registry.
 
     + name: MODEL:TAG
@@ -39,7 +40,7 @@ def model_source(name: str, model: Model, machine: BuildMachine) -> ModelSource:
     return RegistryModel(name, machine)
 
 
-def file_source(name: str, file: File, machine: BuildMachine) -> FileSource:
+def file_source(name: str, file: File, machine: BuildMachine) -> Source[LockedFile]:
     """Where a plain file comes from: an address, or else the sources folder.
 
     + name: in the release

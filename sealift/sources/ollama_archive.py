@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -14,7 +15,6 @@ from sealift.blob import Blob
 from sealift.content import Content, digest_of, hash_content, read_foreign
 from sealift.errors import SealiftError
 from sealift.oci.tarball import Tarball
-from sealift.once import once
 from sealift.progress import Meter
 from sealift.release.locked import LockedModel
 from sealift.release.ollama_manifest import (
@@ -26,7 +26,7 @@ from sealift.release.ollama_manifest import (
     weights_of,
 )
 from sealift.sources.gguf import ContextCost, read_context_cost
-from sealift.sources.source import BuildMachine
+from sealift.sources.source import BuildMachine, Find
 
 
 class Files(Protocol):
@@ -80,12 +80,9 @@ class StoredModel:
         cost = read_context_cost(content, f"{self._path}: {self._name}")
         return lock_manifest(manifest, cost, self._path)
 
-    def open(self, locked: LockedModel, blob: Blob) -> Content:  # noqa: ARG002 - as ModelSource has it
-        """Where a blob's bytes lie; whoever copies them verifies them.
-
-        Raises SealiftError where it is missing.
-        """
-        return self._content(self._opened, blob)
+    def open(self, locked: LockedModel) -> Find:  # noqa: ARG002 - as in every source
+        """Find the model in the store. Raises SealiftError where it is missing."""
+        return partial(self._content, self._open(pins=False))
 
     def _verify(self, store: _Store, blob: Blob, meter: Meter) -> None:
         found = hash_content(self._content(store, blob), meter.add)
@@ -104,15 +101,11 @@ class StoredModel:
             )
         return content
 
-    @once
-    def _opened(self) -> _Store:
-        return self._open(pins=False)
-
     def _open(self, *, pins: bool) -> _Store:
         path = self._machine.sources / self._path
         files: Files
         if path.is_dir():
-            files = Folder(path)
+            files = StoreFolder(path)
         else:
             plain = self._machine.arrivals.plain_tarball(path, self._machine.progress, pins=pins)
             files = Tarball(plain, shown=self._shown)
@@ -130,7 +123,7 @@ class StoredModel:
         raise SealiftError(f"{self._shown}: has no model {self._name}. It needs {path}.")
 
 
-class Folder:
+class StoreFolder:
     """An Ollama store on this machine, such as ~/.ollama/models."""
 
     def __init__(self, path: Path) -> None:

@@ -7,7 +7,7 @@ from sealift.errors import SealiftError
 from sealift.progress import Meter
 from sealift.release.locked import LockedFile
 from sealift.release.types import File
-from sealift.sources.source import CHECK_FILE, BuildMachine
+from sealift.sources.source import CHECK_FILE, BuildMachine, Find
 
 
 class PlainFile:
@@ -33,9 +33,9 @@ class PlainFile:
             )
         return LockedFile(blob=blob)
 
-    def open(self, locked: LockedFile) -> Content:  # noqa: ARG002 - as in every source
-        """As `FileSource.open`."""
-        return self._content()
+    def open(self, locked: LockedFile) -> Find:  # noqa: ARG002 - as in every source
+        """As `Source.open`."""
+        return lambda _: self._content()
 
     def _content(self) -> Content:
         return Content.of_file(self._machine.below(str(self._file.path), self._where))

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from packaging.version import Version
+
 from sealift.blobs import BlobStore
 from sealift.cache import cache_folder
+from sealift.dpkg import is_older
 from sealift.errors import SealiftError
 from sealift.progress import Progress
-from sealift.release.catalogue import oldest_ollama, version
+from sealift.release.catalogue import oldest_ollama, ollama_version
 from sealift.release.locked import Lock, LockedFile, LockedImage, LockedModel, LockedPackage
 from sealift.release.types import File, Image, Model, Release
 from sealift.services import OLLAMA
@@ -26,8 +28,8 @@ from sealift.sources.source import BuildMachine
 from sealift.threads import at_once
 
 _AT_ONCE = 4  # downloads, or files that are hashed
-# Since these major versions an engine knows CDI (Docker's release notes, 25.0) and Compose is its plugin.
-_OLDEST = {"docker-ce": 25, "docker.io": 25, "docker-compose": 2}
+# Since these versions an engine knows CDI (Docker's release notes, 25.0) and Compose is its plugin.
+_OLDEST = {"docker-ce": "5:25", "docker.io": "25", "docker-compose": "2"}
 _Asked = ParamSpec("_Asked")
 _Found = TypeVar("_Found")
 
@@ -129,7 +131,7 @@ def _roles_that_ask_too_much(release: Release, models: dict[str, LockedModel]) -
 def _models_that_are_too_new(release: Release, models: dict[str, LockedModel]) -> list[str]:
     """By the image's tag: where that is no version, nothing is known."""
     image = release.images[OLLAMA.name].name
-    have = version(image.rpartition(":")[2])
+    have = ollama_version(image.rpartition(":")[2])
     if have is None:
         return []
     oldest = {name: oldest_ollama(name, model.shape.architecture) for name, model in sorted(models.items())}
@@ -137,7 +139,7 @@ def _models_that_are_too_new(release: Release, models: dict[str, LockedModel]) -
         f"models.{name}: {models[name].shape.architecture} needs Ollama {needed} or newer, "
         f"images.ollama is {image}. Take a newer one, or another model."
         for name, needed in oldest.items()
-        if needed and have < (version(needed) or ())
+        if needed and have < Version(needed)
     ]
 
 
@@ -147,11 +149,5 @@ def packages_that_are_too_old(packages: tuple[LockedPackage, ...]) -> list[str]:
         f"packages: {package.name} {package.version} is too old, expected {_OLDEST[package.name]} or newer. "
         "Take Docker's own packages: docs/sources.md has the release for it."
         for package in packages
-        if package.name in _OLDEST and _major(package.version) < _OLDEST[package.name]
+        if package.name in _OLDEST and is_older(package.version, _OLDEST[package.name])
     ]
-
-
-def _major(version: str) -> int:
-    """Of a Debian version, behind its epoch. Source: deb-version(7)."""
-    found = re.match(r"(?:[0-9]+:)?([0-9]{1,9})", version)
-    return int(found[1]) if found else 0

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from sealift.blob import Blob
 from sealift.cache import cache_folder
 from sealift.content import Content
 from sealift.errors import SealiftError
 from sealift.progress import Progress
-from sealift.release.locked import LockedFile, LockedImage, LockedModel
 from sealift.sources.arrivals import Arrivals
 
+# A blob of what was opened -> where its bytes lie, fetched if need be. Threads may ask side by side; whoever
+# copies the bytes verifies them. Raises SealiftError where the source no longer has what was locked.
+Find = Callable[[Blob], Content]
+
 CHECK_FILE = "Ask its publisher which SHA-256 it has; correct sha256, or lock it again."
+
+_Locked = TypeVar("_Locked")
 
 
 @dataclass(frozen=True)
@@ -55,34 +60,14 @@ class BuildMachine:
         return path
 
 
-class ImageSource(Protocol):
-    """Where a container image comes from."""
+class Source(Protocol[_Locked]):
+    """Where an image, a model or a file comes from."""
 
-    def lock(self) -> LockedImage:
+    def lock(self) -> _Locked:
         """Pin it. Raises SealiftError naming what is missing, damaged or for another machine."""
 
-    def open(self, locked: LockedImage, blob: Blob) -> Content:
-        """Where the bytes of one of its blobs lie, fetched if need be; whoever copies them verifies them.
+    def open(self, locked: _Locked) -> Find:
+        """Read what says where its parts are, once for all of them.
 
         Raises SealiftError where the source no longer has what was locked.
         """
-
-
-class ModelSource(Protocol):
-    """Where a model comes from."""
-
-    def lock(self) -> LockedModel:
-        """Pin it. Raises SealiftError naming what is missing or damaged."""
-
-    def open(self, locked: LockedModel, blob: Blob) -> Content:
-        """As `ImageSource.open`."""
-
-
-class FileSource(Protocol):
-    """Where a plain file comes from."""
-
-    def lock(self) -> LockedFile:
-        """Pin it. Raises SealiftError where it cannot be had, or is not what its SHA-256 says."""
-
-    def open(self, locked: LockedFile) -> Content:
-        """As `ImageSource.open`; it must be what was locked, whatever the release says."""

@@ -16,7 +16,7 @@ from sealift.progress import Meter
 from sealift.release.locked import LockedFile
 from sealift.sources.access import is_safe
 from sealift.sources.http import ask, follow, insist, ranged
-from sealift.sources.source import CHECK_FILE, BuildMachine
+from sealift.sources.source import CHECK_FILE, BuildMachine, Find
 
 
 class WebFile:
@@ -42,9 +42,9 @@ class WebFile:
         self._download(blob)
         return LockedFile(blob=blob)
 
-    def open(self, locked: LockedFile) -> Content:
-        """As `FileSource.open`; downloaded if need be."""
-        return self._download(locked.blob)
+    def open(self, locked: LockedFile) -> Find:  # noqa: ARG002 - as in every source
+        """As `Source.open`; it must be what was locked, whatever the release says."""
+        return self._download
 
     def _download(self, blob: Blob) -> Content:
         meter = Meter(f"fetching {self._name}", blob.size, self._machine.progress)

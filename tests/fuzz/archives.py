@@ -25,8 +25,8 @@ from sealift.sources.kinds import image_source, model_source
 from tests.fuzz.mutate import Case
 from tests.fuzz.target import Target, alone, only
 from tests.unit import samples
+from tests.unit.sboms import COPYRIGHT, STATUS, deb
 from tests.unit.test_archives import _oci_files
-from tests.unit.test_sbom import COPYRIGHT, STATUS, deb
 
 _LAYERS = [samples.layer(b"one"), samples.layer(b"two")]
 _JSON = (b"mediaType", b"digest", b"size", b"annotations", b"config", b"layers", b"manifests", b"platform")
@@ -63,7 +63,8 @@ def _image(pack: Callable[[bytes], bytes]) -> Callable[[Case, Path], object]:
         (folder / "FUZZ.tar").write_bytes(pack(_tar(case)))
         source = image_source(Image(name=samples.IMAGE, archive="FUZZ.tar"), samples.machine(folder))
         locked = source.lock()
-        return [source.open(locked, blob) for blob in (locked.config, *locked.layers)]
+        find = source.open(locked)
+        return [find(blob) for blob in (locked.config, *locked.layers)]
 
     return read
 
@@ -133,7 +134,8 @@ def _made_model(case: Case, folder: Path) -> object:
     (folder / "tiny.gguf").write_bytes(parts.get("weights", b""))
     source = model_source(samples.MODEL, Model(modelfile="FUZZ.modelfile"), samples.machine(folder))
     locked = source.lock()
-    return [source.open(locked, blob) for blob in locked.blobs]
+    find = source.open(locked)
+    return [find(blob) for blob in locked.blobs]
 
 
 def _wheel(case: Case, folder: Path) -> object:

@@ -24,7 +24,7 @@ from sealift.sources.requirements import parse_requirements
 from sealift.sources.wheels import TARGETS as TARGETS_OF_SUITES
 from tests.fuzz.mutate import Case
 from tests.fuzz.target import Target, alone, only
-from tests.unit import fleet_site, samples, test_install
+from tests.unit import control_lock, fleet_site, samples
 
 _ROOT = Path(__file__).parents[2]
 _LAYERS = [samples.layer(b"one"), samples.layer(b"two")]
@@ -163,7 +163,7 @@ TARGETS = (
     ),
     Target("lock", _dumped(lock_document()), _lock, (b"blob", b"packages", b"control", b"sha256:"), cost=2),
     Target(
-        "lock, on a bare control node", _dumped(test_install.lock()), _control, (b"Infinity",), where=": "
+        "lock, on a bare control node", _dumped(control_lock.lock()), _control, (b"Infinity",), where=": "
     ),
     Target(
         "OCI manifest", _dumped(_INDEX, {"config": _DESCRIPTOR, "layers": [_DESCRIPTOR]}), _manifest, _JSON

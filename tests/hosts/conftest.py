@@ -16,7 +16,7 @@ import testinfra
 from testinfra.host import Host
 
 from sealift.evidence.expectations import Expectations, read
-from tests.hosts.containers import Container, find_container
+from tests.hosts.containers import Inspected, find_container
 from tests.hosts.gateway_client import Gateway
 
 # In place of a list that is empty, which pytest would turn into a skip.
@@ -114,5 +114,5 @@ def gateway(expected: Expectations) -> Gateway:
 
 
 @pytest.fixture(scope="session")
-def container(host: Host, service: str) -> Container:
+def container(host: Host, service: str) -> Inspected:
     return find_container(host, service)

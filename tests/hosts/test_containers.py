@@ -8,20 +8,20 @@ from testinfra.host import Host
 
 from sealift.evidence.expectations import Expectations
 from tests.hosts.commands import output
-from tests.hosts.containers import Container, find_container
+from tests.hosts.containers import Inspected, find_container
 from tests.hosts.properties import RecordProperty
 
 SECOND = 10**9  # Docker counts nanoseconds
 MIB = 2**20
 
 
-def test_runs_and_is_healthy(container: Container) -> None:
+def test_runs_and_is_healthy(container: Inspected) -> None:
     """The service runs and its health check passes."""
     assert container["State"]["Status"] == "running"
     assert container["State"]["Health"]["Status"] == "healthy"
 
 
-def test_image_is_the_locks(container: Container, service: str, expected: Expectations) -> None:
+def test_image_is_the_locks(container: Inspected, service: str, expected: Expectations) -> None:
     """The service runs the image that the lock pins, by its ID."""
     assert container["Image"] == expected.services[service].image_id
 
@@ -38,17 +38,17 @@ def test_nothing_else_runs(host: Host, expected: Expectations) -> None:
     assert sorted(running) == sorted(f"sealift-{service}" for service in expected.services)
 
 
-def test_health_is_checked_every_30_seconds(container: Container) -> None:
+def test_health_is_checked_every_30_seconds(container: Inspected) -> None:
     """Docker checks the service's health every 30 seconds."""
     assert container["Config"]["Healthcheck"]["Interval"] == 30 * SECOND
 
 
-def test_restarts_by_itself(container: Container) -> None:
+def test_restarts_by_itself(container: Inspected) -> None:
     """Docker starts the service again when it ends, and after a reboot."""
     assert container["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"
 
 
-def test_has_no_power_over_the_host(container: Container) -> None:
+def test_has_no_power_over_the_host(container: Inspected) -> None:
     """The service runs without privileges, capabilities or a writable file system of its own."""
     settings = container["HostConfig"]
     assert not settings["Privileged"]

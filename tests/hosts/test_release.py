@@ -7,7 +7,7 @@ import json
 from testinfra.host import Host
 
 from sealift.evidence.expectations import Expectations
-from sealift.host_paths import CURRENT, GENERATIONS, PARTIAL
+from sealift.host_paths import CURRENT, GENERATIONS, PARTIAL, ROOT
 from tests.hosts.commands import output
 
 
@@ -30,7 +30,13 @@ def test_services_are_of_the_current_generation(host: Host, service: str) -> Non
     )
     assert spec.startswith("sha256:")
     assert f'io.sealift.spec: "{spec}"' in output(host, "cat %s", f"{CURRENT}/{service}/compose.yaml")
-    assert output(host, "realpath %s", CURRENT).startswith(f"{GENERATIONS}/")
+    assert output(host, "realpath %s", CURRENT).startswith(f"{output(host, 'realpath %s', GENERATIONS)}/")
+
+
+def test_the_store_lies_on_its_disk(host: Host, expected: Expectations) -> None:
+    """The host store lies in the folder that the inventory says."""
+    real, wanted = output(host, "realpath %s %s", ROOT, expected.root).splitlines()
+    assert real == wanted
 
 
 def test_nothing_is_half_shipped(host: Host) -> None:

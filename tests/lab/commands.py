@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sealift.files import write_if_changed
@@ -124,9 +125,9 @@ class Commands:
         assert ran.code == 0, f"{script} exited {ran.code} on the control node:\n{ran.out}\n{ran.err}"
         return ran
 
-    def changed_operations(self) -> dict[str, list[str]]:
+    def changed_operations(self, inventory: str | Path = "inventories/lab/lab.py") -> dict[str, list[str]]:
         """Run deploy.py with pyinfra alone: what it changed, per host."""
-        ran = self.ok("pyinfra", "inventories/lab/lab.py", "deploy.py", "-y", "--json")
+        ran = self.ok("pyinfra", inventory, "deploy.py", "-y", "--json")
         results = json.loads(ran.out)["results"]
         assert results["failed_hosts"] == [] and results["totals"]["error"] == 0
         hosts = sorted({host for op in results["operations"] for host in op["success"] + op["no_change"]})
@@ -135,7 +136,7 @@ class Commands:
     def api_key(self) -> str:
         """The key of the site's first client."""
         opened = open_secrets(self.site / "secrets.age", self.site / "identity")
-        return opened.first_key.get_secret_value()
+        return opened.first_key(datetime.now(UTC).date()).get_secret_value()
 
     @property
     def site(self) -> Path:

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from sealift.files import write_atomically
+from sealift.site import certificates
 from tests.lab.commands import Commands, Ran
 from tests.lab.conftest import Site
 
@@ -14,7 +24,11 @@ GATEWAY = "sealift-gateway-gateway-1"
 OLLAMA = "sealift-ollama-ollama-1"
 # The release's own tasks, with a generation that was spoilt after preflight.
 DEPLOY = """
+import json
+import re
 from dataclasses import replace
+
+import yaml
 
 from sealift.host.generation import RenderedFile
 from sealift.site.certificates import key_pem, new_key
@@ -24,13 +38,28 @@ from tasks.services import run_services
 
 wanted = check_fleet()
 files = dict(wanted.generation.files)
-{spoil}
 specs = {{**wanted.generation.specs, "gateway": "sha256:" + "0" * 64}}
+{spoil}
 spoilt = replace(wanted, generation=replace(wanted.generation, id="0123456789ab", files=files, specs=specs))
 place_generation(wanted=spoilt)
 run_services(wanted=spoilt)
 """
-WRONG_KEY = 'files["gateway/tls.key"] = RenderedFile(key_pem(new_key()), 0o600)'
+# The certificate's place has another key in it.
+WRONG_KEY = """
+tls = yaml.safe_load(files["gateway/live/tls.yaml"].content)
+old = json.dumps(tls["resources"][0]["tls_certificate"]["private_key"]["inline_string"]).encode()
+new = json.dumps(key_pem(new_key()).decode()).encode()
+content = files["gateway/live/tls.yaml"].content.replace(old, new)
+files["gateway/live/tls.yaml"] = RenderedFile(content, 0o600)
+"""
+# Envoy refuses a list of types that is empty. What its image judges has no such list.
+REFUSED_LIVE = """
+content = files["gateway/live/listener.yaml"].content
+content = re.sub(rb"type_urls: .*", b"type_urls: []", content)
+content = re.sub(rb'version_info: ".*"', b'version_info: "0123456789abcdef"', content)
+files["gateway/live/listener.yaml"] = RenderedFile(content, 0o600)
+specs = wanted.generation.specs
+"""
 WRONG_COMMAND = (
     'compose = files["gateway/compose.yaml"].content\n'
     'compose = compose.replace(b"entrypoint: [envoy]", b"entrypoint: [/none]")\n'
@@ -74,6 +103,21 @@ def test_a_host_whose_service_does_not_come_up_goes_back_by_itself(
     assert status["differs"] == []
 
 
+def test_a_gateway_that_refuses_a_live_file_goes_on_with_the_one_before(
+    current: str, commands: Commands, tmp_path: Path
+) -> None:
+    started = commands.on("h1", f"docker inspect -f {{{{.State.StartedAt}}}} {GATEWAY}")
+    ran = deploy(commands, tmp_path, REFUSED_LIVE)
+    assert ran.code != 0
+    assert "gateway has not taken its configuration: this host went back" in ran.said
+    assert commands.api_key() not in ran.said
+    assert commands.on("h1", "readlink /var/lib/sealift/current") == current
+    assert commands.on("h1", f"docker inspect -f {{{{.State.StartedAt}}}} {GATEWAY}") == started
+    commands.ok("sealift", "apply", "lab", "--limit", "h1")
+    (status,) = json.loads(commands.ok("sealift", "status", "lab", "--limit", "h1", "--json").out)
+    assert status["differs"] == []
+
+
 def test_the_roles_model_is_loaded_after_a_start_before_anybody_asks(site: Site, commands: Commands) -> None:
     commands.on("h1", f"docker restart {OLLAMA}")
     loaded = f"docker exec {OLLAMA} ollama ps | grep -q ^chat:"
@@ -94,14 +138,107 @@ def _version(commands: Commands, folder: Path, key: str) -> str:
     return commands.ok("sealift", "lab", "exec", "--", "curl", "--config", config).out
 
 
-def test_a_key_is_known_once_it_is_added_and_refused_once_it_is_revoked(
+def _gateway_url(commands: Commands) -> str:
+    hosts = json.loads((commands.lab / "hosts.json").read_text())["hosts"]
+    return f"https://{hosts[0]['address']}:8443"
+
+
+def _started(commands: Commands) -> str:
+    return commands.on("h1", f"docker inspect -f {{{{.State.StartedAt}}}} {GATEWAY}")
+
+
+def _clients(commands: Commands, *command: str) -> dict[str, Any]:
+    """Change the clients; every host must confirm it."""
+    said: dict[str, Any] = json.loads(commands.ok("sealift", "clients", *command, "--json").out)
+    assert all(host["confirmed"] for host in said["hosts"]), said["hosts"]
+    assert len(said["hosts"]) == (1 if "--limit" in command else 3)
+    return said
+
+
+def test_keys_change_on_every_host_within_seconds_and_nothing_restarts(
+    site: Site, commands: Commands, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    started = _started(commands)
+    old = _clients(commands, "add", "lab", "guest")["key"]
+    assert _version(commands, tmp_path, old) == "200"
+    new = _clients(commands, "rotate", "lab", "guest")["key"]
+    assert [_version(commands, tmp_path, key) for key in (old, new)] == ["200", "200"]
+    _clients(commands, "rotate", "lab", "guest", "--end")
+    assert [_version(commands, tmp_path, key) for key in (old, new)] == ["401", "200"]
+
+    began = time.monotonic()
+    said = _clients(commands, "revoke", "lab", "guest")
+    seconds = time.monotonic() - began
+    assert _version(commands, tmp_path, new) == "401"
+    record_property("revoke on three hosts", f"{seconds:.1f} s, {said['hosts']}")
+    assert _version(commands, tmp_path, commands.api_key()) == "200"
+    assert _started(commands) == started
+    status = json.loads(commands.ok("sealift", "status", "lab", "--json").out)
+    assert [host["differs"] for host in status] == [[], [], []]
+    assert commands.changed_operations() == {"h1": [], "h2": [], "h3": []}
+
+
+def test_a_revoked_key_reaches_the_other_hosts_where_one_does_not_answer(
     site: Site, commands: Commands, tmp_path: Path
 ) -> None:
-    key = json.loads(commands.ok("sealift", "clients", "add", "lab", "guest", "--json").out)["key"]
-    assert _version(commands, tmp_path, key) == "401"
+    key = _clients(commands, "add", "lab", "guest")["key"]
+    commands.on("h1", f"docker stop {GATEWAY}")
+    ran = commands.run("sealift", "clients", "revoke", "lab", "guest")
+    assert ran.code == 1
+    assert "h1: its gateway does not say that it goes by the new keys, which it has" in ran.said
+    assert "h2: confirmed" in ran.said and "h3: confirmed" in ran.said
     commands.ok("sealift", "apply", "lab", "--limit", "h1")
-    assert _version(commands, tmp_path, key) == "200"
-    commands.ok("sealift", "clients", "revoke", "lab", "guest")
-    commands.ok("sealift", "apply", "lab", "--limit", "h1")
     assert _version(commands, tmp_path, key) == "401"
-    assert _version(commands, tmp_path, commands.api_key()) == "200"
+
+
+def test_ten_changes_cost_no_request_and_a_stream_goes_on_to_its_end(
+    site: Site, commands: Commands, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    told, stop = tmp_path / "traffic.json", tmp_path / "stop"
+    told.touch(mode=0o600)
+    ca = str(commands.site / "tls/ca.crt")
+    values = {"url": _gateway_url(commands), "ca": ca, "name": "h1", "key": commands.api_key()}
+    told.write_text(json.dumps({**values, "stop": str(stop)}))
+    with ThreadPoolExecutor() as pool:
+        traffic = pool.submit(
+            commands.run, "sealift", "lab", "exec", "--", sys.executable, "-m", "tests.lab.traffic", told
+        )
+        try:
+            time.sleep(2)
+            for number in range(5):
+                _clients(commands, "add", "lab", f"guest-{number}", "--limit", "h1")
+                _clients(commands, "revoke", "lab", f"guest-{number}", "--limit", "h1")
+                if number == 0:
+                    changed = time.time()
+        finally:
+            stop.touch()
+        ran = traffic.result()
+    assert ran.code == 0, ran.said
+    said = json.loads(ran.out)
+    record_property("requests beside ten changes", said["requests"])
+    assert said["failed"] == [] and said["requests"] >= 10
+    assert (said["stream"]["status"], said["stream"]["done"]) == (200, True)
+    assert said["stream"]["ended"] > changed
+
+
+def _shown_certificate(commands: Commands) -> str:
+    script = "import ssl, sys; print(ssl.get_server_certificate((sys.argv[1], 8443)))"
+    address = _gateway_url(commands).removeprefix("https://").partition(":")[0]
+    return commands.ok("sealift", "lab", "exec", "--", sys.executable, "-c", script, address).out
+
+
+def test_a_new_certificate_is_shown_without_a_restart(site: Site, commands: Commands) -> None:
+    started, before = _started(commands), _shown_certificate(commands)
+    tls = commands.site / "tls"
+    ca = x509.load_pem_x509_certificate((tls / "ca.crt").read_bytes())
+    ca_key = load_pem_private_key((tls / "ca.key").read_bytes(), None)
+    assert isinstance(ca_key, EllipticCurvePrivateKey)
+    address = _gateway_url(commands).removeprefix("https://").partition(":")[0]
+    key = certificates.new_key()
+    made = certificates.pem(certificates.server_certificate(key, ca_key, ca, "h1", address))
+    write_atomically(tls / "h1.key", certificates.key_pem(key), 0o600)
+    write_atomically(tls / "h1.crt", made)
+    commands.ok("sealift", "apply", "lab", "--limit", "h1")
+    shown = _shown_certificate(commands)
+    assert shown != before and shown.split() == made.decode().split()
+    assert _started(commands) == started

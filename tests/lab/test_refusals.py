@@ -109,4 +109,4 @@ def test_no_key_stands_in_evidence_or_on_a_command_line(site: Site, commands: Co
     assert shown.pop("init").count(key) == 1  # where it is made, once
     assert key not in json.dumps(shown)
     assert key not in commands.on("h1", "cat /proc/*/cmdline | tr '\\0' ' '")
-    assert commands.on("h1", "stat -c %a /var/lib/sealift/current/gateway/envoy.yaml").strip() == "600"
+    assert commands.on("h1", "stat -c %a /var/lib/sealift/current/gateway/live/keys.yaml").strip() == "600"

@@ -37,7 +37,8 @@ sleep 1 while -e "/root/busy";
 ROUNDS: dict[str, dict[str, str]] = {
     "files, packages, models, images": {
         f"echo '# edited' >> {COMPOSE}": "configuration ollama/compose.yaml differs",
-        f"chmod 644 {STORE}/current/gateway/tls.key": "configuration gateway/tls.key differs",
+        f"chmod 644 {STORE}/current/gateway/live/tls.yaml": "configuration gateway/live/tls.yaml differs",
+        f"echo '# edited' >> {STORE}/live/gateway/keys.yaml": "live file gateway/keys.yaml differs",
         f"echo altered > {LICENCE}; chmod 666 {LICENCE}": "file ollama-licence altered",
         f"echo old > /opt/old-tool; echo /opt/old-tool >> {STORE}/files": "file /opt/old-tool is too much",
         "dpkg --remove docker-compose": "package docker-compose missing",

@@ -92,7 +92,7 @@ def test_a_file_is_locked_by_its_digest_and_size_and_built_from_the_cache(peer: 
     locked = _lock(url, tmp_path)
     assert locked.blob == digest_of(TOOL)
     gone = file_source("tool", _file("http://127.0.0.1:9/gone"), samples.machine(tmp_path))
-    assert b"".join(gone.open(locked).chunks()) == TOOL
+    assert b"".join(gone.open(locked)(locked.blob).chunks()) == TOOL
     assert gone.lock() == locked
 
 
@@ -146,10 +146,11 @@ def test_a_wrong_file_is_refused_with_both_digests(peer: Peer, tmp_path: Path) -
 def test_the_locked_digest_counts_and_not_the_releases(peer: Peer, tmp_path: Path) -> None:
     url = f"{peer.url}/{_path()}"
     altered = file_source("tool", _file(url, b"another"), samples.machine(tmp_path))
-    assert b"".join(altered.open(LockedFile(blob=digest_of(TOOL))).chunks()) == TOOL
+    locked = LockedFile(blob=digest_of(TOOL))
+    assert b"".join(altered.open(locked)(locked.blob).chunks()) == TOOL
     other = LockedFile(blob=Blob(digest=digest_of(b"another").digest, size=len(TOOL)))
     with pytest.raises(SealiftError, match="is damaged, its content is sha256:"):
-        file_source("tool", _file(url), samples.machine(tmp_path)).open(other)
+        file_source("tool", _file(url), samples.machine(tmp_path)).open(other)(other.blob)
 
 
 def test_what_is_not_there_is_named(peer: Peer, tmp_path: Path) -> None:

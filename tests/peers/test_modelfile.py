@@ -144,10 +144,10 @@ def test_a_model_made_without_ollama_answers_in_the_real_one(
 ) -> None:
     (sources / "Modelfile").write_text(f"FROM weights.gguf\n{DEMO.read_text()}")
     locked = _lock(sources)
-    opened = model_source(NAME, Model(modelfile="Modelfile"), samples.machine(sources))
+    find = model_source(NAME, Model(modelfile="Modelfile"), samples.machine(sources)).open(locked)
     store = BlobStore(tmp_path / "bundle")
     for blob in locked.blobs:
-        store.put(blob, opened.open(locked, blob), NAME, lambda _: None)
+        store.put(blob, find(blob), NAME, lambda _: None)
     models = tmp_path / "ollama/models"
     (models / "blobs").mkdir(parents=True)
     for blob in locked.blobs:

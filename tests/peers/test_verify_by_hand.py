@@ -19,7 +19,7 @@ from sealift.progress import silent
 from sealift.release.locked import Lock, LockedFile
 from sealift.sources.control import lock_control
 from tests.peers.by_hand import PAGE, typed
-from tests.unit import samples, test_sbom
+from tests.unit import samples, sboms
 from tests.unit.samples import Site
 from tests.unit.test_code import FILES, checkout
 from tests.unit.wheels import pinned, pip_index, wheel
@@ -32,8 +32,8 @@ SIGNER = "release@example.org"
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """A site with a real package, a plain file, and a distribution in its images."""
     folder = tmp_path_factory.mktemp("site")
-    site = samples.site(folder, base=test_sbom.DISTRIBUTION)
-    hello = test_sbom.deb(folder / "deb", "hello")
+    site = samples.site(folder, base=sboms.DISTRIBUTION)
+    hello = sboms.deb(folder / "deb", "hello")
     (site.sources / "apt/hello.deb").write_bytes(hello)
     packages = (samples.package("hello", hello, version="1.0"),)
     (site.sources / "tool").write_bytes(TOOL)

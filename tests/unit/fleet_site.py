@@ -83,7 +83,7 @@ def site_settings(**changes: Any) -> SiteSettings:
 
 
 BUNDLE = f"sha256:{'b' * 64}"
-SITE_FILES = SiteFiles({"billing": SecretStr("key-of-billing-7Qw")}, b"cert", b"key")
+SITE_FILES = SiteFiles({"billing": (SecretStr("key-of-billing-7Qw"),)}, b"cert", b"key")
 
 
 def wanted(

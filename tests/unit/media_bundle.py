@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,20 @@ def make(bundle: Path, key: Path, *layers: bytes) -> None:
 
 def content(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def parts(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.part"))
+
+
+def stick_of(media: Path, stick: Path, *numbers: int) -> Path:
+    """A copy of the media with only some of the parts."""
+    wanted = {f"{number:04}.part" for number in numbers}
+    stick.mkdir()
+    for path in media.iterdir():
+        if path.suffix != ".part" or path.name in wanted:
+            shutil.copy(path, stick)
+    return stick
 
 
 def damaged_in_every_way(whole: bytes) -> Iterator[bytes]:

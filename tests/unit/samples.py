@@ -149,7 +149,7 @@ def package(name: str, content: bytes, version: str = "1:2.0-1", **more: Any) ->
         "path": f"{name}.deb",
         "blob": digest_of(content),
         "groups": ("all",),
-        "control": {"Maintainer": "Jörg <j@example.org>", "Depends": "libc6", "Description": "greets"},
+        "fields": {"Maintainer": "Jörg <j@example.org>", "Depends": "libc6", "Description": "greets"},
     }
     return LockedPackage.model_validate({**fields, **more})
 

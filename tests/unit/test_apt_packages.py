@@ -23,12 +23,12 @@ from sealift.sources.resolve import packages_that_are_too_old
 from tests.unit import samples
 
 
-def _deb(folder: Path, name: str, version: str, **fields: str) -> Path:
+def _deb(folder: Path, name: str, version: str, **more: str) -> Path:
     """A real, empty package."""
     root = folder / f"{name}-root"
-    control = {"Package": name, "Version": version, "Architecture": "amd64", "Maintainer": "Jörg <j@x.org>"}
-    control |= {key.replace("_", "-"): value for key, value in fields.items()}
-    lines = "".join(f"{key}: {value}\n" for key, value in control.items())
+    fields = {"Package": name, "Version": version, "Architecture": "amd64", "Maintainer": "Jörg <j@x.org>"}
+    fields |= {key.replace("_", "-"): value for key, value in more.items()}
+    lines = "".join(f"{key}: {value}\n" for key, value in fields.items())
     (root / "DEBIAN").mkdir(parents=True)
     (root / "DEBIAN" / "control").write_text(f"{lines}Description: {name}\n more about it\n")
     deb = folder / "apt" / f"{name}.deb"
@@ -50,9 +50,9 @@ def sources(tmp_path: Path) -> Path:
 
 
 def _stanza(deb: Path) -> bytes:
-    control = subprocess.run(["dpkg-deb", "--field", str(deb)], check=True, capture_output=True).stdout
+    fields = subprocess.run(["dpkg-deb", "--field", str(deb)], check=True, capture_output=True).stdout
     blob = digest_of(deb.read_bytes())
-    return control + f"Filename: ./{deb.name}\nSize: {blob.size}\nSHA256: {blob.hex}\n".encode()
+    return fields + f"Filename: ./{deb.name}\nSize: {blob.size}\nSHA256: {blob.hex}\n".encode()
 
 
 def _sign(folder: Path, packages: bytes) -> None:
@@ -87,9 +87,9 @@ def test_the_closure_is_what_a_minimal_host_lacks(sources: Path) -> None:
     }
     library = found["library"]
     assert (library.version, library.path, library.source) == ("1:2.0-1", "library.deb", "vendor")
-    assert library.control["Maintainer"] == "Jörg <j@x.org>"
-    assert library.control["Description"] == "library"
-    assert found["tool"].control["Depends"] == "library, core"
+    assert library.fields["Maintainer"] == "Jörg <j@x.org>"
+    assert library.fields["Description"] == "library"
+    assert found["tool"].fields["Depends"] == "library, core"
 
 
 def test_what_base_brings_is_not_carried(sources: Path) -> None:
@@ -285,6 +285,7 @@ def test_a_package_is_of_the_source_that_is_nearest() -> None:
         ("docker.io", "26.1.5+dfsg1-9+deb13u1+b1", False),
         ("docker-ce", "5:24.0.9-1~debian.12~bookworm", True),
         ("docker-ce", "5:28.0.1-1~debian.12~bookworm", False),
+        ("docker-ce", "5:25.0.0-1~debian.12~bookworm", False),
         ("docker-cli", "20.10.24", False),
     ],
 )

@@ -155,8 +155,8 @@ def test_compression_changes_nothing_about_an_image(
     files["l1/layer.tar"] = compress(layers[1])
     samples.tar(tmp_path / "image.tar", files)
     assert lock_image(IMAGE, tmp_path) == plain
-    source = image_source(IMAGE, samples.machine(tmp_path))
-    opened = [b"".join(source.open(plain, blob).chunks()) for blob in plain.layers]
+    find = image_source(IMAGE, samples.machine(tmp_path)).open(plain)
+    opened = [b"".join(find(blob).chunks()) for blob in plain.layers]
     assert opened == layers
 
 

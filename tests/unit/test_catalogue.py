@@ -187,8 +187,15 @@ def test_the_oldest_ollama_is_of_the_model_or_its_architecture(
 @pytest.mark.parametrize(
     ("tag", "refused"),
     [
-        *(("0.5.13", True), ("0.6.0", False), ("0.11.4", False), ("0.5.13-rocm", True), ("v0.5.9", True)),
-        *(("latest", False), ("0.5", False), ("0.5.13.1", False)),
+        *(
+            ("0.5.13", True),
+            ("0.6.0", False),
+            ("0.11.4", False),
+            ("0.5.13-rocm", True),
+            ("v0.5.9", True),
+            ("0.5.13-rc1", True),
+        ),
+        *(("0.6.0-rc1", False), ("latest", False), ("0.5", False), ("0.5.13.1", False)),
     ],
 )
 def test_a_model_is_not_locked_for_an_ollama_that_is_too_old_where_both_are_known(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sealift.blobs import BlobStore
-from sealift.bundle.build import BundleInfo, build
-from sealift.bundle.have_list import NOTHING, HaveList
-from sealift.cache import cache_folder
+from sealift.bundle.have_list import HaveList
 from sealift.cli.main import application
 from sealift.content import digest_of
 from sealift.depot.collecting import collect
@@ -24,71 +21,37 @@ from sealift.depot.needed import needed_blobs
 from sealift.depot.repository import packages_index
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
-from sealift.files import canonical_json
 from sealift.oci import layout
 from sealift.oci.layout import CONTROL_REF, read_index, read_layout
 from sealift.progress import silent
 from sealift.release.changes import Change, compare
 from sealift.release.locked import Lock, LockedControl
-from sealift.release.lockfile import dump_lock, load_lock, parse_lock
+from sealift.release.lockfile import dump_lock
 from sealift.sources.control import lock_control
 from tests.unit import samples
-from tests.unit.test_code import FILES, checkout
-from tests.unit.test_sbom import _assert_valid, _licences, _sbom
-from tests.unit.wheels import pinned, pip_index, wheel
-
-SSH = b"an ssh client"
+from tests.unit.control_site import SSH, build_in, cache_of, control_of, copy_of, prepare, site_in
+from tests.unit.sboms import assert_valid, licences, sbom_of
+from tests.unit.wheels import pinned, wheel
 
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with pip's index beside it, and a release whose control node gets it and an SSH client."""
-    folder = tmp_path_factory.mktemp("prepared")
-    wheels = [wheel(folder / "index", name) for name in ("pip", "setuptools")]
-    wheels.append(wheel(folder / "index", "greenlet", metadata="License-Expression: MIT AND PSF-2.0\n"))
-    project = checkout(folder / "project", {**FILES, "requirements.txt": pinned(*wheels)})
-    with pytest.MonkeyPatch.context() as patch:
-        pip_index(folder / "index", patch)
-        site = samples.site(folder)
-        release = samples.release(control={"packages": ["ssh"]})
-        control = lock_control(release, project, _cache(folder), silent)
-    (site.sources / "apt/ssh.deb").write_bytes(SSH)
-    packages = (*site.lock.packages, samples.package("ssh", SSH, groups=("control",)))
-    more = {"release": release, "packages": packages, "control": control}
-    (folder / "lock").write_bytes(dump_lock(site.lock.model_copy(update=more)))
-    return folder
+    return prepare(tmp_path_factory.mktemp("prepared"))
 
 
 @pytest.fixture
 def project(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
-    pip_index(tmp_path / "index", monkeypatch)
-    monkeypatch.setenv("SEALIFT_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "project"
+    return copy_of(prepared, tmp_path, monkeypatch)
 
 
 @pytest.fixture
 def site(tmp_path: Path, project: Path) -> samples.Site:
-    lock = load_lock(tmp_path / "lock")
-    return samples.Site(lock, tmp_path / "sources", tmp_path / "signing_key", tmp_path / "allowed_signers")
-
-
-def _cache(folder: Path) -> BlobStore:
-    return BlobStore(cache_folder({"SEALIFT_CACHE": str(folder / "cache")}))
-
-
-def _control(lock: Lock) -> LockedControl:
-    assert lock.control is not None
-    return lock.control
-
-
-def _build(site: samples.Site, project: Path, out: Path, have: HaveList = NOTHING) -> BundleInfo:
-    return build(site.lock, site.sources, out, site.key, silent, have, project)
+    return site_in(tmp_path)
 
 
 def _again(site: samples.Site, project: Path) -> samples.Site:
     """The same release, locked once more."""
-    control = lock_control(site.lock.release, project, _cache(project.parent), silent)
+    control = lock_control(site.lock.release, project, cache_of(project.parent), silent)
     lock = site.lock.model_copy(update={"control": control})
     return samples.Site(lock, site.sources, site.key, site.allowed)
 
@@ -102,15 +65,8 @@ def _another_pip(project: Path) -> None:
     (project / "requirements.txt").write_text(text.replace(old, pinned(newer)))
 
 
-def test_a_release_without_a_control_node_locks_none(tmp_path: Path) -> None:
-    assert lock_control(samples.release(), tmp_path / "nowhere", _cache(tmp_path), silent) is None
-    assert "control" not in json.loads(
-        dump_lock(Lock(release=samples.release(), packages=(), images={}, models={}))
-    )
-
-
 def test_a_bundle_has_all_of_it_by_name(site: samples.Site, project: Path, tmp_path: Path) -> None:
-    _build(site, project, tmp_path / "bundle")
+    build_in(site, project, tmp_path / "bundle")
     store = BlobStore(tmp_path / "bundle")
     entry = read_layout(read_index(tmp_path / "bundle"), store).entry(CONTROL_REF)
     titled = {layer.annotations[layout.TITLE]: layer for layer in entry.manifest.layers}
@@ -127,15 +83,9 @@ def test_a_bundle_has_all_of_it_by_name(site: samples.Site, project: Path, tmp_p
     assert all(digest_of(store.path(layer.blob).read_bytes()) == layer.blob for layer in titled.values())
 
 
-def test_a_lock_names_neither_index_nor_project(site: samples.Site, tmp_path: Path) -> None:
-    content = dump_lock(site.lock)
-    assert parse_lock(content, "lock") == site.lock
-    assert str(tmp_path).encode() not in content
-
-
 def test_no_host_gets_what_the_control_node_gets(site: samples.Site, project: Path, tmp_path: Path) -> None:
     needed = set(needed_blobs(site.lock, frozenset({"gpu", "control"})))
-    own = {digest_of(SSH), *(blob for _, blob in _control(site.lock).files)}
+    own = {digest_of(SSH), *(blob for _, blob in control_of(site.lock).files)}
     assert not needed & own
     assert own <= set(site.lock.blobs)
     assert b"Package: hello\n" in packages_index(site.lock)
@@ -143,14 +93,14 @@ def test_no_host_gets_what_the_control_node_gets(site: samples.Site, project: Pa
 
 
 def test_a_depot_keeps_what_the_control_node_gets(site: samples.Site, project: Path, tmp_path: Path) -> None:
-    _build(site, project, tmp_path / "bundle")
+    build_in(site, project, tmp_path / "bundle")
     depot = Depot(tmp_path / "depot")
     import_bundle(depot, tmp_path / "bundle", site.allowed, silent)
-    own = {digest_of(SSH), *(blob for _, blob in _control(site.lock).files)}
+    own = {digest_of(SSH), *(blob for _, blob in control_of(site.lock).files)}
     assert collect(depot, 1, (), frozenset(), True, silent).blobs == ()
     assert all(depot.store.has(blob) for blob in own)
     assert {blob.hex for blob in own} <= have_list(depot, "", silent).have.blobs.keys()
-    depot.store.path(_control(site.lock).code).unlink()
+    depot.store.path(control_of(site.lock).code).unlink()
     (finding,) = fsck(depot, (), silent).findings
     assert (finding.wrong, finding.owner) == ("missing", "demo:2026.11.0: control: code.tar")
 
@@ -159,8 +109,8 @@ def test_a_depot_keeps_what_the_control_node_gets(site: samples.Site, project: P
 def test_what_was_altered_on_the_way_is_refused(
     site: samples.Site, project: Path, tmp_path: Path, what: str
 ) -> None:
-    _build(site, project, tmp_path / "bundle")
-    path = BlobStore(tmp_path / "bundle").path(dict(_control(site.lock).files)[what])
+    build_in(site, project, tmp_path / "bundle")
+    path = BlobStore(tmp_path / "bundle").path(dict(control_of(site.lock).files)[what])
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.unlink()
@@ -173,33 +123,33 @@ def test_a_bundle_that_names_other_files_than_its_lock_is_refused(
     site: samples.Site, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its signer is trusted, but what it shows is not what a control node would get."""
-    honest = _control(site.lock).files
+    honest = control_of(site.lock).files
     renamed = property(lambda control: (("other.tar", control.code), *honest[1:]))
     with monkeypatch.context() as patch:
         patch.setattr(LockedControl, "files", renamed)
-        _build(site, project, tmp_path / "bundle")
+        build_in(site, project, tmp_path / "bundle")
     with pytest.raises(SealiftError, match="bundle: control has other files than its lock says"):
         import_bundle(Depot(tmp_path / "depot"), tmp_path / "bundle", site.allowed, silent)
 
 
 def test_a_change_of_the_code_carries_only_that(site: samples.Site, project: Path, tmp_path: Path) -> None:
-    _build(site, project, tmp_path / "bundle")
+    build_in(site, project, tmp_path / "bundle")
     depot = Depot(tmp_path / "depot")
     import_bundle(depot, tmp_path / "bundle", site.allowed, silent)
     (project / "deploy.py").write_text("another")
     newer = _again(site, project)
-    was, now = _control(site.lock).code, _control(newer.lock).code
+    was, now = control_of(site.lock).code, control_of(newer.lock).code
     changes = compare(site.lock, newer.lock)
     assert changes.changes == (Change("code", "code.tar", was.hex[:12], now.hex[:12], was.size, now.size),)
     assert (changes.carry, changes.drop) == ((now,), (was,))
-    _build(newer, project, tmp_path / "delta", have_list(depot, "", silent).have)
+    build_in(newer, project, tmp_path / "delta", have_list(depot, "", silent).have)
     assert _carried(tmp_path / "delta", newer.lock) == {now}
     import_bundle(depot, tmp_path / "delta", site.allowed, silent, replace=True)
     assert depot.store.has(now)
 
 
 def test_a_change_of_a_wheel_carries_only_that(site: samples.Site, project: Path, tmp_path: Path) -> None:
-    _build(site, project, tmp_path / "bundle")
+    build_in(site, project, tmp_path / "bundle")
     had = HaveList(releases={}, blobs={blob.hex: blob.size for blob in site.lock.blobs})
     _another_pip(project)
     newer = _again(site, project)
@@ -208,7 +158,7 @@ def test_a_change_of_a_wheel_carries_only_that(site: samples.Site, project: Path
         (change.kind, change.name, change.after) for change in changes.changes if change.kind == "wheel"
     ] == [("wheel", "pip", "1.1")]
     assert {change.name for change in changes.changes} == {"pip", "code.tar", "requirements.txt"}
-    _build(newer, project, tmp_path / "delta", had)
+    build_in(newer, project, tmp_path / "delta", had)
     assert _carried(tmp_path / "delta", newer.lock) == set(changes.carry)
 
 
@@ -219,54 +169,14 @@ def _carried(bundle: Path, lock: Lock) -> set[Any]:
     }
 
 
-def test_code_that_was_changed_since_is_refused(site: samples.Site, project: Path, tmp_path: Path) -> None:
-    _build(site, project, tmp_path / "bundle")
-    (project / "deploy.py").write_text("another")
-    for out in ("bundle", "fresh"):
-        with pytest.raises(
-            SealiftError, match=r"its files are not those that were locked\. Run sealift lock again"
-        ):
-            _build(site, project, tmp_path / out)
-
-
-def test_requirements_that_git_does_not_track_are_watched_too(
-    site: samples.Site, project: Path, tmp_path: Path
-) -> None:
-    other = samples.release(control={"python": "other.txt"})
-    (project / "other.txt").write_bytes((project / "requirements.txt").read_bytes())
-    control = lock_control(other, project, _cache(tmp_path), silent)
-    lock = site.lock.model_copy(update={"release": other, "control": control})
-    (project / "other.txt").write_text("# other\n")
-    with pytest.raises(SealiftError, match="its files are not those that were locked"):
-        build(lock, site.sources, tmp_path / "bundle", site.key, silent, NOTHING, project)
-
-
-def test_requirements_outside_the_project_are_refused(project: Path, tmp_path: Path) -> None:
-    (tmp_path / "outside.txt").write_text("")
-    (project / "link.txt").symlink_to("../outside.txt")
-    with pytest.raises(SealiftError, match=r"link\.txt: leads out of"):
-        lock_control(samples.release(control={"python": "link.txt"}), project, _cache(tmp_path), silent)
-    with pytest.raises(SealiftError, match=r"absent\.txt: not found"):
-        lock_control(samples.release(control={"python": "absent.txt"}), project, _cache(tmp_path), silent)
-
-
-def test_mistakes_of_code_and_requirements_are_told_at_once(project: Path, tmp_path: Path) -> None:
-    (project / "deploy.py").unlink()
-    (project / "requirements.txt").write_text("thing\n")
-    with pytest.raises(
-        SealiftError, match=r"(?s)deploy\.py: git tracks it.*requirements\.txt: line 1: thing is not"
-    ):
-        lock_control(samples.release(control={}), project, _cache(tmp_path), silent)
-
-
 def test_the_sbom_has_the_wheels_and_the_code(site: samples.Site, project: Path, tmp_path: Path) -> None:
-    info = _build(site, project, tmp_path / "bundle")
-    sbom = _sbom(tmp_path / "bundle")
-    _assert_valid(sbom)
+    info = build_in(site, project, tmp_path / "bundle")
+    sbom = sbom_of(tmp_path / "bundle")
+    assert_valid(sbom)
     components = {component["name"]: component for component in json.loads(sbom)["components"]}
-    control = _control(site.lock)
+    control = control_of(site.lock)
     code = components["sealift"]
-    assert (code["type"], code["version"], _licences(code)) == ("application", "1.2", ["MIT"])
+    assert (code["type"], code["version"], licences(code)) == ("application", "1.2", ["MIT"])
     assert code["hashes"][0]["content"] == control.code.hex
     assert code["components"][0]["hashes"][0]["content"] == control.requirements.hex
     greenlet = components["greenlet"]
@@ -274,7 +184,7 @@ def test_the_sbom_has_the_wheels_and_the_code(site: samples.Site, project: Path,
     assert greenlet["licenses"] == [{"expression": "MIT AND PSF-2.0", "acknowledgement": "declared"}]
     assert greenlet["hashes"][0]["content"] == control.wheels[0].blob.hex
     assert {"name": "sealift:groups", "value": "control"} in components["ssh"]["properties"]
-    delta = _build(
+    delta = build_in(
         site,
         project,
         tmp_path / "delta",
@@ -284,11 +194,11 @@ def test_the_sbom_has_the_wheels_and_the_code(site: samples.Site, project: Path,
 
 
 def test_inspect_and_diff_show_it(site: samples.Site, project: Path, tmp_path: Path) -> None:
-    _build(site, project, tmp_path / "bundle")
+    build_in(site, project, tmp_path / "bundle")
     shown = CliRunner().invoke(application(), ["inspect", str(tmp_path / "bundle"), "--json"])
     told = json.loads(shown.output)
     assert told["wheels"] == {"greenlet": "1.0", "pip": "1.0", "setuptools": "1.0"}
-    assert told["code"] == _control(site.lock).code.digest
+    assert told["code"] == control_of(site.lock).code.digest
     assert "control" in told["entries"]
     without = site.lock.model_copy(update={"control": None, "release": samples.release()})
     for name, lock in (("with", site.lock), ("without", without)):
@@ -307,33 +217,3 @@ def test_inspect_and_diff_show_it(site: samples.Site, project: Path, tmp_path: P
         ("code", "code.tar"): "added",
         ("code", "requirements.txt"): "added",
     }
-
-
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        (
-            {"file": "greenlet-2.0-py3-none-any.whl"},
-            "greenlet-2.0-py3-none-any.whl is no wheel of greenlet 1.0",
-        ),
-        ({"file": "pip-1.0-py3-none-any.whl"}, "pip-1.0-py3-none-any.whl is no wheel of greenlet 1.0"),
-        ({"file": "greenlet-1.0-x-py3-none-any.whl"}, "string should match pattern"),
-        ({"file": "../greenlet-1.0-py3-none-any.whl"}, "string should match pattern"),
-        ({"name": "pip", "file": "pip-1.0-py3-none-any.whl"}, "pip stands there twice"),
-    ],
-)
-def test_a_lock_with_wheels_that_are_none_is_refused(
-    site: samples.Site, change: dict[str, str], told: str
-) -> None:
-    document = json.loads(dump_lock(site.lock))
-    document["control"]["wheels"][0] |= change
-    with pytest.raises(SealiftError) as raised:
-        parse_lock(canonical_json(document), "lock")
-    assert told in str(raised.value)
-
-
-def test_a_lock_and_its_release_agree_on_having_a_control_node(site: samples.Site) -> None:
-    document = json.loads(dump_lock(site.lock))
-    for change in ({"control": None}, {"release": {**document["release"], "control": None}}):
-        with pytest.raises(SealiftError, match="control: stands in one of the lock and its release only"):
-            parse_lock(canonical_json({**document, **change}), "lock")

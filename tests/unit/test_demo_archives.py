@@ -10,7 +10,7 @@ from pathlib import Path
 
 from demo.archive import EPOCH, ImageSettings, Member, image_config, write_docker_archive, write_tar
 from demo.images import is_kept, normalise
-from demo.nvidia import control, deb_name, packages_index
+from demo.nvidia import deb_control, deb_name, packages_index
 from sealift.release.types import Image
 from tests.unit.samples import lock_image
 
@@ -85,7 +85,7 @@ def test_the_base_is_the_same_in_whatever_order_and_time_it_was_packed(tmp_path:
 
 
 def test_the_package_index_names_the_package_by_its_digest() -> None:
-    index = packages_index(control(26512), b"deb").decode()
+    index = packages_index(deb_control(26512), b"deb").decode()
     fields = dict(line.split(": ", 1) for line in index.splitlines() if ": " in line and line[0] != " ")
     assert fields["Package"] == "nvidia-container-toolkit-base"
     assert fields["Version"] == "1.20.0-1"

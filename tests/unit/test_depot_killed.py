@@ -13,7 +13,7 @@ from sealift.blob import Blob
 from sealift.depot.collecting import collect
 from sealift.depot.fsck import Checked, fsck
 from sealift.depot.importing import import_bundle
-from sealift.depot.repair import Folder
+from sealift.depot.repair import BlobFolder
 from sealift.depot.store import Depot
 from sealift.progress import silent
 from tests.unit import depot_releases, samples
@@ -91,7 +91,7 @@ def test_a_repair_harms_nothing_and_finishes_when_run_again(made: Site, depot: D
     depot.store.path(package).unlink()
 
     def work(depot: Depot) -> Checked:
-        return fsck(depot, [Folder(bundle(made, 0))], silent)
+        return fsck(depot, [BlobFolder(bundle(made, 0))], silent)
 
     for killed in _killed(depot.path, work):
         checked = fsck(killed, (), silent)

@@ -130,14 +130,37 @@ def test_a_data_root_that_would_hide_containers_is_refused_with_their_names(
 ) -> None:
     text = json.dumps({"data-root": has})
     names = ("web", "db", "c", "d", "e", "f\x1b[2J")
-    ((what, expected, told),) = problems(
-        text, docker, gpu=True, origin=origin, data_root=has, all_containers=names
-    )
+    wanted = docker.data_root or "/var/lib/docker"
+    more: dict[str, Any] = {"data_root": has, "wanted_root": wanted, "all_containers": names}
+    ((what, expected, told),) = problems(text, docker, gpu=True, origin=origin, **more)
     assert what.startswith(f"its Docker has its data in {has}, with the containers c, d, db, e, ")
     assert "and 1 more, which would be out of its sight" in what and "\x1b" not in what
-    assert expected == f"{docker.data_root or '/var/lib/docker'}, as docker.data_root says"
-    assert told.startswith("Set docker.data_root")
-    assert problems("", docker, gpu=True, data_root=has, all_containers=()) == []
+    assert expected == f"{wanted}, as docker.data_root or data_folder says"
+    assert told.startswith("Set docker.data_root") and told.endswith(f"; mv -T {has} {wanted}")
+    for same in ({"all_containers": ()}, {"wanted_root": has}):  # the latter: by a link
+        assert problems("", docker, gpu=True, **{**more, **same}) == []
+
+
+RUNNING = [
+    "no||/web",
+    "on-failure|shop|/shop-db-1",
+    "always||/a",
+    "unless-stopped||/b",
+    "no|sealift-ollama|/c",
+]
+
+
+def test_containers_that_a_restart_of_docker_would_end_are_named() -> None:
+    found = parse_docker({"restarts": RUNNING, "live_restore": ["false"]})
+    ((what, expected, told),) = docker_problems(found, PLAIN, gpu=False)
+    assert what.endswith("must restart to read its configuration, which ends the containers shop-db-1 web")
+    assert expected == "containers that start again by themselves"
+    assert told.endswith("docker update --restart unless-stopped shop-db-1 web")
+
+
+def test_no_container_ends_where_the_daemon_lets_them_go_on_or_none_would_stay_away() -> None:
+    for found in ({"restarts": RUNNING, "live_restore": ["true"]}, {"restarts": RUNNING[2:]}, {}):
+        assert list(docker_problems(parse_docker(found), PLAIN, gpu=False)) == []
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '"x"', "\x1b[2J"])
@@ -180,7 +203,7 @@ def test_the_probe_tells_who_wrote_a_configuration_by_its_content(tmp_path: Path
     function = PROBE.partition("configuration() {")[2].partition("\n}\n")[0]
     script = "\n".join(
         (
-            f"set -u\nconfiguration() {{{function}\n}}".replace(ROOT, str(tmp_path)),
+            f"set -u\nstands={tmp_path}\nconfiguration() {{{function}\n}}",
             *(f"configuration {path}" for path in (ours, packaged, sites, tmp_path / "none")),
         )
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import subprocess
 import tarfile
@@ -19,17 +18,16 @@ from sealift.blobs import BlobStore
 from sealift.bundle.build import build
 from sealift.bundle.export import ExportedImage, ImageOrder, export_image
 from sealift.cli.main import application
-from sealift.content import digest_of
 from sealift.depot.importing import import_bundle
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
-from sealift.oci.image_config import BaseConfig
-from sealift.oci.tar import Member, tar_chunks
 from sealift.progress import silent
 from sealift.release.lockfile import dump_lock
 from sealift.release.ollama_manifest import manifest_path, model_manifest
 from tests.unit import samples
+from tests.unit.media_bundle import content
 from tests.unit.samples import Site
+from tests.unit.small_bundle import weights_of
 
 NAME = "registry.example.org/llm/tiny:2026.11.0"
 
@@ -57,18 +55,10 @@ def exported(order: ImageOrder, source: BlobStore, tmp_path: Path) -> ExportedIm
     return export_image(order, source, tmp_path / "image", tmp_path / "image.tar", silent)
 
 
-def _content(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-
-
 def _config(where: str) -> dict[str, Any]:
     raw = subprocess.run(["skopeo", "inspect", "--config", "--raw", where], capture_output=True, check=True)
     config: dict[str, Any] = json.loads(raw.stdout)
     return config
-
-
-def _weights(site: Site) -> str:
-    return max(site.lock.models[samples.MODEL].layers, key=lambda blob: blob.size).hex
 
 
 def _model_layer(image: Path) -> Path:
@@ -83,7 +73,7 @@ def test_out_of_a_bundle_and_out_of_a_depot_come_the_same_bytes(
     import_bundle(depot, tmp_path / "bundle", site.allowed, silent)
     again = export_image(order, depot.store, tmp_path / "again", tmp_path / "again.tar", silent)
     assert again == exported
-    assert _content(tmp_path / "again") == _content(tmp_path / "image")
+    assert content(tmp_path / "again") == content(tmp_path / "image")
     assert (tmp_path / "again.tar").read_bytes() == (tmp_path / "image.tar").read_bytes()
 
 
@@ -134,7 +124,7 @@ def test_roles_are_names_of_the_model_where_they_are_wanted(
 def test_exporting_again_keeps_layers_and_removes_what_an_interrupted_run_left(
     order: ImageOrder, source: BlobStore, exported: ExportedImage, tmp_path: Path
 ) -> None:
-    image, before = tmp_path / "image", _content(tmp_path / "image")
+    image, before = tmp_path / "image", content(tmp_path / "image")
     base = source.path(order.lock.images["ollama"].layers[0]).name
     kept = (image / "blobs/sha256" / base).stat().st_ino
     (image / "blobs/sha256" / ("0" * 64)).write_bytes(b"of another model")
@@ -143,7 +133,7 @@ def test_exporting_again_keeps_layers_and_removes_what_an_interrupted_run_left(
     (image / ".index.json.x").write_bytes(b"{")
     (tmp_path / ".image.tar.partial").write_bytes(b"half")
     assert export_image(order, source, image, tmp_path / "image.tar", silent) == exported
-    assert _content(image) == before
+    assert content(image) == before
     assert (image / "blobs/sha256" / base).stat().st_ino == kept
     assert not (tmp_path / ".image.tar.partial").exists()
 
@@ -180,11 +170,11 @@ def test_a_model_that_the_release_lacks_is_refused_with_those_it_has(
 def test_a_layer_that_rotted_in_an_earlier_export_is_written_again(
     order: ImageOrder, source: BlobStore, exported: ExportedImage, tmp_path: Path
 ) -> None:
-    before = _content(tmp_path / "image")
+    before = content(tmp_path / "image")
     for blob in order.lock.images["ollama"].layers:
         _flip(tmp_path / "image/blobs/sha256" / blob.hex)
     assert export_image(order, source, tmp_path / "image", tmp_path / "image.tar", silent) == exported
-    assert _content(tmp_path / "image") == before
+    assert content(tmp_path / "image") == before
 
 
 def _flip(path: Path) -> None:
@@ -211,10 +201,10 @@ def test_a_bad_blob_is_named_and_no_image_is_written(
     damage: Callable[[Path], None],
     message: str,
 ) -> None:
-    damage(source.folder / _weights(site))
+    damage(source.folder / weights_of(site))
     with pytest.raises(SealiftError, match=message) as refusal:
         export_image(order, source, tmp_path / "image", tmp_path / "image.tar", silent)
-    assert _weights(site) in str(refusal.value)
+    assert weights_of(site) in str(refusal.value)
     assert not (tmp_path / "image/index.json").exists()
     assert not (tmp_path / "image.tar").exists()
 
@@ -235,10 +225,10 @@ def test_a_folder_that_is_no_export_is_left_alone(
     elif owner == "half a bundle":
         for name in ("index.json", "index.json.sig", "oci-layout"):
             (folder / name).unlink()
-    before = _content(folder)
+    before = content(folder)
     with pytest.raises(SealiftError, match="exists and is no exported image"):
         export_image(order, source, folder, None, silent)
-    assert _content(folder) == before
+    assert content(folder) == before
 
 
 def test_an_archive_in_the_layouts_folder_or_in_place_of_one_is_refused(
@@ -248,88 +238,6 @@ def test_an_archive_in_the_layouts_folder_or_in_place_of_one_is_refused(
         export_image(order, source, tmp_path / "image", tmp_path / "image/image.tar", silent)
     with pytest.raises(SealiftError, match="is a folder"):
         export_image(order, source, tmp_path / "image", tmp_path / "bundle", silent)
-
-
-BASE = {
-    "created": "2026-11-01T00:00:00Z",
-    "architecture": "amd64",
-    "os": "linux",
-    "config": {
-        "Entrypoint": ["/bin/ollama"],
-        "Cmd": ["serve"],
-        "Env": ["PATH=/usr/bin", "OLLAMA_MODELS=/elsewhere", "OLLAMA_HOST=0.0.0.0:11434"],
-        "ExposedPorts": {"11434/tcp": {}},
-        "Labels": {"org.opencontainers.image.version": "24.04"},
-    },
-    "history": [{"created_by": "FROM"}],
-    "rootfs": {"type": "layers", "diff_ids": [digest_of(b"base").digest]},
-}
-
-
-def _based_on(**changes: Any) -> BaseConfig:
-    return BaseConfig(json.dumps({**BASE, **changes}).encode(), (digest_of(b"base"),), "ollama")
-
-
-def test_the_config_keeps_what_its_base_says() -> None:
-    config = _based_on().with_layer(digest_of(b"model"), {"OLLAMA_MODELS": "/models"}, {"a": "b"}, "sealift")
-    assert json.loads(config) == {
-        **BASE,
-        "config": {
-            **BASE["config"],  # type: ignore[dict-item]
-            "Env": ["PATH=/usr/bin", "OLLAMA_HOST=0.0.0.0:11434", "OLLAMA_MODELS=/models"],
-            "Labels": {"org.opencontainers.image.version": "24.04", "a": "b"},
-        },
-        "history": [{"created_by": "FROM"}, {"created": "2026-11-01T00:00:00Z", "created_by": "sealift"}],
-        "rootfs": {"type": "layers", "diff_ids": [digest_of(b"base").digest, digest_of(b"model").digest]},
-    }
-
-
-@pytest.mark.parametrize(
-    ("created", "seconds"),
-    [
-        ("2026-11-01T00:00:00Z", 1793491200),
-        ("2026-11-01T00:00:00.123456789+01:00", 1793487600),
-        ("2026-11-01T00:00:00", 0),
-        ("0001-01-01T00:00:00Z", 0),
-        ("yesterday", 0),
-        (None, 0),
-    ],
-)
-def test_files_are_as_old_as_the_base(created: str | None, seconds: int) -> None:
-    assert _based_on(created=created).created == seconds
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"config": {"Env": [1]}}, r"ollama: config: config\.Env\.0: "),
-        ({"config": []}, "ollama: config: config: "),
-        ({"history": "long"}, "ollama: config: history: "),
-        ({"rootfs": {"diff_ids": ["../../x"]}}, r"rootfs\.diff_ids\.0: "),
-        ({"rootfs": {"diff_ids": []}}, "is of other layers than the lock's"),
-        ({"author": "\ud800"}, "is no Unicode"),
-    ],
-)
-def test_a_base_that_is_not_as_oci_has_it_is_refused(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(SealiftError, match=message):
-        _based_on(**changes).with_layer(digest_of(b"model"), {}, {}, "sealift")
-
-
-def test_a_tar_file_is_what_tar_reads_back() -> None:
-    long = "folder/" * 40 + "file"
-    members = [Member("folder"), Member.of_bytes(long, b"x" * 513), Member.of_bytes("empty", b"")]
-    content = b"".join(tar_chunks(members, time=7))
-    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
-        assert [(m.name, m.size, m.mtime, m.isdir()) for m in tar] == [
-            ("folder", 0, 7, True),
-            (long, 513, 7, False),
-            ("empty", 0, 7, False),
-        ]
-
-
-def test_a_tar_file_has_room_for_files_beyond_8_gib() -> None:
-    header = next(tar_chunks([Member("weights", (), 17 << 30)]))
-    assert f"size={17 << 30}\n".encode() in header
 
 
 def test_the_command_takes_a_lock_and_a_bundle_or_a_release_of_the_depot(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from datetime import date
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -129,7 +130,7 @@ def sealed(identity: Path, text: str) -> Path:
 
 def test_secrets_are_opened_and_do_not_show(identity: Path) -> None:
     secrets = open_secrets(sealed(identity, f"api_keys: {{demo: {KEY}}}"), identity)
-    assert secrets.api_keys["demo"].get_secret_value() == KEY
+    assert secrets.first_key(date(2026, 11, 29)).get_secret_value() == KEY
     assert KEY not in repr(secrets) + str(secrets)
 
 
@@ -149,6 +150,11 @@ def test_secrets_are_opened_and_do_not_show(identity: Path) -> None:
         f"api_keys: {{one: {KEY}, one: {KEY[::-1]}}}",
         f"api_keys: &a {{one: {KEY}, two: *a}}",
         "api_keys: {one: 2026-13-45}",
+        f"api_keys: {{one: {{keys: [{KEY}, {KEY}]}}}}",
+        f"api_keys: {{one: {{keys: [{KEY}, 1{KEY}, 2{KEY}]}}}}",
+        "api_keys: {one: {keys: []}}",
+        f"api_keys: {{one: {{keys: [{KEY}], until: 2027-01-31}}}}",
+        f"api_keys: {{one: {{keys: [{KEY}], expires: soon}}}}",
         "[" * 10_000,
     ],
 )
@@ -233,9 +239,20 @@ def test_as_many_roles_as_a_release_may_have_are_read_from_a_host(tmp_path: Path
     (tmp_path / "release.json").write_bytes(canonical_json(release, indent=2))
     (tmp_path / "current").symlink_to(tmp_path)
     script = resources.files("sealift.fleet").joinpath("status.sh").read_text()
-    command = ("sh", "-c", script, "status", tmp_path / "current", tmp_path / "models", tmp_path / "none")
+    (tmp_path / "link").symlink_to(tmp_path)
+    for folder, behind in ((tmp_path, "none"), (tmp_path / "link", "none"), (tmp_path / "gone", tmp_path)):
+        command = ("sh", "-c", script, "status", folder, behind, "none")
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        assert parse_status("h1", said).roles == roles
+
+
+def test_a_host_whose_disk_is_away_is_not_taken_for_a_bare_one(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/data/sealift")
+    script = resources.files("sealift.fleet").joinpath("status.sh").read_text()
+    command = ("sh", "-c", script, "status", tmp_path / "link", "/data/sealift", "none")
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert parse_status("h1", said).roles == roles
+    with pytest.raises(SealiftError, match="is a link to /data/sealift, which is not there, expected"):
+        parse_status("h1", said)
 
 
 def test_a_bare_host_has_nothing() -> None:

@@ -15,7 +15,7 @@ from sealift.cli.depot import fsck as fsck_command
 from sealift.cli.importing import import_
 from sealift.depot.fsck import fsck
 from sealift.depot.importing import import_bundle
-from sealift.depot.repair import Folder
+from sealift.depot.repair import BlobFolder
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
 from sealift.progress import silent
@@ -62,7 +62,7 @@ def test_it_repairs_from_a_bundle_or_a_folder_of_blobs(made: Site, depot: Depot,
     damage(depot, _weights(made))
     depot.store.path(made.lock.images["gateway"].config).unlink()
     source = bundle(made, 0) / below
-    checked = fsck(depot, [Folder(source)], silent)
+    checked = fsck(depot, [BlobFolder(source)], silent)
     assert {finding.repaired_from for finding in checked.findings} == {str(source)}
     assert (len(checked.findings), checked.ok) == (2, True)
     assert fsck(depot, (), silent).findings == ()
@@ -75,7 +75,7 @@ def test_a_lost_manifest_is_repaired_and_what_it_names_is_checked(made: Site, de
     depot.store.path(entry.manifest.layers[1].blob).unlink()
     alone = fsck(depot, (), silent)
     assert [finding.digest for finding in alone.findings] == [entry.descriptor.digest]
-    checked = fsck(depot, [Folder(bundle(made, 2))], silent)
+    checked = fsck(depot, [BlobFolder(bundle(made, 2))], silent)
     assert [finding.digest for finding in checked.findings] == [
         entry.descriptor.digest,
         entry.manifest.layers[1].digest,
@@ -88,10 +88,10 @@ def test_a_source_that_is_damaged_too_is_passed_over(made: Site, depot: Depot, t
     damage(depot, weights)
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / weights.hex).write_bytes(b"\0" * weights.size)
-    (finding,) = fsck(depot, [Folder(tmp_path / "bad")], silent).findings
+    (finding,) = fsck(depot, [BlobFolder(tmp_path / "bad")], silent).findings
     assert (finding.repaired_from, len(finding.tried)) == ("", 1)
     assert f"{weights.digest} is damaged" in finding.tried[0]
-    (finding,) = fsck(depot, [Folder(tmp_path / "bad"), Folder(bundle(made, 1))], silent).findings
+    (finding,) = fsck(depot, [BlobFolder(tmp_path / "bad"), BlobFolder(bundle(made, 1))], silent).findings
     assert finding.repaired_from == str(bundle(made, 1))
 
 
@@ -100,7 +100,7 @@ def test_a_link_is_no_source(made: Site, depot: Depot, tmp_path: Path) -> None:
     depot.store.path(weights).unlink()
     (tmp_path / "links").mkdir()
     (tmp_path / "links" / weights.hex).symlink_to(bundle(made, 1) / "blobs" / "sha256" / weights.hex)
-    (finding,) = fsck(depot, [Folder(tmp_path / "links")], silent).findings
+    (finding,) = fsck(depot, [BlobFolder(tmp_path / "links")], silent).findings
     assert "is a link" in finding.tried[0]
     assert not depot.store.path(weights).exists()
 

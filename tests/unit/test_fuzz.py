@@ -17,7 +17,7 @@ import pytest
 from bench.fuzz import case_of
 from sealift.errors import SealiftError
 from sealift.release.catalogue import catalogue
-from tests.fuzz.at_site import facts
+from tests.fuzz.from_hosts import facts
 from tests.fuzz.judge import judge
 from tests.fuzz.registry import targets
 from tests.fuzz.target import Target, alone, only
@@ -47,7 +47,7 @@ _OWN = {
             "evidence/expectations.py:read",
             "sources/wheels.py:_remembered",
         ),
-        *("fleet/rollout.py:_run", "operations/generation.py:generation_present"),
+        *("host/judged.py:_parsed", "fleet/rollout.py:_run", "operations/generation.py:generation_present"),
         *("depot/fsck.py:_repositories", "depot/repository.py:read_key", "operations/text.py:put_text"),
         "sbom/python_licences.py:_project",
         "sbom/python_licences.py:_read",

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import io
-import subprocess
-import tarfile
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +11,23 @@ import yaml
 from jinja2 import UndefinedError
 from pydantic import SecretStr
 
-from sealift.host.generation import SPEC_LABEL, Generation, _Renderer, render_generation
-from sealift.host.inputs import SiteFiles
+from sealift.host.generation import SPEC_LABEL, Generation, _Renderer, keys_file, render_generation
+from sealift.host.inputs import SiteFiles, keys_values
+from sealift.host.judged import judged
 from sealift.host.settings import OllamaSettings, SiteSettings, in_force
-from sealift.host_paths import CURRENT
-from sealift.operations.generation import archive, expected_files, placing
+from sealift.host_paths import CURRENT, LIVE
 from sealift.release.types import Role
+from sealift.services import GATEWAY
 from tests.unit.fleet_site import MODEL, lock, site_settings
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 BUNDLE = f"sha256:{'c' * 64}"
-KEYS = {"billing": SecretStr("key-of-billing-7Qw"), "assistant": SecretStr('quoted " and \\ #: key')}
+KEYS = {
+    "billing": (SecretStr("key-of-billing-7Qw"), SecretStr("second-key-of-billing")),
+    "assistant": (SecretStr('quoted " and \\ #: key'),),
+}
 ANSWERS = {"chat": MODEL}
+STATS = GATEWAY.live.versions if GATEWAY.live else {}
 LAB = site_settings(ollama={"memory_limit_mib": 2048})
 PRODUCTION = LAB.model_copy(
     update={
@@ -47,9 +49,10 @@ def rendered(
     settings: SiteSettings = LAB,
     *groups: str,
     bundle: str = BUNDLE,
-    keys: dict[str, SecretStr] = KEYS,
+    keys: dict[str, tuple[SecretStr, ...]] = KEYS,
+    certificate: bytes = b"cert\n",
 ) -> Generation:
-    site_files = SiteFiles(keys, b"cert", b"key")
+    site_files = SiteFiles(keys, certificate, b"key\n")
     return render_generation(settings, lock(), bundle, frozenset(groups), ANSWERS, site_files, TEMPLATES)
 
 
@@ -64,14 +67,14 @@ def service(generation: Generation, name: str) -> dict[str, Any]:
 
 
 def connection_manager(generation: Generation) -> dict[str, Any]:
-    listener = parsed(generation, "gateway/envoy.yaml")["static_resources"]["listeners"][0]
+    (listener,) = parsed(generation, "gateway/live/listener.yaml")["resources"]
     found: dict[str, Any] = listener["filter_chains"][0]["filters"][0]["typed_config"]
     return found
 
 
 def http_filter(generation: Generation, name: str) -> dict[str, Any]:
-    filters = connection_manager(generation)["http_filters"]
-    (found,) = [entry for entry in filters if entry["name"] == f"envoy.filters.http.{name}"]
+    """A filter that has a live file of its own."""
+    (found,) = parsed(generation, f"gateway/live/{name}.yaml")["resources"]
     config: dict[str, Any] = found["typed_config"]
     return config
 
@@ -99,10 +102,43 @@ def test_another_bundle_of_equal_configuration_restarts_nothing() -> None:
     assert one.specs == other.specs
 
 
-def test_another_key_restarts_the_gateway_only() -> None:
-    one, other = rendered(), rendered(keys={"billing": SecretStr("another")})
-    assert one.specs["ollama"] == other.specs["ollama"]
+def test_a_key_a_certificate_or_a_limit_restarts_nothing_and_has_another_version() -> None:
+    limit = LAB.gateway.model_copy(update={"requests_per_minute": 7})
+    changes = {
+        "keys": rendered(keys={"billing": (SecretStr("another"),)}),
+        "tls": rendered(certificate=b"another\n"),
+        "limits": rendered(LAB.model_copy(update={"gateway": limit})),
+    }
+    one = rendered()
+    for name, other in changes.items():
+        assert one.id != other.id and one.specs == other.specs
+        before, after = one.versions(GATEWAY), other.versions(GATEWAY)
+        assert [stat for stat in before if before[stat] != after[stat]] == [STATS[f"{name}.yaml"]]
+
+
+def test_another_port_or_memory_limit_makes_the_gateway_anew() -> None:
+    gateway = LAB.gateway.model_copy(update={"memory_limit_mib": 2048})
+    one, other = rendered(), rendered(LAB.model_copy(update={"gateway": gateway}))
     assert one.specs["gateway"] != other.specs["gateway"]
+    assert one.versions(GATEWAY) == other.versions(GATEWAY)
+
+
+def test_the_keys_alone_are_the_file_of_the_generation() -> None:
+    assert keys_file(keys_values(KEYS), TEMPLATES) == rendered().files["gateway/live/keys.yaml"]
+
+
+def test_what_the_image_judges_is_what_it_will_read() -> None:
+    whole = json.loads(judged(rendered(), GATEWAY))
+    (listener,) = whole["static_resources"]["listeners"]
+    (chain,) = listener["filter_chains"]
+    assert chain["transport_socket"]["typed_config"]["common_tls_context"]["tls_certificates"] == [
+        {"certificate_chain": {"inline_string": "cert\n"}, "private_key": {"inline_string": "key\n"}}
+    ]
+    filters = {each["name"]: each for each in chain["filters"][0]["typed_config"]["http_filters"]}
+    assert filters["keys"]["typed_config"] == http_filter(rendered(), "keys")
+    assert filters["limits"]["typed_config"] == http_filter(rendered(), "limits")
+    assert "path_config_source" not in json.dumps(whole)
+    assert "@type" not in listener and whole["static_resources"]["clusters"]
 
 
 def test_another_setting_of_ollama_restarts_ollama_only() -> None:
@@ -125,7 +161,7 @@ def test_secrets_are_in_the_files_that_only_root_reads() -> None:
         "blobs",
         "ollama/compose.yaml",
         "gateway/compose.yaml",
-        "gateway/tls.crt",
+        "gateway/envoy.yaml",
     }
     for path in readable:
         assert b"key-of-billing" not in generation.files[path].content
@@ -148,6 +184,13 @@ def test_ollama_has_its_settings() -> None:
     assert ollama["environment"]["OLLAMA_NUM_PARALLEL"] == "4"
     assert ollama["environment"]["OLLAMA_NO_CLOUD"] == "1"
     assert ollama["environment"]["OLLAMA_ORIGINS"] == "https://apps.example.org,https://$$x.example.org"
+
+
+@pytest.mark.parametrize("name", ["ollama", "gateway"])
+def test_no_container_gets_a_proxy_from_roots_docker_client(name: str) -> None:
+    environment = service(rendered(LAB), name)["environment"]
+    for proxy in ("HTTP_PROXY", "https_proxy", "ALL_PROXY", "ftp_proxy"):
+        assert environment[proxy] == ""
 
 
 def test_an_unlimited_setting_is_left_out() -> None:
@@ -174,23 +217,25 @@ def test_containers_have_no_power(name: str) -> None:
     assert all(volume["read_only"] for volume in container["volumes"])
 
 
-def test_the_gateway_mounts_files_of_the_current_generation() -> None:
+def test_the_gateway_sees_its_bootstrap_and_the_folder_of_its_live_files() -> None:
     generation = rendered()
-    mounted = ("envoy.yaml", "tls.crt", "tls.key")
     sources = [volume["source"] for volume in service(generation, "gateway")["volumes"]]
-    assert sources == [f"{CURRENT}/gateway/{name}" for name in mounted]
-    assert {f"gateway/{name}" for name in mounted} < generation.files.keys()
+    assert sources == [f"{CURRENT}/gateway/envoy.yaml", f"{LIVE}/gateway"]
+    assert generation.live(GATEWAY).keys() == STATS.keys()
+    assert generation.mounted(GATEWAY).keys() == {
+        "/etc/envoy/envoy.yaml",
+        *(f"/etc/envoy/live/{name}" for name in STATS),
+    }
 
 
 def test_the_gateway_has_every_key_and_a_limit_for_each_client() -> None:
     generation = rendered(PRODUCTION)
-    assert http_filter(generation, "api_key_auth")["credentials"] == [
-        {"client": client, "key": KEYS[client].get_secret_value()} for client in sorted(KEYS)
+    assert http_filter(generation, "keys")["credentials"] == [
+        {"client": client, "key": key.get_secret_value()} for client in sorted(KEYS) for key in KEYS[client]
     ]
-    assert [
-        (descriptor["entries"], descriptor["token_bucket"]["max_tokens"])
-        for descriptor in http_filter(generation, "local_ratelimit")["descriptors"]
-    ] == [([{"key": "client", "value": client}], 600) for client in sorted(KEYS)]
+    (descriptor,) = http_filter(generation, "limits")["descriptors"]
+    assert descriptor["entries"] == [{"key": "client"}]  # without a value: a bucket for each
+    assert descriptor["token_bucket"]["max_tokens"] == 600
 
 
 def test_the_gateway_lists_what_it_lets_through() -> None:
@@ -212,69 +257,6 @@ def test_the_gateway_logs_no_key() -> None:
     assert "authorization" not in logged
     assert "x-api-key" not in logged
     assert "%path(nq)%" in logged  # without the query
-
-
-def test_the_archive_holds_what_is_expected_on_a_host() -> None:
-    generation = rendered()
-    with tarfile.open(fileobj=io.BytesIO(archive(generation))) as found:
-        modes = {entry.name: f"{entry.mode:o}" for entry in found.getmembers()}
-    expected = {path: mode for path, (mode, _) in expected_files(generation).items()}
-    assert expected.pop(".") == "700"
-    assert modes == expected
-
-
-def _place(generation: Generation, folder: Path, steps: int | None = None) -> None:
-    """Run the lines of the operation as a host does.
-
-    + steps: how many of them, before the power fails
-    """
-    script = "\n".join(placing(generation.id, str(folder))[:steps])
-    encoded = base64.encodebytes(archive(generation))
-    ran = subprocess.run(["sh", "-c", script], input=encoded, capture_output=True, check=False)
-    assert ran.returncode == 0, ran.stderr.decode()
-
-
-def _release(folder: Path) -> str | None:
-    """What the current generation says, None where there is none."""
-    path = folder.parent / "current" / "release.json"
-    return path.read_text() if path.exists() else None
-
-
-@pytest.mark.parametrize("steps", range(1, len(placing("0", "/")) + 1))
-def test_power_that_fails_in_any_step_leaves_a_whole_generation(tmp_path: Path, steps: int) -> None:
-    generation, folder = rendered(), tmp_path / "generations"
-    whole = generation.files["release.json"].content.decode()
-    (tmp_path / "current").symlink_to(f"generations/{generation.id}")
-
-    _place(generation, folder, steps)
-    assert _release(folder) in (None, whole)
-    _place(generation, folder)
-    assert _release(folder) == whole
-
-    (tmp_path / "current/release.json").write_text("damaged")
-    _place(generation, folder, steps)
-    assert _release(folder) in ("damaged", whole)
-    _place(generation, folder)
-    assert _release(folder) == whole
-    (placed,) = (path for path in folder.iterdir() if not path.is_symlink())
-    assert [path for path in folder.iterdir() if path.is_symlink()] == [folder / generation.id]
-    assert (folder / generation.id).readlink() == Path(placed.name)
-
-
-def test_other_generations_stay_and_the_folder_of_an_earlier_version_becomes_a_link(tmp_path: Path) -> None:
-    first, second, folder = rendered(), rendered(bundle=f"sha256:{'d' * 64}"), tmp_path / "generations"
-    (folder / first.id).mkdir(parents=True)
-    (folder / first.id / "release.json").write_text("damaged")
-    (folder / ".new.abcdef").mkdir()
-    for generation in (first, second):
-        _place(generation, folder)
-    for generation in (first, second):
-        content = (folder / generation.id / "release.json").read_bytes()
-        assert content == generation.files["release.json"].content
-    assert sorted(path.name for path in folder.iterdir() if path.is_symlink()) == sorted(
-        (first.id, second.id)
-    )
-    assert len(list(folder.iterdir())) == 4
 
 
 def test_a_role_that_asks_for_more_than_the_site_sets_gets_it() -> None:

@@ -1,53 +1,32 @@
 """What a hostile hand could put where sealift reads: each is refused at once, and nothing is written by it.
 
-Tarballs: test_archives.py. Headers of weights: test_gguf.py. Media: test_media.py and test_media_damage.py.
-Any input at all: test_fuzz.py.
+Links, pipes and devices: test_hostile_files.py. Tarballs: test_archives.py. Headers of weights: test_gguf.py.
+Media: test_media_read.py and test_media_damage.py. Any input at all: test_fuzz.py.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from sealift.blobs import BlobStore
 from sealift.bundle import signature
-from sealift.bundle.have_list import read_signed
 from sealift.content import digest_of
-from sealift.depot.importing import import_bundle
-from sealift.depot.store import Depot, read_lock
+from sealift.depot.store import read_lock
 from sealift.errors import SealiftError
-from sealift.files import parse_json, read_limited
-from sealift.oci.layout import INDEX, LAYOUT_FILE, REF_NAME, SIGNATURE, read_index, read_layout
+from sealift.files import parse_json
+from sealift.oci.layout import INDEX, REF_NAME, SIGNATURE, read_index, read_layout
 from sealift.oci.manifest import parse_manifest
 from sealift.oci.tarball import Tarball
-from sealift.progress import silent
 from sealift.release.lockfile import dump_lock, parse_lock
 from sealift.release.parse import load_release
-from sealift.release.types import Image, Model
 from sealift.sources.access import server_of
 from sealift.sources.apt_config import run
-from tests.fuzz.judge import little_memory
-from tests.unit import samples, tiny
-from tests.unit.samples import Site, lock_image, lock_model
-
-_SECONDS = 5.0
-_Change = Callable[[Path], None]
-
-
-@contextmanager
-def little() -> Iterator[None]:
-    """What is done within takes little of time and memory."""
-    began = time.process_time()
-    with little_memory():
-        yield
-    assert time.process_time() - began < _SECONDS
+from tests.unit import tiny
+from tests.unit.little import little
+from tests.unit.samples import Site
 
 
 @pytest.fixture
@@ -57,100 +36,6 @@ def site(tmp_path: Path) -> Site:
 
 def _bundle(site: Site) -> Path:
     return site.sources.parent / "bundle"
-
-
-def _import(site: Site) -> None:
-    import_bundle(Depot(site.sources.parent / "depot"), _bundle(site), site.allowed, silent)
-
-
-def _as_link(path: Path) -> None:
-    """A link to the same content: only the link is wrong."""
-    path.symlink_to(path.rename(path.with_name("elsewhere")))
-
-
-def _as_pipe(path: Path) -> None:
-    path.unlink()
-    os.mkfifo(path)
-
-
-def _as_folder(path: Path) -> None:
-    path.unlink()
-    path.mkdir()
-
-
-def _as_device(path: Path) -> None:
-    path.unlink()
-    path.symlink_to("/dev/zero")
-
-
-def _huge(path: Path) -> None:
-    path.chmod(0o644)
-    os.truncate(path, 1 << 40)  # a sparse file: one of a terabyte that fits anywhere
-
-
-@pytest.mark.parametrize("change", [_as_link, _as_pipe, _as_folder, _as_device, _huge])
-def test_nothing_of_a_bundle_is_followed_waited_for_or_read_without_end(site: Site, change: _Change) -> None:
-    bundle, depot = _bundle(site), Depot(site.sources.parent / "depot")
-    blobs = sorted((bundle / "blobs/sha256").iterdir())
-    assert len(blobs) > 10
-    for path in (bundle / LAYOUT_FILE, bundle / INDEX, bundle / SIGNATURE, *blobs):
-        kept = (
-            path.rename(path.parents[0] / "kept") if path.parent == bundle else path.rename(bundle / "kept")
-        )
-        shutil.copy(kept, path)
-        change(path)
-        with little(), pytest.raises(SealiftError, match=path.name):
-            _import(site)
-        assert depot.releases() == {}
-        shutil.rmtree(depot.path, ignore_errors=True)  # what it took in whole it would not read again
-        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
-        kept.rename(path)
-    _import(site)
-    assert list(depot.releases()) == ["demo:2026.11.0"]
-
-
-@pytest.mark.parametrize("change", [_as_pipe, _as_folder, _as_device])
-def test_a_have_list_that_is_no_file_is_refused(site: Site, tmp_path: Path, change: _Change) -> None:
-    for name in ("have.json", "have.json.sig"):
-        folder = tmp_path / f"bad {name}"
-        folder.mkdir()
-        for path in (folder / "have.json", folder / "have.json.sig"):
-            path.write_bytes(b"{}")
-        change(folder / name)
-        with little(), pytest.raises(SealiftError, match=rf"{name}: (cannot be read|has more than)"):
-            read_signed(folder / "have.json", site.allowed)
-
-
-@pytest.mark.parametrize("change", [_as_pipe, _as_device])
-def test_an_archive_that_is_no_file_is_refused(tmp_path: Path, change: _Change) -> None:
-    samples.tar(tmp_path / "a.tar", samples.docker_files([b"a layer"]))
-    change(tmp_path / "a.tar")
-    with little(), pytest.raises(SealiftError, match=r"a\.tar: "):
-        lock_image(Image(name=samples.IMAGE, archive="a.tar"), tmp_path)
-    with little(), pytest.raises(SealiftError, match=r"a\.tar: "):
-        lock_model(samples.MODEL, Model(archive="a.tar"), tmp_path)
-
-
-@pytest.mark.parametrize("change", [_as_link, _as_pipe, _as_folder, _as_device])
-def test_nothing_of_a_model_store_is_followed_or_waited_for(tmp_path: Path, change: _Change) -> None:
-    files = samples.ollama_files(samples.gguf(samples.GEMMA))
-    for name in files:
-        shutil.rmtree(tmp_path / "store", ignore_errors=True)
-        for each, content in files.items():
-            (tmp_path / "store" / each).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / "store" / each).write_bytes(content)
-        change(tmp_path / "store" / name)
-        with little(), pytest.raises(SealiftError, match=r"is a link or a device|is no file"):
-            lock_model(samples.MODEL, Model(store="store"), tmp_path)
-
-
-def test_a_limited_file_may_be_a_link_but_no_pipe(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"content")
-    (tmp_path / "link").symlink_to("file")
-    assert read_limited(tmp_path / "link", 10) == b"content"
-    os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(SealiftError, match="pipe: cannot be read: is no file"):
-        read_limited(tmp_path / "pipe", 10)
 
 
 _MANY = 1_000_000
@@ -308,7 +193,7 @@ def test_a_pax_record_of_a_million_fields_costs_little(tmp_path: Path) -> None:
 
 
 def test_a_signature_proves_a_bundle_by_its_content_alone(site: Site) -> None:
-    """What is refused here is refused by ssh-keygen; test_damage.py tries every byte."""
+    """What is refused here is refused by ssh-keygen; test_bundle_damage.py tries every byte."""
     proof = (_bundle(site) / SIGNATURE).read_bytes()
     assert signature.verify(read_index(_bundle(site)), proof, site.allowed) == "release@example.org"
     for content in (b"", b"{}", read_index(_bundle(site)) + b"\n"):

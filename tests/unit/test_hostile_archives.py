@@ -32,10 +32,10 @@ from sealift.site.inventory import parse_inventory
 from sealift.sources.arrivals import Arrivals
 from sealift.sources.compression import FLOOR, RATIO
 from tests.fuzz.over_http import answer, asking
-from tests.unit import samples, test_install
+from tests.unit import control_lock, samples
+from tests.unit.little import little
 from tests.unit.samples import lock_image, lock_model
 from tests.unit.test_archives import _oci_files
-from tests.unit.test_hostile import little
 
 IMAGE = Image(name=samples.IMAGE, archive="a.tar")
 
@@ -211,7 +211,7 @@ def test_a_fact_without_an_answer_fails_its_host_alone() -> None:
 
 
 def test_a_lock_with_a_size_beyond_all_numbers_is_refused_on_a_bare_control_node() -> None:
-    content = json.dumps(test_install.lock()).replace('"size": 7', '"size": Infinity').encode()
+    content = json.dumps(control_lock.lock()).replace('"size": 7', '"size": Infinity').encode()
     assert b"Infinity" in content
     with pytest.raises(SealiftError, match=r"^lock: is not as sealift lock writes it"):
         control_part(content, "sha256:00")

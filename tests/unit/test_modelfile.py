@@ -44,8 +44,8 @@ def test_a_model_is_made_of_weights_and_modelfile(tmp_path: Path) -> None:
         tmp_path, "FROM ../weights.gguf\nSYSTEM Be brief.\nPARAMETER temperature 0.70\nPARAMETER stop <a>\n"
     )
     locked = samples.lock_model(NAME, MODEL, tmp_path)
-    source = model_source(NAME, MODEL, samples.machine(tmp_path))
-    opened = {blob.digest: source.open(locked, blob) for blob in locked.blobs}
+    find = model_source(NAME, MODEL, samples.machine(tmp_path)).open(locked)
+    opened = {blob.digest: find(blob) for blob in locked.blobs}
     contents = [b"".join(opened[layer.digest].chunks()) for layer in locked.layers]
     assert [digest_of(content).digest for content in contents] == [layer.digest for layer in locked.layers]
     assert contents[1:] == [b"Be brief.", b'{"stop":["\\u003ca\\u003e"],"temperature":0.7}\n']
@@ -85,7 +85,7 @@ def test_what_changed_after_the_lock_is_refused(tmp_path: Path, changed: str) ->
     (tmp_path / "gemma/Modelfile").write_text(changed)
     source = model_source(NAME, MODEL, samples.machine(tmp_path))
     with pytest.raises(SealiftError, match=r"is not what was locked. Run sealift lock again."):
-        source.open(locked, locked.config)
+        source.open(locked)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_parameters_are_counted_as_ollama_names_them(
 ) -> None:
     _write(tmp_path, "FROM ../weights.gguf", samples.gguf(KEYS, tensors={"a": shape}))
     locked = samples.lock_model(NAME, MODEL, tmp_path)
-    content = model_source(NAME, MODEL, samples.machine(tmp_path)).open(locked, locked.config)
+    content = model_source(NAME, MODEL, samples.machine(tmp_path)).open(locked)(locked.config)
     assert json.loads(b"".join(content.chunks()))["model_type"] == name
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from sealift.drift.plan import diffs, hidden, texts
 from sealift.facts.docker import DAEMON_JSON
 from sealift.host_paths import CURRENT
 from tests.unit.fleet_site import SITE_FILES, wanted
 
-ENVOY, COMPOSE, KEY = (
-    f"{CURRENT}/{name}" for name in ("gateway/envoy.yaml", "ollama/compose.yaml", "gateway/tls.key")
+KEYS, COMPOSE, KEY = (
+    f"{CURRENT}/{name}" for name in ("gateway/live/keys.yaml", "ollama/compose.yaml", "gateway/live/tls.yaml")
 )
 
 
@@ -16,7 +18,7 @@ def test_a_changed_setting_is_shown_as_lines_of_the_file() -> None:
     before, after = texts(wanted()), texts(wanted(ollama={"keep_alive": "1h"}))
     (shown,) = [diff for diff in diffs(before, after) if COMPOSE in diff]
     assert '-      OLLAMA_KEEP_ALIVE: "24h"' in shown and '+      OLLAMA_KEEP_ALIVE: "1h"' in shown
-    assert not [diff for diff in diffs(before, after) if ENVOY in diff]
+    assert not [diff for diff in diffs(before, after) if KEYS in diff]
 
 
 def test_a_file_that_is_not_there_is_shown_whole() -> None:
@@ -26,12 +28,12 @@ def test_a_file_that_is_not_there_is_shown_whole() -> None:
 
 def test_no_secret_is_shown() -> None:
     shown = "\n".join((*texts(wanted()).values(), *diffs({}, texts(wanted()))))
-    for key in SITE_FILES.api_keys.values():
+    for key in chain.from_iterable(SITE_FILES.api_keys.values()):
         assert key.get_secret_value() not in shown
     assert 'client: "billing", key: ***' in shown
     assert texts(wanted())[KEY] == "***\n"
     old = b'                        - {client: "x", key: "an-old-key-of-24-characters"}\n'
-    assert "an-old-key" not in hidden(ENVOY, old)
+    assert "an-old-key" not in hidden(KEYS, old)
 
 
 def test_a_proxys_login_is_not_shown() -> None:

@@ -13,7 +13,7 @@ import pytest
 from sealift.blob import Blob
 from sealift.depot.fsck import Checked, fsck
 from sealift.depot.importing import import_bundle
-from sealift.depot.repair import Folder
+from sealift.depot.repair import BlobFolder
 from sealift.depot.repair_media import folder_sources
 from sealift.depot.store import Depot
 from sealift.media.table import Table, parse_table
@@ -203,7 +203,7 @@ def test_parts_that_were_made_to_fit_a_hostile_table_bring_nothing_in(
 
 def test_media_and_folders_of_blobs_are_told_apart(made: Site, media: Path) -> None:
     found = folder_sources([media, bundle(made, 0)])
-    assert found[0] == Folder(bundle(made, 0))
+    assert found[0] == BlobFolder(bundle(made, 0))
     assert [str(source) for source in found] == [str(bundle(made, 0)), str(media)]
 
 

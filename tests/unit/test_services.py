@@ -33,7 +33,7 @@ from sealift.host.preflight import check
 from sealift.host.probe import Listener, parse_probe
 from pydantic import SecretStr
 from dataclasses import replace
-from tests.unit import fleet_site, samples, test_preflight
+from tests.unit import fleet_site, probed, samples
 
 document = samples.release().model_dump()
 images = {**document["images"], "node": {"name": "localhost/node:1", "archive": "node.tar"}}
@@ -42,8 +42,8 @@ image = fleet_site.image(12, fleet_site.blob(99, 5)).model_copy(update={"name": 
 lock = lock.model_copy(update={"images": {**lock.images, "node": image}})
 wanted = fleet_site.wanted("llm", of=lock)
 elsewhere = fleet_site.wanted(of=lock)
-facts = replace(test_preflight.HOST, listeners=(Listener(9100, "other"),))
-problems = check("h1", facts, wanted.settings, lock, wanted.groups, None, 0, test_preflight.NOW)
+facts = replace(probed.HOST, listeners=(Listener(9100, "other"),))
+problems = check("h1", facts, wanted.settings, lock, wanted.groups, None, 0, probed.NOW)
 repository = SignedRepository(b"", b"", b"")
 expected = expect(wanted, address="10.0.0.1", api_key=SecretStr("k" * 24), acceptance_key=None)
 json.dump({

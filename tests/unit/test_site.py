@@ -21,12 +21,12 @@ from cryptography.hazmat.primitives.serialization import (
 from sealift.errors import SealiftError
 from sealift.site import certificates
 from sealift.site.check import check_site
-from sealift.site.clients import add_client, client_names, revoke_clients
 from sealift.site.init import NewHost, NewSite, make_site
 from sealift.site.inventory import inventory_path, load_inventory
 from sealift.site.secrets import open_secrets
 
 NOW = datetime.now(UTC)
+TODAY = NOW.date()
 HOSTS = (NewHost("h1", "10.9.0.1"), NewHost("h2.example", "h2.example"), NewHost("g1", "10.9.0.3", gpu=True))
 
 
@@ -82,7 +82,7 @@ def test_the_first_client_has_the_key_that_was_shown(tmp_path: Path) -> None:
     made = make_site(site(tmp_path), tmp_path / "sites")
     opened = open_secrets(made.folder / "secrets.age", made.folder / "identity")
     assert opened.api_keys.keys() == {made.client, "acceptance"}
-    assert opened.first_key.get_secret_value() == opened.api_keys[made.client].get_secret_value() == made.key
+    assert opened.first_key(NOW.date()).get_secret_value() == made.key
     assert made.key not in repr(opened)
 
 
@@ -235,22 +235,3 @@ def test_every_mistake_in_the_settings_is_told(acme: Path) -> None:
         check_site(str(acme), NOW)
     assert "h1: olama: is unknown" in str(refused.value)
     assert "g1: minimum.memory: is unknown" in str(refused.value)
-
-
-def test_clients_are_added_and_revoked(acme: Path) -> None:
-    inventory = load_inventory(str(acme))
-    key = add_client(inventory, "chatbot")
-    assert client_names(inventory) == ("acceptance", "chatbot", "first")
-    opened = open_secrets(acme / "secrets.age", acme / "identity").api_keys
-    assert opened["chatbot"].get_secret_value() == key
-    with pytest.raises(SealiftError, match="has a key already"):
-        add_client(inventory, "chatbot")
-    with pytest.raises(SealiftError, match="is no client's name"):
-        add_client(inventory, "Chat Bot")
-    revoke_clients(inventory, ["first", "acceptance"])
-    assert client_names(inventory) == ("chatbot",)
-    with pytest.raises(SealiftError, match="nobody would have a key"):
-        revoke_clients(inventory, ["chatbot"])
-    with pytest.raises(SealiftError, match=r"first: has no key here\. Clients: chatbot"):
-        revoke_clients(inventory, ["first"])
-    assert stat.S_IMODE((acme / "secrets.age").stat().st_mode) == 0o600

@@ -3,131 +3,21 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
-import io
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tarfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from sealift.blob import Blob
-from sealift.blobs import BlobStore
 from sealift.bundle import signature
-from sealift.content import digest_of
-from sealift.files import canonical_json
-from sealift.install.start import Media
-from sealift.media.table import Named, Table, cut, dump_table, part_name, part_sizes
-from sealift.media.write import write_media
-from sealift.oci import layout
-from sealift.progress import silent
-from sealift.release.locked import LockedControl
-from sealift.release.lockfile import dump_lock
-from sealift.release.types import Control
 from tests.unit import samples
+from tests.unit.start_media import MAIN, TELLS, Site, make, tar_of
 
-# Stands for the deployment code: tells what it was started with.
-TELLS = b"import json, sys\nprint(json.dumps([sys.argv, sys.flags.isolated]))\n"
 CHECKOUT = Path(__file__).parents[2]
-MAIN = "sealift/install/__main__.py"
-
-
-@dataclass(frozen=True)
-class Site:
-    """Media, and what a machine needs to start from them."""
-
-    media: Path
-    allowed: Path
-    key: Path
-    code: Blob
-    to: Path
-
-    def start(
-        self,
-        *more: str | Path,
-        isolated: bool = True,
-        path: str = "",
-        limit_s: float = 60,
-        python: str = sys.executable,
-    ) -> subprocess.CompletedProcess[str]:
-        command = [python, *(["-I"] if isolated else []), str(self.media / "START.py")]
-        given = ["--allowed-signers", self.allowed, "--to", self.to, *more]
-        environment = {**os.environ, **({"PATH": path} if path else {})}
-        return subprocess.run(
-            [*command, *map(str, given)], env=environment, capture_output=True, text=True, timeout=limit_s
-        )
-
-    def refused(self, *more: str | Path, path: str = "") -> str:
-        done = self.start(*more, path=path)
-        assert done.returncode == 1 and "Traceback" not in done.stderr
-        return " ".join(done.stderr.split())
-
-    @property
-    def unpacked(self) -> Path:
-        return self.to / "starting" / self.code.hex
-
-    @property
-    def table_digest(self) -> str:
-        return hashlib.sha256((self.media / "TABLE.txt").read_bytes()).hexdigest()
-
-    def sign_again(self) -> None:
-        """What somebody does who has the key and bad intentions."""
-        table = (self.media / "TABLE.txt").read_bytes()
-        (self.media / "TABLE.txt.sig").write_bytes(signature.sign(table, self.key))
-
-
-def tar_of(files: dict[str, bytes], *more: tarfile.TarInfo) -> bytes:
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w") as archive:
-        for name, content in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-        for info in more:
-            archive.addfile(info)
-    return file.getvalue()
-
-
-def make(folder: Path, code: bytes, size: int = 4096) -> Site:
-    """Media of a bundle with a release that has `code` for the control node, and a model's bytes beside."""
-    site = samples.site(folder)
-    control = LockedControl(code=digest_of(code), requirements=digest_of(b"# none\n"), wheels=())
-    release = site.lock.release.model_copy(update={"control": Control(packages=("openssh-client",))})
-    lock = site.lock.model_copy(update={"control": control, "release": release})
-    bundle = folder / "bundle"
-    store = BlobStore(bundle)
-
-    def put(content: bytes, kind: str, **annotations: str) -> dict[str, object]:
-        blob = store.put_bytes(content)
-        noted = {"annotations": annotations} if annotations else {}
-        return {"mediaType": kind, "digest": blob.digest, "size": blob.size, **noted}
-
-    empty = put(b"{}", layout.OCI_EMPTY)
-    layers = [put(content, layout.FILE_TYPE) for content in (code, b"# none\n", bytes(20_000))]
-    manifests = {
-        layout.RELEASE_REF: {"config": put(dump_lock(lock), layout.LOCK_TYPE), "layers": [empty]},
-        layout.CONTROL_REF: {"config": empty, "layers": layers},
-    }
-    entries = [
-        put(canonical_json(manifest), layout.OCI_MANIFEST, **{layout.REF_NAME: ref})
-        for ref, manifest in manifests.items()
-    ]
-    index = canonical_json({"schemaVersion": 2, "manifests": entries})
-    (bundle / "index.json").write_bytes(index)
-    (bundle / "index.json.sig").write_bytes(signature.sign(index, site.key))
-    (bundle / "oci-layout").write_bytes(b'{"imageLayoutVersion":"1.0.0"}')
-    store.sweep()
-    write_media(bundle, folder / "media", size, site.key, frozenset(), silent)
-    return Site(folder / "media", site.allowed, site.key, control.code, folder / "to")
 
 
 @pytest.fixture
@@ -250,47 +140,6 @@ def test_without_ssh_keygen_the_digest_is_asked_for_and_will_do(site: Site, with
     assert done.stdout.startswith("media       as --table-digest says\n")
 
 
-def test_the_control_nodes_files_come_first(site: Site) -> None:
-    files = [
-        line.split()[3] for line in (site.media / "TABLE.txt").read_text().splitlines() if line[:5] == "file "
-    ]
-    first = files[: files.index("index.json")]
-    assert f"blobs/sha256/{site.code.hex}" in first
-    assert f"blobs/sha256/{digest_of(bytes(20_000)).hex}" not in first
-
-
-def _parts_of_the_code(site: Site) -> list[str]:
-    media = Media([site.media], (site.media / "TABLE.txt").read_bytes())
-    item = media.files[f"blobs/sha256/{site.code.hex}"]
-    return [part.name for part, _, _ in media.slices(item)]
-
-
-def test_a_damaged_part_is_named_and_a_good_copy_of_it_will_do(site: Site, tmp_path: Path) -> None:
-    shutil.copytree(site.media, tmp_path / "copy")
-    name = _parts_of_the_code(site)[0]
-    content = bytearray((site.media / name).read_bytes())
-    content[:] = bytes(byte ^ 1 for byte in content)
-    (site.media / name).write_bytes(content)
-    refused = site.refused()
-    assert f"blobs/sha256/{site.code.hex}: is not what the table says, so {name} " in refused
-    assert not site.unpacked.exists()
-    assert site.start(site.media, tmp_path / "copy").returncode == 0
-
-
-def test_a_part_that_is_elsewhere_is_named(site: Site, tmp_path: Path) -> None:
-    name = _parts_of_the_code(site)[0]
-    (tmp_path / "other").mkdir()
-    (site.media / name).rename(tmp_path / "other" / name)
-    assert f"{name}: is needed to start, and not whole in {site.media}." in site.refused()
-    assert site.start(site.media, tmp_path / "other").returncode == 0
-
-
-def test_a_truncated_part_is_not_whole(site: Site) -> None:
-    name = _parts_of_the_code(site)[0]
-    os.truncate(site.media / name, 10)
-    assert f"{name}: is needed to start, and not whole in" in site.refused()
-
-
 def test_two_do_not_install_at_once(site: Site) -> None:
     site.to.mkdir()
     handle = os.open(site.to, os.O_RDONLY)
@@ -310,7 +159,7 @@ def test_a_daemon_that_a_package_has_started_does_not_hold_up_the_next_installat
     script = (
         "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path;"
         "from sealift.install.start import hold; from sealift.install.commands import run;"
-        "handle = hold(Path(sys.argv[2]), print); import os; os.set_inheritable(handle, True);"
+        "hold(Path(sys.argv[2]));"
         "print(run(['sh', '-c', 'sleep 60 >/dev/null 2>&1 & echo $!'], {}).stdout)"
     )
     ran = subprocess.run(
@@ -322,48 +171,3 @@ def test_a_daemon_that_a_package_has_started_does_not_hold_up_the_next_installat
         assert Path(f"/proc/{int(ran.stdout)}/cmdline").read_bytes().startswith(b"sleep")
     finally:
         os.kill(int(ran.stdout), signal.SIGKILL)
-
-
-def test_a_table_without_code_says_what_to_do(site: Site) -> None:
-    table = site.media / "TABLE.txt"
-    lines = table.read_text().splitlines(keepends=True)
-    table.write_text("".join(line for line in lines if not line.startswith("code ")))
-    site.sign_again()
-    assert "names no code for a control node. Add `control` to the release file." in site.refused()
-
-
-def test_a_delta_is_told_from_a_whole_bundle(site: Site) -> None:
-    table = site.media / "TABLE.txt"
-    lines = table.read_text().splitlines(keepends=True)
-    table.write_text("".join(x for x in lines if not (x[:5] == "file " and site.code.hex in x)))
-    site.sign_again()
-    assert "If they carry an upgrade, use the control node that runs" in site.refused()
-
-
-@given(st.lists(st.integers(0, 5000), max_size=20), st.integers(50, 3000))
-def test_it_finds_files_in_parts_where_media_read_does(sizes: list[int], size: int) -> None:
-    files = tuple(
-        Named(
-            f"blobs/sha256/{digest_of(bytes([n])).hex}", digest_of(bytes([n])).model_copy(update={"size": s})
-        )
-        for n, s in enumerate([*sizes, 1])
-    )
-    parts = tuple(
-        Named(part_name(number), digest_of(b"").model_copy(update={"size": s}))
-        for number, s in enumerate(part_sizes(files, size), 1)
-    )
-    table = Table(digest_of(b"help"), digest_of(b"start"), None, parts, files)
-    media = Media([], dump_table(table))
-    found = {
-        (item.name, part.name, offset, length)
-        for item in media.files.values()
-        for part, offset, length in media.slices(item)
-    }
-    expected = set()
-    for part, pieces in zip(parts, cut(files, [p.blob.size for p in parts]), strict=True):
-        at = 0
-        for piece in pieces:
-            if piece.size:
-                expected.add((piece.file.name, part.name, at, piece.size))
-            at += piece.size
-    assert found == expected

@@ -9,8 +9,8 @@ import pytest
 
 from sealift.blobs import BlobStore
 from sealift.sources.code import pack_code
+from tests.unit.start_media import MAIN, TELLS, make, tar_of
 from tests.unit.test_code import FILES, checkout
-from tests.unit.test_start import MAIN, TELLS, make, tar_of
 
 # Debian's own, as on a control node: 3.11.2 on Debian 12, whose tarfile has no filters.
 DEBIANS_PYTHON = "/usr/bin/python3"

@@ -87,10 +87,12 @@ def test_only_a_lock_hashes_what_was_unpacked_earlier(tarballs: dict[str, bytes]
 
     machine = _machine(tmp_path, progress)
     images, models = image_source(IMAGE, machine), model_source(samples.MODEL, MODEL, machine)
+    find = images.open(image)
     for blob in (image.config, *image.layers):
-        images.open(image, blob)
+        find(blob)
+    find = models.open(model)
     for blob in model.blobs:
-        models.open(model, blob)
+        find(blob)
     unpacked = {f"hashing {digest_of(plain).digest[:19]}, which is there" for plain in tarballs.values()}
     assert told == {"hashing image.tar", "hashing model.tar"}
     images.lock()

@@ -22,6 +22,7 @@ from sealift.evidence.expectations import Expectations, ExpectedModel, ExpectedR
 from sealift.evidence.run import verify_hosts
 from sealift.evidence.types import ClaimResult, Evidence, VerifiedHost
 from sealift.host.settings import DockerSettings, GatewaySettings, OllamaSettings
+from sealift.host_paths import ROOT
 from sealift.progress import silent
 
 KEY = "sk-secret-of-the-client-0123456789"
@@ -108,6 +109,7 @@ def expected(folder: Path, port: int, ca: Path, *groups: str) -> Expectations:
         ollama=OllamaSettings(),
         gateway=GatewaySettings(port=port, certificate=ca, key=ca, ca=ca, max_request_mib=1),
         docker=DockerSettings(),
+        root=ROOT,
         stand_in_gpu=True,
     )
 

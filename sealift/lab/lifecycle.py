@@ -30,7 +30,7 @@ _BOOTED = ("running", "degraded", "maintenance")
 
 
 @dataclass(frozen=True)
-class HostStatus:
+class LabHostStatus:
     """A host as it is found."""
 
     name: str
@@ -111,7 +111,7 @@ def down(lab: Lab, keep: bool, progress: Progress) -> None:
             _remove_state(lab)
 
 
-def status(lab: Lab) -> tuple[HostStatus, ...]:
+def status(lab: Lab) -> tuple[LabHostStatus, ...]:
     """How each host is.
 
     Raises SealiftError where there is no lab.
@@ -186,10 +186,10 @@ def _wait_for(host: LabHost) -> None:
     )
 
 
-def _status_of(host: LabHost) -> HostStatus:
+def _status_of(host: LabHost) -> LabHostStatus:
     running = supervisor(host) is not None
     state = system_state(host, wait=False) or "no answer" if running else "down"
-    return HostStatus(host.name, host.address, running, state, memory_kib(host) // 1024 if running else 0)
+    return LabHostStatus(host.name, host.address, running, state, memory_kib(host) // 1024 if running else 0)
 
 
 def _require_own_folder(lab: Lab) -> None:

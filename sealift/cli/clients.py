@@ -1,0 +1,165 @@
+"""clients: who has a key of the gateways, on the control node and on every host at once."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, date, datetime
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from sealift.cli.console import complain, say, show, working
+from sealift.cli.options import AsJson, InventoryName, Limit, print_json
+from sealift.clients.push import no_rollout, push_keys
+from sealift.errors import SealiftError
+from sealift.site.clients import add_client, clients_of, end_old_keys, revoke_clients, rotate_client
+from sealift.site.inventory import Inventory, load_inventory
+from sealift.site.secrets import ClientKeys
+
+_clients = typer.Typer(no_args_is_help=True, help="Show, add, rotate and revoke clients of the gateways.")
+_Expires = Annotated[
+    datetime | None,
+    typer.Option(formats=["%Y-%m-%d"], metavar="DATE", help="Last day of its keys, in UTC, as 2027-01-31."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the tool."""
+    app.add_typer(_clients, name="clients")
+
+
+@_clients.command("list")
+def list_(name: InventoryName, limit: Limit = None, as_json: AsJson = False) -> None:
+    """List who has keys, how many, and until when. No key is shown.
+
+    Example: sealift clients list prod
+    """
+    today = _today()
+    found = clients_of(_load(name, limit))
+    if as_json:
+        print_json([_as_json(client, keys, today) for client, keys in found.items()])
+        return
+    table = Table("client", "keys", "expires")
+    for client, keys in found.items():
+        ends = f"{keys.expires or ''}{'' if keys.holds(today) else ', which is past: no gateway gets them'}"
+        table.add_row(client, str(len(keys.keys)), ends)
+    show(table)
+
+
+@_clients.command()
+def add(
+    name: InventoryName,
+    client: Annotated[str, typer.Argument(help="Small letters, digits and dashes.")],
+    expires: _Expires = None,
+    limit: Limit = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a client a key, show it once, and have every gateway know it.
+
+    Exit code 0: every gateway lets the client in. 1: a host has not confirmed it.
+
+    Example: sealift clients add prod chatbot --expires 2027-01-31
+    """
+    site = _load(name, limit)
+    with no_rollout(site):
+        key = add_client(site, client, _today(), _day(expires))
+        _show_key(client, key, as_json)
+        _push(site, as_json, {"client": client, "key": key})
+
+
+@_clients.command()
+def rotate(
+    name: InventoryName,
+    client: Annotated[str, typer.Argument(help="Whose key is to change.")],
+    end: Annotated[bool, typer.Option("--end", help="End the older key; make no new one.")] = False,
+    expires: _Expires = None,
+    limit: Limit = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a client a second key, and later, with --end, end the first.
+
+    In between both hold, so that the client's owner changes to the new one without a gap.
+
+    Exit code 0: every gateway goes by it. 1: a host has not confirmed it.
+
+    Example: sealift clients rotate prod chatbot
+    """
+    if end and expires:
+        raise SealiftError("--end makes no key, so it takes no --expires. Leave one of them out.")
+    site = _load(name, limit)
+    with no_rollout(site):
+        if end:
+            end_old_keys(site, client)
+            if not as_json:
+                say(f"{client}: the older key is ended")
+            _push(site, as_json, {"client": client})
+            return
+        key = rotate_client(site, client, _today(), _day(expires))
+        _show_key(client, key, as_json)
+        _push(site, as_json, {"client": client, "key": key})
+
+
+@_clients.command()
+def revoke(
+    name: InventoryName,
+    clients: Annotated[list[str], typer.Argument(metavar="CLIENT...", help="Who is to have no key.")],
+    limit: Limit = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take clients' keys away, and have every gateway refuse them.
+
+    Requests in flight go on to their end.
+
+    Exit code 0: every gateway refuses them. 1: a host has not confirmed it.
+
+    Example: sealift clients revoke prod chatbot
+    """
+    site = _load(name, limit)
+    with no_rollout(site):
+        revoke_clients(site, clients)
+        if not as_json:
+            say(f"{', '.join(clients)}: revoked")
+        _push(site, as_json, {"revoked": list(clients)})
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
+
+
+def _day(given: datetime | None) -> date | None:
+    return given.date() if given else None
+
+
+def _as_json(name: str, keys: ClientKeys, today: date) -> dict[str, object]:
+    expires = keys.expires.isoformat() if keys.expires else None
+    return {"client": name, "keys": len(keys.keys), "expires": expires, "holds": keys.holds(today)}
+
+
+def _show_key(client: str, key: str, as_json: bool) -> None:
+    """Show a key before anything that may last, unless it is part of the JSON."""
+    if not as_json:
+        say(f"{client}: {key}\nThis key is shown once.")
+
+
+def _push(site: Inventory, as_json: bool, changed: dict[str, object]) -> None:
+    """Tell every gateway, and the user what came of it."""
+    with working("telling the gateways"):
+        pushed = push_keys(site)
+    if as_json:
+        print_json({**changed, "hosts": [dataclasses.asdict(each) for each in pushed]})
+    else:
+        for each in pushed:
+            if each.confirmed:
+                say(f"{each.host}: confirmed after {each.seconds:.1f} s")
+            elif each.ok:
+                say(f"{each.host}: has no release yet, and gets the keys with it")
+            else:
+                complain(f"{each.host}: {each.problem}")
+    if not all(each.ok for each in pushed):
+        complain(f"Not every gateway goes by this. Once the hosts answer, run: sealift apply {site.name}")
+        raise typer.Exit(1)
+
+
+def _load(name: str, limit: list[str] | None) -> Inventory:
+    return load_inventory(name).limited(limit)

@@ -1,0 +1,78 @@
+"""What `tasks/services.py` would mend on a host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from sealift.drift.check import Check
+from sealift.facts.compose import ComposeContainers, ComposeProjects, Container, Networks
+from sealift.facts.docker import DockerRules, shut_ports
+from sealift.facts.live import LiveVersions
+from sealift.host.wanted import Wanted
+from sealift.operations.compose import Project, is_ours, runs
+from sealift.services import Service
+
+
+def service_checks(wanted: Wanted) -> Iterator[Check]:
+    """Checks of a host's services, in the order of the tasks."""
+    networks = {network for service in wanted.services for network in service.networks}
+    yield Check(Networks, lambda found: (f"network {name} missing" for name in sorted(networks - set(found))))
+    for service in wanted.services:
+        yield _service(service, wanted)
+        if service.live:
+            yield _taken(service, wanted)
+    ports = {port.inside: service for service in wanted.services for port in service.ports}
+    yield Check(
+        DockerRules,
+        lambda rules: (
+            f"service {ports[p].name} is shut off by the firewall" for p in shut_ports(rules, ports)
+        ),
+    )
+    projects = {service.project for service in wanted.services}
+    yield Check(
+        ComposeProjects,
+        lambda found: (
+            f"service {name} is too much" for name in found if name not in projects and is_ours(name)
+        ),
+    )
+
+
+def _service(service: Service, wanted: Wanted) -> Check:
+    project = Project.of(service, wanted)
+    folder = service.live.target if service.live else ""
+    live = {path: digest for path, digest in project.mounted.items() if folder and path.startswith(folder)}
+
+    def judge(containers: tuple[Container, ...]) -> Iterator[str]:
+        if runs(project, containers):
+            return
+        own = [each for each in containers if each.service == service.name]
+        if not own:
+            yield f"service {service.name} missing"
+        for each in own:
+            if each.state != "running":
+                yield f"service {service.name} {each.state}"
+            elif each.health != "healthy":
+                yield f"service {service.name} {each.health or 'without a health check'}"
+            elif each.image != project.images[service.name]:
+                yield f"service {service.name} runs another image"
+            elif runs(project, (replace(each, mounted={**each.mounted, **live}),)):
+                yield f"service {service.name} sees other live files"
+            else:
+                yield f"service {service.name} runs with another configuration"
+
+    paths = tuple(sorted(project.mounted))
+    arguments = {"project": project.name, "file": project.file, "paths": paths}
+    return Check(ComposeContainers, judge, arguments)
+
+
+def _taken(service: Service, wanted: Wanted) -> Check:
+    names = {version: name for name, version in service.live.versions.items()} if service.live else {}
+    versions = wanted.generation.versions(service)
+
+    def judge(found: Mapping[str, str]) -> Iterator[str]:
+        for version, right in versions.items():
+            if found and found.get(version) != right:
+                yield f"service {service.name} does not go by its live file {names[version]}"
+
+    return Check(LiveVersions, judge, {"service": service})

@@ -1,0 +1,131 @@
+"""Live files on hosts: a service that runs reads each anew once it is renamed into its place.
+
+They are a copy of those of the current generation. That comes first, so whatever ends a run between the two,
+the next one sees that they differ.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Generator, Mapping
+
+from pyinfra import host
+from pyinfra.api import StringCommand, operation
+
+from sealift.facts.generation import GenerationFiles
+from sealift.facts.live import LiveVersions, asking
+from sealift.host.wanted import Wanted
+from sealift.host_paths import CURRENT, LIVE, PREVIOUS, ROOT
+from sealift.services import Service
+
+Commands = Generator[StringCommand, None, None]
+FOLDER = "../live"  # as GenerationFiles finds it
+_PATIENCE_S = 10  # Envoy takes a file within a few hundredths of a second
+
+
+@operation()
+def live_files_placed(wanted: Wanted) -> Commands:
+    """Have the live files of all services be those of the current generation.
+
+    + wanted: whose generation is active
+    """
+    if host.get_fact(GenerationFiles, generation=FOLDER) != expected_live(wanted):
+        yield StringCommand(f"set -eu\n{PLACE}\nplace_live {CURRENT} {LIVE}")
+
+
+@operation()
+def live_files_taken(wanted: Wanted, service: Service) -> Commands:
+    """Have a running service go by its live files; a host where it does not goes back to what it was before.
+
+    + wanted: whose generation is active
+    """
+    versions = wanted.generation.versions(service)
+    if host.get_fact(LiveVersions, service=service) == versions:
+        return
+    refused = (
+        f"{service.name} goes by other files than it was given. Look at its log on the host: "
+        f"docker logs {service.project}-{service.name}-1"
+    )
+    back = go_back(f"{service.name} has not taken its configuration")
+    # renamed once more, for a service that has missed it
+    yield StringCommand(
+        f"{PLACE}\nplace_live {CURRENT} {LIVE}\n{taking(service, versions)}\n"
+        f"wait_taken || {{ echo {shlex.quote(refused)} >&2; {back}; exit 1; }}"
+    )
+
+
+def expected_live(wanted: Wanted) -> dict[str, tuple[str, str]]:
+    """What GenerationFiles finds in the folder of live files."""
+    files = {
+        f"{service.name}/{name}": (f"{file.mode:o}", file.sha256)
+        for service in wanted.services
+        for name, file in wanted.generation.live(service).items()
+    }
+    folders = {path.partition("/")[0] for path in files}
+    return {**dict.fromkeys((".", *sorted(folders)), ("700", "d")), **files} if files else {}
+
+
+# A function of sh(1). $1: folder of a generation, $2: of all live files, which may be missing.
+PLACE = """\
+place_live() {
+    umask 077
+    mkdir -p "$2"
+    chmod 700 "$2"
+    for to in "$2"/*; do
+        [ -d "$1/${to##*/}/live" ] || rm -rf -- "$to"
+    done
+    for from in "$1"/*/live; do
+        [ -d "$from" ] || continue
+        to=${from%/live}
+        to=$2/${to##*/}
+        mkdir -p "$to"
+        chmod 700 "$to"
+        for old in "$to"/* "$to"/.[!.]*; do
+            if [ ! -f "$from/${old##*/}" ] || [ -d "$old" ]; then rm -rf -- "$old"; fi
+        done
+        for file in "$from"/*; do
+            cp -p "$file" "$to/.new" && sync "$to/.new" && mv -T "$to/.new" "$to/${file##*/}" || return 1
+        done
+        sync "$to" "$2"
+    done
+}"""
+
+
+def taking(service: Service, versions: Mapping[str, str]) -> str:
+    """Functions of sh(1): `wait_taken` ends with 0 once a service says these versions.
+
+    Else it ends with 1 where it goes by others, and with 2 where it does not answer.
+
+    + versions: by the service's names for them
+    """
+    wanted = " ".join(shlex.quote(f'{name}: "{version}"') for name, version in sorted(versions.items()))
+    return f"""\
+taken() {{
+    said=$({asking(service)})
+    [ -n "$said" ] || return 2
+    for version in {wanted}; do
+        case $said in *"$version"*) ;; *) return 1 ;; esac
+    done
+}}
+wait_taken() {{
+    end=$(($(date +%s) + {_PATIENCE_S}))
+    until taken; do
+        answer=$?
+        [ "$(date +%s)" -lt "$end" ] || return "$answer"
+        sleep 0.1
+    done
+}}"""
+
+
+def go_back(why: str) -> str:
+    """Lines of sh(1) by which a host goes back to the generation before, with its services and live files.
+
+    + why: told before
+    """
+    told = shlex.quote(f"{why}: this host went back to the generation that was active before")
+    return (
+        f"if [ -e {PREVIOUS} ]; then mv -T {PREVIOUS} {CURRENT}; sync {ROOT}; "
+        f"{PLACE}\nplace_live {CURRENT} {LIVE}; "
+        f"for file in {CURRENT}/*/compose.yaml; do docker compose --file $file up --detach --wait >&2; done; "
+        f"echo {told} >&2; fi"
+    )

@@ -1,0 +1,103 @@
+"""Clients of a site: keys that are added, changed, run out and revoked."""
+
+from __future__ import annotations
+
+import stat
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pyrage
+import pytest
+import yaml
+from pydantic import SecretStr
+
+from sealift.errors import SealiftError
+from sealift.site.check import check_site, site_problems
+from sealift.site.clients import (
+    add_client,
+    client_warnings,
+    clients_of,
+    end_old_keys,
+    revoke_clients,
+    rotate_client,
+)
+from sealift.site.init import make_site
+from sealift.site.inventory import load_inventory
+from sealift.site.secrets import ClientKeys, open_secrets, seal
+from tests.unit.test_site import site
+
+NOW = datetime.now(UTC)
+TODAY = NOW.date()
+
+
+@pytest.fixture
+def acme(tmp_path: Path) -> Path:
+    """The folder of a site that was just made."""
+    return make_site(site(tmp_path), tmp_path / "sites").folder
+
+
+def test_clients_are_added_and_revoked(acme: Path) -> None:
+    inventory = load_inventory(str(acme))
+    key = add_client(inventory, "chatbot", TODAY)
+    assert list(clients_of(inventory)) == ["acceptance", "chatbot", "first"]
+    opened = open_secrets(acme / "secrets.age", acme / "identity").in_force(TODAY)
+    assert [each.get_secret_value() for each in opened["chatbot"]] == [key]
+    with pytest.raises(SealiftError, match="has a key already"):
+        add_client(inventory, "chatbot", TODAY)
+    with pytest.raises(SealiftError, match="is no client's name"):
+        add_client(inventory, "Chat Bot", TODAY)
+    revoke_clients(inventory, ["first", "acceptance"])
+    assert list(clients_of(inventory)) == ["chatbot"]
+    with pytest.raises(SealiftError, match="nobody would have a key"):
+        revoke_clients(inventory, ["chatbot"])
+    with pytest.raises(SealiftError, match=r"first: has no key here\. Clients: chatbot"):
+        revoke_clients(inventory, ["first"])
+    assert stat.S_IMODE((acme / "secrets.age").stat().st_mode) == 0o600
+
+
+def test_a_client_changes_its_key_without_a_gap(acme: Path) -> None:
+    inventory = load_inventory(str(acme))
+    old = add_client(inventory, "shop", TODAY, date(2027, 1, 31))
+    with pytest.raises(SealiftError, match="shop: has one key, expected an older one"):
+        end_old_keys(inventory, "shop")
+    new = rotate_client(inventory, "shop", TODAY)
+    with pytest.raises(SealiftError, match="shop: has 2 keys already"):
+        rotate_client(inventory, "shop", TODAY)
+    shop = clients_of(inventory)["shop"]
+    assert [key.get_secret_value() for key in shop.keys] == [old, new]
+    assert shop.expires == date(2027, 1, 31)
+    end_old_keys(inventory, "shop")
+    shop = clients_of(inventory)["shop"]
+    assert [key.get_secret_value() for key in shop.keys] == [new]
+    assert shop.expires == date(2027, 1, 31)
+    with pytest.raises(SealiftError, match="2026-01-01: is past"):
+        rotate_client(inventory, "shop", TODAY, date(2026, 1, 1))
+
+
+def test_keys_that_ran_out_are_left_out_and_told(acme: Path) -> None:
+    inventory = load_inventory(str(acme))
+    add_client(inventory, "shop", TODAY, TODAY)
+    opened = open_secrets(acme / "secrets.age", acme / "identity")
+    tomorrow = TODAY + timedelta(days=1)
+    assert "shop" in opened.in_force(TODAY) and "shop" not in opened.in_force(tomorrow)
+    told = [line for line in check_site(str(acme), NOW).warnings if "shop" in line]
+    assert len(told) == 1 and f"the keys of shop run out on {TODAY}" in told[0]
+    (told_later,) = client_warnings(acme / "secrets.age", opened.api_keys, tomorrow)
+    assert f"the keys of shop ran out on {TODAY}" in told_later
+
+
+def test_where_all_keys_ran_out_preflight_says_so(acme: Path) -> None:
+    inventory = load_inventory(str(acme))
+    add_client(inventory, "shop", TODAY, TODAY)
+    revoke_clients(inventory, ["first", "acceptance"])
+    found = list(site_problems(inventory.hosts[0], NOW + timedelta(days=1)))
+    assert any("no client has a key that holds on" in line for line in found)
+
+
+def test_one_key_without_an_end_is_written_as_it_always_was() -> None:
+    identity = pyrage.x25519.Identity.generate()
+    two = ClientKeys(keys=(SecretStr("a" * 24), SecretStr("b" * 24)), expires=TODAY)
+    sealed = seal({"old": ClientKeys(keys=(SecretStr("k" * 24),)), "new": two}, identity.to_public())
+    assert yaml.safe_load(pyrage.decrypt(sealed, [identity])) == {
+        "api_keys": {"old": "k" * 24, "new": {"keys": ["a" * 24, "b" * 24], "expires": TODAY}}
+    }

@@ -1,0 +1,188 @@
+"""What the scripts for live files and keys do in a folder of the test, beside a Docker that is none."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from sealift.clients.push import _ASK, Stands, parse_stands, script
+from sealift.errors import SealiftError
+from sealift.host.generation import Generation, keys_file, version_of
+from sealift.host.inputs import keys_values
+from sealift.host_paths import CURRENT, LIVE, PREVIOUS, ROOT
+from sealift.operations.live import PLACE, expected_live, go_back, taking
+from sealift.services import GATEWAY, KEYS
+from tests.unit.fleet_site import wanted
+from tests.unit.test_generation import TEMPLATES, rendered
+from tests.unit.test_generation_placing import _place
+
+NEW = keys_file(keys_values({"shop": (SecretStr("key-of-shop"),)}), TEMPLATES)
+STAT = GATEWAY.live.versions[KEYS] if GATEWAY.live else ""
+
+
+class FakeHost:
+    """A folder in the place of sealift's, and a Docker whose gateway says what it is told to say."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "sealift"
+        self._bin = folder / "bin"
+        self._bin.mkdir(parents=True)
+        docker = self._bin / "docker"
+        docker.write_text(f"#!/bin/sh\ncase $1 in ps) echo id ;; exec) cat {folder}/says ;; esac\n")
+        docker.chmod(0o755)
+        self._says = folder / "says"
+        self.says("")
+
+    def says(self, keys: str) -> None:
+        """The gateway says that it goes by this version of its keys; nothing where that is empty."""
+        self._says.write_text(f'{STAT}: "{keys}"\n' if keys else "")
+
+    def run(self, script: str, data: bytes = b"") -> str:
+        """Run a script of ours; give what it printed."""
+        script = script.replace(ROOT, str(self.root)).replace("+ 10))", "+ 1))")
+        path = f"{self._bin}:/usr/sbin:/usr/bin:/sbin:/bin"
+        ran = subprocess.run(
+            ["sh", "-c", script], input=data, capture_output=True, env={"PATH": path}, check=False
+        )
+        assert ran.returncode == 0, ran.stderr.decode()
+        return ran.stdout.decode()
+
+    def has(self, generation: Generation, link: str) -> None:
+        """Have a generation there, and a link that leads to it."""
+        (self.root / "generations").mkdir(parents=True, exist_ok=True)
+        _place(generation, self.root / "generations")
+        (self.root / Path(link).name).symlink_to(f"generations/{generation.id}")
+
+    def stands(self) -> dict[str, Stands]:
+        said = self.run(_ASK).replace(str(self.root), ROOT)
+        return parse_stands("h1", said)
+
+    def ids(self) -> dict[str, str]:
+        return {Path(link).name: stands.id for link, stands in self.stands().items()}
+
+    def keys(self) -> str:
+        """The version of the keys in place."""
+        return version_of((self.root / "live/gateway" / KEYS).read_bytes())
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> FakeHost:
+    return FakeHost(tmp_path)
+
+
+def test_live_files_are_those_of_the_generation_and_private(host: FakeHost) -> None:
+    target = wanted()
+    host.has(target.generation, CURRENT)
+    stray = host.root / "live/gateway/stray.yaml"
+    for folder in (stray.parent, host.root / "live/older", host.root / "live/gateway/tls.yaml"):
+        folder.mkdir(parents=True)
+    stray.touch()
+    (host.root / "live").chmod(0o755)
+    host.run(f"set -eu\n{PLACE}\nplace_live {CURRENT} {LIVE}")
+    placed = {str(path.relative_to(host.root / "live")): path for path in (host.root / "live").rglob("*")}
+    modes = {name: f"{path.stat().st_mode & 0o777:o}" for name, path in placed.items()}
+    expected = {name: mode for name, (mode, _) in expected_live(target).items() if name != "."}
+    assert modes == expected and (host.root / "live").stat().st_mode & 0o777 == 0o700
+    for name, file in target.generation.live(GATEWAY).items():
+        assert placed[f"gateway/{name}"].read_bytes() == file.content
+
+
+def test_going_back_puts_the_live_files_of_the_generation_before_in_place(host: FakeHost) -> None:
+    before, after = rendered(), rendered(keys={"other": (SecretStr("another"),)})
+    host.has(before, PREVIOUS)
+    host.has(after, CURRENT)
+    host.run(f"{PLACE}\nplace_live {CURRENT} {LIVE}")
+    host.run(go_back("gateway has not taken its configuration"))
+    assert host.ids() == {"current": before.id}
+    assert host.keys() == version_of(before.files[f"gateway/live/{KEYS}"].content)
+
+
+@pytest.mark.parametrize(("says", "code"), [("0123456789abcdef", 0), ("another", 1), ("", 2)])
+def test_a_service_goes_by_its_files_only_when_it_says_so(host: FakeHost, says: str, code: int) -> None:
+    host.says(says)
+    answer = f"{taking(GATEWAY, {STAT: '0123456789abcdef'})}\nwait_taken; echo $?"
+    assert host.run(answer) == f"{code}\n"
+
+
+def test_keys_make_the_generation_that_an_apply_would_make(host: FakeHost) -> None:
+    host.has(rendered(), CURRENT)
+    host.says(version_of(NEW.content))
+    assert host.run(script(host.stands(), NEW), NEW.content) == "taken\n"
+    applied = rendered(keys={"shop": (SecretStr("key-of-shop"),)})
+    (stands,) = host.stands().values()
+    assert stands.id == applied.id
+    assert stands.files == {path: (file.mode, file.sha256) for path, file in applied.files.items()}
+    assert host.keys() == version_of(NEW.content)
+    assert len(list((host.root / "generations").iterdir())) == 2  # a folder and its link
+    assert list(host.root.glob(".*")) == []
+
+
+def test_the_generation_to_go_back_to_gets_the_keys_too(host: FakeHost) -> None:
+    before, now = rendered(bundle=f"sha256:{'d' * 64}"), rendered()
+    host.has(before, PREVIOUS)
+    host.has(now, CURRENT)
+    host.says(version_of(NEW.content))
+    assert host.run(script(host.stands(), NEW), NEW.content) == "taken\n"
+    for stands in host.stands().values():
+        assert stands.files[f"gateway/live/{KEYS}"] == (0o600, NEW.sha256)
+    ids = host.ids()
+    assert ids.keys() == {"current", "previous"} and not {before.id, now.id} & set(ids.values())
+    assert len(list((host.root / "generations").iterdir())) == 4
+
+
+def test_two_generations_that_differed_in_keys_alone_become_one(host: FakeHost) -> None:
+    host.has(rendered(keys={"other": (SecretStr("another"),)}), PREVIOUS)
+    host.has(rendered(), CURRENT)
+    host.says(version_of(NEW.content))
+    assert host.run(script(host.stands(), NEW), NEW.content) == "taken\n"
+    assert host.ids().keys() == {"current"}
+
+
+def test_keys_that_the_gateway_refuses_leave_the_host_as_it_was(host: FakeHost) -> None:
+    before, now = rendered(bundle=f"sha256:{'d' * 64}"), rendered()
+    host.has(before, PREVIOUS)
+    host.has(now, CURRENT)
+    host.says("another")
+    assert host.run(script(host.stands(), NEW), NEW.content) == "refused\n"
+    assert host.ids() == {"current": now.id, "previous": before.id}
+    assert host.keys() == version_of(now.files[f"gateway/live/{KEYS}"].content)
+    assert len(list((host.root / "generations").iterdir())) == 4
+
+
+def test_a_gateway_that_does_not_answer_has_the_keys_for_when_it_starts(host: FakeHost) -> None:
+    now = rendered()
+    host.has(now, CURRENT)
+    assert host.run(script(host.stands(), NEW), NEW.content) == "silent\n"
+    assert host.ids()["current"] != now.id
+    assert host.keys() == version_of(NEW.content)
+
+
+def test_the_same_keys_once_more_change_nothing(host: FakeHost) -> None:
+    now = rendered()
+    host.has(now, CURRENT)
+    same = now.files[f"gateway/live/{KEYS}"]
+    host.says(version_of(same.content))
+    assert host.run(script(host.stands(), same), same.content) == "taken\n"
+    assert host.ids() == {"current": now.id}
+
+
+def test_half_of_the_keys_are_not_placed(host: FakeHost) -> None:
+    now = rendered()
+    host.has(now, CURRENT)
+    with pytest.raises(AssertionError):
+        host.run(script(host.stands(), NEW), NEW.content[:-1])
+    assert host.ids() == {"current": now.id} and list(host.root.glob(".*")) == []
+
+
+def test_no_key_stands_in_the_script(host: FakeHost) -> None:
+    host.has(rendered(), CURRENT)
+    assert "key-of-shop" not in script(host.stands(), NEW)
+
+
+@pytest.mark.parametrize("said", ["$(reboot)\n", "0123456789ab\nentry\tx", "0123456789ab\n"])
+def test_a_generation_that_cannot_be_read_is_an_error_of_its_host(said: str) -> None:
+    with pytest.raises(SealiftError, match=r"^h1: .* cannot be read"):
+        parse_stands("h1", f"sealift-generation={CURRENT} {said}")

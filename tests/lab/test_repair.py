@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import time
 
 import pytest
 
@@ -130,3 +131,31 @@ def test_damaged_weights_are_shipped_again_and_loaded_anew(site: Site, commands:
     assert "Models | Load repaired models anew in ollama" in changed["h2"]
     commands.ok("sealift", "verify", "lab", "--limit", "h2")
     assert commands.changed_operations()["h2"] == []
+
+
+KILLER = "while :; do for each in $(pgrep -f '[o]llama runner'); do kill -ILL $each; done; sleep 0.2; done"
+
+
+def test_a_model_whose_runner_dies_is_told_within_a_minute_until_it_answers(
+    site: Site, commands: Commands
+) -> None:
+    """As where memory runs out, or a processor lacks an instruction: Ollama itself goes on."""
+
+    def told_within(seconds: float, wanted: bool) -> list[str]:
+        end = time.monotonic() + seconds
+        while True:
+            told = [
+                line for line in differs(commands)["h2"] if line.startswith("role chat does not answer: ")
+            ]
+            if bool(told) == wanted:
+                return told
+            assert time.monotonic() < end, told
+
+    commands.on("h2", f"systemd-run -q --unit=killer sh -c {shlex.quote(KILLER.replace('$', '$$'))}")
+    try:
+        (told,) = told_within(60, wanted=True)
+        assert "llama runner process has terminated" in told
+    finally:
+        commands.on("h2", "systemctl stop killer")
+    told_within(60, wanted=False)
+    commands.ok("sealift", "ask", "lab", "chat", "Say something.", "--limit", "h2")

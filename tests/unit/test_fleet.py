@@ -233,14 +233,6 @@ def test_status_shows_which_model_answers() -> None:
     assert list(_with_roles(older)) == ["chat:latest", MODEL]
 
 
-def test_status_tells_why_a_role_does_not_answer() -> None:
-    said = 'failed=chat {"error":"llama runner process has terminated: signal: killed"} \nfailed=embed \n'
-    assert parse_status("h1", said + STATUS).failed == {
-        "chat": "llama runner process has terminated: signal: killed",
-        "embed": "Ollama does not say why",
-    }
-
-
 def test_as_many_roles_as_a_release_may_have_are_read_from_a_host(tmp_path: Path) -> None:
     roles = {f"{number:063}": MODEL for number in range(MOST_NAMED)}
     release = {"release": "demo:2026.11.0", "bundle": BUNDLE, "roles": roles}

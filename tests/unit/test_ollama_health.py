@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from sealift.fleet.status import parse_status
 from tests.hosts.containers import troubles
 from tests.unit.fleet_site import wanted
+from tests.unit.test_fleet import STATUS
 
 CRASHED = '{"error":"llama runner process has terminated: signal: killed"}'
 HEADER = "NAME           ID              SIZE      PROCESSOR    CONTEXT    UNTIL"
@@ -154,3 +156,11 @@ time=2026 level=ERROR source=server.go:464 msg="llama runner terminated" error="
 time=2026 level=WARN source=server.go:1 msg="model request too large for system"
 """
     assert [line.split()[0] for line in troubles(log)] == ["SIGILL:", "time=2026", "time=2026"]
+
+
+def test_status_tells_why_a_role_does_not_answer() -> None:
+    said = 'failed=chat {"error":"llama runner process has terminated: signal: killed"} \nfailed=embed \n'
+    assert parse_status("h1", said + STATUS).failed == {
+        "chat": "llama runner process has terminated: signal: killed",
+        "embed": "Ollama does not say why",
+    }

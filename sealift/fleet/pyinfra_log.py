@@ -10,13 +10,17 @@ import re
 from dataclasses import dataclass, field
 
 from sealift.errors import printable
+from sealift.ssh import line_without_space
 
 TELLS = "sealift tells: "  # in front of what an operation tells the operator while it works
 _OPERATION = re.compile(r"--> Starting .*operation: (.*)")
 _OF_HOST = re.compile(r"\[([^\]\s]+)\]\s+(.*)")
-_FAILED = re.compile(r"Error: (executed [0-9]+ commands|could not (load|process) fact: .*)")
+_FAILED = re.compile(r"Error: executed [0-9]+ commands")
+_NO_FACT = re.compile(r"Error: could not load fact: ")
+_LOST = re.compile(
+    r"<Greenlet .*\bHost\(([^)\s]+)\).*failed with EOFError"
+)  # pyinfra ends with a traceback then
 _DISCONNECTED = re.compile(r"Command (socket/SSH|IO) error: |Command timed out after ")
-_NO_SPACE = re.compile(r"no space left on device", re.IGNORECASE)
 _SHOWN = 500  # characters of a host's line, which may be anything
 
 
@@ -37,12 +41,16 @@ class PyinfraLog:
         if started := _OPERATION.match(line):
             self.operation = started[1].strip()
             self._said.clear()
+        elif lost := _LOST.search(line):
+            self._failed.setdefault(lost[1], self._cut(lost[1], ""))
         elif of := _OF_HOST.match(line):
             host, said = of[1], of[2].strip()
             if said.startswith(TELLS):
                 return f"{host}: {printable(said.removeprefix(TELLS))}"
             if _FAILED.match(said):
                 self._failed.setdefault(host, self._failure(host))
+            elif _NO_FACT.match(said):
+                self._failed.setdefault(host, self._unanswered(host))
             elif said:
                 self._said.setdefault(host, []).append(said)
         return None
@@ -54,17 +62,29 @@ class PyinfraLog:
 
     def _failure(self, host: str) -> str:
         said = self._said.get(host, [])
-        at = f"at {self.operation!r}" if self.operation else "before the first operation"
-        if not said or any(map(_DISCONNECTED.match, said)):  # a connection that ends has no word of its own
-            why = f" ({_shown(said[-1])})" if said else ""
-            return (
-                f"{host}: the connection was cut or the command there was killed{why}, {at}. "
-                "Look at the host and the network: sealift status."
-            )
-        full = [line for line in said if _NO_SPACE.search(line)]
-        if full:
-            return f"{host}: has no space left, {at}: {_shown(full[-1])}. Make room there: df -h."
-        return f"{host}: failed {at}: {_shown(said[-1])}."
+        if not said or _DISCONNECTED.match(said[-1]):  # a connection that ends has no word of its own
+            return self._cut(host, said[-1] if said else "")
+        if full := line_without_space(said):
+            return f"{host}: has no space left, {self._at}: {_shown(full)}. Make room there: df -h."
+        return f"{host}: failed {self._at}: {_shown(said[-1])}."
+
+    def _unanswered(self, host: str) -> str:
+        """What was said of a fact is what is known of it: facts do not fail, but sudo and connections do."""
+        last = self._said.get(host, [""])[-1]
+        if last.startswith("sudo"):
+            return f"{host}: failed {self._at}: {_shown(last)}."
+        return self._cut(host, last if _DISCONNECTED.match(last) else "")
+
+    def _cut(self, host: str, why: str) -> str:
+        because = f" ({_shown(why)})" if why else ""
+        return (
+            f"{host}: the connection was cut or the command there was killed{because}, {self._at}. "
+            "Look at the host and the network: sealift status."
+        )
+
+    @property
+    def _at(self) -> str:
+        return f"at {self.operation!r}" if self.operation else "before the first operation"
 
 
 def _shown(said: str) -> str:

@@ -182,10 +182,9 @@ def _end(child: subprocess.Popen[bytes], told: bool) -> None:
 
 
 def _no_report(log: Path, failures: Sequence[str]) -> SealiftError:
+    said = complaint(log.read_bytes())
+    if not failures and said == "EOFError":
+        failures = ("the connection to a host was cut, expected it to last. See which: sealift status.",)
     if failures:
-        return SealiftError(
-            "\n".join((*failures, f"All that was said is in {log}. Then run the same again."))
-        )
-    return SealiftError(
-        f"pyinfra failed: {complaint(log.read_bytes())}. Read {log}, then run the same again."
-    )
+        return SealiftError("\n".join((*failures, f"What was said is in {log}. Then run the same again.")))
+    return SealiftError(f"pyinfra failed: {said}. Read {log}, then run the same again.")

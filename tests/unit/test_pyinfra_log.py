@@ -67,9 +67,21 @@ def test_a_host_without_space_is_told_where_it_lacks() -> None:
     )
 
 
-def test_a_fact_that_cannot_be_had_is_a_failure_too() -> None:
-    log = read("    [h1] Error: could not load fact: sealift.facts.models.Models ")
-    assert len(log.failures) == 1
+def test_a_host_that_cannot_be_asked_was_cut_off_or_has_no_sudo() -> None:
+    fact = "Error: could not load fact: sealift.facts.preflight.Probe "
+    (cut,) = read("    [h1] uid=0", f"    [h1] {fact}").failures
+    assert cut.startswith("h1: the connection was cut") and "uid=0" not in cut
+    (refused,) = read("    [h1] sudo: a password is required", f"    [h1] {fact}").failures
+    assert refused == "h1: failed at 'Images | Load image ollama': sudo: a password is required."
+
+
+def test_a_connection_that_ends_in_pyinfras_own_traceback_is_told_by_host() -> None:
+    ended = (
+        "<Greenlet at 0x7f: _run_host_op_with_context(<State object at 0x7f>, Host(gpu-1), 'ab')> failed with"
+    )
+    log = read("Traceback (most recent call last):", "EOFError", f"2026-11-29T05:38:08Z {ended} EOFError")
+    (cut,) = log.failures
+    assert cut.startswith("gpu-1: the connection was cut or the command there was killed, at 'Images")
 
 
 def test_what_was_said_of_an_operation_before_is_no_reason() -> None:

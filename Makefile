@@ -1,7 +1,7 @@
 # make demo   three closed hosts, a real release, a prompt answered by Gemma on each (root; first time 5 to 10 min)
 # make check  style, types and unit tests: some three minutes, for everyday work
 # make test   everything: check, then the whole way end to end on a lab of its own (root)
-# make nightly  what is exhaustive: every single byte of what is signed, damaged (some four minutes)
+# make nightly  what is exhaustive: every single byte of what is signed, damaged, and faults on hosts (a quarter of an hour)
 # make bench  measures speed, memory and disk anew for docs/benchmarks.md (three quarters of an hour, 40 GB of disk)
 # make clean  takes the demo's lab down and removes what was built in this checkout
 
@@ -32,7 +32,7 @@ test: check
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests
 
 nightly: debian-packages .venv/installed
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m exhaustive tests/peers
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m exhaustive tests/peers tests/lab
 
 bench: debian-packages .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m demo.ingredients build/ingredients

@@ -141,8 +141,9 @@ class Ssh:
 
 
 def line_without_space(lines: Iterable[str]) -> str | None:
-    """The first line that says that a disk is full, without control characters."""
-    return next((one_line(line.strip())[:300] for line in lines if _NO_SPACE in line.lower()), None)
+    """The last line that says that a disk is full, without control characters."""
+    found = [line for line in lines if _NO_SPACE in line.lower()]
+    return one_line(found[-1].strip())[:300] if found else None
 
 
 def last_line(output: bytes) -> str:

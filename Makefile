@@ -29,7 +29,7 @@ check: debian-packages .venv/installed
 	$(BIN)/pytest --numprocesses auto tests/unit
 
 test: check
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m "not exhaustive" tests/peers tests/lab
 
 nightly: debian-packages .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m exhaustive tests/peers tests/lab

@@ -102,14 +102,14 @@ class Ssh:
         """
         _, began, since = stderr.rpartition(f"{_BEGINS}\n".encode())
         said = last_line(since)
-        if code == _SSH_FAILED and (began or not said):
+        if code == _SSH_FAILED and began:
             return SealiftError(
                 f"{self.host}: the command there was killed or the connection cut, expected it to end. "
                 "Run the same again: it goes on where it stopped."
             )
         if code == _SSH_FAILED:
             return SealiftError(
-                f"{self.host}: does not answer over SSH ({said}), expected a shell. "
+                f"{self.host}: does not answer over SSH ({said or 'silently'}), expected a shell. "
                 f"Try: ssh -F {shlex.quote(str(self.config))} {shlex.quote(self.host)} true"
             )
         if self.sudo and not began:

@@ -25,6 +25,7 @@ _PANELS: dict[str, dict[str, tuple[str, ...]]] = {
         "install": ("install",),
         "site": ("init", "check"),
         "clients": ("clients",),
+        "ca": ("ca",),
         "depot": ("have", "gc", "fsck"),
     },
     "In the closed network: the hosts": {

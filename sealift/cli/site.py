@@ -74,10 +74,11 @@ def _next(site: NewSite, made: Made) -> list[str]:
     """What is left to do, a line each."""
     lines = ["Next:"]
     if made.requests:
-        lines.append(
-            f"  Have your CA sign {made.folder}/tls/*.csr. Put the certificates beside them as HOST.crt, "
-            "and the CA's own as ca.crt."
-        )
+        lines += [
+            f"  Copy the certificate of your CA to {made.folder}/tls/ca.crt.",
+            f"  Have it sign {made.folder}/tls/*.csr, as certificates of servers.",
+            f"  sealift ca take {site.name} FILE...",
+        ]
     if not site.known_hosts:
         lines.append(f"  Add the hosts' SSH keys to {made.folder}/known_hosts, read at their consoles.")
     if not site.ssh_key.exists():

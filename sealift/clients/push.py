@@ -23,7 +23,7 @@ from sealift.host.generation import RenderedFile, id_of, keys_file, version_of
 from sealift.host.inputs import keys_values
 from sealift.host.wanted import TEMPLATES
 from sealift.host_paths import CURRENT, GENERATIONS, LIVE, PREVIOUS, ROOT
-from sealift.operations.generation import placing
+from sealift.operations.generation import placing, pointing
 from sealift.operations.live import PLACE, taking
 from sealift.services import GATEWAY, KEYS
 from sealift.site.inventory import Host, Inventory
@@ -162,7 +162,7 @@ def script(stands: Mapping[str, Stands], keys: RenderedFile) -> str:
     old = stands[CURRENT].id
     versions = {GATEWAY.live.versions[KEYS]: version_of(keys.content)} if GATEWAY.live else {}
     olds, news = {each.id for each in stands.values()}, set(new.values())
-    back = f"{_point(CURRENT, old)}; place_live {CURRENT} {LIVE}; {_removal(news - olds)}"
+    back = f"{pointing(CURRENT, old)}; place_live {CURRENT} {LIVE}; {_removal(news - olds)}"
     lines = [
         "set -eu; umask 077",
         f'keys=$(mktemp {ROOT}/.keys.XXXXXX); trap \'rm -f "$keys"\' EXIT; cat >"$keys"',
@@ -170,14 +170,14 @@ def script(stands: Mapping[str, Stands], keys: RenderedFile) -> str:
         *(line for link, each in stands.items() for line in _anew(each.id, new[link])),
         PLACE,
         taking(GATEWAY, versions),
-        _point(CURRENT, new[CURRENT]),
+        pointing(CURRENT, new[CURRENT]),
         f"place_live {CURRENT} {LIVE}",
         "outcome=taken; wait_taken || case $? in 1) outcome=refused ;; *) outcome=silent ;; esac",
         f'if [ "$outcome" = refused ]; then {back}; echo refused; exit; fi',
     ]
     if PREVIOUS in new:
         same = new[PREVIOUS] == new[CURRENT]
-        lines.append(f"rm -f {PREVIOUS}" if same else _point(PREVIOUS, new[PREVIOUS]))
+        lines.append(f"rm -f {PREVIOUS}" if same else pointing(PREVIOUS, new[PREVIOUS]))
     return "\n".join((*lines, _removal(olds - news), 'echo "$outcome"'))
 
 
@@ -190,7 +190,3 @@ def _anew(old: str, new: str) -> tuple[str, ...]:
 def _removal(generations: Iterable[str]) -> str:
     gone = " ".join(sorted(generations))
     return f'for each in {gone}; do rm -rf "$(readlink -f {GENERATIONS}/$each)" {GENERATIONS}/$each; done'
-
-
-def _point(link: str, generation: str) -> str:
-    return f"ln -sfnT generations/{generation} {link}.new && mv -T {link}.new {link} && sync {ROOT}"

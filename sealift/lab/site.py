@@ -6,25 +6,24 @@ Each is made once and kept; whatever a crash left out is made by the next run.
 from __future__ import annotations
 
 import stat
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
 
 import pyrage
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
     PublicFormat,
-    load_pem_private_key,
     load_ssh_private_key,
 )
 
 from sealift.files import write_atomically, write_if_changed
 from sealift.lab.layout import Lab, LabHost, Machines
-from sealift.site import certificates
+from sealift.site.authority import open_authority
+from sealift.site.certificates import Names, new_authority
+from sealift.site.pair_files import put_pair
 from sealift.site.secrets import ACCEPTANCE, ClientKeys, new_key, seal
 
 SIGNER = "release@lab"
@@ -37,17 +36,7 @@ def ensure_site(all_hosts: tuple[LabHost, ...]) -> None:
     signing = ensure_ssh_key(lab.state / "release_key", SIGNER)
     _write_once(lab.state / "allowed_signers", f'{SIGNER} namespaces="sealift" {signing}\n'.encode(), 0o644)
     _ensure_secrets(lab)
-    tls = lab.state / "tls"
-    ca_key = _ensure_tls_key(tls / "ca.key")
-    if not (tls / "ca.crt").exists():
-        made = certificates.ca_certificate(ca_key, lab.namespace)
-        write_atomically(tls / "ca.crt", certificates.pem(made))
-    ca = x509.load_pem_x509_certificate((tls / "ca.crt").read_bytes())
-    for host in all_hosts:
-        key = _ensure_tls_key(tls / f"{host.name}.key")
-        if not (tls / f"{host.name}.crt").exists():
-            made = certificates.server_certificate(key, ca_key, ca, host.name, host.address)
-            write_atomically(tls / f"{host.name}.crt", certificates.pem(made))
+    _ensure_certificates(all_hosts, datetime.now(UTC))
 
 
 def ensure_control_site(machines: Machines) -> None:
@@ -81,10 +70,17 @@ def ensure_ssh_key(path: Path, comment: str) -> str:
     return public
 
 
-def _ensure_tls_key(path: Path) -> EllipticCurvePrivateKey:
-    if not path.exists():
-        write_atomically(path, certificates.key_pem(certificates.new_key()), mode=0o600)
-    return cast(EllipticCurvePrivateKey, load_pem_private_key(path.read_bytes(), password=None))
+def _ensure_certificates(hosts: tuple[LabHost, ...], now: datetime) -> None:
+    lab = hosts[0].lab
+    tls = lab.state / "tls"
+    ca, key = tls / "ca.crt", tls / "ca.key"
+    if not ca.exists():
+        put_pair(ca, key, new_authority(lab.namespace, now).pair)
+    authority = open_authority(ca, key, lambda: "", now)
+    for host in hosts:
+        if not (tls / f"{host.name}.crt").exists():
+            pair = authority.issue(Names.of_host(host.name, host.address), now)
+            put_pair(tls / f"{host.name}.crt", tls / f"{host.name}.key", pair)
 
 
 def _ensure_secrets(lab: Lab) -> None:

@@ -80,8 +80,17 @@ def generation_active(generation: Generation) -> Commands:
     if active == target:
         return
     if _GENERATION.fullmatch(active):  # what a service that does not come up goes back to
-        yield StringCommand(f"ln -sfnT {active} {PREVIOUS}.new && mv -T {PREVIOUS}.new {PREVIOUS}")
-    yield StringCommand(f"ln -sfnT {target} {CURRENT}.new && mv -T {CURRENT}.new {CURRENT} && sync {ROOT}")
+        yield StringCommand(pointing(PREVIOUS, active.removeprefix("generations/")))
+    yield StringCommand(pointing(CURRENT, generation.id))
+
+
+def pointing(link: str, generation: str) -> str:
+    """A line of sh(1) by which a link leads to a generation, in one step.
+
+    + link: `current` or `previous`, absolute
+    + generation: its id
+    """
+    return f"ln -sfnT generations/{generation} {link}.new && mv -T {link}.new {link} && sync {ROOT}"
 
 
 @operation()

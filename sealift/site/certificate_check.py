@@ -11,16 +11,29 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sealift.errors import SealiftError, one_line
 from sealift.files import read_limited
 from sealift.host.settings import GatewaySettings
+from sealift.site.certificate_files import (
+    PEM_LIMIT,
+    dns_names,
+    is_ca,
+    is_of,
+    names_host,
+    parse_certificates,
+    read_certificates,
+)
 from sealift.site.secrets import read_private
 
-PEM_LIMIT = 1 << 20  # bytes
 SOON = timedelta(days=30)
+_MISSING = {
+    "certificate": "a certificate. Make it, sealift ca issue, or take it from your CA, sealift ca take.",
+    "key": "the certificate's key. Make both anew: sealift ca renew.",
+    "ca": "the CA's certificate. Make a CA, sealift ca init, or copy that of your own there.",
+}
 
 
 def certificate_problems(host: str, gateway: GatewaySettings, now: datetime) -> Iterator[str]:
@@ -35,12 +48,15 @@ def certificate_problems(host: str, gateway: GatewaySettings, now: datetime) -> 
         ("key", gateway.key, read_private),
         ("ca", gateway.ca, read_limited),
     ):
+        if not path.exists():
+            yield f"{path}: not found, expected {_MISSING[what]}"
+            continue
         try:
             found[what] = read(path, PEM_LIMIT)
         except SealiftError as error:
             yield str(error)
-    chain = _certificates(found.get("certificate"))
-    cas = _certificates(found.get("ca"))
+    chain = parse_certificates(found.get("certificate", b""))
+    cas = parse_certificates(found.get("ca", b""))
     for path, content, parsed in (
         (gateway.certificate, found.get("certificate"), chain),
         (gateway.ca, found.get("ca"), cas),
@@ -51,9 +67,10 @@ def certificate_problems(host: str, gateway: GatewaySettings, now: datetime) -> 
         yield from _key_problems(gateway, found["key"], chain)
     if chain:
         yield from _leaf_problems(host, gateway.certificate, chain[0], now)
-    for ca in cas:
-        yield from _ca_problems(gateway.ca, ca, now)
-    if chain and cas and not _is_vouched_for(chain, cas):
+    in_force = _in_force(cas, now)
+    for ca in in_force or cas:
+        yield from ca_problems(gateway.ca, ca, now)
+    if chain and cas and not _is_vouched_for(chain, in_force or cas):
         issuer = one_line(chain[-1].issuer.rfc4514_string())
         yield (
             f"{gateway.certificate}: is not signed by {gateway.ca} but by {issuer}, expected the site's CA. "
@@ -64,21 +81,23 @@ def certificate_problems(host: str, gateway: GatewaySettings, now: datetime) -> 
 def certificate_warnings(gateway: GatewaySettings, now: datetime) -> Iterator[str]:
     """What will keep a gateway from it soon: certificates that run out."""
     for path in (gateway.certificate, gateway.ca):
-        try:
-            found = _certificates(read_limited(path, PEM_LIMIT))
-        except SealiftError:
-            continue  # told as a problem
-        for certificate in found:
+        for certificate in read_certificates(path):
             left = certificate.not_valid_after_utc - now
             if timedelta() < left < SOON:
                 yield f"{path}: runs out in {left.days} days, on {certificate.not_valid_after_utc:%Y-%m-%d}."
+    cas = read_certificates(gateway.ca)
+    in_force = _in_force(cas, now)
+    for ca in cas if in_force else ():
+        if ca not in in_force:
+            yield (
+                f"{gateway.ca}: one of its CAs, {one_line(ca.subject.rfc4514_string())}, ran out on "
+                f"{ca.not_valid_after_utc:%Y-%m-%d}. Take it out."
+            )
 
 
-def _certificates(content: bytes | None) -> list[x509.Certificate]:
-    try:
-        return x509.load_pem_x509_certificates(content or b"")
-    except ValueError:
-        return []
+def _in_force(cas: list[x509.Certificate], now: datetime) -> list[x509.Certificate]:
+    """Those of a file's CAs that have not run out: while one takes the place of another, both stand there."""
+    return [ca for ca in cas if now <= ca.not_valid_after_utc]
 
 
 def _key_problems(gateway: GatewaySettings, content: bytes, chain: list[x509.Certificate]) -> Iterator[str]:
@@ -93,23 +112,17 @@ def _key_problems(gateway: GatewaySettings, content: bytes, chain: list[x509.Cer
     except ValueError:
         yield f"{gateway.key}: is no private key, expected PEM. Put the certificate's key there."
         return
-    form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    if chain and key.public_key().public_bytes(*form) != chain[0].public_key().public_bytes(*form):
+    if chain and not is_of(chain[0], key.public_key()):
         yield (
             f"{gateway.key}: does not belong to {gateway.certificate}, expected that certificate's key. "
-            "Were they swapped with those of another host?"
+            "Were they swapped with those of another host, or was a renewal cut off? Run sealift ca renew."
         )
 
 
 def _leaf_problems(host: str, path: Path, leaf: x509.Certificate, now: datetime) -> Iterator[str]:
     yield from _time_problems(path, leaf, now)
-    try:
-        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        known = names.get_values_for_type(x509.DNSName)
-    except (x509.ExtensionNotFound, ValueError):
-        known = []
-    if not any(_matches(name, host) for name in known):
-        listed = one_line(", ".join(known)) or "no name"
+    if not names_host(leaf, host):
+        listed = one_line(", ".join(dns_names(leaf))) or "no name"
         yield (
             f"{path}: is for {listed}, expected {host} among its alternative names (DNS). "
             "Have one made for this host."
@@ -122,13 +135,13 @@ def _leaf_problems(host: str, path: Path, leaf: x509.Certificate, now: datetime)
         yield f"{path}: is not for servers, expected the extended key usage serverAuth. Renew it."
 
 
-def _ca_problems(path: Path, ca: x509.Certificate, now: datetime) -> Iterator[str]:
+def ca_problems(path: Path, ca: x509.Certificate, now: datetime) -> Iterator[str]:
+    """What keeps clients from believing a CA, a line each.
+
+    + path: its file, for messages
+    """
     yield from _time_problems(path, ca, now)
-    try:
-        may_sign = ca.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except (x509.ExtensionNotFound, ValueError):
-        may_sign = False
-    if not may_sign:
+    if not is_ca(ca):
         yield f"{path}: is not a CA's certificate, expected the basic constraint CA. Put the CA's there."
         return
     try:
@@ -169,9 +182,3 @@ def _signed(certificate: x509.Certificate, by: x509.Certificate) -> bool:
     except (ValueError, TypeError, InvalidSignature):
         return False
     return True
-
-
-def _matches(name: str, host: str) -> bool:
-    """As RFC 6125 has it: a star stands for one whole label, the first."""
-    name, host = name.lower(), host.lower()
-    return name == host or (name.startswith("*.") and host.partition(".")[2] == name[2:] != "")

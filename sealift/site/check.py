@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
+from sealift.site.authority import key_problems
 from sealift.site.certificate_check import certificate_problems, certificate_warnings
 from sealift.site.clients import client_warnings
 from sealift.site.inventory import Host, Inventory, load_inventory
@@ -58,6 +59,8 @@ def check_site(name: str, now: datetime) -> Checked:
         problems += _ssh_problems(host)
         warnings += certificate_warnings(host.settings.gateway, now)
         warnings += _client_warnings(host, now)
+    for ca in {host.settings.gateway.ca: None for host in inventory.hosts}:
+        problems += key_problems(ca)
     problems += _release_problems(inventory)
     return Checked(len(inventory.hosts), tuple(dict.fromkeys(problems)), tuple(dict.fromkeys(warnings)))
 

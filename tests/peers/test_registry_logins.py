@@ -12,30 +12,12 @@ import pytest
 
 from sealift.errors import SealiftError
 from sealift.release.locked import LockedImage
-from sealift.release.types import Image
-from tests.peers.fetching import NAME, fetched, save
+from tests.peers.fetching import NAME, fetched
 from tests.peers.front import Answer, Asked, Front, fronting
 from tests.peers.registry import Peer, mirrors, serving, skopeo
 from tests.peers.tokens import ISSUER, SERVICE, Issuer, issuing
-from tests.unit import samples
 
 PASSWORD = "correct horse"  # noqa: S105 - of a registry that lives as long as these tests
-
-
-@pytest.fixture(scope="module")
-def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
-    with serving(tmp_path_factory.mktemp("registry")) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save(tmp_path_factory.mktemp("saved") / "image.tar")
-
-
-@pytest.fixture
-def expected(saved: Path) -> LockedImage:
-    return samples.lock_image(Image(name=NAME, archive=saved.name), saved.parent)
 
 
 @pytest.fixture(scope="module")

@@ -47,7 +47,12 @@ _OWN = {
             "evidence/expectations.py:read",
             "sources/wheels.py:_remembered",
         ),
-        *("host/judged.py:_parsed", "fleet/rollout.py:_run", "operations/generation.py:generation_present"),
+        *(
+            "cli/ca.py:_print_list",
+            "host/judged.py:_parsed",
+            "fleet/rollout.py:_run",
+            "operations/generation.py:generation_present",
+        ),
         *("depot/fsck.py:_repositories", "depot/repository.py:read_key", "operations/text.py:put_text"),
         "sbom/python_licences.py:_project",
         "sbom/python_licences.py:_read",

@@ -157,6 +157,12 @@ def test_a_host_that_does_not_answer_is_named_with_a_remedy(tmp_path: Path) -> N
         Ssh("h1", config).run("true")
 
 
+def test_a_host_that_ssh_says_nothing_about_does_not_answer() -> None:
+    """At LogLevel=ERROR, ssh is silent about a connection that breaks before the banners are exchanged."""
+    refused = Ssh("h1", Path("ssh_config")).failure(255, b"")
+    assert str(refused).startswith("h1: does not answer over SSH (silently), expected a shell.")
+
+
 def test_what_a_host_says_in_an_error_has_no_control_characters() -> None:
     error = Ssh("h1", Path("ssh_config")).failure(1, b"\x1b[2Jgone\n\n")
     assert str(error) == "h1: a command failed there with exit code 1: [2Jgone."

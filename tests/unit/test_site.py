@@ -156,9 +156,7 @@ def _encrypt(tls: Path) -> None:
 
 
 def _another_ca(tls: Path) -> None:
-    (tls / "ca.crt").write_bytes(
-        certificates.pem(certificates.ca_certificate(certificates.new_key(), "other"))
-    )
+    (tls / "ca.crt").write_bytes(certificates.new_authority("other", NOW).pair.certificate)
 
 
 def _plain_ca(tls: Path) -> None:
@@ -181,6 +179,11 @@ SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
         "h1.crt: is for g1, expected h1 among",
     ),
     "another CA": (_another_ca, "h1.crt: is not signed by .*ca.crt but by"),
+    "open key of the CA": (lambda tls: (tls / "ca.key").chmod(0o644), "ca.key: has mode 0644, expected 0600"),
+    "key of another CA": (
+        lambda tls: (tls / "ca.key").write_bytes((tls / "g1.key").read_bytes()),
+        "ca.key: does not belong to .*ca.crt",
+    ),
     "CA without key usage": (_plain_ca, "ca.crt: does not say that it signs certificates"),
     "no CA but a server": (
         lambda tls: (tls / "ca.crt").write_bytes((tls / "g1.crt").read_bytes()),

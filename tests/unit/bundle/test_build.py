@@ -22,18 +22,6 @@ from tests.unit.samples import Site
 from tests.unit.small_bundle import weights_of
 
 
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    monkeypatch.setenv("SEALIFT_CACHE", str(tmp_path / "cache"))
-    return samples.site(tmp_path)
-
-
-@pytest.fixture
-def bundle(site: Site, tmp_path: Path) -> Path:
-    build(site.lock, site.sources, tmp_path / "bundle", site.key, silent)
-    return tmp_path / "bundle"
-
-
 def test_two_builds_of_one_lock_are_equal_byte_for_byte(site: Site, bundle: Path, tmp_path: Path) -> None:
     build(site.lock, site.sources, tmp_path / "again", site.key, silent)
     assert content(tmp_path / "again") == content(bundle)

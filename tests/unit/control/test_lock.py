@@ -16,22 +16,7 @@ from sealift.release.locked import Lock
 from sealift.release.lockfile import dump_lock, parse_lock
 from sealift.sources.control import lock_control
 from tests.unit import samples
-from tests.unit.control_site import build_in, cache_of, copy_of, prepare, site_in
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return prepare(tmp_path_factory.mktemp("prepared"))
-
-
-@pytest.fixture
-def project(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return copy_of(prepared, tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def site(tmp_path: Path, project: Path) -> samples.Site:
-    return site_in(tmp_path)
+from tests.unit.control_site import build_in, cache_of
 
 
 def test_a_release_without_a_control_node_locks_none(tmp_path: Path) -> None:

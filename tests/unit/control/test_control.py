@@ -29,24 +29,9 @@ from sealift.release.locked import Lock, LockedControl
 from sealift.release.lockfile import dump_lock
 from sealift.sources.control import lock_control
 from tests.unit import samples
-from tests.unit.control_site import SSH, build_in, cache_of, control_of, copy_of, prepare, site_in
+from tests.unit.control_site import SSH, build_in, cache_of, control_of
 from tests.unit.sboms import assert_valid, licences, sbom_of
 from tests.unit.wheels import pinned, wheel
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return prepare(tmp_path_factory.mktemp("prepared"))
-
-
-@pytest.fixture
-def project(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return copy_of(prepared, tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def site(tmp_path: Path, project: Path) -> samples.Site:
-    return site_in(tmp_path)
 
 
 def _again(site: samples.Site, project: Path) -> samples.Site:

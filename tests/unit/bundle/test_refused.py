@@ -25,18 +25,6 @@ from tests.unit.samples import Site
 from tests.unit.small_bundle import import_small, weights_of
 
 
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    monkeypatch.setenv("SEALIFT_CACHE", str(tmp_path / "cache"))
-    return samples.site(tmp_path)
-
-
-@pytest.fixture
-def bundle(site: Site, tmp_path: Path) -> Path:
-    build(site.lock, site.sources, tmp_path / "bundle", site.key, silent)
-    return tmp_path / "bundle"
-
-
 def _flip(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1

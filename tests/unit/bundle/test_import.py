@@ -34,18 +34,6 @@ import_bundle(Depot(depot), bundle, allowed, lambda *_: None)
 """
 
 
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    monkeypatch.setenv("SEALIFT_CACHE", str(tmp_path / "cache"))
-    return samples.site(tmp_path)
-
-
-@pytest.fixture
-def bundle(site: Site, tmp_path: Path) -> Path:
-    build(site.lock, site.sources, tmp_path / "bundle", site.key, silent)
-    return tmp_path / "bundle"
-
-
 def test_import_takes_everything_in_and_says_who_signed(site: Site, bundle: Path, tmp_path: Path) -> None:
     imported = import_small(site, bundle)
     depot = Depot(tmp_path / "depot")

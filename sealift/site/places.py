@@ -1,0 +1,149 @@
+"""The certificates of a site: whose each is, where it lies, and what it is to be for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+
+from sealift.errors import SealiftError
+from sealift.files import read_limited
+from sealift.host.settings import GatewaySettings
+from sealift.site.certificate_files import PEM_LIMIT, dns_names, ip_addresses, is_ca, read_certificates
+from sealift.site.certificates import Names
+from sealift.site.inventory import Host, Inventory
+from sealift.site.pair_files import beside
+
+
+@dataclass(frozen=True)
+class Place:
+    """A certificate's place.
+
+    + name: of the host or, for one that no host of the inventory shows, the first of its DNS names
+    + hosts: that show it; several, where their settings name one file
+    """
+
+    name: str
+    hosts: tuple[Host, ...]
+    certificate: Path
+    key: Path
+    ca: Path
+
+    @property
+    def request(self) -> Path:
+        """Where a request to another CA lies."""
+        return self.certificate.with_suffix(".csr")
+
+    @property
+    def present(self) -> x509.Certificate | None:
+        """The certificate that is there, if it is one."""
+        return next(iter(read_certificates(self.certificate)), None)
+
+    @property
+    def shown_by(self) -> tuple[str, ...]:
+        """Names that clients demand of it."""
+        return tuple(host.name for host in self.hosts) or (self.name,)
+
+    def gateway(self, certificate: Path | None = None, key: Path | None = None) -> GatewaySettings:
+        """It as the settings of a gateway, for the checks.
+
+        + certificate, key: in place of those that are there
+        """
+        return GatewaySettings(certificate=certificate or self.certificate, key=key or self.key, ca=self.ca)
+
+    def names(self) -> Names:
+        """What a new certificate is to be for.
+
+        A host's name and address, as the inventory has them now, and DNS names that its certificate has
+        beside them. For a certificate of no host, what it has now, or its request.
+
+        Raises SealiftError where nothing says it.
+        """
+        old = self.present or _request(self.request)
+        known = dns_names(old) if old else []
+        if self.hosts:
+            each = [Names.of_host(host.name, host.ssh.address()) for host in self.hosts]
+            dns = (name for names in each for name in names.dns)
+            addresses = dict.fromkeys(address for names in each for address in names.addresses)
+            return Names((each[0].dns[0],), tuple(addresses)).with_dns((*dns, *known))
+        if not old or not known:
+            raise SealiftError(
+                f"{self.certificate}: has no DNS names, expected one at least. Remove it and make it anew: "
+                f"sealift ca issue SITE --name {self.name}"
+            )
+        return Names(tuple(known), tuple(ip_addresses(old)))
+
+
+def host_places(inventory: Inventory) -> tuple[Place, ...]:
+    """The places of the hosts' certificates, in the inventory's order."""
+    by_certificate: dict[Path, list[Host]] = {}
+    for host in inventory.hosts:
+        by_certificate.setdefault(host.settings.gateway.certificate, []).append(host)
+    return tuple(
+        Place(hosts[0].name, tuple(hosts), path, hosts[0].settings.gateway.key, hosts[0].settings.gateway.ca)
+        for path, hosts in by_certificate.items()
+    )
+
+
+def other_places(inventory: Inventory) -> tuple[Place, ...]:
+    """The places of certificates beside a CA that no host of the inventory shows."""
+    taken = {place.certificate for place in host_places(inventory)}
+    cas = sorted({host.settings.gateway.ca for host in inventory.hosts})
+    return tuple(
+        place
+        for ca in cas
+        for place in _beside(ca)
+        if place.certificate not in (*taken, *cas)
+        and not (place.present and is_ca(place.present))  # a former CA that somebody keeps there
+    )
+
+
+def other_place(inventory: Inventory, ca: Path, name: str) -> Place:
+    """The place of a certificate for a name that is no host of the inventory.
+
+    Raises SealiftError where it is one, or the CA's own.
+    """
+    place = Place(name, (), ca.with_name(f"{name}.crt"), ca.with_name(f"{name}.key"), ca)
+    taken = {path for host in host_places(inventory) for path in (host.certificate, host.key)}
+    if name in inventory.names or {place.certificate, place.key} & {*taken, ca}:
+        raise SealiftError(
+            f"{name}: is a host or file of the inventory, expected another name. For a host: "
+            f"sealift ca issue SITE {name}"
+        )
+    return place
+
+
+def chosen(places: Sequence[Place], names: Sequence[str]) -> tuple[Place, ...]:
+    """The places of these names; all where no name is given.
+
+    Raises SealiftError naming those that are of none.
+    """
+    known = {name: place for place in places for name in place.shown_by}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise SealiftError(
+            f"{', '.join(unknown)}: no certificate is for that, expected names of: {', '.join(known)}. "
+            "For a name that is no host: sealift ca issue SITE --name NAME"
+        )
+    wanted = {known[name].certificate for name in names}
+    return tuple(place for place in places if not names or place.certificate in wanted)
+
+
+def keys_there(place: Place) -> tuple[Path, ...]:
+    """The keys that a certificate could be of: one that waits for it, then the one in force."""
+    return tuple(path for path in (beside(place.key), place.key) if path.exists())
+
+
+def _beside(ca: Path) -> Iterator[Place]:
+    folder = ca.parent
+    for name in sorted({path.stem for pattern in ("*.crt", "*.csr") for path in folder.glob(pattern)}):
+        yield Place(name, (), folder / f"{name}.crt", folder / f"{name}.key", ca)
+
+
+def _request(path: Path) -> x509.CertificateSigningRequest | None:
+    try:
+        return x509.load_pem_x509_csr(read_limited(path, PEM_LIMIT))
+    except (SealiftError, ValueError):
+        return None

@@ -152,6 +152,7 @@ def _plan_data(target: Target, surveyed: Survey) -> dict[str, object]:
         "bundle": target.stored.digest,
         "bytes_to_ship": plan.bytes_total,
         "blobs_to_ship": len(plan.items),
+        "roles": dict(surveyed.wanted[target.host.name].answers),
     }
 
 
@@ -168,7 +169,17 @@ def _hosts(count: int) -> str:
 
 def _fit_for_it(ready: Ready, seconds: float) -> str:
     releases = " and ".join(sorted({target.release for target in ready.targets}))
-    return f"preflight  {_hosts(len(ready.targets))} can take {releases} ({seconds:.1f} s)"
+    can = f"preflight  {_hosts(len(ready.targets))} can take {releases} ({seconds:.1f} s)"
+    return "\n".join((can, *_fallbacks(ready)))
+
+
+def _fallbacks(ready: Ready) -> Iterator[str]:
+    """Where a role is not answered by the model that comes first."""
+    for target in ready.targets:
+        host, roles = target.host.name, target.stored.lock.release.roles
+        for role, model in ready.survey.wanted[host].answers.items():
+            if model != roles[role].model:
+                yield f"  {host}: {role} is answered by {model}, as {roles[role].model} does not fit"
 
 
 def _what_was_shipped(shipped: Mapping[str, Shipped], seconds: float) -> str:

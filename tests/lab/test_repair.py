@@ -73,7 +73,7 @@ BY_HAND = {
 }
 SHUT_OFF = {"iptables -F": "service gateway is shut off"}
 NOTHING_IN_FORCE = {f"ln -sfn generations/none {STORE}/current": "generation none, expected"}
-# All of a round are done at once. So each pair is there together that can be: a gateway cannot be both stopped and
+# All of a round are done at once, so each pair that can be is there: a gateway cannot be both stopped and
 # shut off, and where no generation is in force, nothing can be wrong in it.
 ROUNDS: dict[str, dict[str, str]] = {
     "and an image is gone": {**IN_FORCE, **ELSEWHERE, **IMAGE_GONE},

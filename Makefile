@@ -14,7 +14,8 @@ DEBIAN_PACKAGES := ca-certificates debian-archive-keyring g++ git iproute2 mmdeb
                    python3-venv skopeo systemd systemd-container util-linux xz-utils zstd
 # What only the tests need: clients, file systems, an HTTP server, and a real registry (Debian starts it where systemd
 # runs; stop it if unwanted).
-test nightly: DEBIAN_PACKAGES += apt-utils btrfs-progs busybox curl docker-registry jq xfsprogs
+test nightly: DEBIAN_PACKAGES += apt-utils btrfs-progs busybox curl docker-registry exfat-fuse exfatprogs jq \
+                                   ntfs-3g xfsprogs
 
 .PHONY: demo check test nightly bench debian-packages requirements clean
 .DELETE_ON_ERROR:

@@ -1,7 +1,7 @@
 # make demo   three closed hosts, a real release, a prompt answered by Gemma on each (root; first time 5 to 10 min)
 # make check  style, types and unit tests: some three minutes, for everyday work
 # make test   everything: check, then the whole way end to end on a lab of its own (root)
-# make nightly  what is exhaustive: every single byte of what is signed, damaged (some four minutes)
+# make nightly  what is exhaustive: every single byte of what is signed, damaged, and faults on hosts (a quarter of an hour)
 # make bench  measures speed, memory and disk anew for docs/benchmarks.md (three quarters of an hour, 40 GB of disk)
 # make clean  takes the demo's lab down and removes what was built in this checkout
 
@@ -14,7 +14,8 @@ DEBIAN_PACKAGES := ca-certificates debian-archive-keyring g++ git iproute2 mmdeb
                    python3-venv skopeo systemd systemd-container util-linux xz-utils zstd
 # What only the tests need: clients, file systems, an HTTP server, and a real registry (Debian starts it where systemd
 # runs; stop it if unwanted).
-test nightly: DEBIAN_PACKAGES += apt-utils btrfs-progs busybox curl docker-registry jq luajit xfsprogs
+test nightly: DEBIAN_PACKAGES += apt-utils btrfs-progs busybox curl docker-registry exfat-fuse exfatprogs jq \
+                                   luajit ntfs-3g xfsprogs
 
 .PHONY: demo check test nightly bench debian-packages requirements clean
 .DELETE_ON_ERROR:
@@ -32,7 +33,7 @@ test: check
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m "not exhaustive" tests/peers tests/lab
 
 nightly: debian-packages .venv/installed
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m exhaustive tests/peers
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m exhaustive tests/peers tests/lab
 
 bench: debian-packages .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m demo.ingredients build/ingredients

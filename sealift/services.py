@@ -124,9 +124,12 @@ KEYS = "keys.yaml"
 LIMITS = "limits.yaml"
 TLS = "tls.yaml"
 
+# In Ollama's container: its health check, which tells how its models are, too.
+HEALTH = "/etc/ollama/health.sh"
+
 OLLAMA = Service(
     name="ollama",
-    mounts=(Mount(MODELS, "/models"),),
+    mounts=(Mount(MODELS, "/models"), Mount("health.sh", HEALTH)),
     networks=(INNER,),
     serves_models=True,
     required=True,

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from sealift.errors import SealiftError
+from sealift.errors import SealiftError, one_line
 from sealift.threads import at_once
 
 T = TypeVar("T")
 
 _AT_ONCE = 64  # hosts; more processes than that slow each other down on a small control node
 _SSH_FAILED = 255  # ssh(1): "or with 255 if an error occurred"
+_NO_SPACE = "no space left on device"  # errno(3), ENOSPC, as all programs have it in the C locale
 _BEGINS = "sealift: begins"  # on standard error, behind whatever the login shell of a host says there
 
 
@@ -116,6 +117,10 @@ class Ssh:
                 f"{self.host}: its user may not use sudo without a password ({said or 'silently'}), expected "
                 "sudo that asks for none. Add a line to /etc/sudoers.d there: USER ALL=(ALL) NOPASSWD: ALL"
             )
+        if full := line_without_space(since.decode(errors="replace").splitlines()):
+            return SealiftError(
+                f"{self.host}: has no space left: {full}. Make room there, then run the same again."
+            )
         return SealiftError(
             f"{self.host}: a command failed there with exit code {code}: {said or 'silently'}."
         )
@@ -133,6 +138,12 @@ class Ssh:
             if key == "hostname":
                 return value
         raise SealiftError(f"{self.config}: cannot be read by ssh: {last_line(ran.stderr)}. Correct it.")
+
+
+def line_without_space(lines: Iterable[str]) -> str | None:
+    """The last line that says that a disk is full, without control characters."""
+    found = [line for line in lines if _NO_SPACE in line.lower()]
+    return one_line(found[-1].strip())[:300] if found else None
 
 
 def last_line(output: bytes) -> str:

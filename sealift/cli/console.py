@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.table import Table
@@ -44,11 +45,24 @@ def complain(text: str) -> None:
     console(errors=True).print(printable(text), style="red", soft_wrap=True)
 
 
-@contextmanager
-def working(on: str) -> Iterator[Callable[[str], None]]:
-    """Show on standard error what is being worked on, while it is a terminal.
+@dataclass(frozen=True)
+class Work:
+    """What is being worked on, as it is shown.
 
-    Gives a function that takes what is being done now.
+    + now: takes what is being done now
+    + tell: takes a line that stays
     """
-    with console(errors=True).status(Text(one_line(on))) as shown:
-        yield lambda now: shown.update(Text(one_line(now)))
+
+    now: Callable[[str], None]
+    tell: Callable[[str], None]
+
+
+@contextmanager
+def working(on: str) -> Iterator[Work]:
+    """Show on standard error what is being worked on, while it is a terminal. What is told stays there."""
+    errors = console(errors=True)
+    with errors.status(Text(one_line(on))) as shown:
+        yield Work(
+            now=lambda now: shown.update(Text(one_line(now))),
+            tell=lambda line: errors.print(one_line(line), soft_wrap=True),
+        )

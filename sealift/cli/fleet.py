@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated
 
@@ -13,12 +13,13 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from sealift.cli.console import say, show, working
-from sealift.cli.options import AsJson, Exclude, InventoryName, Limit, print_json
+from sealift.cli.options import AsJson, CheckBlobs, Exclude, InventoryName, Limit, print_json
 from sealift.cli.progress import shown
-from sealift.drift.plan import Plan, plan
+from sealift.drift.plan import Plan, plan, with_damaged
 from sealift.fleet import apply as course
 from sealift.fleet.apply import Ready
-from sealift.fleet.rollout import WaveResult
+from sealift.fleet.blob_check import damaged_blobs
+from sealift.fleet.rollout import Watch, WaveResult
 from sealift.fleet.survey import Survey, Target
 from sealift.ship.types import Shipped
 from sealift.site.inventory import Inventory, load_inventory
@@ -73,6 +74,7 @@ def apply(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be shipped and changed; change nothing.")
     ] = False,
+    check_blobs: CheckBlobs = False,
     as_json: AsJson = False,
 ) -> None:
     """Make every host what its release and the inventory say: preflight, ship, then pyinfra once.
@@ -87,8 +89,16 @@ def apply(
     if dry_run:
         with asking(ready.inventory):
             planned = plan(ready.targets, ready.survey.wanted)
+        if check_blobs:
+            with hashing(len(ready.targets)):
+                planned = with_damaged(planned, damaged_blobs(ready.targets, mark=False))
         _print_plan(ready, planned, as_json)
         return
+    if check_blobs:
+        with hashing(len(ready.targets)):
+            damaged = course.mark_damaged(ready)
+        if not as_json:
+            say(_what_was_hashed(damaged))
     started = time.monotonic()
 
     def tell(shipped: Mapping[str, Shipped]) -> None:
@@ -122,6 +132,19 @@ def asking(inventory: Inventory) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def hashing(hosts: int) -> Iterator[None]:
+    """Hashing takes as long as reading whole disks: say so."""
+    with shown() as progress:
+        progress(f"hashing the blobs of {_hosts(hosts)}", 0, 0)
+        yield
+
+
+def _what_was_hashed(damaged: Mapping[str, tuple[str, ...]]) -> str:
+    lines = [f"{host}: {line}" for host, found in damaged.items() for line in found]
+    return "\n".join(("hashing    " + ("are shipped again:" if lines else "no blob is damaged"), *lines))
+
+
 def _plan_data(target: Target, surveyed: Survey) -> dict[str, object]:
     plan = surveyed.plans[target.host.name]
     return {
@@ -129,14 +152,15 @@ def _plan_data(target: Target, surveyed: Survey) -> dict[str, object]:
         "bundle": target.stored.digest,
         "bytes_to_ship": plan.bytes_total,
         "blobs_to_ship": len(plan.items),
+        "roles": dict(surveyed.wanted[target.host.name].answers),
     }
 
 
 @contextmanager
-def _operations() -> Iterator[Callable[[str], None]]:
-    """A callback that shows pyinfra's operation of the moment on standard error while it is a terminal."""
-    with working("pyinfra: connecting") as now:
-        yield lambda operation: now(f"pyinfra: {operation}")
+def _operations() -> Iterator[Watch]:
+    """Shows pyinfra's operation of the moment on standard error while it is a terminal; tells in any case."""
+    with working("pyinfra: connecting") as work:
+        yield Watch(at=lambda operation: work.now(f"pyinfra: {operation}"), tell=work.tell)
 
 
 def _hosts(count: int) -> str:
@@ -145,7 +169,17 @@ def _hosts(count: int) -> str:
 
 def _fit_for_it(ready: Ready, seconds: float) -> str:
     releases = " and ".join(sorted({target.release for target in ready.targets}))
-    return f"preflight  {_hosts(len(ready.targets))} can take {releases} ({seconds:.1f} s)"
+    can = f"preflight  {_hosts(len(ready.targets))} can take {releases} ({seconds:.1f} s)"
+    return "\n".join((can, *_fallbacks(ready)))
+
+
+def _fallbacks(ready: Ready) -> Iterator[str]:
+    """Where a role is not answered by the model that comes first."""
+    for target in ready.targets:
+        host, roles = target.host.name, target.stored.lock.release.roles
+        for role, model in ready.survey.wanted[host].answers.items():
+            if model != roles[role].model:
+                yield f"  {host}: {role} is answered by {model}, as {roles[role].model} does not fit"
 
 
 def _what_was_shipped(shipped: Mapping[str, Shipped], seconds: float) -> str:

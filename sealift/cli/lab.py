@@ -62,8 +62,10 @@ def up(
     """Bring the hosts up. What is up stays as it is."""
     lab, started = _lab(), time.monotonic()
     roots = cache_folder(os.environ) / "roots"
-    with working("lab up") as now:
-        booted = lifecycle.up(lab, hosts, with_control, suite, roots, lambda what, _done, _total: now(what))
+    with working("lab up") as work:
+        booted = lifecycle.up(
+            lab, hosts, with_control, suite, roots, lambda what, _done, _total: work.now(what)
+        )
     changed = f"booted {', '.join(booted)}" if booted else "no change"
     print(f"lab {lab.state}: {changed} ({time.monotonic() - started:.1f} s)")
 
@@ -76,8 +78,8 @@ def down(
 ) -> None:
     """End the hosts and remove everything that the lab made."""
     lab = _lab()
-    with working("lab down") as now:
-        lifecycle.down(lab, keep, lambda what, _done, _total: now(what))
+    with working("lab down") as work:
+        lifecycle.down(lab, keep, lambda what, _done, _total: work.now(what))
     print(f"lab {lab.state}: {'down, state kept' if keep else 'removed'}")
 
 

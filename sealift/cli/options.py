@@ -25,6 +25,10 @@ Project = Annotated[
         help="Folder of the deployment code, a git checkout: goes to the control node.", file_okay=False
     ),
 ]
+CheckBlobs = Annotated[
+    bool,
+    typer.Option("--check-blobs", help="Hash every blob on the hosts, too: as long as reading them takes."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from dataclasses import replace
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -11,11 +12,12 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from sealift.cli.console import show
-from sealift.cli.fleet import asking
-from sealift.cli.options import AsJson, Exclude, InventoryName, Limit, print_json
+from sealift.cli.fleet import asking, hashing
+from sealift.cli.options import AsJson, CheckBlobs, Exclude, InventoryName, Limit, print_json
 from sealift.drift.status import HostStatus, fleet_status
+from sealift.fleet.blob_check import damaged_blobs
 from sealift.fleet.status import Standing
-from sealift.fleet.survey import targets
+from sealift.fleet.survey import Target, targets
 from sealift.site.inventory import load_inventory
 
 
@@ -25,7 +27,11 @@ def register(app: typer.Typer) -> None:
 
 
 def status(
-    inventory: InventoryName, limit: Limit = None, exclude: Exclude = None, as_json: AsJson = False
+    inventory: InventoryName,
+    limit: Limit = None,
+    exclude: Exclude = None,
+    check_blobs: CheckBlobs = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show what stands on every host, and where it differs from the inventory.
 
@@ -34,14 +40,25 @@ def status(
     Example: sealift status staging
     """
     site = load_inventory(inventory).limited(limit, exclude)
+    found = targets(site)
     with asking(site):
-        statuses = fleet_status(targets(site))
+        statuses = fleet_status(found)
+    if check_blobs:
+        statuses = _with_damaged(statuses, found)
     if as_json:
         print_json([{**dataclasses.asdict(host), "ok": host.ok} for host in statuses])
     else:
         _print_statuses(statuses)
     if not all(host.ok for host in statuses):
         raise typer.Exit(1)
+
+
+def _with_damaged(statuses: tuple[HostStatus, ...], found: tuple[Target, ...]) -> tuple[HostStatus, ...]:
+    """The same with what hashing finds on the hosts that answer."""
+    answering = {status.host for status in statuses if status.standing}
+    with hashing(len(answering)):
+        damaged = damaged_blobs([t for t in found if t.host.name in answering], mark=False)
+    return tuple(replace(each, differs=each.differs + damaged.get(each.host, ())) for each in statuses)
 
 
 def _with_roles(standing: Standing) -> Iterator[str]:

@@ -24,7 +24,7 @@ from sealift.facts.docker import (
 from sealift.facts.files import FileList, PlainFile, Standing
 from sealift.facts.garbage import Garbage, Unneeded
 from sealift.facts.generation import GenerationFiles
-from sealift.facts.host_store import Root
+from sealift.facts.host_store import Access, Root, StoreAccess
 from sealift.facts.images import Images, ImageStore, familiar
 from sealift.facts.models import Models, ModelStore
 from sealift.facts.nvidia import CDI_SPEC, STAND_IN, CdiState, Merged, NvidiaCdi, StandingAndMerged
@@ -50,6 +50,7 @@ def checks(wanted: Wanted, repository: SignedRepository) -> tuple[Check, ...]:
     """
     return (
         *_root(wanted),
+        Check(StoreAccess, _access),
         *_packages(wanted, repository),
         *_plain_files(wanted),
         *_docker(wanted),
@@ -74,6 +75,11 @@ def _text(path: str, content: str, mode: str = "644") -> Check:
             yield f"{path} has mode {found[1]}, expected {mode}"
 
     return Check(TextFile, judge, {"path": path})
+
+
+def _access(wrong: Mapping[str, tuple[Access, Access]]) -> Iterator[str]:
+    for path, (found, to_be) in sorted(wrong.items()):
+        yield f"{path} {found.against(to_be)}"
 
 
 def _absent(path: str) -> Check:

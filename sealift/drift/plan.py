@@ -11,7 +11,7 @@ import difflib
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -64,6 +64,16 @@ def plan(found: tuple[Target, ...], wanted: Mapping[str, Wanted]) -> Mapping[str
             status.error or str(read.errors.get(name, "")),
         )
         for name, status in statuses.items()
+    }
+
+
+def with_damaged(planned: Mapping[str, Plan], damaged: Mapping[str, tuple[str, ...]]) -> Mapping[str, Plan]:
+    """The same with the blobs that would be shipped again.
+
+    + damaged: a line each, by host
+    """
+    return {
+        host: replace(each, differs=each.differs + damaged.get(host, ())) for host, each in planned.items()
     }
 
 

@@ -72,6 +72,7 @@ def _ask(target: Target, bare: bool) -> tuple[Standing, tuple[str, ...]]:
         *_release(standing, surveyed),
         *differences(checks(surveyed.wanted, repository), said),
         *_store(surveyed),
+        *(f"role {role} does not answer: {why}" for role, why in standing.failed.items()),
     )
 
 

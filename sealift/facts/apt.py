@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass, field
 
 from pyinfra.api import FactBase
@@ -49,8 +50,8 @@ class InstalledPackages(FactBase[DpkgState]):
     def command(self) -> str:
         """List dpkg's database; the journal in `updates` is left behind only by a dpkg that was killed."""
         return (
-            "dpkg-query --show --showformat='${db:Status-Abbrev}\\t${Package}\\t${Version}\\n'; "
-            "find /var/lib/dpkg/updates -type f -name '[0-9]*' -printf 'journal\\n'"
+            "dpkg-query --show --showformat='${db:Status-Abbrev}\t${Package}\t${Version}\n'; "
+            "find /var/lib/dpkg/updates -type f -name '[0-9]*' -printf 'journal\n'"
         )
 
     @foreign
@@ -60,3 +61,56 @@ class InstalledPackages(FactBase[DpkgState]):
         versions = {package: version for status, package, version in rows if status.rstrip() in ("ii", "hi")}
         unsettled = any(status[1] not in _SETTLED or status[2:].strip() for status, _, _ in rows)
         return DpkgState(versions, interrupted=unsettled or "journal" in output)
+
+
+# Of dpkg, of apt's lists and of what apt has fetched: who installs packages takes one after another.
+LOCKS = (
+    *("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock"),
+    *("/var/lib/apt/lists/lock", "/var/cache/apt/archives/lock"),
+)
+# perl-base is in every Debian. struct flock: type, whence, start, length, process. Source: fcntl_locking(2).
+_HOLDERS = r"""use Fcntl;
+for my $path (@ARGV) {
+    open(my $file, "<", $path) or next;
+    my $asked = pack("s! s! x4 q q i x4", F_WRLCK, 0, 0, 0, 0);
+    fcntl($file, F_GETLK, $asked) or next;
+    my ($type, undef, undef, undef, $process) = unpack("s! s! x4 q q i x4", $asked);
+    next if $type == F_UNLCK;
+    my $name = "";
+    if (open(my $comm, "<", "/proc/$process/comm")) { $name = <$comm>; chomp $name; }
+    print "$path\t$process\t$name\n";
+}
+"""
+
+
+@dataclass(frozen=True)
+class HeldLock:
+    """A lock that another process holds.
+
+    + process: its number; 0 where it is in another container
+    + command: its name; empty where it is not to be seen
+    """
+
+    path: str
+    process: int
+    command: str
+
+    def __str__(self) -> str:
+        return f"process {self.process} ({self.command or 'unknown'}), which holds {self.path}"
+
+
+class PackageLock(FactBase[HeldLock | None]):
+    """The first of some locks that is held; None where all are free."""
+
+    def command(self, paths: tuple[str, ...]) -> str:
+        """The shell command: a line for each that is held.
+
+        + paths: of the locks, on the host
+        """
+        return f"perl -e {shlex.quote(_HOLDERS)} {shlex.join(paths)}"
+
+    @foreign
+    def process(self, output: list[str]) -> HeldLock | None:
+        """Read `PATH<tab>PROCESS<tab>COMMAND` lines."""
+        path, process, command = output[0].split("\t")
+        return HeldLock(path, int(process), command)

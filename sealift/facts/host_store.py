@@ -1,14 +1,19 @@
-"""What a host's store has."""
+"""What a host's store has, and who may write to it."""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from pyinfra.api import FactBase
 
 from sealift.facts.foreign import foreign
-from sealift.host_paths import ROOT
+from sealift.host_paths import BLOBS, FILES, GENERATIONS, LIVE, MODELS, PACKAGES, ROOT, WRITTEN
 from sealift.ship.plan import listing_script
+
+_FOLDER, _FILE = "755", "644"  # apt reads packages as a user of its own
+_PRIVATE = "700"  # of generations and live files, which have secrets in them
 
 
 class Root(FactBase[str]):
@@ -41,3 +46,60 @@ class HostStore(FactBase[list[str]]):
     def process(self, output: list[str]) -> list[str]:
         """Leave the lines as they are: parsing them needs the host's name."""
         return output
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who may do what with a folder or a file: its mode, octal, and its owner as UID:GID."""
+
+    mode: str
+    owner: str
+
+    def against(self, to_be: Access) -> str:
+        """What is wrong with it."""
+        if self.owner != to_be.owner:
+            return f"belongs to {self.owner}, expected {to_be.owner}"
+        return f"has mode {self.mode}, expected {to_be.mode}"
+
+
+class StoreAccess(FactBase[Mapping[str, tuple[Access, Access]]]):
+    """Folders of the host store, manifests of models and sealift's lists that others than root could change.
+
+    As path: how it is, how it is to be. Blobs are not among them, a listing has theirs; nor are the files of
+    a generation.
+    """
+
+    default = dict
+
+    def command(self) -> str:
+        """Look at every folder, and at the few files that no other fact looks at."""
+        skipped = f"\\( -path '{GENERATIONS}/*' -o -path '{ROOT}/.load.*' -o -path '{BLOBS}/*' \\) -prune"
+        files = (
+            f"\\( -path '{MODELS}/manifests/*' -o -path {FILES} -o -path {PACKAGES} -o -path {WRITTEN} \\)"
+        )
+        seen = f"\\( -type d -o -type f {files} \\)"
+        return (
+            f"if [ -d {ROOT} ]; then find -H {ROOT} {skipped} -o {seen} -printf '%y\\t%m\\t%U:%G\\t%p\\n'; fi"
+        )
+
+    @foreign
+    def process(self, output: list[str]) -> Mapping[str, tuple[Access, Access]]:
+        """Read the lines of `find`; keep those that are not as they are to be."""
+        found: dict[str, tuple[Access, Access]] = {}
+        for line in output:
+            kind, mode, owner, path = line.split("\t", 3)
+            right = _right(kind, path)
+            access, to_be = Access(mode, owner), Access(right, "0:0")
+            if access != to_be:
+                found[path] = access, to_be
+        return found
+
+
+def _right(kind: str, path: str) -> str:
+    """The mode that a folder or a file is to have.
+
+    + kind: find's letter: d is a folder
+    """
+    if path == GENERATIONS or f"{path}/".startswith(f"{LIVE}/"):
+        return _PRIVATE
+    return _FOLDER if kind == "d" else _FILE

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
+from sealift.fleet.blob_check import damaged_blobs
 from sealift.fleet.host_lock import hosts_held, owner
-from sealift.fleet.rollout import WaveResult, apply_wave, one_rollout
+from sealift.fleet.rollout import Watch, WaveResult, apply_wave, one_rollout
 from sealift.fleet.survey import Survey, Target, only_depot, survey, targets
 from sealift.host.root import make_root
 from sealift.progress import Progress
@@ -81,23 +82,34 @@ def ship_to(ready: Ready, progress: Progress) -> Mapping[str, Shipped]:
         return ship([target.order for target in ready.targets], ready.depot, progress).all()
 
 
+def mark_damaged(ready: Ready) -> Mapping[str, tuple[str, ...]]:
+    """Hash all blobs of the hosts' stores, and have damaged ones shipped again by `apply`.
+
+    Gives a line for each that a host's release needs, by host.
+
+    Raises SealiftError where a host does not answer.
+    """
+    with _alone(ready):
+        return damaged_blobs(ready.targets, mark=True)
+
+
 def apply(
     ready: Ready,
     shipping: Callable[[], AbstractContextManager[Progress]],
     shipped: Callable[[Mapping[str, Shipped]], None],
-    deploying: Callable[[], AbstractContextManager[Callable[[str], None]]],
+    deploying: Callable[[], AbstractContextManager[Watch]],
 ) -> WaveResult:
     """Ship, then deploy with pyinfra.
 
     + shipping: gives who is told of bytes shipped, for as long as that lasts
     + shipped: told what was shipped, before anything is deployed
-    + deploying: gives who is told of each operation as it starts, for as long as that lasts
+    + deploying: gives who is told of pyinfra's work, for as long as that lasts
 
-    Raises SealiftError where another rollout is running, or a host did not get all of its release.
+    Raises SealiftError where another rollout is running, or a host fails.
     """
     with _alone(ready):
         with shipping() as progress:
             done = ship([target.order for target in ready.targets], ready.depot, progress).all()
         shipped(done)
-        with deploying() as say:
-            return apply_wave(ready.inventory, ready.depot.path / ROLLOUT_LOG, say)
+        with deploying() as watch:
+            return apply_wave(ready.inventory, ready.depot.path / ROLLOUT_LOG, watch)

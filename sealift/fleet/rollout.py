@@ -5,21 +5,20 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from sealift.errors import SealiftError
+from sealift.fleet.pyinfra_log import PyinfraLog
 from sealift.processes import WITH_US
 from sealift.site.inventory import PYINFRA, Inventory, complaint
 
 _DEPLOY = Path("deploy.py")
-_OPERATION = re.compile(r"--> Starting .*operation: (.*)")
 _PATIENCE_S = 30  # for pyinfra to close its connections when it is interrupted
 
 
@@ -82,15 +81,26 @@ def one_rollout(depot: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def apply_wave(inventory: Inventory, log: Path, say: Callable[[str], None]) -> WaveResult:
+@dataclass(frozen=True)
+class Watch:
+    """Who is told of a wave while it lasts.
+
+    + at: takes each operation as it starts
+    + tell: takes what the operator should know at once, such as that a host waits for something
+    """
+
+    at: Callable[[str], None]
+    tell: Callable[[str], None]
+
+
+def apply_wave(inventory: Inventory, log: Path, watch: Watch) -> WaveResult:
     """Deploy to the hosts of an inventory, or those it is limited to.
 
     + log: file for what pyinfra says
-    + say: told of each operation as it starts
 
-    Raises SealiftError where pyinfra gives no report, with what it says instead.
+    Raises SealiftError where pyinfra gives no report, with why each host failed, or what it says instead.
     """
-    code, report = _run(inventory, log, say)
+    code, report = _run(inventory, log, watch)
     return WaveResult(parse_results(inventory.names, report["results"]), code, log)
 
 
@@ -113,16 +123,13 @@ def parse_results(hosts: Sequence[str], results: dict[str, Any]) -> dict[str, Ho
     return {host: of(host) for host in hosts}
 
 
-def _run(
-    inventory: Inventory,
-    log: Path,
-    say: Callable[[str], None],
-) -> tuple[int, dict[str, Any]]:
+def _run(inventory: Inventory, log: Path, watch: Watch) -> tuple[int, dict[str, Any]]:
     """Run pyinfra; give its exit code and its report."""
     if not _DEPLOY.is_file():
         raise SealiftError(f"{_DEPLOY}: not found. Run this in the folder that has it.")
     limits = [part for host in inventory.names for part in ("--limit", host)]
     log.parent.mkdir(parents=True, exist_ok=True)
+    said = PyinfraLog()
     with tempfile.TemporaryFile() as stdout, log.open("wb") as kept:
         # ends with this process, so that no rollout goes on that nobody holds the lock of
         child = subprocess.Popen(
@@ -132,7 +139,7 @@ def _run(
             stderr=subprocess.PIPE,
         )
         try:
-            _follow(child, kept, say)
+            _follow(child, kept, said, watch)
         except KeyboardInterrupt:
             _end(child, told=True)
             raise
@@ -143,18 +150,21 @@ def _run(
         try:
             return child.wait(), json.load(stdout)
         except ValueError:
-            raise _no_report(log) from None
+            raise _no_report(log, said.failures) from None
 
 
-def _follow(child: subprocess.Popen[bytes], kept: Any, say: Callable[[str], None]) -> None:
+def _follow(child: subprocess.Popen[bytes], kept: IO[bytes], said: PyinfraLog, watch: Watch) -> None:
     if child.stderr is None:  # for the type checker: it is a pipe
         raise AssertionError
+    at = ""
     for line in child.stderr:
         kept.write(line)
         kept.flush()
-        started = _OPERATION.match(line.decode(errors="replace").strip())
-        if started:
-            say(started[1])
+        if told := said.read(line.decode(errors="replace")):
+            watch.tell(told)
+        if said.operation != at:
+            at = said.operation
+            watch.at(at)
 
 
 def _end(child: subprocess.Popen[bytes], told: bool) -> None:
@@ -171,7 +181,10 @@ def _end(child: subprocess.Popen[bytes], told: bool) -> None:
         child.wait()
 
 
-def _no_report(log: Path) -> SealiftError:
-    return SealiftError(
-        f"pyinfra failed: {complaint(log.read_bytes())}. Read {log}, then run the same again."
-    )
+def _no_report(log: Path, failures: Sequence[str]) -> SealiftError:
+    said = complaint(log.read_bytes())
+    if not failures and said == "EOFError":
+        failures = ("the connection to a host was cut, expected it to last. See which: sealift status.",)
+    if failures:
+        return SealiftError("\n".join((*failures, f"What was said is in {log}. Then run the same again.")))
+    return SealiftError(f"pyinfra failed: {said}. Read {log}, then run the same again.")

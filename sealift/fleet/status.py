@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from typing import Annotated
 
@@ -19,7 +19,7 @@ from sealift.host.settings import SiteSettings
 from sealift.host_paths import CURRENT, ROOT
 from sealift.release.ollama_manifest import LIBRARY
 from sealift.release.values import MOST_NAMED, Foreign
-from sealift.services import OLLAMA
+from sealift.services import HEALTH, OLLAMA
 from sealift.ssh import on_all
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -32,7 +32,7 @@ def status_script(settings: SiteSettings) -> str:
 
     + settings: the host's
     """
-    return f"set -- {shlex.join((ROOT, settings.root, OLLAMA.project))}\n{_SCRIPT}"
+    return f"set -- {shlex.join((ROOT, settings.root, OLLAMA.project, HEALTH))}\n{_SCRIPT}"
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class Standing:
     + disk_free: bytes on the host store's file system
     + roles: the model that answers each
     + loaded: names of models and roles that are in memory now
+    + failed: roles that do not answer, and why, as Ollama says it
     """
 
     generation: str | None
@@ -65,6 +66,7 @@ class Standing:
     disk_free: int | None
     roles: Mapping[str, str]
     loaded: tuple[str, ...] = ()
+    failed: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,7 @@ def parse_status(host: str, text: str) -> Standing:
         disk_free=int(free[0]) if free else None,
         roles=deployed.roles,
         loaded=tuple(found.get("loaded", [])),
+        failed=dict(_failed(line) for line in found.get("failed", [])),
     )
 
 
@@ -155,6 +158,12 @@ def _deployed(host: str, text: str) -> _Deployed:
 def _container(value: str) -> ContainerStatus:
     project, state, health, image_id = value.split("|", 3)
     return ContainerStatus(project, state, health, image_id)
+
+
+def _failed(value: str) -> tuple[str, str]:
+    role, _, why = value.partition(" ")
+    why = why.strip().removeprefix('{"error":"').removesuffix('"}')
+    return role, why[:300] or "Ollama does not say why"
 
 
 def _model(path: str) -> str:

@@ -1,9 +1,9 @@
 # What stands on a host, as KEY=VALUE lines. $1: sealift's folder, $2: where it really lies, should the link to it be
-# gone, $3: the Compose project of what serves models. Changes nothing.
+# gone, $3: the Compose project of what serves models, $4: its health check. Changes nothing.
 set -u
 export LC_ALL=C
 if [ -L "$1" ] && [ ! -e "$1" ]; then echo "away=$(readlink "$1")"; fi
-if [ -z "$(ls -A "$1/" 2>/dev/null)" ]; then set -- "$2" "$2" "$3"; fi
+if [ -z "$(ls -A "$1/" 2>/dev/null)" ]; then set -- "$2" "$2" "$3" "$4"; fi
 if [ -L "$1/current" ]; then echo "generation=$(basename "$(readlink "$1/current")")"; fi
 if [ -r "$1/current/release.json" ]; then echo "release=$(head -c 524288 "$1/current/release.json" | tr -d '\n')"; fi
 if [ -d "$1/models/manifests" ]; then
@@ -14,7 +14,7 @@ if command -v docker >/dev/null && [ "$(systemctl is-active docker)" = active ];
     ids=$(docker ps --all --quiet --filter label=com.docker.compose.project)
     [ -z "$ids" ] || docker inspect --format 'runs={{index .Config.Labels "com.docker.compose.project"}}|{{.State.Status}}|{{if .State.Health}}{{.State.Health.Status}}{{end}}|{{.Image}}' $ids
     for id in $(docker ps --quiet --filter label=com.docker.compose.project="$3"); do
-        timeout 5 docker exec "$id" ollama ps | sed -n '2,$s/^\([^ ]*\) .*/loaded=\1/p'
+        timeout 5 docker exec "$id" bash "$4" status
     done
 fi
 if [ -d "$1" ]; then echo "free=$(df --output=avail -B1 "$1" | tail -n 1 | tr -d ' ')"; fi

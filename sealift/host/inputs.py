@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from sealift.host.gpus import GPU
 from sealift.host.settings import OllamaSettings, SiteSettings
 from sealift.release.roles import Answers
-from sealift.services import ADMIN_PORT, GATEWAY, OLLAMA, Service
+from sealift.services import ADMIN_PORT, GATEWAY, HEALTH, OLLAMA, Service
 
 CLIENT_HEADER = "x-sealift-client"
 OLLAMA_PORT = 11434
@@ -103,6 +103,8 @@ def _ollama(settings: SiteSettings, groups: frozenset[str], answers: Answers, _:
         {
             # A role stands for its model. Not more of them than stay loaded together.
             "warm": sorted(one_per_model.values())[: settings.ollama.max_loaded_models],
+            "health": HEALTH,
+            "port": OLLAMA_PORT,
             "environment": ollama_environment(settings.ollama),
             "cpus": settings.ollama.cpus,
             "gpu": GPU in groups,

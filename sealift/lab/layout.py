@@ -230,6 +230,7 @@ def _ssh_config(blocks: list[str], state: Path) -> bytes:
         "    StrictHostKeyChecking yes\n"
         "    BatchMode yes\n"
         "    ConnectTimeout 10\n"
+        "    ServerAliveInterval 15\n"
     )
     return ("".join(blocks) + common).encode()
 

@@ -73,7 +73,7 @@ def recorded(digest: str) -> str:
 
     JSON has no comment to say so, and an older one is still ours when a run was killed between the two.
     """
-    return f"mkdir -p {ROOT} && echo {digest} >> {WRITTEN} && sync {WRITTEN}"
+    return f"umask 022 && mkdir -p {ROOT} && echo {digest} >> {WRITTEN} && sync {WRITTEN}"
 
 
 def keep_before(path: str) -> str:

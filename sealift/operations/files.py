@@ -86,6 +86,6 @@ def _write(targets: Iterable[str]) -> str:
     listing = f"printf '%s\\n' {lines}" if lines else ":"
     folder = FILES.rpartition("/")[0]
     return (
-        f"mkdir -p {folder} && {listing} > {FILES}.new && sync {FILES}.new && "
+        f"umask 022 && mkdir -p {folder} && {listing} > {FILES}.new && sync {FILES}.new && "
         f"mv -T {FILES}.new {FILES} && sync {folder}"
     )

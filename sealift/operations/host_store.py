@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from collections.abc import Generator
 from pathlib import Path
 
 from pyinfra import host, logger
-from pyinfra.api import FunctionCommand, Host, State, operation
+from pyinfra.api import FunctionCommand, Host, State, StringCommand, operation
 
 from sealift.blob import Blob
-from sealift.facts.host_store import HostStore, Root
+from sealift.facts.host_store import HostStore, Root, StoreAccess
 from sealift.host.root import make_root
 from sealift.processes import WITH_US
 from sealift.ship.plan import parse_listing, plan
@@ -26,6 +27,19 @@ def root_linked(data_folder: str) -> Generator[str, None, None]:
     """
     if data_folder and host.get_fact(Root) != f"{data_folder}/sealift":
         yield make_root(data_folder)
+
+
+@operation()
+def store_guarded() -> Generator[StringCommand, None, None]:
+    """Have nobody but root change the host store, and let apt read it.
+
+    The paths are foreign and may be many: they travel over standard input.
+    """
+    wrong = host.get_fact(StoreAccess)
+    for mode in sorted({to_be.mode for _, to_be in wrong.values()}):
+        paths = [path for path, (_, to_be) in wrong.items() if to_be.mode == mode]
+        mend = shlex.quote(f'chown 0:0 -- "$@" && chmod {mode} -- "$@"')
+        yield StringCommand(f"xargs -d '\\n' sh -c {mend} sealift", _stdin=paths)
 
 
 @operation()

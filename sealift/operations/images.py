@@ -14,6 +14,13 @@ from sealift.host_paths import BLOBS, ROOT
 from sealift.operations.refusal import refusal
 from sealift.release.locked import LockedImage
 
+# Docker names a path of its own making.
+_FULL = (
+    "case $said in *'no space left on device'*) "
+    "root=$(docker info --format '{{.DockerRootDir}}'); "
+    'free=$(df -h --output=avail "$root" | tail -n 1 | tr -d " "); '
+    'echo "$root: no space left on device, $free are free" >&2 ;; esac'
+)
 Commands = Generator[StringCommand | FunctionCommand, None, None]
 
 
@@ -72,8 +79,8 @@ def load_script(image: LockedImage, known: int) -> str:
             f"folder=$(mktemp -d {ROOT}/.load.XXXXXX)",
             "trap 'rm -rf \"$folder\"' EXIT",
             f'printf %s {shlex.quote(json.dumps(manifest))} > "$folder/manifest.json"',
-            f'tar -cf - -C "$folder" manifest.json -C {BLOBS.removesuffix("/blobs/sha256")} {" ".join(blobs)}'
-            " | docker load --quiet",
+            f'said=$(tar -cf - -C "$folder" manifest.json -C {BLOBS.removesuffix("/blobs/sha256")}'
+            f' {" ".join(blobs)} | docker load --quiet 2>&1) || {{ echo "$said" >&2; {_FULL}; exit 1; }}',
             f'[ "$(docker image inspect --format "{{{{.Id}}}}" {name})" = {image_id} ]'
             f" || {{ echo {shlex.quote(failure)} >&2; exit 1; }}",
         )

@@ -47,7 +47,10 @@ def only_models(tags: tuple[str, ...], blobs: tuple[Blob, ...]) -> Commands:
     surplus = sorted(store.placed.keys() - set(map(blob_name, blobs)))
     files = [f"manifests/{path}" for path in manifests] + [f"blobs/{name}" for name in surplus]
     if files:
-        yield StringCommand("\n".join(f"rm -f -- {shlex.quote(f'{MODELS}/{file}')}" for file in files))
+        lines = [f"rm -f -- {shlex.quote(f'{MODELS}/{file}')}" for file in files]
+        yield StringCommand(
+            "\n".join((*lines, f"find {MODELS}/manifests -mindepth 1 -type d -empty -delete"))
+        )
 
 
 @operation()

@@ -21,4 +21,4 @@ def cdi_generated() -> Generator[str | FunctionCommand, None, None]:
             " the host out of the group."
         )
     elif not cdi.spec_is_current:
-        yield f"mkdir -p /etc/cdi && nvidia-ctk cdi generate --output={CDI_SPEC}"
+        yield f"umask 022 && mkdir -p /etc/cdi && nvidia-ctk cdi generate --output={CDI_SPEC}"

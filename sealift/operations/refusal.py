@@ -1,9 +1,11 @@
-"""How an operation says no."""
+"""How an operation says no, and what it tells while it works."""
 
 from __future__ import annotations
 
 from pyinfra import logger
 from pyinfra.api import FunctionCommand, Host, State
+
+from sealift.fleet.pyinfra_log import TELLS
 
 
 def refusal(message: str) -> FunctionCommand:
@@ -19,3 +21,11 @@ def refusal(message: str) -> FunctionCommand:
 def _refuse(state: State, host: Host, message: str) -> bool:  # noqa: ARG001 - pyinfra passes it
     logger.error("%s%s", host.print_prefix, message)
     return False
+
+
+def tell(host: Host, message: str) -> None:
+    """Tell the operator at once, on the terminal of `sealift apply`, and in pyinfra's own log.
+
+    + host: whom it is about; its name goes before it
+    """
+    logger.info("%s%s%s", host.print_prefix, TELLS, message)

@@ -37,7 +37,7 @@ def put_text(path: str, content: str, mode: str = "644", check: str | None = Non
     """
     new = f"{path}.sealift-new"
     folder = shlex.quote(path.rpartition("/")[0])
-    yield f"mkdir -p {folder} && install -m {mode} /dev/null {shlex.quote(new)}"
+    yield f"umask 022 && mkdir -p {folder} && install -m {mode} /dev/null {shlex.quote(new)}"
     encoded = base64.encodebytes(content.encode()).decode().splitlines()
     yield StringCommand(f"base64 -d > {shlex.quote(new)}", _stdin=encoded)
     if check is not None:
@@ -71,4 +71,4 @@ def links_present(folder: str, links: Mapping[str, str]) -> Commands:
     ]
     if lines:
         quoted = shlex.quote(folder)
-        yield "\n".join(("set -e", f"mkdir -p {quoted}", f"cd {quoted}", *lines))
+        yield "\n".join(("set -e", "umask 022", f"mkdir -p {quoted}", f"cd {quoted}", *lines))

@@ -21,6 +21,7 @@ from sealift.evidence import junit, page
 from sealift.facts.nvidia import Merged
 from sealift.files import canonical_json, parse_json
 from sealift.fleet.ask import _parse
+from sealift.fleet.blob_check import parse_damaged
 from sealift.fleet.status import parse_status
 from sealift.host.daemon_json import merged_daemon_json
 from sealift.host.preflight import check
@@ -62,6 +63,10 @@ def _status(case: Case, _: Path) -> object:
 
 def _stands(case: Case, _: Path) -> object:
     return parse_stands("FUZZ", "\n".join(_lines(case)))
+
+
+def _damaged(case: Case, _: Path) -> object:
+    return parse_damaged("FUZZ", "\n".join(_lines(case)), fleet_site.lock())
 
 
 def _inventory(case: Case, _: Path) -> object:
@@ -110,6 +115,8 @@ _SAID = {
     "MergedDaemonJson": "{}",
     "StandingAndMerged": f"{'0' * 64}  -\n644\nmerged:\n{{}}",
     "Root": "/data/sealift",
+    "PackageLock": "/var/lib/dpkg/lock-frontend\t7\tapt",
+    "StoreAccess": "d\t777\t0:0\t/var/lib/sealift",
     "NvidiaCdi": "driver 570.1\ncurrent",
     "PlainFile": f"f\t0:0\t755\n{'0' * 64}  -",
     "FileList": "/usr/local/bin/tool",
@@ -176,6 +183,12 @@ def targets() -> tuple[Target, ...]:
             alone(f"sealift-generation={CURRENT} {'0' * 12}\n{_SAID['GenerationFiles']}".encode()),
             _stands,
             (b"entry\t", b"sealift-generation="),
+        ),
+        Target(
+            "hashes of a host's blobs",
+            alone(f"damaged={_HEX}\nend=".encode()),
+            _damaged,
+            (b"damaged=", b"end="),
         ),
         Target("inventory", alone(json.dumps(_INVENTORY).encode()), _inventory, where="inventor", cost=2),
         Target("complaint of a host", alone(b"ssh: x\nsh: 1: no such thing\n"), _complaint),

@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import time
 
+import pytest
+from testinfra.host import Host
+
 from sealift.evidence.expectations import Expectations
+from tests.hosts.containers import complaints
 from tests.hosts.gateway_client import Gateway
 from tests.hosts.properties import RecordProperty
 
@@ -16,11 +20,13 @@ OPTIONS = {"temperature": 0, "seed": 1, "num_predict": 64}
 SECOND = 10**9  # Ollama counts nanoseconds
 
 
-def test_answers(gateway: Gateway, role: str, record_property: RecordProperty) -> None:
+def test_answers(host: Host, gateway: Gateway, role: str, record_property: RecordProperty) -> None:
     """The role answers a question sensibly."""
     body = {"model": role, "messages": MESSAGES, "options": OPTIONS, "stream": False}
     response = gateway.send("POST", "/api/chat", gateway.right_key, body=body)
-    assert response.status_code == 200, response.text[:300]
+    if response.status_code != 200:
+        said = f"{response.status_code} {response.text[:300]}"
+        pytest.fail(f"{said}; Ollama's log says:\n{complaints(host, 'ollama')}", pytrace=False)
     said = response.json()
     answer = said["message"]["content"].strip()
     record_property("prompt", PROMPT)

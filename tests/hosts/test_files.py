@@ -6,8 +6,10 @@ from testinfra.host import Host
 
 from sealift.evidence.expectations import Expectations
 from tests.hosts.commands import output
+from tests.hosts.properties import RecordProperty
 
-LISTED = "/var/lib/sealift/files"
+STORE = "/var/lib/sealift"
+LISTED = f"{STORE}/files"
 
 
 def test_file_has_its_digest(host: Host, file: str, expected: Expectations) -> None:
@@ -33,3 +35,12 @@ def test_no_file_of_another_release_is_left(host: Host, expected: Expectations) 
     """The host lists the files of its release, and no others."""
     listed = output(host, f"if [ -f {LISTED} ]; then cat {LISTED}; fi").splitlines()
     assert listed == sorted(file.target for file in expected.files.values())
+
+
+def test_nobody_but_root_can_change_the_host_store(host: Host, record_property: RecordProperty) -> None:
+    """Nothing in the host store belongs to anybody but root, or can be written by anybody else."""
+    seen = f"find -H {STORE} ! -type l"
+    others = "\\( -perm /022 -o ! -user 0 \\) -printf '%%m %%U:%%G %%p\\n'"
+    open_to_others = output(host, f"{seen} {others}").splitlines()
+    record_property("looked at", f"{output(host, f'{seen} -printf x | wc -c')} files and folders")
+    assert not open_to_others, f"{len(open_to_others)}: run sealift apply, which mends {open_to_others[0]}"

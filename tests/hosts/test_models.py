@@ -51,7 +51,7 @@ def test_blobs_have_their_digests(
     listed = output(host, f"cd %s && sha256sum {files}", f"{store}/blobs")
     found = {line.split()[1]: line.split()[0] for line in listed.splitlines()}
     damaged = {file: digest for file, digest in found.items() if file != f"sha256-{digest}"}
-    assert not damaged
+    assert not damaged, f"run sealift apply --check-blobs, which ships them again: {', '.join(damaged)}"
     assert len(found) == len(blobs)
     record_property("read", f"{len(blobs)} blobs, {sum(blob.size for blob in blobs) / 1e6:.0f} MB")
 

@@ -11,6 +11,14 @@ import pytest
 
 from tests.lab.commands import CHECKOUT, START, Commands, Ran
 
+# As a site may have set up its hosts: nothing runs from /tmp, nothing that root writes is for others, root's
+# shell is sh, and the locale is of before UTF-8.
+STRICT = """\
+usermod --shell /bin/sh root
+mount -t tmpfs -o noexec,nosuid,mode=1777 tmpfs /tmp
+sed -i 's/pam_umask.so/& umask=077/' /etc/pam.d/common-session
+printf 'LANG=de_DE.ISO-8859-1\\nLC_ALL=de_DE.ISO-8859-1\\n' >>/etc/environment
+"""
 SOURCES = CHECKOUT / "build/ingredients"
 
 
@@ -68,8 +76,10 @@ def lab_of(state: Path, hosts: int, control: bool = False, suite: str = "trixie"
 
 @pytest.fixture(scope="session")
 def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
-    """The commands against the main lab: three hosts, the last one with a stand-in GPU."""
-    yield from lab_of(tmp_path_factory.mktemp("main") / "lab", hosts=3, control=True)
+    """The commands against the main lab: three hosts, the first one strict, the last with a stand-in GPU."""
+    for commands in lab_of(tmp_path_factory.mktemp("main") / "lab", hosts=3, control=True):
+        commands.on("h1", STRICT)
+        yield commands
 
 
 @pytest.fixture(scope="module")

@@ -185,10 +185,16 @@ def test_the_next_release_comes_out_of_the_depot_and_the_one_before_comes_back(
     assert bare.on("control", f"cat {TO}/deployment/next.txt") == "the next\n"
     assert "in force    no change" in bare.on("control", install)
     assert bare.on("control", "sealift --help").count("Usage")
+    bare.on("control", "sealift init acme --host acme1=192.0.2.1 --release demo:2026.12.0")
+    checking = f"cd {TO}/deployment && sealift check acme --json || [ $? = 1 ]"
+    checked = json.loads(bare.on("control", checking))
     back = f"sealift install demo:2026.11.0 --depot {TO}/depot --to {TO}"
     old = "0123456789abcdef"  # as two releases ago it was
     bare.on("control", f"cp -a {TO}/deployments/$(basename {before.strip()}) {TO}/deployments/{old}")
     assert f"removed     {TO}/deployments/: {old}" in bare.on("control", back)
     assert bare.on("control", f"readlink {TO}/deployment") == before
+    # The site is the site's: the release before never heard of it, and finds it all the same.
+    assert json.loads(bare.on("control", checking)) == checked
+    assert checked["hosts"] == 1
     assert len(bare.on("control", f"ls -A {TO}/deployments").split()) == 2
     assert "in force    now" in bare.on("control", install)  # the one before is still there

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from tests.lab.commands import CHECKOUT, Commands, Ran
 from tests.lab.conftest import Site
+from tests.unit import samples
 
 
 @pytest.fixture
@@ -59,6 +61,36 @@ def test_a_model_that_does_not_fit_is_refused(bare: Commands, tmp_path: Path) ->
     inventory = inventory_with(tmp_path, ollama={"memory_limit_mib": 512, "context_length": 2048})
     for refused in both_ways(bare, inventory):
         assert "gemma3:270m" in refused.said
+
+
+def test_the_fallback_of_a_role_answers_where_its_model_does_not_fit(
+    site: Site, bare: Commands, tmp_path: Path
+) -> None:
+    """The fallback is a stand-in: it has the header of a model, and no weights."""
+    sources, lock, bundle = tmp_path / "sources", tmp_path / "lock", tmp_path / "bundle"
+    sources.mkdir()
+    for path in site.sources.iterdir():
+        (sources / path.name).symlink_to(path)
+    samples.tar(sources / "tiny.tar", samples.ollama_files(samples.gguf(samples.GEMMA)))
+    text = (CHECKOUT / "releases/demo.yaml").read_text()
+    release = tmp_path / "release.yaml"
+    release.write_text(
+        text.replace("version: 2026.11.0", "version: 2026.11.9")
+        .replace("\nmodels:\n", f'\nmodels:\n  "{samples.MODEL}": {{archive: tiny.tar}}\n')
+        .replace("context: 2048,", f'fallback: ["{samples.MODEL}"], context: 2048,')
+    )
+    depot, trusted = ("--depot", bare.lab / "depot"), ("--allowed-signers", site.allowed_signers)
+    bare.ok("sealift", "lock", release, "--sources", sources, "--out", lock)
+    bare.ok("sealift", "build", lock, "--sources", sources, "--out", bundle, "--key", site.release_key)
+    bare.ok("sealift", "import", bundle, *depot, *trusted)
+
+    ollama = {"memory_limit_mib": 512, "context_length": 2048}
+    inventory = inventory_with(tmp_path, release="demo:2026.11.9", ollama=ollama)
+    said = bare.ok("sealift", "preflight", inventory).out
+    for host in ("h1", "h2"):
+        assert f"{host}: chat is answered by {samples.MODEL}, as gemma3:270m does not fit" in said
+    planned = json.loads(bare.ok("sealift", "preflight", inventory, "--json").out)
+    assert planned["h1"]["roles"] == {"chat": samples.MODEL}
 
 
 def test_a_port_that_is_taken_is_named_with_its_owner(bare: Commands) -> None:

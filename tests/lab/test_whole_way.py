@@ -105,6 +105,15 @@ def test_status_tells_what_stands_where(site: Site, commands: Commands) -> None:
     assert [host["differs"] for host in status] == [[], [], []]
 
 
+def test_a_strict_host_gets_the_same_modes(site: Site, commands: Commands) -> None:
+    """A umask of 077, a /tmp where nothing runs, an old locale: verified and as all the others."""
+    umask, *mounted, locale = commands.on("h1", "umask; findmnt -n -o OPTIONS /tmp; echo $LC_ALL").split()
+    assert (umask, locale) == ("0077", "de_DE.ISO-8859-1")
+    assert "noexec" in mounted[-1]
+    modes = "find /var/lib/sealift -path '*/generations/*' -prune -o -printf '%m %U:%G %y %P\\n' | sort"
+    assert commands.on("h1", modes) == commands.on("h2", modes)
+
+
 def test_peak_memory_of_every_step_stays_under_200_mb(
     site: Site, commands: Commands, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:

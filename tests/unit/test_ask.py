@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyrage
@@ -115,3 +116,19 @@ def test_a_gateway_sends_nobody_elsewhere(host: Host, monkeypatch: pytest.Monkey
     with pytest.raises(SealiftError, match="answers 302 Found"):
         ask(host, "chat", "Where?")
     assert _Gateway.asked == ["/api/chat"]
+
+
+def test_a_certificate_of_another_ca_is_told_by_what_is_wrong_with_it(host: Host, tmp_path: Path) -> None:
+    other = tmp_path / "other.crt"
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", "-subj", "/CN=other"]
+    command = ["openssl", "req", "-x509", *curve, "-keyout", str(tmp_path / "other.key"), "-out", str(other)]
+    subprocess.run(command, check=True, capture_output=True)
+    gateway = host.settings.gateway.model_copy(update={"ca": other})
+    stranger = replace(host, settings=host.settings.model_copy(update={"gateway": gateway}))
+    with pytest.raises(SealiftError) as refused:
+        ask(stranger, "chat", "Where?")
+    assert str(refused.value).startswith(f"{host.name}: https://")
+    assert f"shows a certificate that {other} does not vouch for" in str(refused.value)
+    assert "CERTIFICATE_VERIFY_FAILED" in str(refused.value)
+    assert str(refused.value).endswith("expected one of the site's CA. Run sealift preflight.")
+    assert _Gateway.asked == []

@@ -37,8 +37,8 @@ def test_tables(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_what_is_being_worked_on_and_progress(capfd: pytest.CaptureFixture[str]) -> None:
-    with working(FOREIGN) as now:
-        now(f"then {FOREIGN}")
+    with working(FOREIGN) as work:
+        work.now(f"then {FOREIGN}")
     with shown() as report:
         report(FOREIGN, 0, 0)
     err = capfd.readouterr().err

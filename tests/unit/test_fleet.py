@@ -241,7 +241,7 @@ def test_as_many_roles_as_a_release_may_have_are_read_from_a_host(tmp_path: Path
     script = resources.files("sealift.fleet").joinpath("status.sh").read_text()
     (tmp_path / "link").symlink_to(tmp_path)
     for folder, behind in ((tmp_path, "none"), (tmp_path / "link", "none"), (tmp_path / "gone", tmp_path)):
-        command = ("sh", "-c", script, "status", folder, behind, "none")
+        command = ("sh", "-c", script, "status", folder, behind, "none", "none")
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         assert parse_status("h1", said).roles == roles
 
@@ -249,7 +249,7 @@ def test_as_many_roles_as_a_release_may_have_are_read_from_a_host(tmp_path: Path
 def test_a_host_whose_disk_is_away_is_not_taken_for_a_bare_one(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("/data/sealift")
     script = resources.files("sealift.fleet").joinpath("status.sh").read_text()
-    command = ("sh", "-c", script, "status", tmp_path / "link", "/data/sealift", "none")
+    command = ("sh", "-c", script, "status", tmp_path / "link", "/data/sealift", "none", "none")
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     with pytest.raises(SealiftError, match="is a link to /data/sealift, which is not there, expected"):
         parse_status("h1", said)

@@ -160,6 +160,7 @@ def test_secrets_are_in_the_files_that_only_root_reads() -> None:
         "release.json",
         "blobs",
         "ollama/compose.yaml",
+        "ollama/health.sh",
         "gateway/compose.yaml",
         "gateway/envoy.yaml",
     }

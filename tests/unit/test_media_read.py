@@ -11,10 +11,15 @@ from pathlib import Path
 import pytest
 
 from sealift.bundle import signature
+from sealift.depot.importing import import_bundle
+from sealift.depot.store import Depot
 from sealift.errors import SealiftError
+from sealift.progress import silent
 from tests.unit import media_bundle, samples
 from tests.unit.killing import killed_at
 from tests.unit.media_bundle import Site, content, parts, stick_of
+
+FAT_EPOCH = 315532800  # 1980-01-01, the first day that FAT has
 
 
 @pytest.fixture
@@ -171,3 +176,23 @@ def test_killed_at_any_step_writing_and_reading_finish_when_run_again(site: Site
         assert content(out) == content(site.bundle)
         steps += 1
     assert steps > 20
+
+
+def test_a_medium_for_a_bundle_is_told_apart(site: Site, media: Path, tmp_path: Path) -> None:
+    with pytest.raises(SealiftError) as refused:
+        import_bundle(Depot(tmp_path / "depot"), media, site.allowed, silent)
+    put_together = f"sealift media read {media} --out BUNDLE --allowed-signers {site.allowed}"
+    assert str(refused.value) == (
+        f"{media}: is a medium, expected a bundle's folder. Put the bundle together first: {put_together}"
+    )
+
+
+def test_a_stick_that_knows_no_modes_and_no_times_is_read(site: Site, media: Path, tmp_path: Path) -> None:
+    """As Linux shows exFAT, NTFS and FAT: all may write and run it, and no clock was set."""
+    for path in (*media.rglob("*"), media):
+        path.chmod(0o777)
+        os.utime(path, (FAT_EPOCH, FAT_EPOCH))
+    assert site.read(tmp_path / "out", media).missing == ()
+    assert content(tmp_path / "out") == content(site.bundle)
+    assert {path.stat().st_mode & 0o022 for path in (tmp_path / "out").rglob("*")} == {0}
+    assert {path.stat().st_mtime for path in media.rglob("*")} == {FAT_EPOCH}

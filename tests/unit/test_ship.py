@@ -208,3 +208,26 @@ def test_names_ports_and_addresses_are_those_of_ssh_config(tmp_path: Path) -> No
     assert url_of(Ssh("fe", config).address(), 8443) == "https://[fe80::1%25eth0]:8443"
     assert url_of("10.0.0.1", 8443) == "https://10.0.0.1:8443"
     assert url_of("gpu_1.example", 8443) == "https://gpu_1.example:8443"
+
+
+def test_a_full_disk_is_told_by_the_path_that_has_no_room(store: Store) -> None:
+    full = store.root / "bin/tee"  # as coreutils says it, when a disk is full after 10 bytes
+    full.parent.mkdir()
+    full.write_text(
+        '#!/bin/sh\nhead -c 10 >>"$2"\necho "tee: $2: No space left on device" >&2\ncat >/dev/null\n'
+    )
+    full.chmod(0o755)
+    folders = [str(store.root / name) for name in ("blobs", "partial", "ship.lock")]
+    ran = subprocess.run(
+        ["sh", "-c", RECEIVER, "sealift", *folders],
+        input=sent() + b"end\n",
+        capture_output=True,
+        check=False,
+        env={"PATH": f"{full.parent}:/usr/bin:/bin"},
+    )
+    told = Ssh("h1", Path("config")).failure(ran.returncode, b"sealift: begins\n" + ran.stderr)
+    assert str(told) == (
+        f"h1: has no space left: tee: {store.partial}: No space left on device. "
+        "Make room there, then run the same again."
+    )
+    assert plan([BLOB], store.have()).items == (Item(BLOB, offset=10),)

@@ -102,9 +102,7 @@ def render_generation(
     }
     specs = {}
     for service in lock.release.services_for(groups):
-        found, spec = _render_service(
-            render, service, lock.images[service.name].name, settings, groups, answers, site_files
-        )
+        found, spec = _render_service(render, service, settings, lock, groups, answers, site_files)
         files |= {f"{service.name}/{name}": file for name, file in found.items()}
         specs[service.name] = spec
     return Generation(id_of(_identities(files)), files, specs)
@@ -113,8 +111,8 @@ def render_generation(
 def _render_service(
     render: _Renderer,
     service: Service,
-    image: str,
     settings: SiteSettings,
+    lock: Lock,
     groups: frozenset[str],
     answers: Answers,
     site_files: SiteFiles,
@@ -125,8 +123,8 @@ def _render_service(
     nothing: the container goes on with new ones.
     """
     values = {
-        **_common(service, image, settings),
-        **inputs_of(service, settings, groups, answers, site_files).values,
+        **_common(service, lock.images[service.name].name, settings),
+        **inputs_of(service, settings, lock, groups, answers, site_files).values,
     }
     private = {mount.source for mount in service.mounts if mount.private}
     files = {

@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
 from sealift.host.gpus import GPU
+from sealift.host.refusals import replies
+from sealift.host.routes import routes_of
 from sealift.host.settings import OllamaSettings, SiteSettings
+from sealift.release.locked import Lock
 from sealift.release.roles import Answers
 from sealift.services import ADMIN_PORT, GATEWAY, HEALTH, OLLAMA, Service
 
 CLIENT_HEADER = "x-sealift-client"
 OLLAMA_PORT = 11434
 MOST_CLIENTS = 100_000  # whose limits Envoy keeps; of more, it would forget those who ask least
-
-# Inference and what clients ask before it. Whatever changes models (pull, create, delete, ...) is left out.
-# Source: `GenerateRoutes` in `server/routes.go` of github.com/ollama/ollama.
-ROUTES = (
-    ("GET", "/"),
-    ("HEAD", "/"),
-    ("GET", "/api/version"),
-    ("GET", "/api/tags"),
-    ("GET", "/api/ps"),
-    ("POST", "/api/show"),
-    ("POST", "/api/generate"),
-    ("POST", "/api/chat"),
-    ("POST", "/api/embed"),
-    ("POST", "/api/embeddings"),
-    ("GET", "/v1/models"),
-    ("POST", "/v1/chat/completions"),
-    ("POST", "/v1/completions"),
-    ("POST", "/v1/embeddings"),
-)
-# Paths with a name at their end: GET /v1/models/chat.
-NAMED_ROUTES = (("GET", "/v1/models/"),)
 
 
 @dataclass(frozen=True)
@@ -62,6 +45,7 @@ class Inputs:
 def inputs_of(
     service: Service,
     settings: SiteSettings,
+    lock: Lock,
     groups: frozenset[str],
     answers: Answers,
     site_files: SiteFiles,
@@ -69,11 +53,12 @@ def inputs_of(
     """What a service's templates need; nothing for a service whose entry says all.
 
     + settings: in force on the host
+    + lock: what its release pins
     + groups: of the host
     + answers: which models answer the roles there
     """
     make = _OF_SERVICE.get(service.name)
-    return make(settings, groups, answers, site_files) if make else Inputs()
+    return make(settings, lock, groups, answers, site_files) if make else Inputs()
 
 
 def ollama_environment(settings: OllamaSettings) -> dict[str, str]:
@@ -97,7 +82,9 @@ def ollama_environment(settings: OllamaSettings) -> dict[str, str]:
     return {name: value for name, value in values.items() if value}
 
 
-def _ollama(settings: SiteSettings, groups: frozenset[str], answers: Answers, _: SiteFiles) -> Inputs:
+def _ollama(
+    settings: SiteSettings, _: Lock, groups: frozenset[str], answers: Answers, __: SiteFiles
+) -> Inputs:
     one_per_model = {model: role for role, model in sorted(answers.items(), reverse=True)}
     return Inputs(
         {
@@ -112,7 +99,9 @@ def _ollama(settings: SiteSettings, groups: frozenset[str], answers: Answers, _:
     )
 
 
-def _gateway(settings: SiteSettings, _: frozenset[str], __: Answers, site_files: SiteFiles) -> Inputs:
+def _gateway(
+    settings: SiteSettings, lock: Lock, _: frozenset[str], __: Answers, site_files: SiteFiles
+) -> Inputs:
     gateway, live = settings.gateway, GATEWAY.live
     return Inputs(
         {
@@ -124,11 +113,13 @@ def _gateway(settings: SiteSettings, _: frozenset[str], __: Answers, site_files:
             "key": site_files.key.decode(errors="replace"),
             "idle_timeout_s": gateway.idle_timeout_s,
             "requests_per_minute": gateway.requests_per_minute,
+            # The bucket fills evenly, not once a minute.
+            "next_request_s": math.ceil(60 / gateway.requests_per_minute),
             "most_clients": MOST_CLIENTS,
             "max_connections": gateway.max_connections,
             "max_request_bytes": gateway.max_request_mib * 1024 * 1024,
-            "routes": ROUTES,
-            "named_routes": NAMED_ROUTES,
+            "routes": routes_of(lock.images[OLLAMA.name].name),
+            "replies": replies(gateway),
             "upstream_host": OLLAMA.name,
             "upstream_port": OLLAMA_PORT,
         }
@@ -148,7 +139,7 @@ def keys_values(api_keys: Mapping[str, tuple[SecretStr, ...]]) -> dict[str, obje
     }
 
 
-_OF_SERVICE: Mapping[str, Callable[[SiteSettings, frozenset[str], Answers, SiteFiles], Inputs]] = {
+_OF_SERVICE: Mapping[str, Callable[[SiteSettings, Lock, frozenset[str], Answers, SiteFiles], Inputs]] = {
     OLLAMA.name: _ollama,
     GATEWAY.name: _gateway,
 }

@@ -64,10 +64,10 @@ def _key(host: Host, client: str | None) -> SecretStr:
 
 
 def _print(trials: list[Trial]) -> None:
-    table = Table("host", "role", "tried", "answered", "seconds")
+    table = Table("host", "role", "tried", "result", "seconds")
     for trial in trials:
-        answered = "no" if trial.problem else "yes"
-        table.add_row(trial.host, trial.role or "", trial.call, answered, f"{trial.seconds:.1f}")
+        result = "failed" if trial.problem else "good"
+        table.add_row(trial.host, trial.role or "", trial.call, result, f"{trial.seconds:.1f}")
     show(table)
 
 

@@ -14,6 +14,7 @@ from sealift.fleet.gateway import send
 from sealift.site.inventory import Host
 
 _PROMPT = "What is the capital of France?"
+_MOST = 200  # characters that are shown of what is no answer
 _TOKENS = 16  # of an answer: enough to see words
 _MESSAGES = [{"role": "user", "content": _PROMPT}]
 _OPTIONS = {"num_predict": _TOKENS}
@@ -99,7 +100,9 @@ def try_host(
             tell(f"{host.name}: {role} by {call.path}")
             trial, said = _ask(host, key, role, call.path, call.rest)
             if trial.problem is None and not is_answered(call, said):
-                problem = f"answers {str(said)[:200]!r}, expected an answer of the model. Run sealift verify."
+                problem = (
+                    f"answers {str(said)[:_MOST]!r}, expected an answer of the model. Run sealift verify."
+                )
                 trial = replace(trial, problem=problem)
             yield trial
 
@@ -147,8 +150,8 @@ def _ask(
     except SealiftError as error:
         problem = str(error).removeprefix(f"{host.name}: ")
     except (ValueError, RecursionError):
-        problem = f"answers {answer.text[:200]!r}, expected JSON. Run sealift verify."
-    return Trial(host.name, role, f"POST {path}", time.monotonic() - began, problem), said
+        problem = f"answers {answer.text[:_MOST]!r}, expected JSON. Run sealift verify."
+    return Trial(host.name, role, f"POST {path}", _since(began), problem), said
 
 
 def _key(host: Host, key: SecretStr, what: str, expected: int) -> Trial:
@@ -157,14 +160,27 @@ def _key(host: Host, key: SecretStr, what: str, expected: int) -> Trial:
         problem = _wrong_status(send(host, key, "GET", "/api/version"), expected)
     except SealiftError as error:
         problem = str(error).removeprefix(f"{host.name}: ")
-    return Trial(host.name, None, what, time.monotonic() - began, problem)
+    return Trial(host.name, None, what, _since(began), problem)
+
+
+def _since(began: float) -> float:
+    return round(time.monotonic() - began, 3)
 
 
 def _wrong_status(answer: requests.Response, expected: int) -> str | None:
     if answer.status_code == expected:
         return None
-    said = f"{answer.status_code} {answer.text[:200]!r}"
-    return f"answers {said}, expected {expected}. Run sealift status."
+    return f"answers {answer.status_code} {_told(answer)!r}, expected {expected}. Run sealift status."
+
+
+def _told(answer: requests.Response) -> str:
+    """The message of an error, in whichever form it stands."""
+    try:
+        said = answer.json()
+    except (ValueError, RecursionError):
+        said = None
+    message = _at(said, ("error", "message")) or _at(said, ("error",))
+    return message if isinstance(message, str) else answer.text[:_MOST]
 
 
 def _another(key: SecretStr) -> SecretStr:

@@ -105,6 +105,9 @@ def test_a_key_that_is_not_let_in_ends_it_and_is_not_told(host: Host) -> None:
     ("status", "body", "said"),
     [
         (503, "busy", "answers 503 'busy', expected 200. Run sealift status."),
+        (429, '{"error": "too often"}', "answers 429 'too often', expected 200. Run sealift status."),
+        (429, '{"error": {"message": "wait"}}', "answers 429 'wait', expected 200. Run sealift status."),
+        (500, '{"error": {}}', """answers 500 '{"error": {}}', expected 200. Run sealift status."""),
         (200, "Paris", "answers 'Paris', expected JSON. Run sealift verify."),
         (200, "[" * 100_000, "expected JSON. Run sealift verify."),
         (200, '{"message": {"content": " "}}', "expected an answer of the model. Run sealift verify."),

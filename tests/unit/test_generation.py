@@ -11,13 +11,15 @@ import yaml
 from jinja2 import UndefinedError
 from pydantic import SecretStr
 
-from sealift.host.generation import SPEC_LABEL, Generation, _Renderer, keys_file, render_generation
-from sealift.host.inputs import SiteFiles, keys_values
+from sealift.host.generation import SPEC_LABEL, Generation, _Renderer, clients_files, render_generation
+from sealift.host.inputs import SiteFiles, clients_values
 from sealift.host.judged import judged
 from sealift.host.settings import OllamaSettings, SiteSettings, in_force
 from sealift.host_paths import CURRENT, LIVE
+from sealift.release.roles import names_answered
 from sealift.release.types import Role
 from sealift.services import GATEWAY
+from tests.unit import samples
 from tests.unit.fleet_site import MODEL, lock, site_settings
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
@@ -51,8 +53,9 @@ def rendered(
     bundle: str = BUNDLE,
     keys: dict[str, tuple[SecretStr, ...]] = KEYS,
     certificate: bytes = b"cert\n",
+    allowed: dict[str, tuple[str, ...]] | None = None,
 ) -> Generation:
-    site_files = SiteFiles(keys, certificate, b"key\n")
+    site_files = SiteFiles(keys, certificate, b"key\n", allowed or {})
     return render_generation(settings, lock(), bundle, frozenset(groups), ANSWERS, site_files, TEMPLATES)
 
 
@@ -104,10 +107,13 @@ def test_another_bundle_of_equal_configuration_restarts_nothing() -> None:
 
 def test_a_key_a_certificate_or_a_limit_restarts_nothing_and_has_another_version() -> None:
     limit = LAB.gateway.model_copy(update={"requests_per_minute": 7})
+    refusing = LAB.gateway.model_copy(update={"load_options": "refuse"})
     changes = {
         "keys": rendered(keys={"billing": (SecretStr("another"),)}),
         "tls": rendered(certificate=b"another\n"),
         "limits": rendered(LAB.model_copy(update={"gateway": limit})),
+        "allowed": rendered(allowed={"billing": ("chat",)}),
+        "guard": rendered(LAB.model_copy(update={"gateway": refusing})),
     }
     one = rendered()
     for name, other in changes.items():
@@ -123,8 +129,11 @@ def test_another_port_or_memory_limit_makes_the_gateway_anew() -> None:
     assert one.versions(GATEWAY) == other.versions(GATEWAY)
 
 
-def test_the_keys_alone_are_the_file_of_the_generation() -> None:
-    assert keys_file(keys_values(KEYS), TEMPLATES) == rendered().files["gateway/live/keys.yaml"]
+def test_what_clients_may_alone_are_files_of_the_generation() -> None:
+    allowed = {"billing": ("summary", "chat")}
+    files = rendered(allowed=allowed).files
+    for name, file in clients_files(clients_values(KEYS, allowed), TEMPLATES).items():
+        assert file == files[f"gateway/live/{name}"]
 
 
 def test_what_the_image_judges_is_what_it_will_read() -> None:
@@ -136,7 +145,11 @@ def test_what_the_image_judges_is_what_it_will_read() -> None:
     ]
     filters = {each["name"]: each for each in chain["filters"][0]["typed_config"]["http_filters"]}
     assert filters["keys"]["typed_config"] == http_filter(rendered(), "keys")
-    assert filters["limits"]["typed_config"] == http_filter(rendered(), "limits")
+    for name in ("limits", "allowed", "guard"):
+        assert filters[name]["typed_config"] == http_filter(rendered(), name)
+    order = list(filters)
+    assert order[-4:] == ["allowed", "guard", "envoy.filters.http.rbac", "envoy.filters.http.router"]
+    assert order.index("keys") < order.index("envoy.filters.http.buffer") < order.index("allowed")
     assert "path_config_source" not in json.dumps(whole)
     assert "@type" not in listener and whole["static_resources"]["clusters"]
 
@@ -236,6 +249,42 @@ def test_the_gateway_has_every_key_and_a_limit_for_each_client() -> None:
     (descriptor,) = http_filter(generation, "limits")["descriptors"]
     assert descriptor["entries"] == [{"key": "client"}]  # without a value: a bucket for each
     assert descriptor["token_bucket"]["max_tokens"] == 600
+
+
+def lua(generation: Generation, name: str) -> str:
+    """The text of a filter that is a script."""
+    text: str = http_filter(generation, name)["default_source_code"]["inline_string"]
+    return text
+
+
+def test_the_guard_knows_names_and_context_of_the_host() -> None:
+    applied = LAB.model_copy(update={"ollama": OllamaSettings(context_length=8192)})
+    assert lua(rendered(applied), "guard").startswith(
+        f"""GUARD = {{
+  header = "x-sealift-client",
+  load_options = "ignore",
+  context = 8192,
+  names = {{
+    ["chat"] = true,
+    ["{MODEL}"] = true,
+  }},
+}}
+"""
+    )
+
+
+def test_the_guard_knows_latest_by_its_short_name() -> None:
+    wanted = lock(samples.release(models={"tiny:latest": {"archive": "model.tar"}}, roles={}))
+    found = wanted.model_copy(update={"models": {"tiny:latest": wanted.models[MODEL]}})
+    assert names_answered(found, frozenset(), {}) == ("tiny",)
+
+
+def test_a_client_without_roles_may_ask_for_all() -> None:
+    allowed = {"billing": ("summary:latest", "chat")}
+    assert '["billing"] = { ["chat"] = true, ["summary"] = true, },' in lua(
+        rendered(allowed=allowed), "allowed"
+    )
+    assert "assistant" not in lua(rendered(allowed=allowed), "allowed")
 
 
 def test_the_gateway_lists_what_it_lets_through() -> None:

@@ -87,7 +87,9 @@ class Secrets(Frozen):
         return {name: client.roles for name, client in self.api_keys.items() if client.roles}
 
     def first_key(self, day: date) -> SecretStr:
-        """The key that the tool itself asks with: of the client that comes first by name, and may ask for every role.
+        """The key that the tool itself asks with: of the client that comes first by name.
+
+        One that may ask for every role comes before others.
 
         Raises SealiftError where no client's keys hold on that day.
         """
@@ -109,7 +111,7 @@ def open_secrets(path: Path, identity: Path) -> Secrets:
     """Open a site's secrets.
 
     + path: the age file, YAML inside: `api_keys: {CLIENT: KEY}`, or in place of a key
-      `{keys: [KEY, KEY], expires: 2027-01-31, roles: [ROLE]}`, of which all but the first part may be left out
+      `{keys: [KEY, KEY], expires: 2027-01-31, roles: [ROLE]}`, of which `keys` alone must be there
     + identity: the age identity (`AGE-SECRET-KEY-1...`), a file of mode 0600
 
     Raises SealiftError, without any secret in it.

@@ -1,66 +1,49 @@
-"""What a body may ask, by the real Envoy; what passes is read by Go's encoding/json as Ollama reads it."""
+"""What a body may ask, by the real Envoy with a host's own configuration."""
 
 from __future__ import annotations
 
 import json
 import os
-import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from demo import images
 from demo.cache import make
-from demo.go import find_go
 from sealift.cache import cache_folder
-from sealift.host.inputs import ROUTES, Guard
+from sealift.host.inputs import ROUTES
 from tests.fuzz import guard
-from tests.fuzz.bodies import CONTEXT, PATHS, Body, plain_bodies, spoiled_bodies
-from tests.fuzz.guard import IGNORE, REFUSE, ROLES
+from tests.fuzz.bodies import CONTEXT, PATHS, spoiled_bodies
+from tests.fuzz.guard import REFUSE, ROLES
 from tests.peers import envoy
 from tests.peers.envoy import Gateway
 from tests.peers.guard_bodies import PASS, REFUSED
 from tests.unit.samples import MODEL
 
-_CASES = 2000
-_THROUGH_ENVOY = 400
+_CASES = 400
 _SEED = 1
 _MIB = 1 << 20
-_MODES = pytest.mark.parametrize("rules", [REFUSE, IGNORE], ids=["refuse", "ignore"])
-
-
-@dataclass(frozen=True)
-class Tools:
-    """Real programs."""
-
-    envoy: Path
-    decoder: Path
 
 
 @pytest.fixture(scope="module")
-def tools(tmp_path_factory: pytest.TempPathFactory) -> Tools:
-    work, cache = tmp_path_factory.mktemp("guard"), cache_folder(os.environ) / "ingredients"
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Envoy."""
+    cache = cache_folder(os.environ) / "ingredients"
     image = make(images.envoy_image(make(images.base(), cache, print)), cache, print)
     (archive,) = image.iterdir()
-    go = find_go(cache, print)
-    return Tools(envoy.program(archive, work), guard.build_decoder(go.command, work))
+    return envoy.program(archive, tmp_path_factory.mktemp("envoy"))
 
 
 @pytest.fixture(scope="module")
-def gateway(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    with envoy.serving(
-        tools.envoy, tmp_path_factory.mktemp("refuse"), envoy.configuration("refuse")
-    ) as running:
+def gateway(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    with envoy.serving(program, tmp_path_factory.mktemp("refuse"), envoy.configuration("refuse")) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def ignoring(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    with envoy.serving(
-        tools.envoy, tmp_path_factory.mktemp("ignore"), envoy.configuration("ignore")
-    ) as running:
+def ignoring(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    with envoy.serving(program, tmp_path_factory.mktemp("ignore"), envoy.configuration("ignore")) as running:
         yield running
 
 
@@ -221,29 +204,18 @@ def test_sixteen_mib_of_images_pass_and_leave_no_memory_behind(gateway: Gateway)
         ("allowed", "function envoy_on_request(handle) error('x') end"),
     ],
 )
-def test_a_guard_that_breaks_lets_nothing_pass(tools: Tools, tmp_path: Path, name: str, break_: str) -> None:
+def test_a_guard_that_breaks_lets_nothing_pass(program: Path, tmp_path: Path, name: str, break_: str) -> None:
     of = envoy.configuration("refuse")
     (code,) = (each["typed_config"] for each in envoy.http_filters(of) if each["name"] == name)
     code["default_source_code"]["inline_string"] += f"\n{break_}\n"
-    with envoy.serving(tools.envoy, tmp_path, of) as broken:
+    with envoy.serving(program, tmp_path, of) as broken:
         answer = broken.ask("/api/chat", b'{"model":"chat"}')
         assert answer.status_code in (403, 500), answer.text
         assert broken.reached == []
 
 
-@_MODES
-def test_no_spoiled_body_passes_that_ollama_reads_otherwise(
-    tools: Tools, tmp_path: Path, rules: Guard
-) -> None:
-    passed, found = guard.bypasses(
-        guard.source(rules), spoiled_bodies(_SEED, range(_CASES)), tools.decoder, tmp_path
-    )
-    assert passed > _CASES / 20
-    assert found == []
-
-
 def test_the_same_verdicts_come_from_envoy(gateway: Gateway, tmp_path: Path) -> None:
-    bodies = spoiled_bodies(_SEED, range(_THROUGH_ENVOY))
+    bodies = spoiled_bodies(_SEED, range(_CASES))
     for body, verdict in zip(bodies, guard.judge(guard.source(REFUSE), bodies, tmp_path), strict=True):
         answer = gateway.ask(body.path, body.content)
         assert answer.status_code == verdict.status, body
@@ -251,62 +223,3 @@ def test_the_same_verdicts_come_from_envoy(gateway: Gateway, tmp_path: Path) -> 
             assert gateway.reached[-1].body == body.content
         else:
             assert verdict.message in answer.text.replace('\\"', '"')
-
-
-def test_good_bodies_pass(tools: Tools, tmp_path: Path) -> None:
-    bodies = plain_bodies(_SEED, range(_CASES))
-    assert guard.bypasses(guard.source(REFUSE), bodies, tools.decoder, tmp_path) == (_CASES, [])
-
-
-def test_no_letter_of_unicode_stands_for_one_of_a_guarded_key(tools: Tools, tmp_path: Path) -> None:
-    found = [
-        Body("/api/chat", f'{{"model":"chat","{key.replace(letter, relative, 1)}":{value}}}'.encode())
-        for letter, relatives in _relatives().items()
-        for relative in relatives
-        for key, value in (("model", '"secret"'), ("options", '{"num_ctx":9999}'), ("keep_alive", "0"))
-        if letter in key
-    ]
-    verdicts = guard.judge(guard.source(REFUSE), found, tmp_path)
-    refused = {body.content.decode() for body, of in zip(found, verdicts, strict=True) if of.status != 200}
-    assert any("\u017f" in body for body in refused)
-    assert any("\u212a" in body for body in refused)
-    assert guard.bypasses(guard.source(REFUSE), found, tools.decoder, tmp_path)[1] == []
-
-
-@pytest.mark.parametrize(
-    ("check", "without"),
-    [
-        ("names[key] and key or folded(key)", "key"),
-        (':gsub("\\226\\132\\170", "k")', ""),
-        (':gsub("\\197\\191", "s")', ""),
-        ("  if escaped then", "  if false then"),
-        ('(depth == 2 and r.top == "options" and LOAD)', "false"),
-        ('local loads = name == "keep_alive" or', "local loads ="),
-        ('if name ~= "num_ctx" or tonumber(asked) ~= context then', "if false then"),
-        ('not GUARD.names[role] or not (may == "all" or may[role])', "not GUARD.names[role]"),
-        ("r.kept[r.depth] and r.comma or r.froms[r.depth] - 1", "r.froms[r.depth] - 1"),
-        ("r.pending.to, r.pending = at, nil", "r.pending = nil"),
-    ],
-)
-def test_the_fuzzer_finds_each_check_that_is_taken_out(
-    tools: Tools, tmp_path: Path, check: str, without: str
-) -> None:
-    found, bodies = [], spoiled_bodies(_SEED, range(2 * _CASES))
-    for rules in (REFUSE, IGNORE):
-        text = guard.source(rules)
-        assert text.count(check) == 1
-        found += guard.bypasses(text.replace(check, without), bodies, tools.decoder, tmp_path)[1]
-    assert found
-
-
-def _relatives() -> dict[str, list[str]]:
-    """By letter: the characters that some rule of Unicode takes for it."""
-    found: dict[str, list[str]] = {}
-    for number in range(0x80, 0x110000):
-        if 0xD800 <= number < 0xE000:
-            continue
-        of = chr(number)
-        folds = (of.lower(), of.upper().lower(), of.casefold(), unicodedata.normalize("NFKD", of).lower())
-        for letter in {fold[:1] for fold in folds if "a" <= fold[:1] <= "z"}:
-            found.setdefault(letter, []).append(of)
-    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,8 @@ from sealift.host.inputs import SiteFiles, clients_values
 from sealift.host.judged import judged
 from sealift.host.settings import OllamaSettings, SiteSettings, in_force
 from sealift.host_paths import CURRENT, LIVE
-from sealift.release.roles import names_answered
 from sealift.release.types import Role
 from sealift.services import GATEWAY
-from tests.unit import samples
 from tests.unit.fleet_site import MODEL, lock, site_settings
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
@@ -51,9 +50,9 @@ def rendered(
     settings: SiteSettings = LAB,
     *groups: str,
     bundle: str = BUNDLE,
-    keys: dict[str, tuple[SecretStr, ...]] = KEYS,
+    keys: Mapping[str, tuple[SecretStr, ...]] = KEYS,
     certificate: bytes = b"cert\n",
-    allowed: dict[str, tuple[str, ...]] | None = None,
+    allowed: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Generation:
     site_files = SiteFiles(keys, certificate, b"key\n", allowed or {})
     return render_generation(settings, lock(), bundle, frozenset(groups), ANSWERS, site_files, TEMPLATES)
@@ -249,42 +248,6 @@ def test_the_gateway_has_every_key_and_a_limit_for_each_client() -> None:
     (descriptor,) = http_filter(generation, "limits")["descriptors"]
     assert descriptor["entries"] == [{"key": "client"}]  # without a value: a bucket for each
     assert descriptor["token_bucket"]["max_tokens"] == 600
-
-
-def lua(generation: Generation, name: str) -> str:
-    """The text of a filter that is a script."""
-    text: str = http_filter(generation, name)["default_source_code"]["inline_string"]
-    return text
-
-
-def test_the_guard_knows_names_and_context_of_the_host() -> None:
-    applied = LAB.model_copy(update={"ollama": OllamaSettings(context_length=8192)})
-    assert lua(rendered(applied), "guard").startswith(
-        f"""GUARD = {{
-  header = "x-sealift-client",
-  load_options = "ignore",
-  context = 8192,
-  names = {{
-    ["chat"] = true,
-    ["{MODEL}"] = true,
-  }},
-}}
-"""
-    )
-
-
-def test_the_guard_knows_latest_by_its_short_name() -> None:
-    wanted = lock(samples.release(models={"tiny:latest": {"archive": "model.tar"}}, roles={}))
-    found = wanted.model_copy(update={"models": {"tiny:latest": wanted.models[MODEL]}})
-    assert names_answered(found, frozenset(), {}) == ("tiny",)
-
-
-def test_a_client_without_roles_may_ask_for_all() -> None:
-    allowed = {"billing": ("summary:latest", "chat")}
-    assert '["billing"] = { ["chat"] = true, ["summary"] = true, },' in lua(
-        rendered(allowed=allowed), "allowed"
-    )
-    assert "assistant" not in lua(rendered(allowed=allowed), "allowed")
 
 
 def test_the_gateway_lists_what_it_lets_through() -> None:

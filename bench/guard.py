@@ -2,13 +2,14 @@
 
     python -m bench.guard --cases 100000 --seed 1
 
-The same seed gives the same bodies. A body is known by its number: --case N judges it alone and says what became of
-it. luajit must be installed.
+The same seed gives the same bodies. A body is known by its number: --case N judges it alone and says what
+became of it. luajit must be installed.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import sys
 import tempfile
@@ -17,22 +18,24 @@ from pathlib import Path
 
 from demo.go import find_go
 from sealift.cache import cache_folder
+from sealift.host.inputs import Guard
 from tests.fuzz import guard
-from tests.fuzz.bodies import CONTEXT, Body, plain_bodies, spoiled_bodies
-from tests.fuzz.guard import RULES
+from tests.fuzz.bodies import Body, plain_bodies, spoiled_bodies
+from tests.fuzz.guard import IGNORE, REFUSE
 
 _BATCH = 5000
 _SIZE = 16 << 20  # bytes
 _TIMES = 5
-_LARGE = {
+_VALUES = 499_000  # in an array of objects with one value each: the guard reads a million
+_BODIES = {
     "an image in base64": ('"messages":[{"images":["', "QUJD", '"]}]'),
     "English": ('"prompt":"', "The quick brown fox. ", '"'),
     "German": ('"prompt":"', "fr\u00fcher ", '"'),
     "Chinese": ('"prompt":"', "\u4f60\u597d", '"'),
     "Chinese in escapes": ('"prompt":"', "\\u4f60", '"'),
     "line breaks in escapes": ('"prompt":"', "ab\\n", '"'),
-    "a million objects": ('"x":[', '{"abcdefg":"b"},', "1]"),
-    "a million texts": ('"x":[', '"abcdefghijklm",', "1]"),
+    "half a million objects": ('"x":[', '{"abcdefg":"b"},', "1]"),
+    "half a million texts": ('"x":[', '"abcdefghijklm",', "1]"),
 }
 
 
@@ -51,9 +54,9 @@ def main() -> int:
         decoder = guard.build_decoder(find_go(cache_folder(os.environ) / "ingredients", print).command, work)
         if given.case is not None:
             (body,) = spoiled_bodies(given.seed, numbers)
-            print(body, guard.judge(guard.source(RULES), (body,), work)[0], sep="\n")
+            print(body, guard.judge(guard.source(REFUSE), (body,), work)[0], sep="\n")
         found = [
-            line for mode in ("refuse", "ignore") for line in _fuzz(mode, given.seed, numbers, decoder, work)
+            line for rules in (REFUSE, IGNORE) for line in _fuzz(rules, given.seed, numbers, decoder, work)
         ]
         print("\n".join(found))
         if given.case is None:
@@ -61,8 +64,8 @@ def main() -> int:
     return 1 if found else 0
 
 
-def _fuzz(mode: str, seed: int, numbers: range, decoder: Path, work: Path) -> list[str]:
-    text, passed, began = guard.source({**RULES, "load_options": mode}), 0, time.perf_counter()
+def _fuzz(rules: Guard, seed: int, numbers: range, decoder: Path, work: Path) -> list[str]:
+    mode, text, passed, began = rules.load_options, guard.source(rules), 0, time.perf_counter()
     found: list[str] = []
     for start in range(0, len(numbers), _BATCH):
         more, bad = guard.bypasses(text, spoiled_bodies(seed, numbers[start : start + _BATCH]), decoder, work)
@@ -79,13 +82,18 @@ def _fuzz(mode: str, seed: int, numbers: range, decoder: Path, work: Path) -> li
 
 
 def _measure(work: Path) -> None:
-    rules = {**RULES, "roles": {"chat": {"context": CONTEXT, "prompt": _SIZE}}}
-    for name, (opening, unit, closing) in _LARGE.items():
-        count = min(_SIZE // len(unit.encode()), 999_000 if opening.endswith("[") else _SIZE)
-        body = Body("/api/chat", f'{{"model":"chat",{opening}{unit * count}{closing}}}'.encode())
-        seconds = guard.seconds(guard.source(rules), body, _TIMES, work)
-        mib = len(body.content) / (1 << 20)
-        print(f"{name:24} {mib:5.1f} MiB {seconds * 1000:6.1f} ms {mib / seconds:6.0f} MiB/s")
+    rules = dataclasses.replace(REFUSE, context=_SIZE)
+    for name, (opening, unit, closing) in _BODIES.items():
+        count = min(_SIZE // len(unit.encode()), _VALUES if opening.endswith('"x":[') else _SIZE)
+        _time(name, rules, f"{opening}{unit * count}{closing}", work)
+    _time("a usual request", rules, '"prompt":"{}"'.format("The quick brown fox. " * 100), work)
+
+
+def _time(name: str, rules: Guard, members: str, work: Path) -> None:
+    body = Body("/api/chat", f'{{"model":"chat",{members}}}'.encode())
+    seconds = guard.seconds(guard.source(rules), body, _TIMES, work)
+    kib = len(body.content) / (1 << 10)
+    print(f"{name:24} {kib:7.0f} KiB {seconds * 1000:8.3f} ms {kib / seconds / (1 << 10):6.0f} MiB/s")
 
 
 if __name__ == "__main__":

@@ -122,6 +122,8 @@ _ADMIN = (
 LISTENER = "listener.yaml"
 KEYS = "keys.yaml"
 LIMITS = "limits.yaml"
+ALLOWED = "allowed.yaml"
+GUARD = "guard.yaml"
 TLS = "tls.yaml"
 
 # In Ollama's container: its health check, which tells how its models are, too.
@@ -148,6 +150,8 @@ GATEWAY = Service(
             LISTENER: "listener_manager.lds.version_text",
             KEYS: "extension_config_discovery.http_filter.keys.version_text",
             LIMITS: "extension_config_discovery.http_filter.limits.version_text",
+            ALLOWED: "extension_config_discovery.http_filter.allowed.version_text",
+            GUARD: "extension_config_discovery.http_filter.guard.version_text",
             TLS: "sds.tls.version_text",
         },
         ask=("bash", "-c", _ADMIN.format(port=ADMIN_PORT)),

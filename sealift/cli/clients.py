@@ -1,4 +1,4 @@
-"""clients: who has a key of the gateways, on the control node and on every host at once."""
+"""clients: who has a key of the gateways, and for what, on the control node and on every host at once."""
 
 from __future__ import annotations
 
@@ -13,14 +13,27 @@ from sealift.cli.console import complain, say, show, working
 from sealift.cli.options import AsJson, InventoryName, Limit, print_json
 from sealift.clients.push import no_rollout, push_keys
 from sealift.errors import SealiftError
-from sealift.site.clients import add_client, clients_of, end_old_keys, revoke_clients, rotate_client
+from sealift.site.clients import (
+    add_client,
+    clients_of,
+    end_old_keys,
+    restrict_client,
+    revoke_clients,
+    rotate_client,
+)
 from sealift.site.inventory import Inventory, load_inventory
 from sealift.site.secrets import ClientKeys
 
-_clients = typer.Typer(no_args_is_help=True, help="Show, add, rotate and revoke clients of the gateways.")
+_clients = typer.Typer(no_args_is_help=True, help="Show, add, change and revoke clients of the gateways.")
 _Expires = Annotated[
     datetime | None,
     typer.Option(formats=["%Y-%m-%d"], metavar="DATE", help="Last day of its keys, in UTC, as 2027-01-31."),
+]
+_Roles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--role", metavar="ROLE", help="That it may ask for; name several one by one. Default: every role."
+    ),
 ]
 
 
@@ -31,7 +44,7 @@ def register(app: typer.Typer) -> None:
 
 @_clients.command("list")
 def list_(name: InventoryName, limit: Limit = None, as_json: AsJson = False) -> None:
-    """List who has keys, how many, and until when. No key is shown.
+    """List who has keys, how many, until when, and for which roles. No key is shown.
 
     Example: sealift clients list prod
     """
@@ -40,10 +53,10 @@ def list_(name: InventoryName, limit: Limit = None, as_json: AsJson = False) -> 
     if as_json:
         print_json([_as_json(client, keys, today) for client, keys in found.items()])
         return
-    table = Table("client", "keys", "expires")
+    table = Table("client", "keys", "expires", "roles")
     for client, keys in found.items():
         ends = f"{keys.expires or ''}{'' if keys.holds(today) else ', which is past: no gateway gets them'}"
-        table.add_row(client, str(len(keys.keys)), ends)
+        table.add_row(client, str(len(keys.keys)), ends, ", ".join(keys.roles) or "every role")
     show(table)
 
 
@@ -52,6 +65,7 @@ def add(
     name: InventoryName,
     client: Annotated[str, typer.Argument(help="Small letters, digits and dashes.")],
     expires: _Expires = None,
+    roles: _Roles = None,
     limit: Limit = None,
     as_json: AsJson = False,
 ) -> None:
@@ -59,11 +73,11 @@ def add(
 
     Exit code 0: every gateway lets the client in. 1: a host has not confirmed it.
 
-    Example: sealift clients add prod chatbot --expires 2027-01-31
+    Example: sealift clients add prod chatbot --expires 2027-01-31 --role chat
     """
     site = _load(name, limit)
     with no_rollout(site):
-        key = add_client(site, client, _today(), _day(expires))
+        key = add_client(site, client, _today(), _day(expires), roles or ())
         _show_key(client, key, as_json)
         _push(site, as_json, {"client": client, "key": key})
 
@@ -100,6 +114,30 @@ def rotate(
         _push(site, as_json, {"client": client, "key": key})
 
 
+@_clients.command("set")
+def set_(
+    name: InventoryName,
+    client: Annotated[str, typer.Argument(help="Who is to ask for other roles than before.")],
+    roles: _Roles = None,
+    limit: Limit = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say which roles a client may ask for, and have every gateway hold it to that.
+
+    Without --role it may ask for every role.
+
+    Exit code 0: every gateway goes by it. 1: a host has not confirmed it.
+
+    Example: sealift clients set prod chatbot --role chat --role embed
+    """
+    site = _load(name, limit)
+    with no_rollout(site):
+        restrict_client(site, client, roles or ())
+        if not as_json:
+            say(f"{client}: may ask for {', '.join(sorted(roles or ())) or 'every role'}")
+        _push(site, as_json, {"client": client, "roles": sorted(roles or ())})
+
+
 @_clients.command()
 def revoke(
     name: InventoryName,
@@ -133,7 +171,13 @@ def _day(given: datetime | None) -> date | None:
 
 def _as_json(name: str, keys: ClientKeys, today: date) -> dict[str, object]:
     expires = keys.expires.isoformat() if keys.expires else None
-    return {"client": name, "keys": len(keys.keys), "expires": expires, "holds": keys.holds(today)}
+    return {
+        "client": name,
+        "keys": len(keys.keys),
+        "expires": expires,
+        "holds": keys.holds(today),
+        "roles": list(keys.roles),
+    }
 
 
 def _show_key(client: str, key: str, as_json: bool) -> None:

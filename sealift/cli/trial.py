@@ -45,10 +45,10 @@ def try_command(
     start_where_hosts_are(site)
     keys = [_key(target.host, client) for target in found]
     trials: list[Trial] = []
-    with working("keys") as tell:
+    with working("keys") as work:
         for target, key in zip(found, keys, strict=True):
             roles = sorted(target.stored.lock.release.roles_for(target.host.groups))
-            trials += try_host(target.host, roles, key, tell)
+            trials += try_host(target.host, roles, key, work.now)
     if as_json:
         print_json([dataclasses.asdict(trial) for trial in trials])
     else:

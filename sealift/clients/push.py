@@ -1,12 +1,14 @@
-"""The keys of the gateways' clients on all hosts at once, and nothing else of what hosts are to be.
+"""The keys and roles of the gateways' clients on all hosts at once, and nothing else of what hosts are to be.
 
-A host's generation is made anew with other keys, whatever else its inventory says by now. So is the one that
+A host's generation is made anew with other ones, whatever else its inventory says by now. So is the one that
 it would go back to: a key that was revoked does not come back.
 """
 
 from __future__ import annotations
 
+import io
 import re
+import tarfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -19,24 +21,36 @@ from sealift.errors import SealiftError
 from sealift.facts.generation import GenerationFiles
 from sealift.fleet.host_lock import host_held, owner
 from sealift.fleet.rollout import one_rollout
-from sealift.host.generation import RenderedFile, id_of, keys_file, version_of
-from sealift.host.inputs import keys_values
+from sealift.host.generation import RenderedFile, clients_files, id_of, version_of
+from sealift.host.inputs import clients_values
 from sealift.host.wanted import TEMPLATES
 from sealift.host_paths import CURRENT, GENERATIONS, LIVE, PREVIOUS, ROOT
 from sealift.operations.generation import placing, pointing
 from sealift.operations.live import PLACE, taking
-from sealift.services import GATEWAY, KEYS
+from sealift.services import ALLOWED, GATEWAY, KEYS
 from sealift.site.inventory import Host, Inventory
 from sealift.site.secrets import open_secrets
 from sealift.ssh import on_all
 
-_FILE = f"{GATEWAY.name}/live/{KEYS}"
+_OLDER = "its release is of an older sealift{}. Run sealift apply."
 _ID = re.compile(r"[0-9a-f]{12}")
 _OUTCOMES = {
     "taken": "",
     "refused": "its gateway refuses the new keys and goes on with those before. Look at its log.",
     "silent": "its gateway does not say that it goes by the new keys, which it has. Run sealift status.",
 }
+
+
+@dataclass(frozen=True)
+class News:
+    """What gateways are to go by.
+
+    + files: live files, by name
+    + restricted: whether a client may not ask for every role
+    """
+
+    files: Mapping[str, RenderedFile]
+    restricted: bool
 
 
 @dataclass(frozen=True)
@@ -76,13 +90,13 @@ def no_rollout(inventory: Inventory) -> Iterator[None]:
 
 
 def push_keys(inventory: Inventory) -> tuple[Pushed, ...]:
-    """Bring the clients' keys to every host at once. The locks of the depots are held already.
+    """Bring the clients' keys and roles to every host at once. The locks of the depots are held already.
 
     Raises SealiftError where the site's secrets cannot be opened.
     """
-    files = {host.name: _keys(host) for host in inventory.hosts}
+    news = {host.name: _news(host) for host in inventory.hosts}
     by_name = {host.name: host for host in inventory.hosts}
-    gathered = on_all(inventory.names, lambda name: _push(by_name[name], files[name]))
+    gathered = on_all(inventory.names, lambda name: _push(by_name[name], news[name]))
     lost = {
         name: Pushed(name, False, True, str(error).removeprefix(f"{name}: "), 0)
         for name, error in gathered.errors.items()
@@ -90,12 +104,13 @@ def push_keys(inventory: Inventory) -> tuple[Pushed, ...]:
     return tuple(gathered.results.get(name) or lost[name] for name in inventory.names)
 
 
-def _keys(host: Host) -> RenderedFile:
+def _news(host: Host) -> News:
     secrets = open_secrets(host.settings.secrets, host.settings.identity)
-    return keys_file(keys_values(secrets.in_force(datetime.now(UTC).date())), TEMPLATES)
+    values = clients_values(secrets.in_force(datetime.now(UTC).date()), secrets.allowed)
+    return News(clients_files(values, TEMPLATES), bool(secrets.allowed))
 
 
-def _push(host: Host, keys: RenderedFile) -> Pushed:
+def _push(host: Host, news: News) -> Pushed:
     started = time.monotonic()
 
     def pushed(confirmed: bool = False, has_release: bool = True, problem: str = "") -> Pushed:
@@ -105,10 +120,14 @@ def _push(host: Host, keys: RenderedFile) -> Pushed:
         stands = parse_stands(host.name, host.ssh.run(_ASK))
         if CURRENT not in stands:
             return pushed(has_release=False)
-        if _FILE not in stands[CURRENT].files:
-            return pushed(problem="its release is of an older sealift. Run sealift apply.")
-        said = host.ssh.run_with(script(stands, keys), keys.content).strip()
-    return pushed(said == "taken", problem=_OUTCOMES.get(said, "does not tell what it did. Look there."))
+        known = stands[CURRENT].known(news.files)
+        if KEYS not in known:
+            return pushed(problem=_OLDER.format(""))
+        said = host.ssh.run_with(script(stands, news.files), packed(news.files)).strip()
+    problem = _OUTCOMES.get(said, "does not tell what it did. Look there.")
+    if not problem and news.restricted and ALLOWED not in known:
+        problem = _OLDER.format(", where every client may ask for every role")
+    return pushed(not problem, problem=problem)
 
 
 @dataclass(frozen=True)
@@ -118,9 +137,13 @@ class Stands:
     id: str
     files: Mapping[str, tuple[int, str]]
 
-    def with_keys(self, keys: RenderedFile) -> str:
-        """The id that it has with other keys; the same where it has none."""
-        own = {_FILE: (keys.mode, keys.sha256)} if _FILE in self.files else {}
+    def known(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Those of the gateway's live files that it has: one of an older sealift lacks some."""
+        return tuple(name for name in names if _path(name) in self.files)
+
+    def having(self, files: Mapping[str, RenderedFile]) -> str:
+        """The id that it has with other live files, as far as it has such."""
+        own = {_path(name): (files[name].mode, files[name].sha256) for name in self.known(files)}
         return id_of({**self.files, **own})
 
 
@@ -151,23 +174,37 @@ def parse_stands(host: str, said: str) -> dict[str, Stands]:
     return found
 
 
-def script(stands: Mapping[str, Stands], keys: RenderedFile) -> str:
-    """Lines of sh(1) that give a host's generations the keys that come over standard input.
+def packed(files: Mapping[str, RenderedFile]) -> bytes:
+    """Live files as a tar archive, for standard input."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for name, file in files.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(file.content), file.mode
+            archive.addfile(member, io.BytesIO(file.content))
+    return packed.getvalue()
+
+
+def script(stands: Mapping[str, Stands], files: Mapping[str, RenderedFile]) -> str:
+    """Lines of sh(1) that give a host's generations the live files that come over standard input.
 
     They print `taken`, `refused` or `silent`. Where they are refused, all is as it was.
 
     + stands: the generations that it has, by their links
+    + files: by name
     """
-    new = {link: each.with_keys(keys) for link, each in stands.items()}
+    new = {link: each.having(files) for link, each in stands.items()}
     old = stands[CURRENT].id
-    versions = {GATEWAY.live.versions[KEYS]: version_of(keys.content)} if GATEWAY.live else {}
+    names = GATEWAY.live.versions if GATEWAY.live else {}
+    versions = {names[name]: version_of(files[name].content) for name in stands[CURRENT].known(files)}
+    sums = "\n".join(f"{file.sha256}  {name}" for name, file in files.items())
     olds, news = {each.id for each in stands.values()}, set(new.values())
     back = f"{pointing(CURRENT, old)}; place_live {CURRENT} {LIVE}; {_removal(news - olds)}"
     lines = [
         "set -eu; umask 077",
-        f'keys=$(mktemp {ROOT}/.keys.XXXXXX); trap \'rm -f "$keys"\' EXIT; cat >"$keys"',
-        f'echo "{keys.sha256}  $keys" | sha256sum --check --status',
-        *(line for link, each in stands.items() for line in _anew(each.id, new[link])),
+        f'come=$(mktemp -d {ROOT}/.clients.XXXXXX); trap \'rm -rf "$come"\' EXIT; tar -C "$come" -xf -',
+        f"(cd \"$come\" && echo '{sums}' | sha256sum --check --status)",
+        *(line for link, each in stands.items() for line in _anew(each, new[link], each.known(files))),
         PLACE,
         taking(GATEWAY, versions),
         pointing(CURRENT, new[CURRENT]),
@@ -181,10 +218,15 @@ def script(stands: Mapping[str, Stands], keys: RenderedFile) -> str:
     return "\n".join((*lines, _removal(olds - news), 'echo "$outcome"'))
 
 
-def _anew(old: str, new: str) -> tuple[str, ...]:
-    """Make a generation of another one, with the new keys."""
-    fill = f'cp -a {old}/. "$new" && cat "$keys" >"$new/{_FILE}"'
-    return placing(new, GENERATIONS, fill) if new != old else ()
+def _anew(old: Stands, new: str, names: Iterable[str]) -> tuple[str, ...]:
+    """Make a generation of another one, with the new live files."""
+    fill = " && ".join((f'cp -a {old.id}/. "$new"', *(f'cat "$come/{n}" >"$new/{_path(n)}"' for n in names)))
+    return placing(new, GENERATIONS, fill) if new != old.id else ()
+
+
+def _path(name: str) -> str:
+    """Where a live file stands in a generation."""
+    return f"{GATEWAY.name}/live/{name}"
 
 
 def _removal(generations: Iterable[str]) -> str:

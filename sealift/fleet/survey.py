@@ -217,8 +217,10 @@ def _want(target: Target, answers: Answers) -> Wanted:
 
 def open_site_files(settings: SiteSettings) -> SiteFiles:
     """What the site keeps beside its inventory for a host. Raises SealiftError where it cannot be had."""
+    secrets = open_secrets(settings.secrets, settings.identity)
     return SiteFiles(
-        api_keys=open_secrets(settings.secrets, settings.identity).in_force(datetime.now(UTC).date()),
+        api_keys=secrets.in_force(datetime.now(UTC).date()),
+        allowed=secrets.allowed,
         certificate=read_limited(settings.gateway.certificate, _PEM_LIMIT),
         key=read_private(settings.gateway.key, _PEM_LIMIT),
     )

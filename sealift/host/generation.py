@@ -15,11 +15,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from sealift.depot.needed import needed_blobs
 from sealift.files import canonical_json
-from sealift.host.inputs import SiteFiles, inputs_of
+from sealift.host.inputs import Served, SiteFiles, inputs_of
 from sealift.host.settings import SiteSettings, memory_limit_mib, published
 from sealift.release.locked import Lock
-from sealift.release.roles import Answers
-from sealift.services import GATEWAY, KEYS, Service
+from sealift.release.roles import Answers, names_answered
+from sealift.services import ALLOWED, GATEWAY, KEYS, OLLAMA, Service
 
 SPEC_LABEL = "io.sealift.spec"  # on each container: digest of the configuration it was made from
 COMPOSE = "compose.yaml"
@@ -28,6 +28,7 @@ COMPOSE = "compose.yaml"
 _PROXIES = tuple(
     name for kind in ("http", "https", "ftp", "all") for name in (f"{kind.upper()}_PROXY", f"{kind}_proxy")
 )
+CLIENTS_FILES = (ALLOWED, KEYS)  # live files of the gateway that depend on the secrets alone
 LIVE = "live"  # folder of a service's live files, in its own
 _VERSION = re.compile(rb'^version_info: "([0-9a-f]{16})"', re.MULTILINE)
 
@@ -100,9 +101,12 @@ def render_generation(
         "release.json": RenderedFile(canonical_json(release, indent=2)),
         "blobs": RenderedFile(blobs.encode()),  # what going back to this generation needs in the host store
     }
+    served = Served(groups, lock.images[OLLAMA.name].name, answers, names_answered(lock, groups, answers))
     specs = {}
     for service in lock.release.services_for(groups):
-        found, spec = _render_service(render, service, settings, lock, groups, answers, site_files)
+        found, spec = _render_service(
+            render, service, lock.images[service.name].name, settings, served, site_files
+        )
         files |= {f"{service.name}/{name}": file for name, file in found.items()}
         specs[service.name] = spec
     return Generation(id_of(_identities(files)), files, specs)
@@ -111,10 +115,9 @@ def render_generation(
 def _render_service(
     render: _Renderer,
     service: Service,
+    image: str,
     settings: SiteSettings,
-    lock: Lock,
-    groups: frozenset[str],
-    answers: Answers,
+    served: Served,
     site_files: SiteFiles,
 ) -> tuple[dict[str, RenderedFile], str]:
     """The files of a service's folder, and the digest of all that its container is made from.
@@ -123,8 +126,8 @@ def _render_service(
     nothing: the container goes on with new ones.
     """
     values = {
-        **_common(service, lock.images[service.name].name, settings),
-        **inputs_of(service, settings, lock, groups, answers, site_files).values,
+        **_common(service, image, settings),
+        **inputs_of(service, settings, served, site_files).values,
     }
     private = {mount.source for mount in service.mounts if mount.private}
     files = {
@@ -140,13 +143,14 @@ def _render_service(
     return {**files, **live}, spec
 
 
-def keys_file(values: Mapping[str, object], templates: Path) -> RenderedFile:
-    """The live file that has the keys of the gateway's clients, which depends on nothing else.
+def clients_files(values: Mapping[str, object], templates: Path) -> dict[str, RenderedFile]:
+    """The live files of the gateway's clients, by name: their keys, and what they may ask for.
 
-    + values: from `sealift.host.inputs.keys_values`
+    + values: from `sealift.host.inputs.clients_values`
     + templates: as for a generation
     """
-    return _live_file(_Renderer(templates), GATEWAY, KEYS, values)
+    render = _Renderer(templates)
+    return {name: _live_file(render, GATEWAY, name, values) for name in CLIENTS_FILES}
 
 
 def _live(service: Service) -> dict[str, str]:

@@ -28,11 +28,43 @@ class SiteFiles:
     + api_keys: of the gateway, by client; a client may have several
     + certificate: PEM, of the host's gateway
     + key: PEM, of the certificate
+    + allowed: roles by client; a client that is not there may ask for every role
     """
 
     api_keys: Mapping[str, tuple[SecretStr, ...]] = field(repr=False)
     certificate: bytes = field(repr=False)
     key: bytes = field(repr=False)
+    allowed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a host serves, and whom it belongs to.
+
+    + groups: of the host in the inventory
+    + image: the name of the release's image of Ollama
+    + answers: which models answer the roles there
+    + names: by which clients may ask there
+    """
+
+    groups: frozenset[str]
+    image: str
+    answers: Answers
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What the gateway holds a request's body against.
+
+    + load_options: the site's setting
+    + context: tokens that Ollama loads models with, which preflight reckoned with
+    + names: that may be asked for
+    """
+
+    load_options: str
+    context: int
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -45,20 +77,15 @@ class Inputs:
 def inputs_of(
     service: Service,
     settings: SiteSettings,
-    lock: Lock,
-    groups: frozenset[str],
-    answers: Answers,
+    served: Served,
     site_files: SiteFiles,
 ) -> Inputs:
     """What a service's templates need; nothing for a service whose entry says all.
 
     + settings: in force on the host
-    + lock: what its release pins
-    + groups: of the host
-    + answers: which models answer the roles there
     """
     make = _OF_SERVICE.get(service.name)
-    return make(settings, lock, groups, answers, site_files) if make else Inputs()
+    return make(settings, served, site_files) if make else Inputs()
 
 
 def ollama_environment(settings: OllamaSettings) -> dict[str, str]:
@@ -82,10 +109,8 @@ def ollama_environment(settings: OllamaSettings) -> dict[str, str]:
     return {name: value for name, value in values.items() if value}
 
 
-def _ollama(
-    settings: SiteSettings, _: Lock, groups: frozenset[str], answers: Answers, __: SiteFiles
-) -> Inputs:
-    one_per_model = {model: role for role, model in sorted(answers.items(), reverse=True)}
+def _ollama(settings: SiteSettings, served: Served, _: SiteFiles) -> Inputs:
+    one_per_model = {model: role for role, model in sorted(served.answers.items(), reverse=True)}
     return Inputs(
         {
             # A role stands for its model. Not more of them than stay loaded together.
@@ -94,18 +119,17 @@ def _ollama(
             "port": OLLAMA_PORT,
             "environment": ollama_environment(settings.ollama),
             "cpus": settings.ollama.cpus,
-            "gpu": GPU in groups,
+            "gpu": GPU in served.groups,
         }
     )
 
 
-def _gateway(
-    settings: SiteSettings, lock: Lock, _: frozenset[str], __: Answers, site_files: SiteFiles
-) -> Inputs:
+def _gateway(settings: SiteSettings, served: Served, site_files: SiteFiles) -> Inputs:
     gateway, live = settings.gateway, GATEWAY.live
     return Inputs(
         {
-            **keys_values(site_files.api_keys),
+            **clients_values(site_files.api_keys, site_files.allowed),
+            "guard": Guard(gateway.load_options, settings.ollama.context_length, served.names),
             "listener_port": GATEWAY.ports[0].inside,
             "admin_port": ADMIN_PORT,
             "live": live.target if live else "",
@@ -118,7 +142,7 @@ def _gateway(
             "most_clients": MOST_CLIENTS,
             "max_connections": gateway.max_connections,
             "max_request_bytes": gateway.max_request_mib * 1024 * 1024,
-            "routes": routes_of(lock.images[OLLAMA.name].name),
+            "routes": routes_of(served.image),
             "replies": replies(gateway),
             "upstream_host": OLLAMA.name,
             "upstream_port": OLLAMA_PORT,
@@ -126,20 +150,26 @@ def _gateway(
     )
 
 
-def keys_values(api_keys: Mapping[str, tuple[SecretStr, ...]]) -> dict[str, object]:
-    """What the template of the gateway's keys gets by name: it depends on nothing else.
+def clients_values(
+    api_keys: Mapping[str, tuple[SecretStr, ...]], allowed: Mapping[str, tuple[str, ...]]
+) -> dict[str, object]:
+    """What the templates of the gateway's clients get by name: they depend on nothing else.
 
-    + api_keys: by client
+    + api_keys, allowed: as in SiteFiles
     """
     return {
         "client_header": CLIENT_HEADER,
         "api_keys": {
             client: [key.get_secret_value() for key in api_keys[client]] for client in sorted(api_keys)
         },
+        "allowed": {
+            client: sorted({role.removesuffix(":latest") for role in allowed[client]})
+            for client in sorted(allowed)
+        },
     }
 
 
-_OF_SERVICE: Mapping[str, Callable[[SiteSettings, Lock, frozenset[str], Answers, SiteFiles], Inputs]] = {
+_OF_SERVICE: Mapping[str, Callable[[SiteSettings, Served, SiteFiles], Inputs]] = {
     OLLAMA.name: _ollama,
     GATEWAY.name: _gateway,
 }

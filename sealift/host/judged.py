@@ -8,9 +8,14 @@ from typing import Any
 import yaml
 
 from sealift.host.generation import LIVE, Generation
-from sealift.services import GATEWAY, KEYS, LIMITS, LISTENER, TLS, Service
+from sealift.services import ALLOWED, GATEWAY, GUARD, KEYS, LIMITS, LISTENER, TLS, Service
 
-_FILTERS = {"keys": KEYS, "limits": LIMITS}  # by their names in the listener
+_FILTERS = {
+    "keys": KEYS,
+    "limits": LIMITS,
+    "allowed": ALLOWED,
+    "guard": GUARD,
+}  # by their names in the listener
 
 
 def judged(generation: Generation, service: Service) -> bytes:

@@ -71,6 +71,11 @@ class GatewaySettings(Frozen):
         default=16, ge=1, le=1024, description="MiB; a larger request is refused with 413"
     )
     requests_per_minute: int = Field(default=120, ge=1, description="of each client; beyond it, 429")
+    load_options: Literal["ignore", "refuse"] = Field(
+        default="ignore",
+        description="what becomes of keep_alive and of options that load a model anew for everybody: they are"
+        " taken out of the request, or it gets 400",
+    )
     max_connections: int = Field(default=1000, ge=1, description="open at once, of all clients together")
     memory_limit_mib: int = Field(default=1024, ge=64, description="MiB that the container may take")
     idle_timeout_s: int = Field(

@@ -23,6 +23,17 @@ def role_tags(answers: Answers, model: str) -> tuple[str, ...]:
     return tuple(f"{name}:latest" for name, answering in sorted(answers.items()) if answering == model)
 
 
+def names_answered(lock: Lock, groups: frozenset[str], answers: Answers) -> tuple[str, ...]:
+    """The names by which clients may ask a host's Ollama: its roles, and its models by their own names.
+
+    `latest` is left out, as Ollama takes a name without a tag for it.
+
+    + groups: the inventory groups of the host
+    """
+    names = {*answers, *placed_models(lock, groups, answers)}
+    return tuple(sorted({name.removesuffix(":latest") for name in names}))
+
+
 def placed_models(lock: Lock, groups: frozenset[str], answers: Answers) -> dict[str, LockedModel]:
     """The models that a host's Ollama has: those that answer there, and those that no role asks for.
 

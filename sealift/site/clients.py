@@ -10,10 +10,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from sealift.errors import SealiftError
 from sealift.files import locked, write_atomically
+from sealift.release.values import ModelName, Name
 from sealift.site.inventory import Inventory
 from sealift.site.secrets import MOST_KEYS, Client, ClientKeys, new_key, open_secrets, recipient_of, seal
 
 _CLIENT = TypeAdapter(Client)
+_ROLE = TypeAdapter(Name | ModelName)
 _SOON = timedelta(days=30)
 _Clients = Mapping[str, ClientKeys]
 
@@ -37,12 +39,15 @@ def client_warnings(path: Path, clients: _Clients, day: date) -> Iterator[str]:
             yield f"{path}: the keys of {name} run out on {client.expires}. {remedy}"
 
 
-def add_client(inventory: Inventory, client: str, today: date, expires: date | None = None) -> str:
+def add_client(
+    inventory: Inventory, client: str, today: date, expires: date | None = None, roles: Sequence[str] = ()
+) -> str:
     """Give a client a key.
 
     + expires: the last day on which a gateway is given it
+    + roles: that it may ask for; none is every role
 
-    Raises SealiftError where it has one, its name is none, or that day is past.
+    Raises SealiftError where it has one, its name or that of a role is none, or that day is past.
     """
     try:
         _CLIENT.validate_python(client)
@@ -50,7 +55,7 @@ def add_client(inventory: Inventory, client: str, today: date, expires: date | N
         raise SealiftError(
             f"{client}: is no client's name, expected small letters, digits and dashes."
         ) from None
-    added = ClientKeys(keys=(new_key(),), expires=_to_come(expires, today))
+    added = ClientKeys(keys=(new_key(),), expires=_to_come(expires, today), roles=_roles(roles))
 
     def change(clients: _Clients) -> _Clients:
         if client in clients:
@@ -82,7 +87,10 @@ def rotate_client(inventory: Inventory, client: str, today: date, expires: date 
                 f"{client}: has {MOST_KEYS} keys already, expected one. End the older one first: "
                 f"sealift clients rotate SITE {client} --end"
             )
-        return {**clients, client: ClientKeys(keys=(*old.keys, key), expires=last or old.expires)}
+        return {
+            **clients,
+            client: old.model_copy(update={"keys": (*old.keys, key), "expires": last or old.expires}),
+        }
 
     _change(inventory, change)
     return key.get_secret_value()
@@ -121,6 +129,33 @@ def revoke_clients(inventory: Inventory, clients: Sequence[str]) -> None:
         return left
 
     _change(inventory, revoked)
+
+
+def restrict_client(inventory: Inventory, client: str, roles: Sequence[str]) -> None:
+    """Say what a client may ask for.
+
+    + roles: none is every role
+
+    Raises SealiftError where it has no key, or the name of a role is none.
+    """
+    parsed = _roles(roles)
+
+    def change(clients: _Clients) -> _Clients:
+        _require([client], clients)
+        return {**clients, client: clients[client].model_copy(update={"roles": parsed})}
+
+    _change(inventory, change)
+
+
+def _roles(names: Sequence[str]) -> tuple[str, ...]:
+    for name in names:
+        try:
+            _ROLE.validate_python(name)
+        except ValidationError:
+            raise SealiftError(
+                f"{name}: is no name of a role, expected one such as chat, or a model as MODEL:TAG."
+            ) from None
+    return tuple(sorted(set(names)))
 
 
 def _require(names: Sequence[str], clients: _Clients) -> None:

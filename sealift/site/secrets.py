@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 from sealift.errors import SealiftError
 from sealift.files import read_limited
 from sealift.release.parse import StrictLoader
-from sealift.release.values import Frozen
+from sealift.release.values import Frozen, ModelName, Name
 
 ACCEPTANCE = "acceptance"  # a client of the site's, by which `verify` shows that limits hold
 MOST_KEYS = 2  # of a client: the one it uses, and the one it changes to
@@ -39,14 +39,16 @@ ApiKey = Annotated[SecretStr, Field(min_length=24, max_length=256), AfterValidat
 
 
 class ClientKeys(Frozen):
-    """A client's keys, and until when they hold.
+    """A client's keys, until when they hold, and what they are good for.
 
     + keys: the oldest first; more than one while the client changes from one to the next
     + expires: the last day, in UTC, on which a gateway is given them
+    + roles: that the client may ask for, or models by their own names; every one where this is empty
     """
 
     keys: Annotated[tuple[ApiKey, ...], Field(min_length=1, max_length=MOST_KEYS)]
     expires: date | None = None
+    roles: tuple[Name | ModelName, ...] = ()
 
     def holds(self, day: date) -> bool:
         """Whether the keys hold on a day."""
@@ -79,8 +81,15 @@ class Secrets(Frozen):
         """What a gateway is given on a day: the keys of each client whose keys hold."""
         return {name: client.keys for name, client in self.api_keys.items() if client.holds(day)}
 
+    @property
+    def allowed(self) -> dict[str, tuple[str, ...]]:
+        """Of each client that may not ask for every role, those that it may ask for."""
+        return {name: client.roles for name, client in self.api_keys.items() if client.roles}
+
     def first_key(self, day: date) -> SecretStr:
         """The key that the tool itself asks with: of the client that comes first by name.
+
+        One that may ask for every role comes before others.
 
         Raises SealiftError where no client's keys hold on that day.
         """
@@ -89,7 +98,8 @@ class Secrets(Frozen):
             raise SealiftError(
                 f"no client has a key that holds on {day}, expected one. Add a client: sealift clients add."
             )
-        return held[min(held.keys() - {ACCEPTANCE} or held)][0]
+        others = held.keys() - {ACCEPTANCE} or held.keys()
+        return held[min(others - self.allowed.keys() or others)][0]
 
     def key_of(self, client: str, day: date) -> SecretStr:
         """A client's key: of two, the older. Raises SealiftError where none holds on that day."""
@@ -111,7 +121,7 @@ def open_secrets(path: Path, identity: Path) -> Secrets:
     """Open a site's secrets.
 
     + path: the age file, YAML inside: `api_keys: {CLIENT: KEY}`, or in place of a key
-      `{keys: [KEY, KEY], expires: 2027-01-31}`, of which the second part may be left out
+      `{keys: [KEY, KEY], expires: 2027-01-31, roles: [ROLE]}`, of which `keys` alone must be there
     + identity: the age identity (`AGE-SECRET-KEY-1...`), a file of mode 0600
 
     Raises SealiftError, without any secret in it.
@@ -146,9 +156,9 @@ def new_key() -> SecretStr:
 def _written(client: ClientKeys) -> object:
     """As it stands in the file: one key without an end stands as it is, which older sealifts read."""
     keys = [key.get_secret_value() for key in client.keys]
-    if client.expires:
-        return {"keys": keys, "expires": client.expires}
-    return {"keys": keys} if len(keys) > 1 else keys[0]
+    more = {"expires": client.expires} if client.expires else {}
+    roles = {"roles": list(client.roles)} if client.roles else {}
+    return {"keys": keys, **more, **roles} if more or roles or len(keys) > 1 else keys[0]
 
 
 def recipient_of(identity: Path) -> pyrage.x25519.Recipient:

@@ -31,6 +31,8 @@ _MEMBERS = {
     "/v1/chat/completions": [('"messages"', _CHAT), ('"max_tokens"', "5"), ('"stop"', '["x"]')],
     "/v1/completions": [('"prompt"', '"Hi"'), ('"suffix"', '"x"'), ('"stream"', "false")],
     "/v1/embeddings": [('"input"', '"one"'), ('"encoding_format"', '"float"')],
+    "/v1/responses": [('"input"', _CHAT), ('"instructions"', '"Be short."'), ('"max_output_tokens"', "5")],
+    "/v1/messages": [('"messages"', _CHAT), ('"system"', '"Be short."'), ('"max_tokens"', "5")],
 }
 PATHS = tuple(_MEMBERS)
 _MODELS = (

@@ -18,21 +18,15 @@ from typing import Any
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from sealift.host.inputs import CLIENT_HEADER, Guard
 from tests.fuzz.bodies import CONTEXT, LOAD, Body
 
 _CHECKOUT = Path(__file__).parents[2]
 CLIENT = "alice"
-CLIENT_HEADER = "x-sealift-client"
-MODELS = ("chat", "chat:latest", "embed", "embed:latest")  # that the client may ask for
-RULES = {
-    "load_options": "refuse",
-    "roles": {
-        "chat": {"context": CONTEXT, "prompt": CONTEXT},
-        "embed": {"context": CONTEXT, "prompt": CONTEXT},
-        "secret": {"context": CONTEXT, "prompt": CONTEXT},
-    },
-    "clients": {CLIENT: ("chat", "embed"), "bob": ("secret",)},
-}
+ALLOWED = ("chat", "embed")  # what the client may ask for
+MODELS = ("chat", "chat:latest", "embed", "embed:latest")  # the same as Ollama names it
+ROLES = (*ALLOWED, "secret")  # of the host
+REFUSE, IGNORE = (Guard(mode, CONTEXT, ROLES) for mode in ("refuse", "ignore"))
 _ANSWER = re.compile(
     rb"pass (?P<role>\S+) (?P<ignored>\S+) (?P<length>\d+)\n"
     rb"|refuse (?P<status>\d+) (?P<code>\S+) (?P<message>[^\n]+)\n"
@@ -73,21 +67,16 @@ class Seen:
     error: str = ""
 
 
-def filters(rules: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The guard as entries of Envoy's http_filters."""
+def source(rules: Guard) -> str:
+    """The text that Envoy runs."""
     environment = Environment(  # noqa: S701 - YAML, as sealift.host.generation renders it
         loader=FileSystemLoader(_CHECKOUT / "templates"),
         undefined=StrictUndefined,
         keep_trailing_newline=True,
     )
-    template = environment.get_template("gateway/guard/filter.yaml")
-    found: list[dict[str, Any]] = yaml.safe_load(template.render(client_header=CLIENT_HEADER, guard=rules))
-    return found
-
-
-def source(rules: Mapping[str, Any]) -> str:
-    """The text that Envoy runs."""
-    text: str = filters(rules)[0]["typed_config"]["default_source_code"]["inline_string"]
+    template = environment.get_template("gateway/live/guard.yaml.j2")
+    live = yaml.safe_load(template.render(client_header=CLIENT_HEADER, guard=rules, version=""))
+    text: str = live["resources"][0]["typed_config"]["default_source_code"]["inline_string"]
     return text
 
 
@@ -98,7 +87,8 @@ def judge(text: str, bodies: Sequence[Body], folder: Path) -> list[Verdict]:
     + folder: where it is put
     """
     (folder / "guard.lua").write_text(text)
-    program = ("luajit", str(_CHECKOUT / "tests/lua/judge.lua"), str(folder / "guard.lua"))
+    script, given = str(_CHECKOUT / "tests/lua/judge.lua"), str(folder / "guard.lua")
+    program = ("luajit", script, given, CLIENT, *ALLOWED)
     said, at, verdicts = _run(program, bodies), 0, []
     while at < len(said):
         match = _ANSWER.match(said, at)
@@ -189,10 +179,7 @@ def bypasses(text: str, bodies: Sequence[Body], decoder: Path, folder: Path) -> 
 
 
 def _run(command: Sequence[str], bodies: Sequence[Body]) -> bytes:
-    asked = b"".join(
-        b"%s %s %d\n%s" % (CLIENT.encode(), body.path.encode(), len(body.content), body.content)
-        for body in bodies
-    )
+    asked = b"".join(b"%s %d\n%s" % (body.path.encode(), len(body.content), body.content) for body in bodies)
     result = subprocess.run(command, input=asked, capture_output=True, check=False)
     assert result.returncode == 0, result.stderr.decode()
     return result.stdout

@@ -78,6 +78,6 @@ def test_has_its_context(
 
 
 def test_refuses_a_model_that_is_not_in_the_release(gateway: Gateway) -> None:
-    """A model that the release does not have is refused with 404."""
+    """A model that the release does not have is refused with 403."""
     body = {"model": "no-such-model", "messages": MESSAGES, "stream": False}
-    assert gateway.send("POST", "/api/chat", gateway.right_key, body=body).status_code == 404
+    assert gateway.send("POST", "/api/chat", gateway.right_key, body=body).status_code == 403

@@ -1,13 +1,17 @@
--- Judges bodies without Envoy: `luajit judge.lua GUARD`, the text of the filter.
+-- Judges bodies without Envoy: `luajit judge.lua GUARD CLIENT ROLE...`, the text of the filter, and who may ask for what.
 --
--- Reads "CLIENT PATH LENGTH\n" and so many bytes, again and again, and writes for each
+-- Reads "PATH LENGTH\n" and so many bytes, again and again, and writes for each
 -- "pass ROLE IGNORED LENGTH\n" and the body as it goes on, or "refuse STATUS CODE MESSAGE\n".
 
 dofile(arg[1])
+local may = {}
+for at = 3, #arg do
+  may[arg[at]] = true
+end
 for line in io.lines() do
-  local client, path, length = line:match("^(%S+) (%S+) (%d+)$")
+  local path, length = line:match("^(%S+) (%d+)$")
   local body = tonumber(length) > 0 and io.read(tonumber(length)) or ""
-  local good, role, rest, ignored = pcall(guard_judge, client, path, body)
+  local good, role, rest, ignored = pcall(guard_judge, path, body, arg[2], may)
   if good then
     rest = rest or body
     io.write(("pass %s %s %d\n"):format(role, ignored or "-", #rest), rest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import subprocess
@@ -16,14 +17,22 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from pydantic import SecretStr
 
-from tests.fuzz.guard import CLIENT_HEADER
+from sealift.host.inputs import CLIENT_HEADER, SiteFiles
+from sealift.host.judged import judged
+from sealift.host.wanted import want
+from sealift.services import GATEWAY
+from tests.fuzz.bodies import CONTEXT
+from tests.fuzz.guard import ALLOWED as OF_CLIENT
+from tests.fuzz.guard import CLIENT, ROLES
 from tests.peers.registry import free_port
+from tests.unit import samples
+from tests.unit.fleet_site import BUNDLE, DATA, lock, site_settings
 
-CLIENTS = ("alice", "bob", "carol")  # each with a key of its name and `-key`
+CLIENTS = (CLIENT, "bob", "carol", "dave")  # each with a key of its name and `-key`
+ALLOWED = {CLIENT: OF_CLIENT, "bob": ("secret",), "dave": ("elsewhere",)}  # carol may ask for all
 _READY = 30  # seconds
-_TYPE = "type.googleapis.com/envoy.extensions"
-_MANAGER = f"{_TYPE}.filters.network.http_connection_manager.v3.HttpConnectionManager"
 
 
 def program(image: Path, folder: Path) -> Path:
@@ -87,15 +96,15 @@ class Gateway:
 
 
 @contextmanager
-def serving(program: Path, folder: Path, guard: list[dict[str, Any]]) -> Iterator[Gateway]:
-    """Run Envoy with one worker and the filters of the gateway that stand around the guard.
+def serving(program: Path, folder: Path, of: dict[str, Any]) -> Iterator[Gateway]:
+    """Run Envoy with one worker.
 
-    + guard: entries of http_filters
+    + of: its configuration, from `configuration`
     """
     with ThreadingHTTPServer(("127.0.0.1", 0), _Upstream) as upstream:
         port = free_port()
-        configuration = _configuration(port, upstream.server_address[1], guard)
-        (folder / "envoy.json").write_text(json.dumps(configuration))
+        here = _on_loopback(of, port, upstream.server_address[1])
+        (folder / "envoy.json").write_text(json.dumps(here))
         command = (
             str(program),
             "-c",
@@ -148,57 +157,56 @@ def _wait(gateway: Gateway, log: Path) -> None:
     raise AssertionError(f"envoy does not answer:\n{log.read_text()}")
 
 
-def _configuration(port: int, upstream: int, guard: list[dict[str, Any]]) -> dict[str, Any]:
-    def entry(name: str, type_: str, **rest: Any) -> dict[str, Any]:
-        return {"name": name, "typed_config": {"@type": f"{_TYPE}.filters.http.{type_}", **rest}}
+def configuration(load_options: str) -> dict[str, Any]:
+    """The gateway of a host, as its image judges it before it is activated: all live files in one.
+
+    + load_options: the site's setting
+    """
+    roles = {role: {"model": samples.MODEL} for role in ROLES}
+    # as many requests as the tests make, and a body of 16 MiB beside its keys
+    more = {"load_options": load_options, "requests_per_minute": 1_000_000, "max_request_mib": 17}
+    target = want(
+        "h1",
+        frozenset(),
+        site_settings(gateway={**DATA["gateway"], **more}, ollama={"context_length": CONTEXT}),
+        lock(samples.release(roles=roles)),
+        BUNDLE,
+        dict.fromkeys(ROLES, samples.MODEL),
+        SiteFiles({each: (SecretStr(f"{each}-key"),) for each in CLIENTS}, b"", b"", ALLOWED),
+    )
+    found: dict[str, Any] = json.loads(judged(target.generation, GATEWAY))
+    return found
+
+
+def http_filters(of: dict[str, Any]) -> list[dict[str, Any]]:
+    """The filters of a configuration, in their order."""
+    found: list[dict[str, Any]] = _manager(of)["http_filters"]
+    return found
+
+
+def _manager(of: dict[str, Any]) -> dict[str, Any]:
+    (listener,) = of["static_resources"]["listeners"]
+    found: dict[str, Any] = listener["filter_chains"][0]["filters"][0]["typed_config"]
+    return found
+
+
+def _on_loopback(of: dict[str, Any], port: int, upstream: int) -> dict[str, Any]:
+    """The same without TLS, before another server than Ollama.
+
+    Every path has a route, so that the guard alone closes one.
+    """
 
     def address(of: int) -> dict[str, Any]:
         return {"socket_address": {"address": "127.0.0.1", "port_value": of}}
 
-    filters = [
-        entry(
-            "envoy.filters.http.api_key_auth",
-            "api_key_auth.v3.ApiKeyAuth",
-            credentials=[{"client": client, "key": f"{client}-key"} for client in CLIENTS],
-            key_sources=[{"header": "Authorization"}],
-            forwarding={"header": CLIENT_HEADER, "hide_credentials": True},
-        ),
-        entry("envoy.filters.http.buffer", "buffer.v3.Buffer", max_request_bytes=17 << 20),
-        *guard,
-        entry("envoy.filters.http.router", "router.v3.Router"),
-    ]
-    manager = {
-        "@type": _MANAGER,
-        "stat_prefix": "clients",
-        "codec_type": "HTTP1",
-        "always_set_request_id_in_response": True,
-        "normalize_path": True,
-        "merge_slashes": True,
-        "http_filters": filters,
-        "route_config": {
-            "virtual_hosts": [
-                {
-                    "name": "all",
-                    "domains": ["*"],
-                    "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "up"}}],
-                }
-            ]
-        },
-    }
-    listener = {
-        "name": "clients",
-        "address": address(port),
-        "per_connection_buffer_limit_bytes": 32768,
-        "filter_chains": [
-            {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
-        ],
-    }
-    endpoints = [{"lb_endpoints": [{"endpoint": {"address": address(upstream)}}]}]
-    cluster = {
-        "name": "up",
-        "type": "STATIC",
-        "connect_timeout": "5s",
-        "per_connection_buffer_limit_bytes": 32768,
-        "load_assignment": {"cluster_name": "up", "endpoints": endpoints},
-    }
-    return {"static_resources": {"listeners": [listener], "clusters": [cluster]}}
+    here = copy.deepcopy(of)
+    del here["admin"]
+    (listener,), (cluster,) = here["static_resources"]["listeners"], here["static_resources"]["clusters"]
+    listener["address"] = address(port)
+    del listener["filter_chains"][0]["transport_socket"]
+    (host,) = _manager(here)["route_config"]["virtual_hosts"]
+    host["routes"] = [{"match": {"prefix": "/"}, "route": {"cluster": cluster["name"], "timeout": "0s"}}]
+    cluster["type"] = "STATIC"
+    (endpoints,) = cluster["load_assignment"]["endpoints"]
+    endpoints["lb_endpoints"][0]["endpoint"]["address"] = address(upstream)
+    return here

@@ -22,12 +22,19 @@ PASS = {
     "UTF-8": '{"model":"chat","prompt":"\u00e9\u07ff\u0800\uffff\U00010000\U0010ffff"}',
     "escapes": '{"model":"chat","prompt":"\\"\\\\\\/\\b\\f\\n\\r\\t\\u00Ff"}',
     "64 deep": _nested(64),
-    "the longest prompt": '{"model":"chat","prompt":"%s"}' % ("x" * (4 * CONTEXT - 15)),
-    "escapes are a byte each": '{"model":"chat","prompt":"%s"}' % ("\\u0020" * (4 * CONTEXT - 15)),
+    "the longest prompt": '{"model":"chat","prompt":"%s"}' % ("x" * (6 * CONTEXT - 15)),
+    "an escape is a character": '{"model":"chat","prompt":"%s"}' % ("\\u0020" * (6 * CONTEXT - 15)),
+    "Chinese": '{"model":"chat","prompt":"%s"}' % ("\u4f60" * (6 * CONTEXT - 15)),
     "images": '{"model":"chat","messages":[{"images":["%s"]}]}' % ("QUJD" * CONTEXT * 4),
     "an image by URL": '{"model":"chat","messages":[{"content":[{"image_url":{"url":"%s"}}]}]}'
     % ("x" * (1 << 20)),
-    "a schema": '{"model":"chat","format":{"x":"%s"}}' % ("x" * 5 * CONTEXT),
+    "an image of Anthropic's API": '{"model":"chat","messages":[{"content":[{"source":{"data":"%s"}}]}]}'
+    % ("x" * (1 << 20)),
+    "an image in a tool's result": '{"model":"chat","messages":[{"content":[{"content":[%s]}]}]}'
+    % ('{"source":{"data":"%s"}}' % ("x" * (1 << 20))),
+    "an image of a response": '{"model":"chat","input":[{"content":[{"image_url":"%s"}]}]}'
+    % ("x" * (1 << 20)),
+    "a schema": '{"model":"chat","format":{"x":"%s"}}' % ("x" * 7 * CONTEXT),
 }
 REFUSED: dict[str, tuple[int, str, str | bytes]] = {
     "no key model": (400, "model: is missing", "{}"),
@@ -72,18 +79,18 @@ REFUSED: dict[str, tuple[int, str, str | bytes]] = {
     "keep_alive as an array": (400, "keep_alive: is an object or array", '{"model":"chat","keep_alive":[0]}'),
     "num_gpu": (400, "options.num_gpu: would load", '{"model":"chat","options":{"num_gpu":0}}'),
     "use_mmap": (400, "options.use_mmap: would load", '{"model":"chat","options":{"use_mmap":false}}'),
-    "a long prompt": (400, "some 4097 tokens", '{"model":"chat","prompt":"%s"}' % ("x" * (4 * CONTEXT - 14))),
-    "Chinese in escapes": (400, "prompt: some", '{"model":"chat","prompt":"%s"}' % ("\\u4f60" * 2 * CONTEXT)),
+    "a long prompt": (400, "some 4097 tokens", '{"model":"chat","prompt":"%s"}' % ("x" * (6 * CONTEXT - 14))),
+    "Chinese in escapes": (400, "prompt: some", '{"model":"chat","prompt":"%s"}' % ("\\u4f60" * 6 * CONTEXT)),
     "tokens as numbers": (400, "prompt: some", '{"model":"chat","context":[%s]}' % ("1," * CONTEXT + "1")),
     "a text named as an image is": (
         400,
         "prompt: some",
-        '{"model":"chat","images":"%s"}' % ("x" * 5 * CONTEXT),
+        '{"model":"chat","images":"%s"}' % ("x" * 7 * CONTEXT),
     ),
     "an image in another case": (
         400,
         "prompt: some",
-        '{"model":"chat","Images":["%s"]}' % ("x" * 5 * CONTEXT),
+        '{"model":"chat","Images":["%s"]}' % ("x" * 7 * CONTEXT),
     ),
     "a second object": (400, "something follows", '{"model":"chat"}{"model":"secret"}'),
     "something behind it": (400, "something follows", '{"model":"chat"}]'),

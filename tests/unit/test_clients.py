@@ -18,6 +18,7 @@ from sealift.site.clients import (
     client_warnings,
     clients_of,
     end_old_keys,
+    restrict_client,
     revoke_clients,
     rotate_client,
 )
@@ -72,6 +73,28 @@ def test_a_client_changes_its_key_without_a_gap(acme: Path) -> None:
     assert shop.expires == date(2027, 1, 31)
     with pytest.raises(SealiftError, match="2026-01-01: is past"):
         rotate_client(inventory, "shop", TODAY, date(2026, 1, 1))
+
+
+def test_a_client_may_ask_for_the_roles_that_are_named(acme: Path) -> None:
+    inventory = load_inventory(str(acme))
+    first = open_secrets(acme / "secrets.age", acme / "identity").first_key(TODAY)
+    add_client(inventory, "chatbot", TODAY, roles=("gemma3:270m", "chat", "chat"))
+    opened = open_secrets(acme / "secrets.age", acme / "identity")
+    assert opened.allowed == {"chatbot": ("chat", "gemma3:270m")}
+    assert opened.first_key(TODAY) == first  # of a client that may ask for all
+    rotate_client(inventory, "chatbot", TODAY)
+    end_old_keys(inventory, "chatbot")
+    assert clients_of(inventory)["chatbot"].roles == ("chat", "gemma3:270m")
+    restrict_client(inventory, "chatbot", ["embed"])
+    assert clients_of(inventory)["chatbot"].roles == ("embed",)
+    restrict_client(inventory, "chatbot", [])
+    assert clients_of(inventory)["chatbot"].roles == ()
+    with pytest.raises(SealiftError, match="Chat: is no name of a role"):
+        restrict_client(inventory, "chatbot", ["Chat"])
+    with pytest.raises(SealiftError, match="shop: has no key here"):
+        restrict_client(inventory, "shop", ["chat"])
+    with pytest.raises(SealiftError, match="is no name of a role"):
+        add_client(inventory, "shop", TODAY, roles=('"] = true, x = {["',))
 
 
 def test_keys_that_ran_out_are_left_out_and_told(acme: Path) -> None:

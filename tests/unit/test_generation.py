@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import yaml
 from jinja2 import UndefinedError
 from pydantic import SecretStr
 
-from sealift.host.generation import SPEC_LABEL, Generation, _Renderer, keys_file, render_generation
-from sealift.host.inputs import SiteFiles, keys_values
+from sealift.host.generation import SPEC_LABEL, Generation, _Renderer, clients_files, render_generation
+from sealift.host.inputs import SiteFiles, clients_values
 from sealift.host.judged import judged
 from sealift.host.routes import routes_of
 from sealift.host.settings import OllamaSettings, SiteSettings, in_force
@@ -50,10 +51,11 @@ def rendered(
     settings: SiteSettings = LAB,
     *groups: str,
     bundle: str = BUNDLE,
-    keys: dict[str, tuple[SecretStr, ...]] = KEYS,
+    keys: Mapping[str, tuple[SecretStr, ...]] = KEYS,
     certificate: bytes = b"cert\n",
+    allowed: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Generation:
-    site_files = SiteFiles(keys, certificate, b"key\n")
+    site_files = SiteFiles(keys, certificate, b"key\n", allowed or {})
     return render_generation(settings, lock(), bundle, frozenset(groups), ANSWERS, site_files, TEMPLATES)
 
 
@@ -105,10 +107,13 @@ def test_another_bundle_of_equal_configuration_restarts_nothing() -> None:
 
 def test_a_key_a_certificate_or_a_limit_restarts_nothing_and_has_another_version() -> None:
     limit = LAB.gateway.model_copy(update={"requests_per_minute": 7})
+    refusing = LAB.gateway.model_copy(update={"load_options": "refuse"})
     changes = {
         "keys": rendered(keys={"billing": (SecretStr("another"),)}),
         "tls": rendered(certificate=b"another\n"),
         "limits": rendered(LAB.model_copy(update={"gateway": limit})),
+        "allowed": rendered(allowed={"billing": ("chat",)}),
+        "guard": rendered(LAB.model_copy(update={"gateway": refusing})),
     }
     one = rendered()
     for name, other in changes.items():
@@ -124,8 +129,11 @@ def test_another_port_or_memory_limit_makes_the_gateway_anew() -> None:
     assert one.versions(GATEWAY) == other.versions(GATEWAY)
 
 
-def test_the_keys_alone_are_the_file_of_the_generation() -> None:
-    assert keys_file(keys_values(KEYS), TEMPLATES) == rendered().files["gateway/live/keys.yaml"]
+def test_what_clients_may_alone_are_files_of_the_generation() -> None:
+    allowed = {"billing": ("summary", "chat")}
+    files = rendered(allowed=allowed).files
+    for name, file in clients_files(clients_values(KEYS, allowed), TEMPLATES).items():
+        assert file == files[f"gateway/live/{name}"]
 
 
 def test_what_the_image_judges_is_what_it_will_read() -> None:
@@ -137,7 +145,11 @@ def test_what_the_image_judges_is_what_it_will_read() -> None:
     ]
     filters = {each["name"]: each for each in chain["filters"][0]["typed_config"]["http_filters"]}
     assert filters["keys"]["typed_config"] == http_filter(rendered(), "keys")
-    assert filters["limits"]["typed_config"] == http_filter(rendered(), "limits")
+    for name in ("limits", "allowed", "guard"):
+        assert filters[name]["typed_config"] == http_filter(rendered(), name)
+    order = list(filters)
+    assert order[-4:] == ["allowed", "guard", "envoy.filters.http.rbac", "envoy.filters.http.router"]
+    assert order.index("keys") < order.index("envoy.filters.http.buffer") < order.index("allowed")
     assert "path_config_source" not in json.dumps(whole)
     assert "@type" not in listener and whole["static_resources"]["clusters"]
 
@@ -251,7 +263,8 @@ def test_the_gateway_lets_through_what_the_releases_ollama_answers() -> None:
 
 
 def test_the_gateway_answers_itself_in_the_form_of_the_api_that_was_asked() -> None:
-    mappers = connection_manager(rendered(PRODUCTION))["local_reply_config"]["mappers"]
+    guards_own, *mappers = connection_manager(rendered(PRODUCTION))["local_reply_config"]["mappers"]
+    assert guards_own["filter"]["metadata_filter"]["matcher"]["filter"] == "sealift.guard"
     found = {}
     for mapper in mappers:
         of_path, of_status = mapper["filter"]["and_filter"]["filters"]

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
-from sealift.clients.push import _ASK, Stands, parse_stands, script
+from sealift.clients.push import _ASK, Stands, packed, parse_stands, script
 from sealift.errors import SealiftError
-from sealift.host.generation import Generation, keys_file, version_of
-from sealift.host.inputs import keys_values
+from sealift.host.generation import Generation, RenderedFile, clients_files, version_of
+from sealift.host.inputs import clients_values
 from sealift.host_paths import CURRENT, LIVE, PREVIOUS, ROOT
 from sealift.operations.live import PLACE, expected_live, go_back, taking
-from sealift.services import GATEWAY, KEYS
+from sealift.services import ALLOWED, GATEWAY, KEYS
 from tests.unit.fleet_site import wanted
 from tests.unit.test_generation import TEMPLATES, rendered
 from tests.unit.test_generation_placing import _place
 
-NEW = keys_file(keys_values({"shop": (SecretStr("key-of-shop"),)}), TEMPLATES)
-STAT = GATEWAY.live.versions[KEYS] if GATEWAY.live else ""
+SHOP = {"shop": (SecretStr("key-of-shop"),)}
+ROLES = {"shop": ("chat",)}
+NEW = clients_files(clients_values(SHOP, ROLES), TEMPLATES)
+STATS = GATEWAY.live.versions if GATEWAY.live else {}
+STAT = STATS[KEYS]
 
 
 class FakeHost:
@@ -39,6 +44,15 @@ class FakeHost:
     def says(self, keys: str) -> None:
         """The gateway says that it goes by this version of its keys; nothing where that is empty."""
         self._says.write_text(f'{STAT}: "{keys}"\n' if keys else "")
+
+    def goes_by(self, files: Mapping[str, RenderedFile]) -> None:
+        """The gateway says that it goes by these live files."""
+        lines = (f'{STATS[name]}: "{version_of(file.content)}"' for name, file in files.items())
+        self._says.write_text("\n".join(lines) + "\n")
+
+    def take(self, files: Mapping[str, RenderedFile]) -> str:
+        """Give it live files; what came of it."""
+        return self.run(script(self.stands(), files), packed(files))
 
     def run(self, script: str, data: bytes = b"") -> str:
         """Run a script of ours; give what it printed."""
@@ -109,13 +123,13 @@ def test_a_service_goes_by_its_files_only_when_it_says_so(host: FakeHost, says: 
 
 def test_keys_make_the_generation_that_an_apply_would_make(host: FakeHost) -> None:
     host.has(rendered(), CURRENT)
-    host.says(version_of(NEW.content))
-    assert host.run(script(host.stands(), NEW), NEW.content) == "taken\n"
-    applied = rendered(keys={"shop": (SecretStr("key-of-shop"),)})
+    host.goes_by(NEW)
+    assert host.take(NEW) == "taken\n"
+    applied = rendered(keys=SHOP, allowed=ROLES)
     (stands,) = host.stands().values()
     assert stands.id == applied.id
     assert stands.files == {path: (file.mode, file.sha256) for path, file in applied.files.items()}
-    assert host.keys() == version_of(NEW.content)
+    assert host.keys() == version_of(NEW[KEYS].content)
     assert len(list((host.root / "generations").iterdir())) == 2  # a folder and its link
     assert list(host.root.glob(".*")) == []
 
@@ -124,10 +138,11 @@ def test_the_generation_to_go_back_to_gets_the_keys_too(host: FakeHost) -> None:
     before, now = rendered(bundle=f"sha256:{'d' * 64}"), rendered()
     host.has(before, PREVIOUS)
     host.has(now, CURRENT)
-    host.says(version_of(NEW.content))
-    assert host.run(script(host.stands(), NEW), NEW.content) == "taken\n"
+    host.goes_by(NEW)
+    assert host.take(NEW) == "taken\n"
     for stands in host.stands().values():
-        assert stands.files[f"gateway/live/{KEYS}"] == (0o600, NEW.sha256)
+        for name, file in NEW.items():
+            assert stands.files[f"gateway/live/{name}"] == (0o600, file.sha256)
     ids = host.ids()
     assert ids.keys() == {"current", "previous"} and not {before.id, now.id} & set(ids.values())
     assert len(list((host.root / "generations").iterdir())) == 4
@@ -136,8 +151,8 @@ def test_the_generation_to_go_back_to_gets_the_keys_too(host: FakeHost) -> None:
 def test_two_generations_that_differed_in_keys_alone_become_one(host: FakeHost) -> None:
     host.has(rendered(keys={"other": (SecretStr("another"),)}), PREVIOUS)
     host.has(rendered(), CURRENT)
-    host.says(version_of(NEW.content))
-    assert host.run(script(host.stands(), NEW), NEW.content) == "taken\n"
+    host.goes_by(NEW)
+    assert host.take(NEW) == "taken\n"
     assert host.ids().keys() == {"current"}
 
 
@@ -146,7 +161,7 @@ def test_keys_that_the_gateway_refuses_leave_the_host_as_it_was(host: FakeHost) 
     host.has(before, PREVIOUS)
     host.has(now, CURRENT)
     host.says("another")
-    assert host.run(script(host.stands(), NEW), NEW.content) == "refused\n"
+    assert host.take(NEW) == "refused\n"
     assert host.ids() == {"current": now.id, "previous": before.id}
     assert host.keys() == version_of(now.files[f"gateway/live/{KEYS}"].content)
     assert len(list((host.root / "generations").iterdir())) == 4
@@ -155,26 +170,39 @@ def test_keys_that_the_gateway_refuses_leave_the_host_as_it_was(host: FakeHost) 
 def test_a_gateway_that_does_not_answer_has_the_keys_for_when_it_starts(host: FakeHost) -> None:
     now = rendered()
     host.has(now, CURRENT)
-    assert host.run(script(host.stands(), NEW), NEW.content) == "silent\n"
+    assert host.take(NEW) == "silent\n"
     assert host.ids()["current"] != now.id
-    assert host.keys() == version_of(NEW.content)
+    assert host.keys() == version_of(NEW[KEYS].content)
 
 
 def test_the_same_keys_once_more_change_nothing(host: FakeHost) -> None:
     now = rendered()
     host.has(now, CURRENT)
-    same = now.files[f"gateway/live/{KEYS}"]
-    host.says(version_of(same.content))
-    assert host.run(script(host.stands(), same), same.content) == "taken\n"
+    same = {name: now.files[f"gateway/live/{name}"] for name in (ALLOWED, KEYS)}
+    host.goes_by(same)
+    assert host.take(same) == "taken\n"
     assert host.ids() == {"current": now.id}
 
 
 def test_half_of_the_keys_are_not_placed(host: FakeHost) -> None:
     now = rendered()
     host.has(now, CURRENT)
-    with pytest.raises(AssertionError):
-        host.run(script(host.stands(), NEW), NEW.content[:-1])
-    assert host.ids() == {"current": now.id} and list(host.root.glob(".*")) == []
+    whole = packed(NEW)
+    for cut in (whole[:700], whole.replace(b"key-of-shop", b"key-of-shoq"), b""):
+        with pytest.raises(AssertionError):
+            host.run(script(host.stands(), NEW), cut)
+        assert host.ids() == {"current": now.id} and list(host.root.glob(".*")) == []
+
+
+def test_a_generation_of_an_older_sealift_gets_what_it_knows(host: FakeHost) -> None:
+    now = rendered()
+    older = {path: file for path, file in now.files.items() if not path.endswith(ALLOWED)}
+    host.has(dataclasses.replace(now, files=older), CURRENT)
+    assert host.stands()[CURRENT].known(NEW) == (KEYS,)
+    host.goes_by({KEYS: NEW[KEYS]})
+    assert host.take(NEW) == "taken\n"
+    assert host.keys() == version_of(NEW[KEYS].content)
+    assert not (host.root / "live/gateway" / ALLOWED).exists()
 
 
 def test_no_key_stands_in_the_script(host: FakeHost) -> None:

@@ -8,7 +8,7 @@
 local DEPTH = 64 -- of objects and arrays in each other
 local KEYS = 200 -- of the body and of its options together
 local VALUES = 1000000 -- millions of tiny ones would take a worker too long
-local SHORT = 1024 -- bytes; a text that is shorter counts as prompt, wherever it stands
+local SHORT = 1024 -- characters; a text that is shorter counts as prompt, wherever it stands
 
 local function set(...)
   local of = {}
@@ -31,11 +31,16 @@ local IMAGES = set(
   "images\1#",
   "messages\1#\1images\1#",
   "messages\1#\1content\1#\1image_url",
-  "messages\1#\1content\1#\1image_url\1url"
+  "messages\1#\1content\1#\1image_url\1url",
+  "messages\1#\1content\1#\1source\1data",
+  "messages\1#\1content\1#\1content\1#\1source\1data", -- of a tool's result
+  "input\1#\1content\1#\1image_url",
+  "input\1#\1output\1#\1image_url"
 )
+local DEEPEST = 8 -- of those
 
 local function is_image(r)
-  if r.depth > 6 then
+  if r.depth > DEEPEST then
     return false
   end
   local path = {}
@@ -46,11 +51,11 @@ local function is_image(r)
 end
 
 -- Count what may become a part of the prompt.
-local function count(r, bytes)
+local function count(r, characters)
   if r.each and r.top == "input" and r.depth <= 2 then
-    r.longest = math.max(r.longest, bytes)
-  elseif not NOT_PROMPT[r.top] and (bytes < SHORT or not is_image(r)) then
-    r.bytes = r.bytes + bytes
+    r.longest = math.max(r.longest, characters)
+  elseif not NOT_PROMPT[r.top] and (characters < SHORT or not is_image(r)) then
+    r.characters = r.characters + characters
   end
 end
 
@@ -59,7 +64,7 @@ local function key(r, at)
   if byte(r.body, at) ~= 34 then
     malformed(at, "expected a key in quotes. Send one JSON object.")
   end
-  local to, bytes, escaped = text(r.body, at + 1)
+  local to, characters, escaped = text(r.body, at + 1)
   local depth, name, found = r.depth, nil, nil
   r.froms[depth], r.tos[depth] = at + 1, to - 1
   local names = depth == 1 and TOP or (depth == 2 and r.top == "options" and LOAD)
@@ -75,7 +80,7 @@ local function key(r, at)
   end
   r.name = name
   r.kept[depth] = r.kept[depth] or not (name == "keep_alive" or LOAD[name])
-  r.bytes = r.bytes + (NOT_PROMPT[r.top] and 0 or bytes)
+  r.characters = r.characters + (NOT_PROMPT[r.top] and 0 or characters)
   at = space(r.body, to + 1)
   if byte(r.body, at) ~= 58 then
     malformed(at, "expected a colon behind a key. Send one JSON object.")
@@ -140,10 +145,11 @@ end
 -- Read a body.
 --   each  whether each text of `input` is a prompt of its own
 -- Gives: values, as written, of guarded keys; load, those keys among them that load a model anew, in order; drops, where
--- they lie; bytes, of text; numbers, of tokens that are given as numbers; longest, bytes of the longest text of `input`.
+-- they lie; characters, of text; numbers, of tokens that are given as numbers; longest, characters of the longest text
+-- of `input`.
 local function read(body, each)
   local r = {
-    body = body, each = each, depth = 0, keys = 0, bytes = 0, numbers = 0, longest = 0,
+    body = body, each = each, depth = 0, keys = 0, characters = 0, numbers = 0, longest = 0,
     objects = {}, froms = {}, tos = {}, kept = {},
     seen = {}, values = {}, load = {}, drops = {},
   }
@@ -162,8 +168,8 @@ local function read(body, each)
     if closing then
       at = enter(r, at)
     elseif first == 34 then
-      local to, bytes = text(body, at + 1)
-      count(r, bytes)
+      local to, characters = text(body, at + 1)
+      count(r, characters)
       at = to + 1
     else
       at = scalar(body, at)

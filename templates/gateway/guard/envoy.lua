@@ -1,6 +1,10 @@
--- The edge: Envoy's Lua filter behind api_key_auth, which names the client, and buffer, which holds the whole body.
+-- The edge: Envoy's Lua filter behind api_key_auth, which names the client, allowed.yaml, which notes what it may ask for,
+-- and buffer, which holds the whole body.
 
 local NAMESPACE = "sealift.guard" -- of dynamic metadata, for access logs: role, refused, ignored
+local TYPES = { -- of errors, as Anthropic's API names them
+  [403] = "permission_error", [404] = "not_found_error", [500] = "api_error"
+}
 
 local function quoted(of)
   return '"' .. of:gsub('[%c\\"\128-\255]', "?") .. '"'
@@ -11,6 +15,10 @@ local function answer(path, refusal, request_id)
   local message = quoted(refusal.message .. " Request " .. request_id .. ".")
   if path:sub(1, 4) ~= "/v1/" then
     return '{"error":' .. message .. "}\n"
+  elseif path == "/v1/messages" then
+    local type = TYPES[refusal.status] or "invalid_request_error"
+    local form = '{"type":"error","error":{"type":"%s","message":%s}}\n'
+    return form:format(type, message)
   end
   local form = '{"error":{"message":%s,"type":"%s","param":%s,"code":"%s"}}\n'
   local type = refusal.status == 500 and "api_error" or "invalid_request_error"
@@ -26,8 +34,9 @@ local function judge(handle, path)
   end
   local length = content and content:length() or 0
   local body = length > 0 and content:getBytes(0, length)
-  local role, rest, ignored = guard_judge(headers:get(GUARD.header) or "", path, body)
   local noted = handle:streamInfo():dynamicMetadata()
+  local may = noted:get(NAMESPACE).may
+  local role, rest, ignored = guard_judge(path, body, headers:get(GUARD.header), may)
   if rest then
     content:setBytes(rest)
     if headers:get("content-length") then
@@ -52,6 +61,9 @@ function envoy_on_request(handle)
     handle:logErr("guard: " .. tostring(refusal))
     local message = "gateway: could not judge the body. Tell the operator."
     refusal = { status = 500, code = "internal_error", message = message }
+  end
+  if refusal.status == 404 then
+    refusal.message = method .. " " .. refusal.message
   end
   handle:streamInfo():dynamicMetadata():set(NAMESPACE, "refused", refusal.code)
   local text = answer(path, refusal, handle:headers():get("x-request-id") or "unknown")

@@ -56,49 +56,42 @@ for c in ('"\\/bfnrt'):gmatch(".") do
   ESCAPES[byte(c)] = true
 end
 for digit = 0, 15 do
-  HEX[byte(("%x"):format(digit))] = digit
-  HEX[byte(("%X"):format(digit))] = digit
+  HEX[byte(("%x"):format(digit))] = true
+  HEX[byte(("%X"):format(digit))] = true
 end
 
--- Behind an escape, and how many bytes it is longer than its character in UTF-8.
+-- Behind an escape.
 local function escape(body, at)
   local c = byte(body, at + 1)
   if ESCAPES[c] then
-    return at + 2, 1
+    return at + 2
   end
-  local a, b = HEX[byte(body, at + 2)], HEX[byte(body, at + 3)]
-  local d, e = HEX[byte(body, at + 4)], HEX[byte(body, at + 5)]
-  if c ~= 117 or not (a and b and d and e) then
+  local first, second = HEX[byte(body, at + 2)], HEX[byte(body, at + 3)]
+  if c ~= 117 or not (first and second and HEX[byte(body, at + 4)] and HEX[byte(body, at + 5)]) then
     malformed(at, "is no escape of JSON. Write it as JSON has it.")
   end
-  local code = a * 4096 + b * 256 + d * 16 + e
-  if code < 0x80 then
-    return at + 6, 5
-  elseif code < 0x800 or (code >= 0xD800 and code < 0xE000) then -- each half of a pair is half of four bytes
-    return at + 6, 4
-  end
-  return at + 6, 3
+  return at + 6
 end
 
--- The closing quote of a text whose content begins at `at`, its bytes without escapes, and whether it has any.
+-- The closing quote of a text whose content begins at `at`, its characters, and whether it has escapes.
 local function text(body, at)
-  local from, saved = at, 0
+  local from, more, escaped = at, 0, false -- more: bytes beyond one for each character
   while true do
     local c = byte(body, at)
     if not c then
       malformed(at, "ends within a text. Send the whole of it.")
     elseif c == 34 then
-      return at, at - from - saved, saved > 0
+      return at, at - from - more, escaped
     elseif c == 92 then
-      local less
-      at, less = escape(body, at)
-      saved = saved + less
+      local to = escape(body, at)
+      at, more, escaped = to, more + to - at - 1, true
     elseif c < 32 then
       malformed(at, "is a control character in a text. Escape it.")
     elseif c < 128 then
       at = at + 1
     else
-      at = rune(body, at)
+      local to = rune(body, at)
+      at, more = to, more + to - at - 1
     end
   end
 end

@@ -1,6 +1,6 @@
 // Decode says what Ollama reads in a body: it decodes as Ollama 0.11.4 does, by the same library into the same types.
 //
-// It reads "CLIENT PATH LENGTH\n" and so many bytes, again and again, and writes a line of JSON for each.
+// It reads "PATH LENGTH\n" and so many bytes, again and again, and writes a line of JSON for each.
 package main
 
 import (
@@ -137,6 +137,29 @@ type EmbeddingsRequest struct {
 	Model string `json:"model"`
 }
 
+type ResponsesRequest struct {
+	Model           string          `json:"model"`
+	Input           json.RawMessage `json:"input"`
+	Instructions    string          `json:"instructions"`
+	MaxOutputTokens *int            `json:"max_output_tokens"`
+	Stream          *bool           `json:"stream"`
+	Tools           []any           `json:"tools"`
+}
+
+// Of github.com/ollama/ollama/anthropic/anthropic.go.
+
+type MessagesRequest struct {
+	Model     string `json:"model"`
+	MaxTokens int    `json:"max_tokens"`
+	Messages  []struct {
+		Role    string `json:"role"`
+		Content any    `json:"content"`
+	} `json:"messages"`
+	System any   `json:"system"`
+	Stream bool  `json:"stream"`
+	Tools  []any `json:"tools"`
+}
+
 // What a model is loaded with, in 0.11.4 and before: options are a map, whose keys match exactly (Options.FromMap).
 var load = []string{
 	"num_ctx", "num_batch", "num_gpu", "main_gpu", "use_mmap", "num_thread",
@@ -162,11 +185,13 @@ func decode(path string, body []byte) Seen {
 		chats       ChatCompletionRequest
 		completions CompletionRequest
 		embeddings  EmbeddingsRequest
+		responses   ResponsesRequest
+		messages    MessagesRequest
 	)
 	requests := map[string]any{
 		"/api/generate": &generate, "/api/chat": &chat, "/api/embed": &embed, "/api/embeddings": &embedding,
 		"/api/show": &show, "/v1/chat/completions": &chats, "/v1/completions": &completions,
-		"/v1/embeddings": &embeddings,
+		"/v1/embeddings": &embeddings, "/v1/responses": &responses, "/v1/messages": &messages,
 	}
 	request, ok := requests[path]
 	if !ok {
@@ -179,7 +204,7 @@ func decode(path string, body []byte) Seen {
 	}
 	// One of them has been read, the others say nothing. The last two as ShowHandler has it.
 	seen.Model = cmp.Or(generate.Model, chat.Model, embed.Model, embedding.Model,
-		chats.Model, completions.Model, embeddings.Model, show.Model, show.Name)
+		chats.Model, completions.Model, embeddings.Model, responses.Model, messages.Model, show.Model, show.Name)
 	for _, keepAlive := range []*Duration{generate.KeepAlive, chat.KeepAlive, embed.KeepAlive, embedding.KeepAlive} {
 		if keepAlive != nil {
 			seen.KeepAlive = &keepAlive.Duration
@@ -224,9 +249,9 @@ func main() {
 	defer out.Flush()
 	answers := json.NewEncoder(out)
 	for {
-		var client, path string
+		var path string
 		var length int
-		if _, err := fmt.Fscanf(in, "%s %s %d\n", &client, &path, &length); errors.Is(err, io.EOF) {
+		if _, err := fmt.Fscanf(in, "%s %d\n", &path, &length); errors.Is(err, io.EOF) {
 			return
 		} else if err != nil {
 			log.Fatal(err)

@@ -1,0 +1,46 @@
+"""The live files that say what a request's body may ask."""
+
+from __future__ import annotations
+
+from sealift.host.generation import Generation
+from sealift.host.settings import OllamaSettings
+from sealift.release.roles import names_answered
+from tests.unit import samples
+from tests.unit.fleet_site import MODEL, lock
+from tests.unit.test_generation import LAB, http_filter, rendered
+
+
+def lua(generation: Generation, name: str) -> str:
+    """The text of a filter that is a script."""
+    text: str = http_filter(generation, name)["default_source_code"]["inline_string"]
+    return text
+
+
+def test_the_guard_knows_names_and_context_of_the_host() -> None:
+    applied = LAB.model_copy(update={"ollama": OllamaSettings(context_length=8192)})
+    assert lua(rendered(applied), "guard").startswith(
+        f"""GUARD = {{
+  header = "x-sealift-client",
+  load_options = "ignore",
+  context = 8192,
+  names = {{
+    ["chat"] = true,
+    ["{MODEL}"] = true,
+  }},
+}}
+"""
+    )
+
+
+def test_the_guard_knows_latest_by_its_short_name() -> None:
+    wanted = lock(samples.release(models={"tiny:latest": {"archive": "model.tar"}}, roles={}))
+    found = wanted.model_copy(update={"models": {"tiny:latest": wanted.models[MODEL]}})
+    assert names_answered(found, frozenset(), {}) == ("tiny",)
+
+
+def test_a_client_without_roles_may_ask_for_all() -> None:
+    allowed = {"billing": ("summary:latest", "chat")}
+    assert '["billing"] = { ["chat"] = true, ["summary"] = true, },' in lua(
+        rendered(allowed=allowed), "allowed"
+    )
+    assert "assistant" not in lua(rendered(allowed=allowed), "allowed")

@@ -12,7 +12,6 @@ from sealift.host.gpus import GPU
 from sealift.host.refusals import replies
 from sealift.host.routes import routes_of
 from sealift.host.settings import OllamaSettings, SiteSettings
-from sealift.release.locked import Lock
 from sealift.release.roles import Answers
 from sealift.services import ADMIN_PORT, GATEWAY, HEALTH, OLLAMA, Service
 

@@ -35,8 +35,9 @@ class Route:
         return Version(self.since) <= version
 
 
-# Left out: what changes models (pull, push, create, copy, delete, blobs), and what is for the vendor's cloud
-# (me, signout, user, status, experimental). So are images and sound (/v1/images/*, /v1/audio/*), which no guard reads.
+# Left out: what changes models (pull, push, create, copy, delete, blobs), what is for the vendor's cloud (me,
+# signout, user, status, experimental), and images and sound (/v1/images/*, /v1/audio/*), whose bodies the
+# gateway's guard does not read.
 # Source: `GenerateRoutes`, in early versions `Serve`, in `server/routes.go` of github.com/ollama/ollama, read
 # at every tag from v0.0.1 to v0.32.15.
 ROUTES = (

@@ -15,6 +15,7 @@ from pyinfra.api import FactBase, FactProcessError
 
 import sealift.facts
 from sealift.clients.push import parse_stands
+from sealift.clients.usage import parse_log, sum_up
 from sealift.depot.needed import needed_blobs
 from sealift.errors import SealiftError
 from sealift.evidence import junit, page
@@ -67,6 +68,10 @@ def _stands(case: Case, _: Path) -> object:
 
 def _damaged(case: Case, _: Path) -> object:
     return parse_damaged("FUZZ", "\n".join(_lines(case)), fleet_site.lock())
+
+
+def _usage(case: Case, _: Path) -> object:
+    return sum_up({"FUZZ": parse_log("\n".join(_lines(case)))}, "client")
 
 
 def _inventory(case: Case, _: Path) -> object:
@@ -189,6 +194,15 @@ def targets() -> tuple[Target, ...]:
             alone(f"damaged={_HEX}\nend=".encode()),
             _damaged,
             (b"damaged=", b"end="),
+        ),
+        Target(
+            "log of a host's gateway",
+            alone(
+                b'begins={"time":"t","status":200,"duration_ms":1}\n{"time":"t","client":"c","status":200,'
+                b'"duration_ms":1,"role":"chat","tokens_in":1,"tokens_out":2,"out_ms":3}'
+            ),
+            _usage,
+            (b"begins=", b'"tokens_in":'),
         ),
         Target("inventory", alone(json.dumps(_INVENTORY).encode()), _inventory, where="inventor", cost=2),
         Target("complaint of a host", alone(b"ssh: x\nsh: 1: no such thing\n"), _complaint),

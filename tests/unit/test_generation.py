@@ -288,8 +288,7 @@ def test_a_client_beyond_its_limit_is_told_when_its_next_request_is_due(limit: i
 
 
 def test_the_gateway_logs_no_key() -> None:
-    (log,) = connection_manager(rendered())["access_log"]
-    logged = " ".join(log["typed_config"]["log_format"]["json_format"].values()).lower()
+    logged = str(connection_manager(rendered())["access_log"]).lower()
     assert "authorization" not in logged
     assert "x-api-key" not in logged
     assert "%path(nq)%" in logged  # without the query

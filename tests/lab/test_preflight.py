@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,9 +69,7 @@ def test_the_fallback_of_a_role_answers_where_its_model_does_not_fit(
 ) -> None:
     """The fallback is a stand-in: it has the header of a model, and no weights."""
     sources, lock, bundle = tmp_path / "sources", tmp_path / "lock", tmp_path / "bundle"
-    sources.mkdir()
-    for path in site.sources.iterdir():
-        (sources / path.name).symlink_to(path)
+    shutil.copytree(site.sources, sources)
     samples.tar(sources / "tiny.tar", samples.ollama_files(samples.gguf(samples.GEMMA)))
     text = (CHECKOUT / "releases/demo.yaml").read_text()
     release = tmp_path / "release.yaml"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import subprocess
-import tarfile
 import threading
 import time
 from collections.abc import Iterator
@@ -30,25 +28,6 @@ from tests.unit.fleet_site import BUNDLE, site_settings
 CLIENTS = ("alice", "bob", "carol")  # each with a key of its name and `-key`
 _READY_S = 30
 _NAME = "localhost"
-
-
-def program(image: Path, folder: Path) -> Path:
-    """Envoy's program, out of its image.
-
-    + image: as `docker save` wrote it
-    """
-    with tarfile.open(image) as archive:
-        (saved,) = json.load(_member(archive, "manifest.json"))
-        with tarfile.open(fileobj=_member(archive, saved["Layers"][-1])) as files:
-            (folder / "envoy").write_bytes(_member(files, "usr/local/bin/envoy").read())
-    (folder / "envoy").chmod(0o755)
-    return folder / "envoy"
-
-
-def _member(archive: tarfile.TarFile, name: str) -> io.BufferedReader:
-    found = archive.extractfile(name)
-    assert isinstance(found, io.BufferedReader)
-    return found
 
 
 class Ollama(BaseHTTPRequestHandler):
@@ -123,7 +102,13 @@ def serving(
         )
         gateway = {"certificate": "x", "key": "x", "ca": "x", **settings}
         generation = render_generation(
-            site_settings(gateway=gateway), lock, BUNDLE, frozenset(), {}, files, TEMPLATES
+            site_settings(gateway=gateway),
+            lock,
+            BUNDLE,
+            frozenset(),
+            {"chat": "gemma3:270m"},
+            files,
+            TEMPLATES,
         )
         configuration = _here(
             json.loads(judged(generation, GATEWAY)),

@@ -86,7 +86,7 @@ def test_every_route_of_ollama_is_guarded_and_answers_in_its_own_form(gateway: G
         assert error.startswith("model: secret is not for client alice.")
         return
     assert error.pop("message").startswith("model: secret is not for client alice.")
-    assert error == {"type": "invalid_request_error", "param": "model", "code": "model_not_allowed"}
+    assert error == {"type": "permission_error", "param": "model", "code": "model_not_allowed"}
 
 
 def test_the_gateway_routes_no_body_that_the_guard_does_not_know() -> None:

@@ -2,7 +2,7 @@
 -- and buffer, which holds the whole body.
 
 local NAMESPACE = "sealift.guard" -- of dynamic metadata, for access logs: role, refused, ignored
-local TYPES = { -- of errors, as Anthropic's API names them
+local TYPES = { -- of errors
   [403] = "permission_error", [404] = "not_found_error", [500] = "api_error"
 }
 
@@ -10,18 +10,17 @@ local function quoted(of)
   return '"' .. of:gsub('[%c\\"\128-\255]', "?") .. '"'
 end
 
--- A refusal in the form of the API that was asked.
+-- A refusal in the form of the API that was asked, as sealift/host/refusals.py has it for Envoy's own.
 local function answer(path, refusal, request_id)
   local message = quoted(refusal.message .. " Request " .. request_id .. ".")
+  local type = TYPES[refusal.status] or "invalid_request_error"
   if path:sub(1, 4) ~= "/v1/" then
     return '{"error":' .. message .. "}\n"
-  elseif path == "/v1/messages" then
-    local type = TYPES[refusal.status] or "invalid_request_error"
-    local form = '{"type":"error","error":{"type":"%s","message":%s}}\n'
-    return form:format(type, message)
+  elseif path:sub(1, 12) == "/v1/messages" then
+    local form = '{"type":"error","error":{"type":"%s","message":%s},"request_id":%s}\n'
+    return form:format(type, message, quoted(request_id))
   end
   local form = '{"error":{"message":%s,"type":"%s","param":%s,"code":"%s"}}\n'
-  local type = refusal.status == 500 and "api_error" or "invalid_request_error"
   return form:format(message, type, refusal.param and quoted(refusal.param) or "null", refusal.code)
 end
 

@@ -64,7 +64,7 @@ def _gaps(logs: Mapping[str, Log], start: datetime) -> list[str]:
     lines = []
     for host, log in logs.items():
         if log.begins is None:
-            lines.append(f"{host}: its gateway has no log, expected one. Nothing of it is counted.")
+            lines.append(f"{host}: its gateway has noted no request. Nothing of it is counted.")
         elif log.begins > wanted:
             lines.append(f"{host}: its log begins at {log.begins}. What came before is not counted.")
     return lines

@@ -8,7 +8,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,19 @@ from sealift.host.judged import judged
 from sealift.host.wanted import TEMPLATES
 from sealift.release.locked import Lock
 from sealift.services import GATEWAY
+from sealift.site.secrets import ClientKeys, Secrets
 from tests.peers.registry import free_port
-from tests.unit.fleet_site import BUNDLE, site_settings
+from tests.unit.fleet_site import BUNDLE, lock, site_settings
 
-CLIENTS = ("alice", "bob", "carol")  # each with a key of its name and `-key`
+
+def keys_of(client: str, **more: Any) -> ClientKeys:
+    """A client whose key is its name and `-key`."""
+    return ClientKeys.model_construct(keys=(SecretStr(f"{client}-key"),), **more)
+
+
+SECRETS = Secrets.model_construct(api_keys={name: keys_of(name) for name in ("alice", "bob", "carol")})
 _READY_S = 30
+NEWEST = "docker.io/ollama/ollama:0.32.15"
 _NAME = "localhost"
 
 
@@ -36,6 +45,8 @@ class Ollama(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
+        if self.headers["User-Agent"] != "Envoy/HC":  # which asks for its health
+            self.server.calls.append(f"{self.command} {self.path}")  # type: ignore[attr-defined]
         self.rfile.read(int(self.headers["Content-Length"] or 0))
         time.sleep(float(self.headers["x-wait"] or 0))
         body = json.dumps({"call": f"{self.command} {self.path}"}).encode()
@@ -62,10 +73,18 @@ class Gateway:
     """One that runs.
 
     + certificate: its own, PEM
+    + calls: that have come through to the stand-in of Ollama
     """
 
     port: int
     certificate: Path
+    process: int
+    calls: list[str] = field(default_factory=list)
+
+    def memory_mib(self) -> int:
+        """MiB that Envoy has resident."""
+        status = Path(f"/proc/{self.process}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]) >> 10
 
     def ask(self, method: str, path: str, client: str | None = "alice", **options: Any) -> requests.Response:
         """One request, with a client's key.
@@ -83,13 +102,48 @@ class Gateway:
             return session.send(request, verify=str(self.certificate), timeout=30)
 
 
+def message_of(answer: requests.Response, path: str) -> str:
+    """What a refusal says; it must have the form of the API that was asked."""
+    assert answer.headers["content-type"] == "application/json"
+    said = answer.json()
+    if path.startswith("/v1/messages"):
+        assert said.keys() == {"type", "error", "request_id"} and said["type"] == "error"
+        assert said["request_id"] == answer.headers["x-request-id"]
+        assert said["error"].keys() == {"type", "message"}
+        message = said["error"]["message"]
+    elif path.startswith("/v1/"):
+        assert said.keys() == {"error"}
+        assert said["error"].keys() == {"message", "type", "param", "code"}
+        message = said["error"]["message"]
+    else:
+        assert said.keys() == {"error"}
+        message = said["error"]
+    assert isinstance(message, str)
+    assert message.endswith(f"Request {answer.headers['x-request-id']}.")
+    return message
+
+
+def lock_of(ollama: str) -> Lock:
+    """A release with this image of Ollama."""
+    found = lock()
+    image = found.images["ollama"].model_copy(update={"name": ollama})
+    return found.model_copy(update={"images": {**found.images, "ollama": image}})
+
+
 @contextmanager
 def serving(
-    program: Path, folder: Path, lock: Lock, *, ollama: bool = True, **settings: Any
+    program: Path,
+    folder: Path,
+    lock: Lock,
+    *,
+    secrets: Secrets = SECRETS,
+    ollama: bool = True,
+    **settings: Any,
 ) -> Iterator[Gateway]:
     """Run the gateway of a host.
 
     + lock: what its release pins
+    + secrets: of its site
     + ollama: whether it runs
     + settings: of the gateway
     """
@@ -97,9 +151,8 @@ def serving(
     with ThreadingHTTPServer(("127.0.0.1", 0), Ollama) as upstream:
         threading.Thread(target=upstream.serve_forever, args=(0.05,), daemon=True).start()
         port = free_port()
-        files = SiteFiles(
-            {client: (SecretStr(f"{client}-key"),) for client in CLIENTS}, certificate.read_bytes(), key
-        )
+        keys = secrets.in_force(datetime.now(UTC).date())
+        files = SiteFiles(keys, certificate.read_bytes(), key, secrets.allowed)
         gateway = {"certificate": "x", "key": "x", "ca": "x", **settings}
         generation = render_generation(
             site_settings(gateway=gateway),
@@ -115,8 +168,9 @@ def serving(
             port,
             upstream.server_address[1] if ollama else free_port(),
         )
-        with _running(program, folder, configuration):
-            found = Gateway(port, certificate)
+        with _running(program, folder, configuration) as process:
+            found = Gateway(port, certificate, process)
+            upstream.calls = found.calls  # type: ignore[attr-defined]
             _wait(found, folder, 200 if ollama else 503)
             yield found
         upstream.shutdown()
@@ -134,12 +188,13 @@ def _here(configuration: dict[str, Any], port: int, upstream: int) -> dict[str, 
 
 
 @contextmanager
-def _running(program: Path, folder: Path, configuration: dict[str, Any]) -> Iterator[None]:
+def _running(program: Path, folder: Path, configuration: dict[str, Any]) -> Iterator[int]:
+    """Gives the number of its process."""
     (folder / "envoy.json").write_text(json.dumps(configuration))
     command = (program, "-c", folder / "envoy.json", "--concurrency", "1", "--disable-hot-restart")
     with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as child:
         try:
-            yield
+            yield child.pid
         finally:
             child.terminate()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import ssl
 import time
@@ -13,41 +12,21 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-import requests
 
-from demo import images
-from demo.cache import make
-from sealift.cache import cache_folder
 from sealift.host.routes import ROUTES, routes_of
-from sealift.release.locked import Lock
 from tests.peers import gateway
-from tests.peers.envoy import program
-from tests.peers.gateway import Gateway
+from tests.peers.gateway import NEWEST, Gateway, lock_of, message_of
 from tests.unit.fleet_site import lock
 
-NEWEST = "docker.io/ollama/ollama:0.32.15"
 BODY = {"model": "chat"}
 NATIVE, OPENAI, ANTHROPIC = "/api/chat", "/v1/chat/completions", "/v1/messages"
-
-
-@pytest.fixture(scope="module")
-def envoy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    cache = cache_folder(os.environ) / "ingredients"
-    (archive,) = make(images.envoy_image(make(images.base(), cache, print)), cache, print).iterdir()
-    return program(archive, tmp_path_factory.mktemp("envoy"))
-
-
-def _lock(ollama: str) -> Lock:
-    found = lock()
-    image = found.images["ollama"].model_copy(update={"name": ollama})
-    return found.model_copy(update={"images": {**found.images, "ollama": image}})
 
 
 @pytest.fixture(scope="module")
 def running(envoy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("gateway")
     settings: dict[str, Any] = {"requests_per_minute": 60, "max_request_mib": 1, "idle_timeout_s": 2}
-    with gateway.serving(envoy, folder, _lock(NEWEST), **settings) as found:
+    with gateway.serving(envoy, folder, lock_of(NEWEST), **settings) as found:
         yield found
 
 
@@ -57,34 +36,12 @@ def without_ollama(envoy: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield found
 
 
-def _message(answer: requests.Response, path: str) -> str:
-    """What a refusal says; it must have the form of the API that was asked."""
-    assert answer.headers["content-type"] == "application/json"
-    said = answer.json()
-    if path.startswith(ANTHROPIC):
-        assert said.keys() == {"type", "error", "request_id"} and said["type"] == "error"
-        assert said["request_id"] == answer.headers["x-request-id"]
-        assert said["error"].keys() == {"type", "message"}
-        message = said["error"]["message"]
-    elif path.startswith("/v1/"):
-        assert said.keys() == {"error"}
-        assert said["error"].keys() == {"message", "type", "param", "code"}
-        assert said["error"]["param"] is None
-        message = said["error"]["message"]
-    else:
-        assert said.keys() == {"error"}
-        message = said["error"]
-    assert isinstance(message, str)
-    assert message.endswith(f"Request {answer.headers['x-request-id']}.")
-    return message
-
-
 @pytest.mark.parametrize("path", [NATIVE, OPENAI, ANTHROPIC])
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer alice-kez"}], ids=["no", "wrong"])
 def test_a_key_is_asked_for(running: Gateway, path: str, headers: dict[str, str]) -> None:
     answer = running.ask("POST", path, None, json={}, headers=headers)
     assert answer.status_code == 401
-    assert "Authorization: Bearer KEY" in _message(answer, path)
+    assert "Authorization: Bearer KEY" in message_of(answer, path)
     assert "alice-kez" not in answer.text
 
 
@@ -92,7 +49,7 @@ def test_a_key_is_asked_for(running: Gateway, path: str, headers: dict[str, str]
 def test_a_call_that_is_not_open_is_named(running: Gateway, path: str) -> None:
     answer = running.ask("POST", path, json={})
     assert answer.status_code == 404
-    assert _message(answer, path).startswith(f"POST {path.partition('?')[0]}: no such call here. ")
+    assert message_of(answer, path).startswith(f"POST {path.partition('?')[0]}: no such call here. ")
 
 
 def test_a_path_stays_text_in_an_answer(running: Gateway) -> None:
@@ -105,14 +62,14 @@ def test_a_path_stays_text_in_an_answer(running: Gateway) -> None:
 def test_a_request_that_is_too_large_learns_what_is_not(running: Gateway, path: str) -> None:
     answer = running.ask("POST", path, "bob", json={"prompt": "x" * (1 << 20)})
     assert answer.status_code == 413
-    assert "expected 1 MiB at most" in _message(answer, path)
+    assert "expected 1 MiB at most" in message_of(answer, path)
 
 
 @pytest.mark.parametrize("path", [NATIVE, OPENAI, ANTHROPIC])
 def test_an_answer_that_does_not_come_is_told(running: Gateway, path: str) -> None:
     answer = running.ask("POST", path, "bob", json=BODY, headers={"x-wait": "3"})
     assert answer.status_code == 504
-    assert "has said nothing for 2 s" in _message(answer, path)
+    assert "has said nothing for 2 s" in message_of(answer, path)
 
 
 def test_a_client_beyond_its_limit_learns_when_to_ask_again(running: Gateway) -> None:
@@ -120,7 +77,7 @@ def test_a_client_beyond_its_limit_learns_when_to_ask_again(running: Gateway) ->
     refused = [answer for answer in answers if answer.status_code == 429]
     assert {answer.headers["retry-after"] for answer in refused} == {"1"}
     assert {answer.headers.get("retry-after") for answer in answers if answer not in refused} == {None}
-    assert "asked too often" in _message(refused[0], urlsplit(refused[0].url).path)
+    assert "asked too often" in message_of(refused[0], urlsplit(refused[0].url).path)
     assert {len(answer.json()["error"]) for answer in refused if "/v1/" in answer.url} == {4}
     time.sleep(int(refused[0].headers["retry-after"]))
     assert running.ask("GET", "/api/tags", "carol").status_code == 200
@@ -132,7 +89,7 @@ def test_where_ollama_does_not_answer_a_client_learns_when_to_ask_again(
 ) -> None:
     answer = without_ollama.ask("POST", path, json=BODY)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
-    assert _message(answer, path).startswith("Ollama: does not answer now. ")
+    assert message_of(answer, path).startswith("Ollama: does not answer now. ")
 
 
 def test_what_cannot_be_read_is_answered_in_json(running: Gateway) -> None:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.filesize import decimal
 from rich.table import Table
 
-from sealift.cli.console import show
+from sealift.cli.console import say, show
 from sealift.cli.fleet import asking, hashing
 from sealift.cli.options import AsJson, CheckBlobs, Exclude, InventoryName, Limit, print_json
 from sealift.drift.status import HostStatus, fleet_status
 from sealift.fleet.blob_check import damaged_blobs
 from sealift.fleet.status import Standing
 from sealift.fleet.survey import Target, targets
+from sealift.site.check import site_warnings
 from sealift.site.inventory import load_inventory
 
 
@@ -33,7 +35,7 @@ def status(
     check_blobs: CheckBlobs = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what stands on every host, and where it differs from the inventory.
+    """Show what stands on every host, where it differs from the inventory, and what runs out within 30 days.
 
     Exit code 0: everything is as it should be. 1: something is not, or a host does not answer.
 
@@ -49,6 +51,8 @@ def status(
         print_json([{**dataclasses.asdict(host), "ok": host.ok} for host in statuses])
     else:
         _print_statuses(statuses)
+        for line in site_warnings(site.hosts, datetime.now(UTC)):
+            say(f"warning: {line}")
     if not all(host.ok for host in statuses):
         raise typer.Exit(1)
 

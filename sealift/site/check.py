@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -57,12 +57,18 @@ def check_site(name: str, now: datetime) -> Checked:
     for host in inventory.hosts:
         problems += site_problems(host, now)
         problems += _ssh_problems(host)
-        warnings += certificate_warnings(host.settings.gateway, now)
-        warnings += _client_warnings(host, now)
+    warnings += site_warnings(inventory.hosts, now)
     for ca in {host.settings.gateway.ca: None for host in inventory.hosts}:
         problems += key_problems(ca)
     problems += _release_problems(inventory)
     return Checked(len(inventory.hosts), tuple(dict.fromkeys(problems)), tuple(dict.fromkeys(warnings)))
+
+
+def site_warnings(hosts: Sequence[Host], now: datetime) -> tuple[str, ...]:
+    """What runs out soon: certificates of gateways and keys of clients, a line each."""
+    lines = [line for host in hosts for line in certificate_warnings(host.settings.gateway, now)]
+    lines += [line for host in hosts for line in _client_warnings(host, now)]
+    return tuple(dict.fromkeys(lines))
 
 
 def _client_warnings(host: Host, now: datetime) -> Iterator[str]:

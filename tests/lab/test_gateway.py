@@ -186,9 +186,15 @@ def test_a_revoked_key_reaches_the_other_hosts_where_one_does_not_answer(
     assert _version(commands, tmp_path, key) == "401"
 
 
-def test_ten_changes_cost_no_request_and_streams_go_on_to_their_end(
-    site: Site, commands: Commands, tmp_path: Path, record_property: Callable[[str, object], None]
+@pytest.mark.parametrize("rounds", [5, pytest.param(25, marks=pytest.mark.exhaustive)])
+def test_changes_cost_no_request_and_streams_go_on_to_their_end(
+    site: Site,
+    commands: Commands,
+    tmp_path: Path,
+    rounds: int,
+    record_property: Callable[[str, object], None],
 ) -> None:
+    """Two changes of clients a round, and a new certificate every fifth."""
     told, stop = tmp_path / "traffic.json", tmp_path / "stop"
     told.touch(mode=0o600)
     ca = str(commands.site / "tls/ca.crt")
@@ -201,17 +207,23 @@ def test_ten_changes_cost_no_request_and_streams_go_on_to_their_end(
         try:
             changed = []
             time.sleep(2)
-            for number in range(5):
+            for number in range(rounds):
                 for change in ("add", "revoke"):
                     _clients(commands, change, "lab", f"guest-{number}", "--limit", "h1")
+                    changed.append(time.time())
+                if number % 5 == 4:
+                    commands.ok("sealift", "ca", "renew", "lab", "h1")
+                    commands.ok("sealift", "apply", "lab", "--limit", "h1")
                     changed.append(time.time())
         finally:
             stop.touch()
         ran = traffic.result()
     assert ran.code == 0, ran.said
     said = json.loads(ran.out)
-    record_property("requests beside ten changes", said["requests"])
-    assert said["failed"] == [] and said["requests"] >= 10
+    record_property(
+        f"beside {len(changed)} changes", f"{said['requests']} requests, {len(said['streams'])} streams"
+    )
+    assert said["failed"] == [] and said["requests"] >= 2 * rounds
     assert [stream for stream in said["streams"] if not stream["done"]] == []
     spans = [(stream["began"], stream["ended"]) for stream in said["streams"]]
     over = [at for at in changed if any(began < at < ended for began, ended in spans)]

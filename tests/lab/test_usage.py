@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ def _usage(commands: Commands, *options: str) -> Any:
 def test_the_usage_of_a_known_load_adds_up_to_the_token(
     site: Site, commands: Commands, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    key = json.loads(commands.ok("sealift", "clients", "add", "lab", "spender", "--json").out)["key"]
+    last_day = (datetime.now(UTC) + timedelta(days=20)).date().isoformat()
+    add = ("sealift", "clients", "add", "lab", "spender", "--expires", last_day, "--json")
+    key = json.loads(commands.ok(*add).out)["key"]
     hosts = json.loads((commands.lab / "hosts.json").read_text())["hosts"]
     told = tmp_path / "told.json"
     told.touch(mode=0o600)
@@ -50,4 +53,5 @@ def test_the_usage_of_a_known_load_adds_up_to_the_token(
     assert f"spender,{spent['requests']},1,1,{spent['tokens_in']},{spent['tokens_out']}," in csv
     noted = commands.on("h1", "docker logs sealift-gateway-gateway-1 2>&1")
     assert key not in noted and "Count to" not in noted
+    assert f"the keys of spender run out on {last_day}" in commands.ok("sealift", "status", "lab").said
     commands.ok("sealift", "clients", "revoke", "lab", "spender")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import sys
 from typing import Annotated
 
 import typer
@@ -12,12 +10,12 @@ from rich.table import Table
 
 from sealift.cli.console import show, working
 from sealift.cli.options import AsJson, Exclude, InventoryName, Limit, print_json
+from sealift.cli.reaching import start_where_hosts_are
 from sealift.errors import SealiftError
 from sealift.fleet.ask import Answer, hosts_that_serve
 from sealift.fleet.ask import ask as ask_host
-from sealift.fleet.reach import entered, way_in
 from sealift.fleet.survey import targets
-from sealift.site.inventory import Inventory, load_inventory
+from sealift.site.inventory import load_inventory
 
 
 def register(app: typer.Typer) -> None:
@@ -41,7 +39,7 @@ def ask(
     """
     site = load_inventory(inventory).limited(limit, exclude)
     hosts = hosts_that_serve(role, targets(site))
-    _start_where_hosts_are(site)
+    start_where_hosts_are(site)
     answers: dict[str, Answer] = {}
     errors: list[str] = []
     for host in hosts:
@@ -59,11 +57,3 @@ def ask(
         show(table)
     if errors:
         raise SealiftError("\n".join(errors))
-
-
-def _start_where_hosts_are(site: Inventory) -> None:
-    """Start this command anew behind the words that lead to the hosts, if the inventory has any."""
-    words = way_in(site, os.environ)
-    if words:
-        command = [*words, sys.executable, *sys.argv]
-        os.execvpe(command[0], command, entered(words, os.environ))  # noqa: S606 - no shell is meant

@@ -33,6 +33,7 @@ _PANELS: dict[str, dict[str, tuple[str, ...]]] = {
         "status": ("status",),
         "verify": ("verify",),
         "ask": ("ask",),
+        "trial": ("try",),
     },
     "Anywhere": {
         "models": ("models",),

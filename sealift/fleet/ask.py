@@ -8,12 +8,10 @@ from datetime import UTC, datetime
 import requests
 
 from sealift.errors import SealiftError, printable
-from sealift.fleet.named_host import NamedHost, url_of
+from sealift.fleet.gateway import send
 from sealift.fleet.survey import Target
 from sealift.site.inventory import Host
 from sealift.site.secrets import open_secrets
-
-_CONNECT_S, _ANSWER_S = 10, 300  # the first answer waits for the model to be loaded
 
 
 @dataclass(frozen=True)
@@ -47,34 +45,12 @@ def ask(host: Host, role: str, text: str) -> Answer:
     Raises SealiftError where there is no good answer.
     """
     settings = host.settings
-    url = f"{url_of(host.ssh.address(), settings.gateway.port)}/api/chat"
     key = open_secrets(settings.secrets, settings.identity).first_key(datetime.now(UTC).date())
     body = {"model": role, "messages": [{"role": "user", "content": text}], "stream": False}
-    with requests.Session() as session:
-        session.trust_env = False  # a proxy of the control node's has no way to the hosts
-        session.mount("https://", NamedHost(host.name))
-        try:
-            answer = session.post(
-                url,
-                json=body,
-                headers={"Authorization": f"Bearer {key.get_secret_value()}"},
-                verify=str(settings.gateway.ca),
-                timeout=(_CONNECT_S, _ANSWER_S),
-                allow_redirects=False,  # a host has no say in whom this machine talks to
-            )
-        except requests.exceptions.SSLError as error:
-            raise SealiftError(
-                f"{host.name}: {url} shows a certificate that {settings.gateway.ca} does not vouch for "
-                f"({_cause(error)}), expected one of the site's CA. Run sealift preflight."
-            ) from None
-        except (requests.RequestException, OSError) as error:
-            raise SealiftError(
-                f"{host.name}: {url} does not answer ({_cause(error)}), expected its gateway. "
-                "Run sealift status; is this machine in the hosts' network?"
-            ) from None
+    answer = send(host, key, "POST", "/api/chat", body)
     if answer.status_code != requests.codes.ok:
         raise SealiftError(
-            f"{host.name}: {url} answers {answer.status_code} {answer.reason} {answer.text[:200]!r}, "
+            f"{host.name}: {answer.url} answers {answer.status_code} {answer.reason} {answer.text[:200]!r}, "
             "expected 200. Run sealift status."
         )
     said = _parse(host.name, answer)
@@ -84,13 +60,6 @@ def ask(host: Host, role: str, text: str) -> Answer:
             "run sealift verify."
         )
     return said
-
-
-def _cause(error: BaseException) -> str:
-    """The innermost reason: the outer ones repeat the URL."""
-    while error.__context__ is not None:
-        error = error.__context__
-    return str(error)[:200]
 
 
 def _parse(host: str, answer: requests.Response) -> Answer:

@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
 from sealift.host.gpus import GPU
+from sealift.host.refusals import replies
+from sealift.host.routes import routes_of
 from sealift.host.settings import OllamaSettings, SiteSettings
-from sealift.release.roles import Answers
+from sealift.release.locked import Lock
+from sealift.release.roles import Answers, names_answered
 from sealift.services import ADMIN_PORT, GATEWAY, OLLAMA, Service
 
 CLIENT_HEADER = "x-sealift-client"
 OLLAMA_PORT = 11434
 MOST_CLIENTS = 100_000  # whose limits Envoy keeps; of more, it would forget those who ask least
-
-# Inference and what clients ask before it. Whatever changes models (pull, create, delete, ...) is left out.
-# Source: `GenerateRoutes` in `server/routes.go` of github.com/ollama/ollama.
-ROUTES = (
-    ("GET", "/"),
-    ("HEAD", "/"),
-    ("GET", "/api/version"),
-    ("GET", "/api/tags"),
-    ("GET", "/api/ps"),
-    ("POST", "/api/show"),
-    ("POST", "/api/generate"),
-    ("POST", "/api/chat"),
-    ("POST", "/api/embed"),
-    ("POST", "/api/embeddings"),
-    ("GET", "/v1/models"),
-    ("POST", "/v1/chat/completions"),
-    ("POST", "/v1/completions"),
-    ("POST", "/v1/embeddings"),
-)
-# Paths with a name at their end: GET /v1/models/chat.
-NAMED_ROUTES = (("GET", "/v1/models/"),)
 
 
 @dataclass(frozen=True)
@@ -56,16 +39,21 @@ class SiteFiles:
 
 @dataclass(frozen=True)
 class Served:
-    """What a host serves, and whom it belongs to.
+    """What a host serves.
 
+    + lock: what its release pins
     + groups: of the host in the inventory
     + answers: which models answer the roles there
-    + names: by which clients may ask there
     """
 
+    lock: Lock
     groups: frozenset[str]
     answers: Answers
-    names: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """By which clients may ask there."""
+        return names_answered(self.lock, self.groups, self.answers)
 
 
 @dataclass(frozen=True)
@@ -150,11 +138,13 @@ def _gateway(settings: SiteSettings, served: Served, site_files: SiteFiles) -> I
             "key": site_files.key.decode(errors="replace"),
             "idle_timeout_s": gateway.idle_timeout_s,
             "requests_per_minute": gateway.requests_per_minute,
+            # The bucket fills evenly, not once a minute.
+            "next_request_s": math.ceil(60 / gateway.requests_per_minute),
             "most_clients": MOST_CLIENTS,
             "max_connections": gateway.max_connections,
             "max_request_bytes": gateway.max_request_mib * 1024 * 1024,
-            "routes": ROUTES,
-            "named_routes": NAMED_ROUTES,
+            "routes": routes_of(served.lock.images[OLLAMA.name].name),
+            "replies": replies(gateway),
             "upstream_host": OLLAMA.name,
             "upstream_port": OLLAMA_PORT,
         }

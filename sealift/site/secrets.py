@@ -101,6 +101,16 @@ class Secrets(Frozen):
         others = held.keys() - {ACCEPTANCE} or held.keys()
         return held[min(others - self.allowed.keys() or others)][0]
 
+    def key_of(self, client: str, day: date) -> SecretStr:
+        """A client's key: of two, the older. Raises SealiftError where none holds on that day."""
+        held = self.in_force(day)
+        if client not in held:
+            raise SealiftError(
+                f"{client}: no client with a key that holds on {day}, expected one of "
+                f"{', '.join(held) or 'none'}. See sealift clients list."
+            )
+        return held[client][0]
+
     def acceptance_key(self, day: date) -> SecretStr | None:
         """A key whose limit acceptance may use up; None where the site has no such client."""
         held = self.in_force(day)

@@ -8,6 +8,8 @@ import pytest
 import requests
 
 from sealift.evidence.expectations import Expectations
+from sealift.host.routes import NAME, routes_of
+from sealift.services import OLLAMA
 from tests.hosts.gateway_client import CONNECT_S, Gateway
 
 BLOB = f"/api/blobs/sha256:{'0' * 64}"
@@ -36,6 +38,16 @@ def closed(method_and_path: tuple[str, str]) -> str:
     return " ".join(method_and_path).partition(":")[0]
 
 
+def refusal(answer: requests.Response) -> str:
+    """What the gateway itself says: JSON in the form of the API that was asked, with the request's id."""
+    assert answer.headers["content-type"] == "application/json"
+    error = answer.json()["error"]
+    message = error["message"] if "/v1/" in answer.url else error
+    assert isinstance(message, str)
+    assert message.endswith(f"Request {answer.headers['x-request-id']}.")
+    return message
+
+
 def test_lets_in_with_a_key(gateway: Gateway) -> None:
     """A request with a key is answered."""
     assert gateway.send("GET", "/api/version", gateway.right_key).status_code == 200
@@ -48,8 +60,10 @@ def test_lets_in_with_a_key_in_its_own_header(gateway: Gateway) -> None:
 
 @pytest.mark.parametrize("path", ["/api/version", "/api/chat", "/v1/models"])
 def test_refuses_without_a_key(gateway: Gateway, path: str) -> None:
-    """A request without a key is refused with 401."""
-    assert gateway.send("GET", path, {}).status_code == 401
+    """A request without a key is refused with 401, in the form of the API that was asked."""
+    answer = gateway.send("GET", path, {})
+    assert answer.status_code == 401
+    assert "x-api-key: KEY" in refusal(answer)
 
 
 def test_refuses_a_wrong_key(gateway: Gateway) -> None:
@@ -74,15 +88,29 @@ def test_knows_every_client_by_its_own_key(gateway: Gateway) -> None:
 @pytest.mark.on("a client for acceptance")
 @pytest.mark.at_the_end
 def test_a_client_beyond_its_limit_waits_and_no_other(gateway: Gateway, expected: Expectations) -> None:
-    """A client beyond its limit gets 429, whatever name it gives itself; others are answered."""
+    """A client beyond its limit gets 429 and when to ask again, whatever its name; others are answered."""
     statuses = set()
     for number in range(2 * expected.gateway.requests_per_minute + 1):  # a new minute may begin meanwhile
         forged = {"x-sealift-client": f"somebody-{number}"}
-        statuses.add(gateway.send("GET", "/api/version", {**gateway.acceptance_key, **forged}).status_code)
+        answer = gateway.send("GET", "/api/version", {**gateway.acceptance_key, **forged})
+        statuses.add(answer.status_code)
         if 429 in statuses:
             break
     assert 429 in statuses and statuses <= {200, 429}
+    assert "asked too often" in refusal(answer) and 1 <= int(answer.headers["retry-after"]) <= 60
     assert gateway.send("GET", "/api/version", gateway.right_key).status_code == 200
+
+
+def test_lets_through_every_call_of_its_ollama(gateway: Gateway, role: str, expected: Expectations) -> None:
+    """Every call that the release's Ollama answers about its models reaches it."""
+    closed = []
+    for route in routes_of(expected.services[OLLAMA.name].image):
+        path = route.path.replace(NAME, "no-such-model")
+        body = {"model": role} if route.method == "POST" else None
+        answer = gateway.send(route.method, path, gateway.right_key, body=body)
+        if "no such call here" in answer.text or (route.method == "HEAD" and answer.status_code != 200):
+            closed.append(f"{route.method} {path}: {answer.status_code}")
+    assert closed == []
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/"), ("HEAD", "/"), ("GET", "/v1/models")])
@@ -112,6 +140,14 @@ def test_models_cannot_be_changed(gateway: Gateway, request_line: tuple[str, str
     assert gateway.status_of(*request_line, {}) == 401
 
 
+@pytest.mark.parametrize("path", ["/api/pull", "/v1/files"])
+def test_names_the_call_that_it_does_not_let_through(gateway: Gateway, path: str) -> None:
+    """A call that is closed is named in the refusal, in the form of the API that was asked."""
+    answer = gateway.send("POST", path, gateway.right_key, body={})
+    assert answer.status_code == 404
+    assert refusal(answer).startswith(f"POST {path}: no such call here.")
+
+
 def test_models_cannot_be_changed_by_another_spelling(gateway: Gateway) -> None:
     """No other spelling of /api/pull gets past the gateway either."""
     statuses = {path: gateway.status_of("POST", path, gateway.right_key) for path in DISGUISED}
@@ -119,9 +155,11 @@ def test_models_cannot_be_changed_by_another_spelling(gateway: Gateway) -> None:
 
 
 def test_refuses_a_request_that_is_too_big(gateway: Gateway, expected: Expectations) -> None:
-    """A request beyond the size limit is refused with 413."""
+    """A request beyond the size limit is refused with 413, which says the limit."""
     body = {"model": "none", "prompt": "x" * (expected.gateway.max_request_mib * 2**20)}
-    assert gateway.send("POST", "/api/generate", gateway.right_key, body=body).status_code == 413
+    answer = gateway.send("POST", "/api/generate", gateway.right_key, body=body)
+    assert answer.status_code == 413
+    assert f"{expected.gateway.max_request_mib} MiB at most" in refusal(answer)
 
 
 def test_says_whether_it_is_healthy_without_a_key(gateway: Gateway) -> None:

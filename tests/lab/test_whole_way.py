@@ -26,6 +26,13 @@ def test_gemma_answers_on_every_host_through_its_gateway(
         assert "Paris" in answer
 
 
+def test_every_form_of_asking_is_answered_on_every_host(site: Site, commands: Commands) -> None:
+    trials = json.loads(commands.ok("sealift", "try", "lab", "--json").out)
+    assert [trial for trial in trials if trial["problem"]] == []
+    asked = {(trial["host"], trial["call"]) for trial in trials}
+    assert {(host, "POST /v1/chat/completions") for host in HOSTS} < asked
+
+
 def test_acceptance_passes_on_every_host_and_the_evidence_names_the_bundle(site: Site) -> None:
     evidence = json.loads((site.evidence / "evidence.json").read_text())
     assert evidence["bundle"] == site.bundle_digest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,10 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from demo import images
+from demo.cache import make
+from sealift.cache import cache_folder
 from sealift.release.locked import Lock, LockedImage
 from sealift.release.lockfile import load_lock
 from sealift.release.types import Image
 from tests.lab.commands import CHECKOUT, Commands
+from tests.peers import gateway
 from tests.peers.fetching import NAME, save
 from tests.peers.registry import Peer, serving
 from tests.unit import samples
@@ -53,6 +58,14 @@ def demo(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     commands.ok("sealift", "build", lock, "--sources", SOURCES, "--out", bundle, "--key", key)
     yield Demo(bundle, key, allowed, lock)
     shutil.rmtree(work)
+
+
+@pytest.fixture(scope="session")
+def envoy_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Envoy, out of the demo's image."""
+    cache = cache_folder(os.environ) / "ingredients"
+    (archive,) = make(images.envoy_image(make(images.base(), cache, print)), cache, print).iterdir()
+    return gateway.program(archive, tmp_path_factory.mktemp("envoy"))
 
 
 @pytest.fixture(scope="module")

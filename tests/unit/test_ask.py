@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import http.server
 import json
-import socket
-import ssl
-import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyrage
 import pytest
 
 from sealift.errors import SealiftError
 from sealift.fleet.ask import ask
 from sealift.site.inventory import Host
-from tests.unit.fleet_site import site_settings
+from tests.unit.gateway_host import serving_as
 
 GOOD = {
     "message": {"content": " Paris\x1b[2J\n"},
@@ -50,41 +45,12 @@ class _Gateway(http.server.BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-class _Server(http.server.ThreadingHTTPServer):
-    address_family = socket.AF_INET6
-
-
 @pytest.fixture(params=[("h1", "127.0.0.1"), ("gpu_1", "::1")], ids=["IPv4", "IPv6, underscore"])
 def host(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Host]:
-    name, address = request.param
-    certificate, key, identity = (tmp_path / name for name in ("tls.crt", "tls.key", "age.key"))
-    subject = ["-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}", "-days", "1"]
-    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc"]
-    files = ["-keyout", str(key), "-out", str(certificate)]
-    subprocess.run(["openssl", "req", "-x509", *curve, *subject, *files], check=True, capture_output=True)
-    own = pyrage.x25519.Identity.generate()
-    identity.touch(0o600)
-    identity.write_text(str(own))
-    (tmp_path / "secrets.age").write_bytes(
-        pyrage.encrypt(b"api_keys: {demo: 0123456789012345678901234}", [own.to_public()])
-    )
-    (tmp_path / "ssh_config").write_text(f"Host {name}\n  HostName {address}\n")
     _Gateway.asked = []
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    serving = _Server if ":" in address else http.server.ThreadingHTTPServer
-    with serving((address, 0), _Gateway) as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        gateway = {"certificate": "tls.crt", "key": "tls.key", "ca": str(certificate)}
-        settings = site_settings(
-            gateway={**gateway, "port": server.server_address[1]},
-            secrets=str(tmp_path / "secrets.age"),
-            identity=str(identity),
-            ssh_config_file=str(tmp_path / "ssh_config"),
-        )
-        yield Host(name, frozenset(), settings)
-        server.shutdown()
+    name, address = request.param
+    with serving_as(tmp_path, name, address, _Gateway) as found:
+        yield found
 
 
 def test_a_good_answer_is_read_without_what_moves_a_cursor(

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from sealift.host.generation import SPEC_LABEL, Generation, _Renderer, clients_files, render_generation
 from sealift.host.inputs import SiteFiles, clients_values
 from sealift.host.judged import judged
+from sealift.host.routes import routes_of
 from sealift.host.settings import OllamaSettings, SiteSettings, in_force
 from sealift.host_paths import CURRENT, LIVE
 from sealift.release.types import Role
@@ -250,17 +251,40 @@ def test_the_gateway_has_every_key_and_a_limit_for_each_client() -> None:
     assert descriptor["token_bucket"]["max_tokens"] == 600
 
 
-def test_the_gateway_lists_what_it_lets_through() -> None:
+def test_the_gateway_lets_through_what_the_releases_ollama_answers() -> None:
     routes = connection_manager(rendered())["route_config"]["virtual_hosts"][0]["routes"]
     allowed = {
-        (route["match"]["headers"][0]["string_match"]["exact"], route["match"].get("path", ""))
-        for route in routes
+        (match["headers"][0]["string_match"]["exact"], match.get("path") or match["safe_regex"]["regex"])
+        for match in (route["match"] for route in routes)
     }
-    assert {("POST", "/api/chat"), ("POST", "/api/embeddings"), ("HEAD", "/")} <= allowed
-    (named,) = (route["match"]["safe_regex"]["regex"] for route in routes if "safe_regex" in route["match"])
-    assert named == "/v1/models/[A-Za-z0-9._:-]+"
-    closed = {"pull", "push", "create", "copy", "delete"}
-    assert closed.isdisjoint(path.rpartition("/")[2] for _, path in allowed)
+    expected = routes_of(lock().images["ollama"].name)
+    assert allowed == {(route.method, route.regex or route.path) for route in expected}
+
+
+def test_the_gateway_answers_itself_in_the_form_of_the_api_that_was_asked() -> None:
+    mappers = connection_manager(rendered(PRODUCTION))["local_reply_config"]["mappers"]
+    found = {}
+    guard, *mappers = mappers
+    assert guard["body_format_override"]["text_format_source"] == {"inline_string": "%LOCAL_REPLY_BODY%"}
+    for mapper in mappers:
+        of_path, of_status = mapper["filter"]["and_filter"]["filters"]
+        paths = of_path["header_filter"]["header"]["string_match"]["safe_regex"]["regex"]
+        comparison = of_status["status_code_filter"]["comparison"]
+        form = mapper["body_format_override"]["json_format"]
+        found[paths, comparison["op"], comparison["value"]["default_value"]] = (mapper, form)
+    assert list(dict.fromkeys(paths for paths, _, _ in found)) == ["/v1/messages.*", "/v1/.*", ".*"]
+    assert found["/v1/messages.*", "EQ", 429][1]["error"]["type"] == "rate_limit_error"
+    assert found["/v1/.*", "EQ", 401][1]["error"]["code"] == "invalid_api_key"
+    assert isinstance(found[".*", "EQ", 404][1]["error"], str)
+    assert found[".*", "EQ", 503][0]["headers_to_add"] == [{"header": {"key": "retry-after", "value": "5"}}]
+    assert mappers[-1] is found[".*", "GE", 400][0]
+
+
+@pytest.mark.parametrize(("limit", "seconds"), [(1, "60"), (7, "9"), (60, "1"), (600, "1")])
+def test_a_client_beyond_its_limit_is_told_when_its_next_request_is_due(limit: int, seconds: str) -> None:
+    gateway = LAB.gateway.model_copy(update={"requests_per_minute": limit})
+    limits = http_filter(rendered(LAB.model_copy(update={"gateway": gateway})), "limits")
+    assert limits["response_headers_to_add"] == [{"header": {"key": "retry-after", "value": seconds}}]
 
 
 def test_the_gateway_logs_no_key() -> None:

@@ -2,9 +2,7 @@
 -- and buffer, which holds the whole body.
 
 local NAMESPACE = "sealift.guard" -- of dynamic metadata, for access logs: role, refused, ignored
-local TYPES = { -- of errors, as Anthropic's API names them
-  [403] = "permission_error", [404] = "not_found_error", [500] = "api_error"
-}
+local TYPES = { [403] = "permission_error", [500] = "api_error" } -- of errors, as sealift/host/refusals.py has them
 
 local function quoted(of)
   return '"' .. of:gsub('[%c\\"\128-\255]', "?") .. '"'
@@ -13,15 +11,14 @@ end
 -- A refusal in the form of the API that was asked.
 local function answer(path, refusal, request_id)
   local message = quoted(refusal.message .. " Request " .. request_id .. ".")
+  local type = TYPES[refusal.status] or "invalid_request_error"
   if path:sub(1, 4) ~= "/v1/" then
     return '{"error":' .. message .. "}\n"
   elseif path == "/v1/messages" then
-    local type = TYPES[refusal.status] or "invalid_request_error"
-    local form = '{"type":"error","error":{"type":"%s","message":%s}}\n'
-    return form:format(type, message)
+    local form = '{"type":"error","error":{"type":"%s","message":%s},"request_id":%s}\n'
+    return form:format(type, message, quoted(request_id))
   end
   local form = '{"error":{"message":%s,"type":"%s","param":%s,"code":"%s"}}\n'
-  local type = refusal.status == 500 and "api_error" or "invalid_request_error"
   return form:format(message, type, refusal.param and quoted(refusal.param) or "null", refusal.code)
 end
 
@@ -54,6 +51,10 @@ function envoy_on_request(handle)
     return
   end
   local path = handle:headers():get(":path"):match("^[^?#]*")
+  if not guard_knows(path) then -- said as where no route is
+    handle:respond({ [":status"] = "404" }, "")
+    return
+  end
   local passes, refusal = pcall(judge, handle, path)
   if passes then
     return

@@ -1,0 +1,76 @@
+"""try: a smoke test of an inventory's hosts."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from pydantic import SecretStr
+from rich.table import Table
+
+from sealift.cli.console import show, working
+from sealift.cli.options import AsJson, Exclude, InventoryName, Limit, print_json
+from sealift.cli.reaching import start_where_hosts_are
+from sealift.errors import SealiftError
+from sealift.fleet.survey import targets
+from sealift.fleet.trial import Trial, try_host
+from sealift.site.inventory import Host, load_inventory
+from sealift.site.secrets import open_secrets
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command to the tool."""
+    app.command("try")(try_command)
+
+
+def try_command(
+    inventory: InventoryName,
+    client: Annotated[
+        str | None, typer.Option(help="Whose key.", show_default="the client that comes first by name")
+    ] = None,
+    limit: Limit = None,
+    exclude: Exclude = None,
+    as_json: AsJson = False,
+) -> None:
+    """Try on every host what clients do: a right and a wrong key, and every role in each form of asking.
+
+    Exit code 0: all is answered as it should be. 1: something is not.
+
+    Example: sealift try prod --client chatbot
+    """
+    site = load_inventory(inventory).limited(limit, exclude)
+    found = targets(site)
+    start_where_hosts_are(site)
+    keys = [_key(target.host, client) for target in found]
+    trials: list[Trial] = []
+    with working("keys") as tell:
+        for target, key in zip(found, keys, strict=True):
+            roles = sorted(target.stored.lock.release.roles_for(target.host.groups))
+            trials += try_host(target.host, roles, key, tell)
+    if as_json:
+        print_json([dataclasses.asdict(trial) for trial in trials])
+    else:
+        _print(trials)
+    problems = [_line(trial) for trial in trials if trial.problem]
+    if problems:
+        raise SealiftError("\n".join(problems))
+
+
+def _key(host: Host, client: str | None) -> SecretStr:
+    secrets, day = open_secrets(host.settings.secrets, host.settings.identity), datetime.now(UTC).date()
+    return secrets.key_of(client, day) if client else secrets.first_key(day)
+
+
+def _print(trials: list[Trial]) -> None:
+    table = Table("host", "role", "tried", "result", "seconds")
+    for trial in trials:
+        result = "failed" if trial.problem else "good"
+        table.add_row(trial.host, trial.role or "", trial.call, result, f"{trial.seconds:.1f}")
+    show(table)
+
+
+def _line(trial: Trial) -> str:
+    what = f"{trial.role} by {trial.call}" if trial.role else trial.call
+    return f"{trial.host}: {what}: {trial.problem}"

@@ -18,8 +18,8 @@ from sealift.files import canonical_json
 from sealift.host.inputs import Served, SiteFiles, inputs_of
 from sealift.host.settings import SiteSettings, memory_limit_mib, published
 from sealift.release.locked import Lock
-from sealift.release.roles import Answers, names_answered
-from sealift.services import ALLOWED, GATEWAY, KEYS, OLLAMA, Service
+from sealift.release.roles import Answers
+from sealift.services import ALLOWED, GATEWAY, KEYS, Service
 
 SPEC_LABEL = "io.sealift.spec"  # on each container: digest of the configuration it was made from
 COMPOSE = "compose.yaml"
@@ -101,12 +101,10 @@ def render_generation(
         "release.json": RenderedFile(canonical_json(release, indent=2)),
         "blobs": RenderedFile(blobs.encode()),  # what going back to this generation needs in the host store
     }
-    served = Served(groups, lock.images[OLLAMA.name].name, answers, names_answered(lock, groups, answers))
+    served = Served(lock, groups, answers)
     specs = {}
     for service in lock.release.services_for(groups):
-        found, spec = _render_service(
-            render, service, lock.images[service.name].name, settings, served, site_files
-        )
+        found, spec = _render_service(render, service, settings, served, site_files)
         files |= {f"{service.name}/{name}": file for name, file in found.items()}
         specs[service.name] = spec
     return Generation(id_of(_identities(files)), files, specs)
@@ -115,7 +113,6 @@ def render_generation(
 def _render_service(
     render: _Renderer,
     service: Service,
-    image: str,
     settings: SiteSettings,
     served: Served,
     site_files: SiteFiles,
@@ -126,7 +123,7 @@ def _render_service(
     nothing: the container goes on with new ones.
     """
     values = {
-        **_common(service, image, settings),
+        **_common(service, served.lock.images[service.name].name, settings),
         **inputs_of(service, settings, served, site_files).values,
     }
     private = {mount.source for mount in service.mounts if mount.private}

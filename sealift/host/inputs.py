@@ -12,7 +12,8 @@ from sealift.host.gpus import GPU
 from sealift.host.refusals import replies
 from sealift.host.routes import routes_of
 from sealift.host.settings import OllamaSettings, SiteSettings
-from sealift.release.roles import Answers
+from sealift.release.locked import Lock
+from sealift.release.roles import Answers, names_answered
 from sealift.services import ADMIN_PORT, GATEWAY, HEALTH, OLLAMA, Service
 
 CLIENT_HEADER = "x-sealift-client"
@@ -38,18 +39,21 @@ class SiteFiles:
 
 @dataclass(frozen=True)
 class Served:
-    """What a host serves, and whom it belongs to.
+    """What a host serves.
 
+    + lock: what its release pins
     + groups: of the host in the inventory
-    + image: the name of the release's image of Ollama
     + answers: which models answer the roles there
-    + names: by which clients may ask there
     """
 
+    lock: Lock
     groups: frozenset[str]
-    image: str
     answers: Answers
-    names: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """By which clients may ask there."""
+        return names_answered(self.lock, self.groups, self.answers)
 
 
 @dataclass(frozen=True)
@@ -141,7 +145,7 @@ def _gateway(settings: SiteSettings, served: Served, site_files: SiteFiles) -> I
             "most_clients": MOST_CLIENTS,
             "max_connections": gateway.max_connections,
             "max_request_bytes": gateway.max_request_mib * 1024 * 1024,
-            "routes": routes_of(served.image),
+            "routes": routes_of(served.lock.images[OLLAMA.name].name),
             "replies": replies(gateway),
             "upstream_host": OLLAMA.name,
             "upstream_port": OLLAMA_PORT,

@@ -19,11 +19,13 @@ class Route:
 
     + path: exact, or with `NAME` as its last part
     + since: the first version that has it
+    + until: the first version that has it no more
     """
 
     method: str
     path: str
     since: str
+    until: str | None = None
 
     @property
     def regex(self) -> str | None:
@@ -32,12 +34,12 @@ class Route:
 
     def is_of(self, version: Version) -> bool:
         """Whether a version of Ollama has it."""
-        return Version(self.since) <= version
+        return Version(self.since) <= version and (self.until is None or version < Version(self.until))
 
 
-# Left out: what changes models (pull, push, create, copy, delete, blobs), what is for the vendor's cloud (me,
-# signout, user, status, experimental), and images and sound (/v1/images/*, /v1/audio/*), whose bodies the
-# gateway's guard does not read.
+# Left out: what changes models (pull, push, create, copy, delete, blobs), what is for the vendor's cloud
+# (me, signout, user, status, experimental), and what is no JSON, which the guard cannot read
+# (/v1/audio/transcriptions, since 0.20.0). Every POST needs rules in templates/gateway/guard/rules.lua.
 # Source: `GenerateRoutes`, in early versions `Serve`, in `server/routes.go` of github.com/ollama/ollama, read
 # at every tag from v0.0.1 to v0.32.15.
 ROUTES = (
@@ -60,6 +62,8 @@ ROUTES = (
     Route("POST", "/v1/embeddings", "0.2.6"),
     Route("POST", "/v1/responses", "0.13.3"),
     Route("POST", "/v1/messages", "0.14.0"),
+    Route("POST", "/v1/images/generations", "0.14.3", until="0.32.6"),
+    Route("POST", "/v1/images/edits", "0.15.0", until="0.32.6"),
 )
 
 

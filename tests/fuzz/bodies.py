@@ -32,6 +32,8 @@ _MEMBERS = {
     "/v1/completions": [('"prompt"', '"Hi"'), ('"suffix"', '"x"'), ('"stream"', "false")],
     "/v1/embeddings": [('"input"', '"one"'), ('"encoding_format"', '"float"')],
     "/v1/responses": [('"input"', _CHAT), ('"instructions"', '"Be short."'), ('"max_output_tokens"', "5")],
+    "/v1/images/generations": [('"prompt"', '"A cat"'), ('"size"', '"64x64"')],
+    "/v1/images/edits": [('"prompt"', '"A cat"'), ('"image"', '"iVBORw0KGgo="')],
     "/v1/messages": [('"messages"', _CHAT), ('"system"', '"Be short."'), ('"max_tokens"', "5")],
 }
 PATHS = tuple(_MEMBERS)

@@ -101,12 +101,13 @@ def test_a_client_beyond_its_limit_waits_and_no_other(gateway: Gateway, expected
     assert gateway.send("GET", "/api/version", gateway.right_key).status_code == 200
 
 
-def test_lets_through_every_call_of_its_ollama(gateway: Gateway, expected: Expectations) -> None:
+def test_lets_through_every_call_of_its_ollama(gateway: Gateway, role: str, expected: Expectations) -> None:
     """Every call that the release's Ollama answers about its models reaches it."""
     closed = []
     for route in routes_of(expected.services[OLLAMA.name].image):
         path = route.path.replace(NAME, "no-such-model")
-        answer = gateway.send(route.method, path, gateway.right_key)
+        body = {"model": role} if route.method == "POST" else None
+        answer = gateway.send(route.method, path, gateway.right_key, body=body)
         if "no such call here" in answer.text or (route.method == "HEAD" and answer.status_code != 200):
             closed.append(f"{route.method} {path}: {answer.status_code}")
     assert closed == []

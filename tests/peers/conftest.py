@@ -17,7 +17,7 @@ from sealift.release.locked import Lock, LockedImage
 from sealift.release.lockfile import load_lock
 from sealift.release.types import Image
 from tests.lab.commands import CHECKOUT, Commands
-from tests.peers.envoy import program
+from tests.peers import gateway
 from tests.peers.fetching import NAME, save
 from tests.peers.registry import Peer, serving
 from tests.unit import samples
@@ -61,11 +61,11 @@ def demo(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture(scope="session")
-def envoy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def envoy_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program of the demo's Envoy."""
     cache = cache_folder(os.environ) / "ingredients"
     (archive,) = make(images.envoy_image(make(images.base(), cache, print)), cache, print).iterdir()
-    return program(archive, tmp_path_factory.mktemp("envoy"))
+    return gateway.program(archive, tmp_path_factory.mktemp("envoy"))
 
 
 @pytest.fixture(scope="module")

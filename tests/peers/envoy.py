@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import copy
-import io
 import json
 import subprocess
-import tarfile
 import threading
 import time
 from collections.abc import Iterator
@@ -33,25 +31,6 @@ from tests.unit.fleet_site import BUNDLE, DATA, lock, site_settings
 CLIENTS = (CLIENT, "bob", "carol", "dave")  # each with a key of its name and `-key`
 ALLOWED = {CLIENT: OF_CLIENT, "bob": ("secret",), "dave": ("elsewhere",)}  # carol may ask for all
 _READY = 30  # seconds
-
-
-def program(image: Path, folder: Path) -> Path:
-    """Envoy's program, out of its image.
-
-    + image: as `docker save` wrote it
-    """
-    with tarfile.open(image) as archive:
-        (saved,) = json.load(_member(archive, "manifest.json"))
-        with tarfile.open(fileobj=_member(archive, saved["Layers"][-1])) as files:
-            (folder / "envoy").write_bytes(_member(files, "usr/local/bin/envoy").read())
-    (folder / "envoy").chmod(0o755)
-    return folder / "envoy"
-
-
-def _member(archive: tarfile.TarFile, name: str) -> io.BufferedReader:
-    found = archive.extractfile(name)
-    assert isinstance(found, io.BufferedReader)
-    return found
 
 
 @dataclass(frozen=True)

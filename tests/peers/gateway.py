@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
+import tarfile
 import threading
 import time
 from collections.abc import Iterator
@@ -37,6 +39,25 @@ SECRETS = Secrets.model_construct(api_keys={name: keys_of(name) for name in ("al
 _READY_S = 30
 NEWEST = "docker.io/ollama/ollama:0.32.15"
 _NAME = "localhost"
+
+
+def program(image: Path, folder: Path) -> Path:
+    """Envoy's program, out of its image.
+
+    + image: as `docker save` wrote it
+    """
+    with tarfile.open(image) as archive:
+        (saved,) = json.load(_member(archive, "manifest.json"))
+        with tarfile.open(fileobj=_member(archive, saved["Layers"][-1])) as files:
+            (folder / "envoy").write_bytes(_member(files, "usr/local/bin/envoy").read())
+    (folder / "envoy").chmod(0o755)
+    return folder / "envoy"
+
+
+def _member(archive: tarfile.TarFile, name: str) -> io.BufferedReader:
+    found = archive.extractfile(name)
+    assert isinstance(found, io.BufferedReader)
+    return found
 
 
 class Ollama(BaseHTTPRequestHandler):

@@ -23,16 +23,16 @@ NATIVE, OPENAI, ANTHROPIC = "/api/chat", "/v1/chat/completions", "/v1/messages"
 
 
 @pytest.fixture(scope="module")
-def running(envoy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+def running(envoy_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("gateway")
     settings: dict[str, Any] = {"requests_per_minute": 60, "max_request_mib": 1, "idle_timeout_s": 2}
-    with gateway.serving(envoy, folder, lock_of(NEWEST), **settings) as found:
+    with gateway.serving(envoy_program, folder, lock_of(NEWEST), **settings) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
-def without_ollama(envoy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    with gateway.serving(envoy, tmp_path_factory.mktemp("alone"), lock(), ollama=False) as found:
+def without_ollama(envoy_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    with gateway.serving(envoy_program, tmp_path_factory.mktemp("alone"), lock(), ollama=False) as found:
         yield found
 
 

@@ -44,10 +44,10 @@ _MIB = 1 << 20
 
 
 @pytest.fixture(scope="module")
-def running(envoy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+def running(envoy_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("gateway")
     more: dict[str, Any] = {"max_connections": _MANY + 100, "max_request_mib": 1}
-    with gateway.serving(envoy, folder, lock_of(NEWEST), requests_per_minute=60000, **more) as found:
+    with gateway.serving(envoy_program, folder, lock_of(NEWEST), requests_per_minute=60000, **more) as found:
         yield found
         _is_alive(found)
 

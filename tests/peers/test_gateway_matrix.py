@@ -35,10 +35,10 @@ KEYS: dict[str | None, tuple[int, int]] = {
 
 
 @pytest.fixture(scope="module")
-def running(envoy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+def running(envoy_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("gateway")
     ollama = lock_of(NEWEST)
-    with gateway.serving(envoy, folder, ollama, secrets=_SECRETS, requests_per_minute=60000) as found:
+    with gateway.serving(envoy_program, folder, ollama, secrets=_SECRETS, requests_per_minute=60000) as found:
         yield found
 
 

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from demo import images
-from demo.cache import make
-from sealift.cache import cache_folder
 from sealift.host.routes import ROUTES
 from tests.fuzz import guard
 from tests.fuzz.bodies import CONTEXT, PATHS, spoiled_bodies
@@ -27,23 +23,18 @@ _MIB = 1 << 20
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Envoy."""
-    cache = cache_folder(os.environ) / "ingredients"
-    image = make(images.envoy_image(make(images.base(), cache, print)), cache, print)
-    (archive,) = image.iterdir()
-    return envoy.program(archive, tmp_path_factory.mktemp("envoy"))
-
-
-@pytest.fixture(scope="module")
-def gateway(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    with envoy.serving(program, tmp_path_factory.mktemp("refuse"), envoy.configuration("refuse")) as running:
+def gateway(envoy_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    with envoy.serving(
+        envoy_program, tmp_path_factory.mktemp("refuse"), envoy.configuration("refuse")
+    ) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def ignoring(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    with envoy.serving(program, tmp_path_factory.mktemp("ignore"), envoy.configuration("ignore")) as running:
+def ignoring(envoy_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    with envoy.serving(
+        envoy_program, tmp_path_factory.mktemp("ignore"), envoy.configuration("ignore")
+    ) as running:
         yield running
 
 
@@ -81,6 +72,7 @@ def test_every_route_of_ollama_is_guarded_and_answers_in_its_own_form(gateway: G
         assert answer.json()["type"] == "error"
         assert error.pop("message").startswith("model: secret is not for client alice.")
         assert error == {"type": "permission_error"}
+        assert answer.json()["request_id"] == answer.headers["x-request-id"]
         return
     if not path.startswith("/v1/"):
         assert error.startswith("model: secret is not for client alice.")
@@ -90,7 +82,7 @@ def test_every_route_of_ollama_is_guarded_and_answers_in_its_own_form(gateway: G
 
 
 def test_the_gateway_routes_no_body_that_the_guard_does_not_know() -> None:
-    assert {route.path for route in ROUTES if route.method == "POST"} <= set(PATHS)
+    assert {route.path for route in ROUTES if route.method == "POST"} == set(PATHS)
 
 
 def test_a_model_is_shown_by_either_of_two_keys_and_both_are_looked_at(gateway: Gateway) -> None:
@@ -117,6 +109,7 @@ def test_a_body_in_another_encoding_is_refused(gateway: Gateway, encoding: str) 
     answer = gateway.ask("/api/chat", b'{"model":"chat"}', Content_Encoding=encoding)
     assert answer.status_code == 415
     assert "content-encoding: is not read here" in answer.json()["error"]
+    assert answer.headers["content-type"] == "application/json"
     assert gateway.ask("/api/chat", b'{"model":"chat"}', Content_Encoding="Identity").status_code == 200
 
 
@@ -149,7 +142,9 @@ def test_a_client_that_is_not_restricted_may_ask_for_roles_and_models(gateway: G
 @pytest.mark.parametrize("path", ["/api/pull", "/api/create", "/api/Chat", "/api/chat/", "/v1/files"])
 def test_a_path_that_the_guard_does_not_know_is_closed(gateway: Gateway, path: str) -> None:
     before = len(gateway.reached)
-    assert gateway.ask(path, b'{"model":"chat"}').status_code == 404
+    answer = gateway.ask(path, b'{"model":"chat"}')
+    assert answer.status_code == 404
+    assert f"POST {path}: no such call here." in answer.text
     assert len(gateway.reached) == before
 
 
@@ -204,11 +199,13 @@ def test_sixteen_mib_of_images_pass_and_leave_no_memory_behind(gateway: Gateway)
         ("allowed", "function envoy_on_request(handle) error('x') end"),
     ],
 )
-def test_a_guard_that_breaks_lets_nothing_pass(program: Path, tmp_path: Path, name: str, break_: str) -> None:
+def test_a_guard_that_breaks_lets_nothing_pass(
+    envoy_program: Path, tmp_path: Path, name: str, break_: str
+) -> None:
     of = envoy.configuration("refuse")
     (code,) = (each["typed_config"] for each in envoy.http_filters(of) if each["name"] == name)
     code["default_source_code"]["inline_string"] += f"\n{break_}\n"
-    with envoy.serving(program, tmp_path, of) as broken:
+    with envoy.serving(envoy_program, tmp_path, of) as broken:
         answer = broken.ask("/api/chat", b'{"model":"chat"}')
         assert answer.status_code in (403, 500), answer.text
         assert broken.reached == []

@@ -266,6 +266,8 @@ def test_the_gateway_answers_itself_in_the_form_of_the_api_that_was_asked() -> N
     guards_own, *mappers = connection_manager(rendered(PRODUCTION))["local_reply_config"]["mappers"]
     assert guards_own["filter"]["metadata_filter"]["matcher"]["filter"] == "sealift.guard"
     found = {}
+    guard, *mappers = mappers
+    assert guard["body_format_override"]["text_format_source"] == {"inline_string": "%LOCAL_REPLY_BODY%"}
     for mapper in mappers:
         of_path, of_status = mapper["filter"]["and_filter"]["filters"]
         paths = of_path["header_filter"]["header"]["string_match"]["safe_regex"]["regex"]

@@ -20,13 +20,18 @@ def _of(tag: str) -> set[str]:
     [
         ("POST /api/embed", "0.2.5", "0.2.6"),
         ("POST /v1/responses", "0.13.2", "0.13.3"),
-        ("POST /v1/messages", "0.13.5", "0.14.0-rocm"),
+        ("POST /v1/messages", "0.13.5", "0.14.0"),
+        ("POST /v1/images/generations", "0.14.2", "0.14.3-rocm"),
     ],
 )
 def test_a_call_is_open_from_its_first_version_on(call: str, before: str, first: str) -> None:
     assert call not in _of(before)
     assert call in _of(first)
-    assert call in _of("99.0.0")
+
+
+def test_a_call_that_ollama_has_no_more_is_closed() -> None:
+    assert "POST /v1/images/edits" in _of("0.32.5")
+    assert "POST /v1/images/edits" not in _of("0.32.6")
 
 
 def test_clients_find_what_they_ask_first_and_the_older_calls() -> None:

@@ -28,6 +28,7 @@ local LOAD = set(
 local NOT_PROMPT = set("format", "response_format")
 -- Where images lie: keys by \1, # for the items of an array.
 local IMAGES = set(
+  "image",
   "images\1#",
   "messages\1#\1images\1#",
   "messages\1#\1content\1#\1image_url",

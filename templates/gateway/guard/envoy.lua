@@ -2,21 +2,19 @@
 -- and buffer, which holds the whole body.
 
 local NAMESPACE = "sealift.guard" -- of dynamic metadata, for access logs: role, refused, ignored
-local TYPES = { -- of errors
-  [403] = "permission_error", [404] = "not_found_error", [500] = "api_error"
-}
+local TYPES = { [403] = "permission_error", [500] = "api_error" } -- of errors, as sealift/host/refusals.py has them
 
 local function quoted(of)
   return '"' .. of:gsub('[%c\\"\128-\255]', "?") .. '"'
 end
 
--- A refusal in the form of the API that was asked, as sealift/host/refusals.py has it for Envoy's own.
+-- A refusal in the form of the API that was asked.
 local function answer(path, refusal, request_id)
   local message = quoted(refusal.message .. " Request " .. request_id .. ".")
   local type = TYPES[refusal.status] or "invalid_request_error"
   if path:sub(1, 4) ~= "/v1/" then
     return '{"error":' .. message .. "}\n"
-  elseif path:sub(1, 12) == "/v1/messages" then
+  elseif path == "/v1/messages" then
     local form = '{"type":"error","error":{"type":"%s","message":%s},"request_id":%s}\n'
     return form:format(type, message, quoted(request_id))
   end
@@ -53,6 +51,10 @@ function envoy_on_request(handle)
     return
   end
   local path = handle:headers():get(":path"):match("^[^?#]*")
+  if not guard_knows(path) then -- said as where no route is
+    handle:respond({ [":status"] = "404" }, "")
+    return
+  end
   local passes, refusal = pcall(judge, handle, path)
   if passes then
     return
@@ -60,9 +62,6 @@ function envoy_on_request(handle)
     handle:logErr("guard: " .. tostring(refusal))
     local message = "gateway: could not judge the body. Tell the operator."
     refusal = { status = 500, code = "internal_error", message = message }
-  end
-  if refusal.status == 404 then
-    refusal.message = method .. " " .. refusal.message
   end
   handle:streamInfo():dynamicMetadata():set(NAMESPACE, "refused", refusal.code)
   local text = answer(path, refusal, handle:headers():get("x-request-id") or "unknown")

@@ -20,6 +20,8 @@ local ROUTES = {
   ["/v1/embeddings"] = EMBEDDING,
   ["/v1/responses"] = PLAIN,
   ["/v1/messages"] = PLAIN,
+  ["/v1/images/generations"] = PLAIN,
+  ["/v1/images/edits"] = PLAIN,
 }
 
 -- Of what the host answers to, what a client may ask for: in words.
@@ -98,15 +100,18 @@ local function without(body, drops)
   return table.concat(parts)
 end
 
+-- Whether there are rules for a path.
+function guard_knows(path)
+  return ROUTES[path] ~= nil
+end
+
 -- Judge a body; raises a refusal.
---   may  names that the client may ask for, {name = true}, or "all"
+--   path  one that is known
+--   may   names that the client may ask for, {name = true}, or "all"
 -- Gives the name that it asks for, and where something is to be ignored, the body without it and what.
 function guard_judge(path, body, client, may)
   local route = ROUTES[path]
-  if not route then
-    local message = path .. ": no such call here. Ask by POST /api/chat or /v1/chat/completions; "
-    refuse(404, "unknown_url", nil, message .. "models come with a release.")
-  elseif not body or body == "" then
+  if not body or body == "" then
     refuse(400, "invalid_body", nil, "body: is missing. Send a JSON object.")
   end
   local r = read(body, route.each)

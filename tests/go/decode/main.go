@@ -137,6 +137,20 @@ type EmbeddingsRequest struct {
 	Model string `json:"model"`
 }
 
+type ImageGenerationRequest struct {
+	Model  string `json:"model"`
+	Prompt string `json:"prompt"`
+	N      int    `json:"n"`
+	Size   string `json:"size"`
+}
+
+type ImageEditRequest struct {
+	Model  string `json:"model"`
+	Prompt string `json:"prompt"`
+	Image  string `json:"image"`
+	Size   string `json:"size"`
+}
+
 type ResponsesRequest struct {
 	Model           string          `json:"model"`
 	Input           json.RawMessage `json:"input"`
@@ -187,11 +201,14 @@ func decode(path string, body []byte) Seen {
 		embeddings  EmbeddingsRequest
 		responses   ResponsesRequest
 		messages    MessagesRequest
+		images      ImageGenerationRequest
+		edits       ImageEditRequest
 	)
 	requests := map[string]any{
 		"/api/generate": &generate, "/api/chat": &chat, "/api/embed": &embed, "/api/embeddings": &embedding,
 		"/api/show": &show, "/v1/chat/completions": &chats, "/v1/completions": &completions,
 		"/v1/embeddings": &embeddings, "/v1/responses": &responses, "/v1/messages": &messages,
+		"/v1/images/generations": &images, "/v1/images/edits": &edits,
 	}
 	request, ok := requests[path]
 	if !ok {
@@ -204,7 +221,8 @@ func decode(path string, body []byte) Seen {
 	}
 	// One of them has been read, the others say nothing. The last two as ShowHandler has it.
 	seen.Model = cmp.Or(generate.Model, chat.Model, embed.Model, embedding.Model,
-		chats.Model, completions.Model, embeddings.Model, responses.Model, messages.Model, show.Model, show.Name)
+		chats.Model, completions.Model, embeddings.Model, responses.Model, messages.Model, images.Model,
+		edits.Model, show.Model, show.Name)
 	for _, keepAlive := range []*Duration{generate.KeepAlive, chat.KeepAlive, embed.KeepAlive, embedding.KeepAlive} {
 		if keepAlive != nil {
 			seen.KeepAlive = &keepAlive.Duration

@@ -35,9 +35,12 @@ test: check
 nightly: debian-packages .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m exhaustive tests/peers tests/lab
 
+bench: DEBIAN_PACKAGES += luajit wrk
 bench: debian-packages .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m demo.ingredients build/ingredients
 	$(BIN)/python -m bench --page docs/benchmarks.md
+	$(BIN)/python -m bench.guard
+	$(BIN)/python -m bench.gateway
 
 debian-packages:
 	@missing=$$(for p in $(DEBIAN_PACKAGES); do \

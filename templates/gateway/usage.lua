@@ -37,14 +37,20 @@ function envoy_on_response(handle)
   if not (guarded and guarded.role) or handle:headers():get(":status") ~= "200" then
     return
   end
-  local tail = ""
+  local parts, first, last, kept = {}, 1, 0, 0
   for chunk in handle:bodyChunks() do
     local length = chunk:length()
     if length > 0 then
-      local kept = math.min(length, KEPT)
-      tail = (tail .. chunk:getBytes(length - kept, kept)):sub(-KEPT)
+      local size = math.min(length, KEPT)
+      last, kept = last + 1, kept + size
+      parts[last] = chunk:getBytes(length - size, size)
+      while kept - #parts[first] >= KEPT do
+        kept = kept - #parts[first]
+        parts[first], first = nil, first + 1
+      end
     end
   end
+  local tail = table.concat(parts, "", first, last)
   local noted = handle:streamInfo():dynamicMetadata()
   for key, value in pairs(usage_of(tail) or {}) do
     noted:set(NAMESPACE, key, value)

@@ -8,7 +8,7 @@ import subprocess
 import tarfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -159,6 +159,9 @@ def serving(
     *,
     secrets: Secrets = SECRETS,
     ollama: bool = True,
+    instead: int | None = None,
+    adapt: Callable[[dict[str, Any]], object] = id,
+    workers: int = 1,
     **settings: Any,
 ) -> Iterator[Gateway]:
     """Run the gateway of a host.
@@ -166,6 +169,9 @@ def serving(
     + lock: what its release pins
     + secrets: of its site
     + ollama: whether it runs
+    + instead: the port of another stand-in of it
+    + adapt: changes Envoy's configuration
+    + workers: threads of Envoy
     + settings: of the gateway
     """
     certificate, key = _pair(folder)
@@ -187,9 +193,10 @@ def serving(
         configuration = _here(
             json.loads(judged(generation, GATEWAY)),
             port,
-            upstream.server_address[1] if ollama else free_port(),
+            instead or (upstream.server_address[1] if ollama else free_port()),
         )
-        with _running(program, folder, configuration) as process:
+        adapt(configuration)
+        with _running(program, folder, configuration, workers) as process:
             found = Gateway(port, certificate, process)
             upstream.calls = found.calls  # type: ignore[attr-defined]
             _wait(found, folder, 200 if ollama else 503)
@@ -209,10 +216,10 @@ def _here(configuration: dict[str, Any], port: int, upstream: int) -> dict[str, 
 
 
 @contextmanager
-def _running(program: Path, folder: Path, configuration: dict[str, Any]) -> Iterator[int]:
+def _running(program: Path, folder: Path, configuration: dict[str, Any], workers: int) -> Iterator[int]:
     """Gives the number of its process."""
     (folder / "envoy.json").write_text(json.dumps(configuration))
-    command = (program, "-c", folder / "envoy.json", "--concurrency", "1", "--disable-hot-restart")
+    command = (program, "-c", folder / "envoy.json", "--concurrency", str(workers), "--disable-hot-restart")
     with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as child:
         try:
             yield child.pid

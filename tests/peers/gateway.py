@@ -115,7 +115,7 @@ def serving(
     + ollama: whether it runs
     + settings: of the gateway
     """
-    certificate, key = _pair(folder)
+    certificate, key = pair(folder)
     with ThreadingHTTPServer(("127.0.0.1", 0), Ollama) as upstream:
         threading.Thread(target=upstream.serve_forever, args=(0.05,), daemon=True).start()
         port = free_port()
@@ -131,7 +131,8 @@ def serving(
             port,
             upstream.server_address[1] if ollama else free_port(),
         )
-        with _running(program, folder, configuration):
+        (folder / "envoy.json").write_text(json.dumps(configuration))
+        with running(program, folder, folder / "envoy.json"):
             found = Gateway(port, certificate)
             _wait(found, folder, 200 if ollama else 503)
             yield found
@@ -150,9 +151,12 @@ def _here(configuration: dict[str, Any], port: int, upstream: int) -> dict[str, 
 
 
 @contextmanager
-def _running(program: Path, folder: Path, configuration: dict[str, Any]) -> Iterator[None]:
-    (folder / "envoy.json").write_text(json.dumps(configuration))
-    command = (program, "-c", folder / "envoy.json", "--concurrency", "1", "--disable-hot-restart")
+def running(program: Path, folder: Path, configuration: Path) -> Iterator[None]:
+    """Run Envoy.
+
+    + folder: gets its log
+    """
+    command = (program, "-c", configuration, "--concurrency", "1", "--disable-hot-restart")
     with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as child:
         try:
             yield
@@ -160,7 +164,8 @@ def _running(program: Path, folder: Path, configuration: dict[str, Any]) -> Iter
             child.terminate()
 
 
-def _pair(folder: Path) -> tuple[Path, bytes]:
+def pair(folder: Path) -> tuple[Path, bytes]:
+    """A certificate of its own, and its key."""
     certificate, key = folder / "tls.crt", folder / "tls.key"
     subject = ("-subj", f"/CN={_NAME}", "-addext", f"subjectAltName=DNS:{_NAME}", "-days", "1")
     curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc")

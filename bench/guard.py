@@ -58,7 +58,8 @@ def main() -> int:
         found = [
             line for rules in (REFUSE, IGNORE) for line in _fuzz(rules, given.seed, numbers, decoder, work)
         ]
-        print("\n".join(found))
+        for line in found:
+            print(line)
         if given.case is None:
             _measure(work)
     return 1 if found else 0

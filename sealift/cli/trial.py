@@ -14,9 +14,9 @@ from sealift.cli.console import show, working
 from sealift.cli.options import AsJson, Exclude, InventoryName, Limit, print_json
 from sealift.cli.reaching import start_where_hosts_are
 from sealift.errors import SealiftError
-from sealift.fleet.survey import targets
+from sealift.fleet.survey import Target, targets
 from sealift.fleet.trial import Trial, try_host
-from sealift.site.inventory import Host, load_inventory
+from sealift.site.inventory import load_inventory
 from sealift.site.secrets import open_secrets
 
 
@@ -34,7 +34,8 @@ def try_command(
     exclude: Exclude = None,
     as_json: AsJson = False,
 ) -> None:
-    """Try on every host what clients do: a right and a wrong key, and every role in each form of asking.
+    """Try on every host what clients do: a right and a wrong key, and every role that the client may ask for,
+    in each form of asking.
 
     Exit code 0: all is answered as it should be. 1: something is not.
 
@@ -43,11 +44,10 @@ def try_command(
     site = load_inventory(inventory).limited(limit, exclude)
     found = targets(site)
     start_where_hosts_are(site)
-    keys = [_key(target.host, client) for target in found]
+    asked = [_key_and_roles(target, client) for target in found]
     trials: list[Trial] = []
     with working("keys") as work:
-        for target, key in zip(found, keys, strict=True):
-            roles = sorted(target.stored.lock.release.roles_for(target.host.groups))
+        for target, (key, roles) in zip(found, asked, strict=True):
             trials += try_host(target.host, roles, key, work.now)
     if as_json:
         print_json([dataclasses.asdict(trial) for trial in trials])
@@ -58,9 +58,13 @@ def try_command(
         raise SealiftError("\n".join(problems))
 
 
-def _key(host: Host, client: str | None) -> SecretStr:
-    secrets, day = open_secrets(host.settings.secrets, host.settings.identity), datetime.now(UTC).date()
-    return secrets.key_of(client, day) if client else secrets.first_key(day)
+def _key_and_roles(target: Target, client: str | None) -> tuple[SecretStr, list[str]]:
+    """A client's key, and what it may ask for of what the host serves."""
+    host, day = target.host, datetime.now(UTC).date()
+    secrets = open_secrets(host.settings.secrets, host.settings.identity)
+    name = client or secrets.first_client(day)
+    served = target.stored.lock.release.roles_for(host.groups)
+    return secrets.key_of(name, day), secrets.roles_of(name, served)
 
 
 def _print(trials: list[Trial]) -> None:

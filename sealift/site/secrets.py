@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
@@ -86,8 +86,8 @@ class Secrets(Frozen):
         """Of each client that may not ask for every role, those that it may ask for."""
         return {name: client.roles for name, client in self.api_keys.items() if client.roles}
 
-    def first_key(self, day: date) -> SecretStr:
-        """The key that the tool itself asks with: of the client that comes first by name.
+    def first_client(self, day: date) -> str:
+        """The client that the tool itself asks as: the first by name.
 
         One that may ask for every role comes before others.
 
@@ -99,7 +99,16 @@ class Secrets(Frozen):
                 f"no client has a key that holds on {day}, expected one. Add a client: sealift clients add."
             )
         others = held.keys() - {ACCEPTANCE} or held.keys()
-        return held[min(others - self.allowed.keys() or others)][0]
+        return min(others - self.allowed.keys() or others)
+
+    def first_key(self, day: date) -> SecretStr:
+        """That client's key. Raises SealiftError where no client's keys hold on that day."""
+        return self.key_of(self.first_client(day), day)
+
+    def roles_of(self, client: str, served: Iterable[str]) -> list[str]:
+        """Of the roles that are served, those that a client may ask for."""
+        allowed = self.allowed.get(client)
+        return sorted(role for role in served if allowed is None or role in allowed)
 
     def key_of(self, client: str, day: date) -> SecretStr:
         """A client's key: of two, the older. Raises SealiftError where none holds on that day."""

@@ -75,3 +75,13 @@ class Gateway:
             connection.sock = connected
             connection.request(method, path, body="{}" if method == "POST" else None, headers=headers)
             return connection.getresponse().status
+
+
+def refusal(answer: requests.Response) -> str:
+    """What the gateway itself says: JSON in the form of the API that was asked, with the request's id."""
+    assert answer.headers["content-type"] == "application/json"
+    error = answer.json()["error"]
+    message = error["message"] if "/v1/" in answer.url else error
+    assert isinstance(message, str)
+    assert message.endswith(f"Request {answer.headers['x-request-id']}.")
+    return message

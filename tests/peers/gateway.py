@@ -174,7 +174,7 @@ def serving(
     + workers: threads of Envoy
     + settings: of the gateway
     """
-    certificate, key = _pair(folder)
+    certificate, key = pair(folder)
     with ThreadingHTTPServer(("127.0.0.1", 0), Ollama) as upstream:
         threading.Thread(target=upstream.serve_forever, args=(0.05,), daemon=True).start()
         port = free_port()
@@ -196,7 +196,8 @@ def serving(
             instead or (upstream.server_address[1] if ollama else free_port()),
         )
         adapt(configuration)
-        with _running(program, folder, configuration, workers) as process:
+        (folder / "envoy.json").write_text(json.dumps(configuration))
+        with running(program, folder, folder / "envoy.json", workers) as process:
             found = Gateway(port, certificate, process)
             upstream.calls = found.calls  # type: ignore[attr-defined]
             _wait(found, folder, 200 if ollama else 503)
@@ -216,10 +217,13 @@ def _here(configuration: dict[str, Any], port: int, upstream: int) -> dict[str, 
 
 
 @contextmanager
-def _running(program: Path, folder: Path, configuration: dict[str, Any], workers: int) -> Iterator[int]:
-    """Gives the number of its process."""
-    (folder / "envoy.json").write_text(json.dumps(configuration))
-    command = (program, "-c", folder / "envoy.json", "--concurrency", str(workers), "--disable-hot-restart")
+def running(program: Path, folder: Path, configuration: Path, workers: int = 1) -> Iterator[int]:
+    """Run Envoy. Gives the number of its process.
+
+    + folder: gets its log
+    + workers: threads
+    """
+    command = (program, "-c", configuration, "--concurrency", str(workers), "--disable-hot-restart")
     with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as child:
         try:
             yield child.pid
@@ -227,7 +231,8 @@ def _running(program: Path, folder: Path, configuration: dict[str, Any], workers
             child.terminate()
 
 
-def _pair(folder: Path) -> tuple[Path, bytes]:
+def pair(folder: Path) -> tuple[Path, bytes]:
+    """A certificate of its own, and its key."""
     certificate, key = folder / "tls.crt", folder / "tls.key"
     subject = ("-subj", f"/CN={_NAME}", "-addext", f"subjectAltName=DNS:{_NAME}", "-days", "1")
     curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc")

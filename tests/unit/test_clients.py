@@ -82,6 +82,8 @@ def test_a_client_may_ask_for_the_roles_that_are_named(acme: Path) -> None:
     opened = open_secrets(acme / "secrets.age", acme / "identity")
     assert opened.allowed == {"chatbot": ("chat", "gemma3:270m")}
     assert opened.first_key(TODAY) == first  # of a client that may ask for all
+    assert opened.roles_of("chatbot", ["embed", "chat"]) == ["chat"]
+    assert opened.roles_of("first", ["embed", "chat"]) == ["chat", "embed"]
     rotate_client(inventory, "chatbot", TODAY)
     end_old_keys(inventory, "chatbot")
     assert clients_of(inventory)["chatbot"].roles == ("chat", "gemma3:270m")

@@ -12,8 +12,8 @@ import yaml
 from jinja2 import UndefinedError
 from pydantic import SecretStr
 
-from sealift.host.generation import SPEC_LABEL, Generation, _Renderer, clients_files, render_generation
-from sealift.host.inputs import SiteFiles, clients_values
+from sealift.host.generation import SPEC_LABEL, Generation, _Renderer, render_generation
+from sealift.host.inputs import SiteFiles
 from sealift.host.judged import judged
 from sealift.host.routes import routes_of
 from sealift.host.settings import OllamaSettings, SiteSettings, in_force
@@ -127,13 +127,6 @@ def test_another_port_or_memory_limit_makes_the_gateway_anew() -> None:
     one, other = rendered(), rendered(LAB.model_copy(update={"gateway": gateway}))
     assert one.specs["gateway"] != other.specs["gateway"]
     assert one.versions(GATEWAY) == other.versions(GATEWAY)
-
-
-def test_what_clients_may_alone_are_files_of_the_generation() -> None:
-    allowed = {"billing": ("summary", "chat")}
-    files = rendered(allowed=allowed).files
-    for name, file in clients_files(clients_values(KEYS, allowed), TEMPLATES).items():
-        assert file == files[f"gateway/live/{name}"]
 
 
 def test_what_the_image_judges_is_what_it_will_read() -> None:

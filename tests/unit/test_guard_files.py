@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from sealift.host.generation import Generation
+from sealift.host.generation import Generation, clients_files
+from sealift.host.inputs import clients_values
 from sealift.host.settings import OllamaSettings
 from sealift.release.roles import names_answered
 from tests.unit import samples
 from tests.unit.fleet_site import MODEL, lock
-from tests.unit.test_generation import LAB, http_filter, rendered
+from tests.unit.test_generation import KEYS, LAB, TEMPLATES, http_filter, rendered
 
 
 def lua(generation: Generation, name: str) -> str:
     """The text of a filter that is a script."""
     text: str = http_filter(generation, name)["default_source_code"]["inline_string"]
     return text
+
+
+def test_what_clients_may_alone_are_files_of_the_generation() -> None:
+    allowed = {"billing": ("summary", "chat")}
+    files = rendered(allowed=allowed).files
+    for name, file in clients_files(clients_values(KEYS, allowed), TEMPLATES).items():
+        assert file == files[f"gateway/live/{name}"]
 
 
 def test_the_guard_knows_names_and_context_of_the_host() -> None:

@@ -17,9 +17,16 @@ from sealift.errors import SealiftError
 from sealift.fleet.survey import Target
 from sealift.fleet.trial import Trial
 from sealift.site.inventory import Host, Inventory
+from sealift.site.secrets import ClientKeys, Secrets
 from tests.unit.fleet_site import lock, site_settings
 
-KEYS = {"alice": SecretStr("alice-key"), "bob": SecretStr("bob-key")}
+KEYS = {client: SecretStr(f"key-of-{client}-{'x' * 24}") for client in ("alice", "bob")}
+SECRETS = Secrets(
+    api_keys={
+        "alice": ClientKeys(keys=(KEYS["alice"],), roles=("embed",)),
+        "bob": ClientKeys(keys=(KEYS["bob"],)),
+    }
+)
 WELL = Trial("h1", None, "right key", 0.01, None)
 SLOW = Trial("h1", "chat", "POST /api/chat", 1.26, None)
 LOST = Trial("h1", "chat", "POST /api/chat", 0.2, "answers 503 'busy', expected 200. Run sealift status.")
@@ -33,19 +40,12 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[Trial]:
     found: list[Trial] = []
 
     def try_host(host: Host, roles: list[str], key: SecretStr, tell: object) -> list[Trial]:
-        assert (host.name, roles, key) == ("h1", ["chat"], KEYS["bob"])
-        return found
-
-    class Secrets:
-        def first_key(self, _: object) -> SecretStr:
-            return KEYS["bob"]
-
-        def key_of(self, client: str, _: object) -> SecretStr:
-            return KEYS[client]
+        assert (host.name, roles, key) in (("h1", ["chat"], KEYS["bob"]), ("h1", [], KEYS["alice"]))
+        return found if roles else [WELL]
 
     monkeypatch.setattr(trial, "load_inventory", lambda _: site)
     monkeypatch.setattr(trial, "targets", lambda _: (Target(host, StoredRelease("sha256:0", lock())),))
-    monkeypatch.setattr(trial, "open_secrets", lambda *_: Secrets())
+    monkeypatch.setattr(trial, "open_secrets", lambda *_: SECRETS)
     monkeypatch.setattr(trial, "try_host", try_host)
     return found
 
@@ -74,3 +74,8 @@ def test_what_is_not_answered_is_an_error_that_says_where(tried: list[Trial]) ->
 def test_programs_get_all_of_it(tried: list[Trial]) -> None:
     tried += [WELL, LOST]
     assert json.loads(ran("--json").stdout) == [asdict(WELL), asdict(LOST)]
+
+
+def test_a_client_is_tried_with_the_roles_that_it_may_ask_for(tried: list[Trial]) -> None:
+    tried += [WELL, LOST]
+    assert json.loads(ran("--client", "alice", "--json").stdout) == [asdict(WELL)]

@@ -242,7 +242,9 @@ func decode(path string, body []byte) Seen {
 
 func rest(body []byte) string {
 	all := map[string]any{}
-	if json.Unmarshal(body, &all) != nil {
+	numbers := json.NewDecoder(bytes.NewReader(body))
+	numbers.UseNumber() // 1e999 is none that a float has, and may stand where Ollama reads nothing
+	if numbers.Decode(&all) != nil {
 		return ""
 	}
 	if all["keep_alive"] != nil {

@@ -35,7 +35,8 @@ def keys_of(client: str, **more: Any) -> ClientKeys:
     return ClientKeys.model_construct(keys=(SecretStr(f"{client}-key"),), **more)
 
 
-SECRETS = Secrets.model_construct(api_keys={name: keys_of(name) for name in ("alice", "bob", "carol")})
+CLIENTS, ROLE = ("alice", "bob", "carol"), "chat"
+SECRETS = Secrets.model_construct(api_keys={name: keys_of(name) for name in CLIENTS})
 _READY_S = 30
 NEWEST = "docker.io/ollama/ollama:0.32.15"
 _NAME = "localhost"
@@ -94,12 +95,13 @@ class Gateway:
     """One that runs.
 
     + certificate: its own, PEM
+    + process: its number
     + calls: that have come through to the stand-in of Ollama
     """
 
     port: int
     certificate: Path
-    process: int
+    process: int = 0
     calls: list[str] = field(default_factory=list)
 
     def memory_mib(self) -> int:
@@ -186,7 +188,7 @@ def serving(
             lock,
             BUNDLE,
             frozenset(),
-            {"chat": "gemma3:270m"},
+            {ROLE: "gemma3:270m"},
             files,
             TEMPLATES,
         )

@@ -85,6 +85,7 @@ class Host:
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Host]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Ollama) as upstream:
+        upstream.calls = []  # type: ignore[attr-defined]
         threading.Thread(target=upstream.serve_forever, args=(0.05,), daemon=True).start()
         yield Host(tmp_path, upstream.server_address[1])
         upstream.shutdown()

@@ -121,14 +121,18 @@ def test_the_roles_model_is_loaded_after_a_start_before_anybody_asks(site: Site,
     assert status["standing"]["loaded"] == ["chat:latest"]
 
 
-def _version(commands: Commands, folder: Path, key: str) -> str:
-    """The status of a request with this key to h1."""
+def _status(commands: Commands, folder: Path, key: str, *more: str, path: str = "/api/version") -> str:
+    """The status of a request with this key to h1.
+
+    + more: lines of curl's configuration
+    """
     hosts = json.loads((commands.lab / "hosts.json").read_text())["hosts"]
     config = folder / "curl.config"
     config.touch(mode=0o600)
     config.write_text(
-        f'url = "https://{hosts[0]["address"]}:8443/api/version"\ncacert = "{commands.site}/tls/ca.crt"\n'
+        f'url = "https://{hosts[0]["address"]}:8443{path}"\ncacert = "{commands.site}/tls/ca.crt"\n'
         f'header = "x-api-key: {key}"\noutput = "/dev/null"\nwrite-out = "%{{http_code}}"\nsilent\n'
+        + "\n".join(more)
     )
     return commands.ok("sealift", "lab", "exec", "--", "curl", "--config", config).out
 
@@ -155,21 +159,37 @@ def test_keys_change_on_every_host_within_seconds_and_nothing_restarts(
 ) -> None:
     started = _started(commands)
     old = _clients(commands, "add", "lab", "guest")["key"]
-    assert _version(commands, tmp_path, old) == "200"
+    assert _status(commands, tmp_path, old) == "200"
     new = _clients(commands, "rotate", "lab", "guest")["key"]
-    assert [_version(commands, tmp_path, key) for key in (old, new)] == ["200", "200"]
+    assert [_status(commands, tmp_path, key) for key in (old, new)] == ["200", "200"]
     _clients(commands, "rotate", "lab", "guest", "--end")
-    assert [_version(commands, tmp_path, key) for key in (old, new)] == ["401", "200"]
+    assert [_status(commands, tmp_path, key) for key in (old, new)] == ["401", "200"]
 
     began = time.monotonic()
     said = _clients(commands, "revoke", "lab", "guest")
     seconds = time.monotonic() - began
-    assert _version(commands, tmp_path, new) == "401"
+    assert _status(commands, tmp_path, new) == "401"
     record_property("revoke on three hosts", f"{seconds:.1f} s, {said['hosts']}")
-    assert _version(commands, tmp_path, commands.api_key()) == "200"
+    assert _status(commands, tmp_path, commands.api_key()) == "200"
     assert _started(commands) == started
     status = json.loads(commands.ok("sealift", "status", "lab", "--json").out)
     assert [host["differs"] for host in status] == [[], [], []]
+    assert commands.changed_operations() == {"h1": [], "h2": [], "h3": []}
+
+
+def test_a_client_is_held_to_its_roles_on_every_host_within_seconds(
+    site: Site, commands: Commands, tmp_path: Path
+) -> None:
+    started, asking = _started(commands), 'data = "{\\"model\\":\\"chat\\"}"'
+    key = _clients(commands, "add", "lab", "guest", "--role", "chat")["key"]
+    assert _status(commands, tmp_path, key, asking, path="/api/show") == "200"
+    _clients(commands, "set", "lab", "guest", "--role", "embed")
+    assert _status(commands, tmp_path, key, asking, path="/api/show") == "403"
+    assert _status(commands, tmp_path, key) == "200"
+    listed = json.loads(commands.ok("sealift", "clients", "list", "lab", "--json").out)
+    assert [each["roles"] for each in listed if each["client"] == "guest"] == [["embed"]]
+    _clients(commands, "revoke", "lab", "guest")
+    assert _started(commands) == started
     assert commands.changed_operations() == {"h1": [], "h2": [], "h3": []}
 
 
@@ -183,7 +203,7 @@ def test_a_revoked_key_reaches_the_other_hosts_where_one_does_not_answer(
     assert "h1: its gateway does not say that it goes by the new keys, which it has" in ran.said
     assert "h2: confirmed" in ran.said and "h3: confirmed" in ran.said
     commands.ok("sealift", "apply", "lab", "--limit", "h1")
-    assert _version(commands, tmp_path, key) == "401"
+    assert _status(commands, tmp_path, key) == "401"
 
 
 @pytest.mark.parametrize("rounds", [5, pytest.param(25, marks=pytest.mark.exhaustive)])

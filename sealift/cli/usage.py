@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from sealift.cli.console import complain, show, working
@@ -71,9 +72,9 @@ def _gaps(logs: Mapping[str, Log], start: datetime) -> list[str]:
 
 
 def _table(by: By, used: Mapping[str, Usage]) -> Table:
-    table = Table(by, "requests", "refused", "unknown", "tokens in", "tokens out", "first token", "answer")
-    table.add_column("tokens/s")
-    table.add_column("loading")
+    columns = (by, "requests", "refused", "unknown", "tokens in", "tokens out", "first token", "answer")
+    more = ("tokens/s", "loading")
+    table = Table(*columns, *more, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for name, each in used.items():
         numbers = (each.requests, each.refused, each.unknown, each.tokens_in, each.tokens_out)
         rate = "-" if each.tokens_per_second is None else f"{each.tokens_per_second:.1f}"

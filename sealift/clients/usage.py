@@ -28,6 +28,7 @@ _SINCE = re.compile(r"([0-9]{1,5})([mhd])")
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 _LIMIT_S = 600  # a log of 30 MB over a slow link
 _BEGINS = "begins="
+_SHOWS = "/api/show"  # asks about a model, not the model
 _STREAMS = ("application/x-ndjson", "text/event-stream")
 # $1: the Compose project, $2: since when. Envoy's own log goes to standard error.
 _READ = f"""\
@@ -52,6 +53,7 @@ class Entry(BaseModel):
     client: str | None = None
     role: str | None = None
     status: int
+    path: str | None = None
     type: str | None = None
     first_byte_ms: int | None = Field(default=None, ge=0)
     duration_ms: int = Field(ge=0)
@@ -153,7 +155,7 @@ def sum_up(logs: Mapping[str, Log], by: By) -> Mapping[str, Usage]:
 
 
 def _usage(entries: list[Entry]) -> Usage:
-    answers = [each for each in entries if each.role and each.status == 200]
+    answers = [each for each in entries if each.role and each.status == 200 and each.path != _SHOWS]
     told = [each for each in answers if each.tokens_in is not None]
     timed = [each for each in told if each.out_ms]
     out_ms = sum(each.out_ms or 0 for each in timed)

@@ -47,6 +47,10 @@ ANSWERS: dict[str, tuple[str, dict[str, int]]] = {
         'event: message_delta\ndata: {"usage":{"input_tokens":9,"output_tokens":4}}\n\n',
         {"tokens_in": 9, "tokens_out": 4},
     ),
+    "a model that was only loaded": (
+        '{"model":"chat","response":"","done":true,"done_reason":"load"}',
+        {"tokens_in": 0, "tokens_out": 0},
+    ),
     "a stream that was cut": ('{"message":{"content":"Hi"},"done":false}\n', {}),
     "nothing": ("", {}),
 }

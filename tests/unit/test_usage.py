@@ -61,10 +61,11 @@ def test_what_is_refused_or_does_not_say_its_tokens_is_counted_as_such() -> None
     refused = {**nothing, "role": None, "status": 429, "first_byte_ms": None}
     nobody = {**nothing, "client": None, "role": None, "status": 401}
     listed = {**nothing, "role": None}
-    used = sum_up({"h1": parse_log(log(cut, refused, nobody, listed))}, "client")
+    shown = {**nothing, "path": "/api/show"}
+    used = sum_up({"h1": parse_log(log(cut, refused, nobody, listed, shown))}, "client")
     assert list(used) == ["chatbot"]
     found = used["chatbot"]
-    assert (found.requests, found.refused, found.unknown, found.tokens_in) == (3, 1, 1, 0)
+    assert (found.requests, found.refused, found.unknown, found.tokens_in) == (4, 1, 1, 0)
     assert found.tokens_per_second is None
 
 

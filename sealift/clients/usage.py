@@ -23,7 +23,8 @@ from sealift.site.inventory import Host
 from sealift.ssh import on_all
 
 By = Literal["client", "role", "host"]
-NO_ROLE = "-"  # of a request that asks no model, such as GET /api/tags
+_Count = Annotated[int, Field(ge=0)]
+_NO_ROLE = "-"  # of a request that asks no model, such as GET /api/tags
 _SINCE = re.compile(r"([0-9]{1,5})([mhd])")
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 _LIMIT_S = 600  # a log of 30 MB over a slow link
@@ -55,12 +56,12 @@ class Entry(BaseModel):
     status: int
     path: str | None = None
     type: str | None = None
-    first_byte_ms: int | None = Field(default=None, ge=0)
-    duration_ms: int = Field(ge=0)
-    tokens_in: Annotated[int, Field(ge=0)] | None = None
-    tokens_out: Annotated[int, Field(ge=0)] | None = None
-    load_ms: Annotated[int, Field(ge=0)] | None = None
-    out_ms: Annotated[int, Field(ge=0)] | None = None
+    first_byte_ms: _Count | None = None
+    duration_ms: _Count
+    tokens_in: _Count | None = None
+    tokens_out: _Count | None = None
+    load_ms: _Count | None = None
+    out_ms: _Count | None = None
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def sum_up(logs: Mapping[str, Log], by: By) -> Mapping[str, Usage]:
     for host, log in logs.items():
         for entry in log.entries:
             if entry.client:
-                name = {"client": entry.client, "role": entry.role or NO_ROLE, "host": host}[by]
+                name = {"client": entry.client, "role": entry.role or _NO_ROLE, "host": host}[by]
                 groups[printable(name)].append(entry)
     return {name: _usage(groups[name]) for name in sorted(groups)}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from sealift.services import GATEWAY
 from tests.fuzz.bodies import CONTEXT
 from tests.fuzz.guard import ALLOWED as OF_CLIENT
 from tests.fuzz.guard import CLIENT, ROLES
+from tests.peers.gateway import memory_mib, running
 from tests.peers.registry import free_port
 from tests.unit import samples
 from tests.unit.fleet_site import BUNDLE, DATA, lock, site_settings
@@ -47,7 +47,7 @@ class Gateway:
     """An Envoy that runs."""
 
     port: int
-    child: subprocess.Popen[bytes]
+    process: int
     reached: list[Reached] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -70,8 +70,7 @@ class Gateway:
 
     def memory_mib(self) -> int:
         """MiB that the process has resident."""
-        status = Path(f"/proc/{self.child.pid}/status").read_text()
-        return int(status.split("VmRSS:")[1].split()[0]) >> 10
+        return memory_mib(self.process)
 
 
 @contextmanager
@@ -84,26 +83,13 @@ def serving(program: Path, folder: Path, of: dict[str, Any]) -> Iterator[Gateway
         port = free_port()
         here = _on_loopback(of, port, upstream.server_address[1])
         (folder / "envoy.json").write_text(json.dumps(here))
-        command = (
-            str(program),
-            "-c",
-            str(folder / "envoy.json"),
-            "--concurrency",
-            "1",
-            "--disable-hot-restart",
-        )
-        with (folder / "log").open("wb") as log:
-            child = subprocess.Popen(command, stdout=log, stderr=log)
-        try:
-            gateway = Gateway(port, child)
+        with running(program, folder, folder / "envoy.json") as process:
+            gateway = Gateway(port, process)
             upstream.gateway = gateway  # type: ignore[attr-defined]
             threading.Thread(target=upstream.serve_forever, daemon=True).start()
             _wait(gateway, folder / "log")
             yield gateway
-        finally:
-            child.terminate()
-            child.wait(20)
-            upstream.shutdown()
+        upstream.shutdown()
 
 
 class _Upstream(BaseHTTPRequestHandler):
@@ -127,7 +113,7 @@ class _Upstream(BaseHTTPRequestHandler):
 
 def _wait(gateway: Gateway, log: Path) -> None:
     end = time.monotonic() + _READY
-    while gateway.child.poll() is None and time.monotonic() < end:
+    while time.monotonic() < end:
         try:
             if gateway._session.get(f"http://127.0.0.1:{gateway.port}/", timeout=2).status_code == 401:
                 return

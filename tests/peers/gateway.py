@@ -106,8 +106,7 @@ class Gateway:
 
     def memory_mib(self) -> int:
         """MiB that Envoy has resident."""
-        status = Path(f"/proc/{self.process}/status").read_text()
-        return int(status.split("VmRSS:")[1].split()[0]) >> 10
+        return memory_mib(self.process)
 
     def ask(self, method: str, path: str, client: str | None = "alice", **options: Any) -> requests.Response:
         """One request, with a client's key.
@@ -125,8 +124,17 @@ class Gateway:
             return session.send(request, verify=str(self.certificate), timeout=30)
 
 
-def message_of(answer: requests.Response, path: str) -> str:
-    """What a refusal says; it must have the form of the API that was asked."""
+def memory_mib(process: int) -> int:
+    """MiB that a process has resident."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) >> 10
+
+
+def message_of(answer: requests.Response, path: str, param: str | None = None) -> str:
+    """What a refusal says; it must have the form of the API that was asked.
+
+    + param: the key of the body that it is about, which OpenAI's form names
+    """
     assert answer.headers["content-type"] == "application/json"
     said = answer.json()
     if path.startswith("/v1/messages"):
@@ -137,6 +145,7 @@ def message_of(answer: requests.Response, path: str) -> str:
     elif path.startswith("/v1/"):
         assert said.keys() == {"error"}
         assert said["error"].keys() == {"message", "type", "param", "code"}
+        assert said["error"]["param"] == param
         message = said["error"]["message"]
     else:
         assert said.keys() == {"error"}

@@ -54,7 +54,7 @@ def test_a_call_with_a_key(running: Gateway, route: Route, client: str | None) -
     assert answer.status_code == KEYS[client][asks_a_role]
     assert len(running.calls) - before == (answer.status_code == 200)
     if answer.status_code != 200 and route.method != "HEAD":
-        message_of(answer, path)
+        message_of(answer, path, param="model" if answer.status_code == 403 else None)
 
 
 @pytest.mark.parametrize("client", KEYS)

@@ -29,7 +29,7 @@ function usage_of(tail)
     local tokens_in = number(usage, "prompt_tokens") or number(usage, "input_tokens")
     local tokens_out = number(usage, "completion_tokens") or number(usage, "output_tokens")
     return tokens_in and { tokens_in = tokens_in, tokens_out = tokens_out or 0 }
-  elseif tail:match('"done_reason":"load"}%s*$') then -- nothing was asked but that the model be loaded
+  elseif tail:match('"done_reason":"load"[^{}]*}%s*$') then -- nothing was asked but that the model be loaded
     return { tokens_in = 0, tokens_out = 0 }
   end
 end

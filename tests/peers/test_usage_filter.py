@@ -51,6 +51,10 @@ ANSWERS: dict[str, tuple[str, dict[str, int]]] = {
         '{"model":"chat","response":"","done":true,"done_reason":"load"}',
         {"tokens_in": 0, "tokens_out": 0},
     ),
+    "the same by /api/chat": (
+        '{"model":"chat","message":{"role":"assistant","content":""},"done_reason":"load","done":true}',
+        {"tokens_in": 0, "tokens_out": 0},
+    ),
     "a stream that was cut": ('{"message":{"content":"Hi"},"done":false}\n', {}),
     "nothing": ("", {}),
 }

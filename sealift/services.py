@@ -1,7 +1,6 @@
 """What runs on hosts, as data: a service is an entry here and a folder of templates, and nothing else.
 
-Its image is the one that the release has under its name. How it is rendered, started, watched and verified
-follows from the entry.
+Its image is one of the release's. How it is rendered, started, watched and verified follows from the entry.
 """
 
 from __future__ import annotations
@@ -61,7 +60,8 @@ class Live:
 class Service:
     """A service of a host: one Compose project with one container.
 
-    + name: of its image in a release, of its settings, and of its folders of templates and in a generation
+    + name: of its settings, and of its folders of templates and in a generation
+    + image: name of its image in a release; its own name where empty
     + groups: the inventory groups whose hosts run it, where the release has its image for them
     + ports: that it publishes
     + mounts: what it sees of its host
@@ -76,6 +76,7 @@ class Service:
     """
 
     name: str
+    image: str = ""
     groups: frozenset[str] = frozenset({ALL})
     ports: tuple[Port, ...] = ()
     mounts: tuple[Mount, ...] = ()
@@ -85,6 +86,11 @@ class Service:
     validate: tuple[str, ...] = ()
     live: Live | None = None
     memory_limit_mib: int = 256
+
+    @property
+    def image_name(self) -> str:
+        """The name of its image in a release."""
+        return self.image or self.name
 
     @property
     def project(self) -> str:

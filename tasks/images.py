@@ -12,5 +12,6 @@ from sealift.operations.images import image_loaded
 @deploy("Images")
 def load_images(wanted: Wanted) -> None:
     """Load each image out of the host store, without the layers that Docker has."""
-    for _, image in host.loop(sorted(wanted.images.items())):
+    images = {image.name: image for image in wanted.images.values()}  # services may share one
+    for _, image in host.loop(sorted(images.items())):
         image_loaded(name=f"Load image {image.name}", image=image)

@@ -123,7 +123,7 @@ def _render_service(
     nothing: the container goes on with new ones.
     """
     values = {
-        **_common(service, served.lock.images[service.name].name, settings),
+        **_common(service, served.lock.images[service.image_name].name, settings),
         **inputs_of(service, settings, served, site_files).values,
     }
     private = {mount.source for mount in service.mounts if mount.private}

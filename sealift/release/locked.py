@@ -194,7 +194,8 @@ class Lock(Frozen):
 
     def images_for(self, groups: frozenset[str]) -> dict[str, LockedImage]:
         """The images of a host in these inventory groups, by service."""
-        return {service.name: self.images[service.name] for service in self.release.services_for(groups)}
+        services = self.release.services_for(groups)
+        return {service.name: self.images[service.image_name] for service in services}
 
     def models_for(self, groups: frozenset[str]) -> dict[str, LockedModel]:
         """The models that a host in these inventory groups may need.

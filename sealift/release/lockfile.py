@@ -61,7 +61,7 @@ def _cross_checks(lock: Lock) -> Iterator[str]:
     for package in lock.packages:
         if package.source not in release.packages.sources:
             yield f"packages: {package.name} is of {package.source}, which is no source of the release"
-    required = {service.name for service in SERVICES if service.required}
+    required = {service.image_name for service in SERVICES if service.required}
     for key in sorted(required | lock.images.keys() | release.images.keys()):
         if key not in lock.images or key not in release.images:
             yield f"images: {key} is missing"

@@ -199,9 +199,9 @@ def _image_checks(raw: Any, images: dict[Any, Any]) -> Iterator[str]:
     if not isinstance(raw, dict) or "images" not in raw:
         return
     for service in SERVICES:
-        if service.required and service.name not in images:
-            yield f"images.{service.name}: is missing. Add it."
-    known = [service.name for service in SERVICES]
+        if service.required and service.image_name not in images:
+            yield f"images.{service.image_name}: is missing. Add it."
+    known = list(dict.fromkeys(service.image_name for service in SERVICES))
     for name in images:
         if isinstance(name, str) and name not in known:
             near = difflib.get_close_matches(name, known, n=1)

@@ -241,9 +241,9 @@ class Release(Frozen):
         return tuple(
             service
             for service in SERVICES
-            if service.name in self.images
+            if service.image_name in self.images
             and in_groups(groups, service.groups)
-            and in_groups(groups, self.images[service.name].groups)
+            and in_groups(groups, self.images[service.image_name].groups)
         )
 
     def roles_for(self, groups: frozenset[str]) -> dict[str, Role]:

@@ -129,6 +129,7 @@ LISTENER = "listener.yaml"
 KEYS = "keys.yaml"
 LIMITS = "limits.yaml"
 ALLOWED = "allowed.yaml"
+CLUSTERS = "clusters.yaml"
 GUARD = "guard.yaml"
 TLS = "tls.yaml"
 
@@ -157,6 +158,7 @@ GATEWAY = Service(
             KEYS: "extension_config_discovery.http_filter.keys.version_text",
             LIMITS: "extension_config_discovery.http_filter.limits.version_text",
             ALLOWED: "extension_config_discovery.http_filter.allowed.version_text",
+            CLUSTERS: "cluster_manager.cds.version_text",
             GUARD: "extension_config_discovery.http_filter.guard.version_text",
             TLS: "sds.tls.version_text",
         },

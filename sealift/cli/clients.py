@@ -9,17 +9,30 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from sealift.cli.client_options import (
+    Body,
+    Clear,
+    Context,
+    Paths,
+    Requests,
+    Roles,
+    Streams,
+    named_terms,
+    own_terms,
+)
 from sealift.cli.console import complain, say, show, working
 from sealift.cli.options import AsJson, InventoryName, Limit, print_json
 from sealift.clients.push import no_rollout, push_keys
+from sealift.clients.terms import Term, terms_of
 from sealift.errors import SealiftError
 from sealift.site.clients import (
+    TERMS,
     add_client,
     clients_of,
     end_old_keys,
-    restrict_client,
     revoke_clients,
     rotate_client,
+    set_terms,
 )
 from sealift.site.inventory import Inventory, load_inventory
 from sealift.site.secrets import ClientKeys
@@ -28,12 +41,6 @@ _clients = typer.Typer(no_args_is_help=True, help="Show, add, change and revoke 
 _Expires = Annotated[
     datetime | None,
     typer.Option(formats=["%Y-%m-%d"], metavar="DATE", help="Last day of its keys, in UTC, as 2027-01-31."),
-]
-_Roles = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--role", metavar="ROLE", help="That it may ask for; name several one by one. Default: every role."
-    ),
 ]
 
 
@@ -55,8 +62,34 @@ def list_(name: InventoryName, limit: Limit = None, as_json: AsJson = False) -> 
         return
     table = Table("client", "keys", "expires", "roles")
     for client, keys in found.items():
-        ends = f"{keys.expires or ''}{'' if keys.holds(today) else ', which is past: no gateway gets them'}"
-        table.add_row(client, str(len(keys.keys)), ends, ", ".join(keys.roles) or "every role")
+        table.add_row(client, str(len(keys.keys)), _ends(keys, today), ", ".join(keys.roles) or "every role")
+    show(table)
+
+
+@_clients.command("show")
+def show_(
+    name: InventoryName,
+    client: Annotated[str, typer.Argument(help="Whose terms to show.")],
+    limit: Limit = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show all that holds for a client, with the site's defaults. No key is shown.
+
+    Example: sealift clients show prod chatbot
+    """
+    today, site = _today(), _load(name, limit)
+    keys = clients_of(site).get(client)
+    if keys is None:
+        raise SealiftError(f"{client}: has no key here. See sealift clients list.")
+    terms = terms_of(site, keys)
+    if as_json:
+        print_json({**_as_json(client, keys, today), "terms": [dataclasses.asdict(term) for term in terms]})
+        return
+    table = Table("what", "holds", "says")
+    table.add_row("keys", str(len(keys.keys)), "")
+    table.add_row("expires", _ends(keys, today) or "never", "")
+    for term in terms:
+        table.add_row(term.name, _value(term), "the client" if term.own else "the site")
     show(table)
 
 
@@ -65,19 +98,27 @@ def add(
     name: InventoryName,
     client: Annotated[str, typer.Argument(help="Small letters, digits and dashes.")],
     expires: _Expires = None,
-    roles: _Roles = None,
+    roles: Roles = None,
+    paths: Paths = None,
+    requests_per_minute: Requests = None,
+    context: Context = None,
+    body_mib: Body = None,
+    streams: Streams = None,
     limit: Limit = None,
     as_json: AsJson = False,
 ) -> None:
     """Give a client a key, show it once, and have every gateway know it.
 
+    Without --role it may ask for every role; limits that are not named are the site's.
+
     Exit code 0: every gateway lets the client in. 1: a host has not confirmed it.
 
-    Example: sealift clients add prod chatbot --expires 2027-01-31 --role chat
+    Example: sealift clients add prod chatbot --expires 2027-01-31 --role chat --streams 2
     """
+    terms = named_terms(roles, paths, requests_per_minute, context, body_mib, streams)
     site = _load(name, limit)
     with no_rollout(site):
-        key = add_client(site, client, _today(), _day(expires), roles or ())
+        key = add_client(site, client, _today(), _day(expires), terms)
         _show_key(client, key, as_json)
         _push(site, as_json, {"client": client, "key": key})
 
@@ -117,25 +158,33 @@ def rotate(
 @_clients.command("set")
 def set_(
     name: InventoryName,
-    client: Annotated[str, typer.Argument(help="Who is to ask for other roles than before.")],
-    roles: _Roles = None,
+    client: Annotated[str, typer.Argument(help="Whose roles or limits are to change.")],
+    roles: Roles = None,
+    paths: Paths = None,
+    requests_per_minute: Requests = None,
+    context: Context = None,
+    body_mib: Body = None,
+    streams: Streams = None,
+    clear: Clear = None,
     limit: Limit = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say which roles a client may ask for, and have every gateway hold it to that.
+    """Change what a client may ask for and take, and have every gateway hold it to that.
 
-    Without --role it may ask for every role.
+    What is not named stays as it is. Roles and forms that are named take the place of those before.
 
     Exit code 0: every gateway goes by it. 1: a host has not confirmed it.
 
-    Example: sealift clients set prod chatbot --role chat --role embed
+    Example: sealift clients set prod chatbot --role chat --role embed --clear streams
     """
+    terms = named_terms(roles, paths, requests_per_minute, context, body_mib, streams)
     site = _load(name, limit)
     with no_rollout(site):
-        restrict_client(site, client, roles or ())
+        set_terms(site, client, terms, clear or ())
+        keys = clients_of(site)[client]
         if not as_json:
-            say(f"{client}: may ask for {', '.join(sorted(roles or ())) or 'every role'}")
-        _push(site, as_json, {"client": client, "roles": sorted(roles or ())})
+            say(f"{client}: {own_terms(keys) or 'every role, and the limits of the site'}")
+        _push(site, as_json, _as_json(client, keys, _today()))
 
 
 @_clients.command()
@@ -169,14 +218,24 @@ def _day(given: datetime | None) -> date | None:
     return given.date() if given else None
 
 
+def _ends(keys: ClientKeys, today: date) -> str:
+    return f"{keys.expires or ''}{'' if keys.holds(today) else ', which is past: no gateway gets them'}"
+
+
+def _value(term: Term) -> str:
+    """What holds; by host, where hosts differ."""
+    if len(set(term.holds.values())) <= 1:
+        return next(iter(term.holds.values()))
+    return ", ".join(f"{host}: {value}" for host, value in term.holds.items())
+
+
 def _as_json(name: str, keys: ClientKeys, today: date) -> dict[str, object]:
-    expires = keys.expires.isoformat() if keys.expires else None
     return {
         "client": name,
         "keys": len(keys.keys),
-        "expires": expires,
+        "expires": keys.expires.isoformat() if keys.expires else None,
         "holds": keys.holds(today),
-        "roles": list(keys.roles),
+        **keys.model_dump(mode="json", include=set(TERMS)),
     }
 
 

@@ -1,7 +1,8 @@
-"""The keys and roles of the gateways' clients on all hosts at once, and nothing else of what hosts are to be.
+"""What gateways say of their clients, on all hosts at once: keys, roles, limits and queue.
 
-A host's generation is made anew with other ones, whatever else its inventory says by now. So is the one that
-it would go back to: a key that was revoked does not come back.
+The settings about clients come along as the inventory has them by now; nothing else of what hosts are to be
+does. A host's generation is made anew with such files. So is the one that it would go back to: a key that was
+revoked does not come back.
 """
 
 from __future__ import annotations
@@ -17,17 +18,19 @@ from datetime import UTC, datetime
 
 from pyinfra.api import FactProcessError
 
+from sealift.depot.store import Depot
 from sealift.errors import SealiftError
 from sealift.facts.generation import GenerationFiles
 from sealift.fleet.host_lock import host_held, owner
 from sealift.fleet.rollout import one_rollout
 from sealift.host.generation import RenderedFile, clients_files, id_of, version_of
-from sealift.host.inputs import clients_values
-from sealift.host.wanted import TEMPLATES
+from sealift.host.inputs import SiteFiles, clients_values
+from sealift.host.settings import SiteSettings
+from sealift.host.wanted import TEMPLATES, applied_to
 from sealift.host_paths import CURRENT, GENERATIONS, LIVE, PREVIOUS, ROOT
 from sealift.operations.generation import placing, pointing
 from sealift.operations.live import PLACE, taking
-from sealift.services import ALLOWED, GATEWAY, KEYS
+from sealift.services import GATEWAY, KEYS
 from sealift.site.inventory import Host, Inventory
 from sealift.site.secrets import open_secrets
 from sealift.ssh import on_all
@@ -46,7 +49,7 @@ class News:
     """What gateways are to go by.
 
     + files: live files, by name
-    + restricted: whether a client may not ask for every role
+    + restricted: whether a client has roles or limits of its own
     """
 
     files: Mapping[str, RenderedFile]
@@ -90,7 +93,7 @@ def no_rollout(inventory: Inventory) -> Iterator[None]:
 
 
 def push_keys(inventory: Inventory) -> tuple[Pushed, ...]:
-    """Bring the clients' keys and roles to every host at once. The locks of the depots are held already.
+    """Bring what gateways say of clients to every host at once. The locks of the depots are held already.
 
     Raises SealiftError where the site's secrets cannot be opened.
     """
@@ -106,8 +109,21 @@ def push_keys(inventory: Inventory) -> tuple[Pushed, ...]:
 
 def _news(host: Host) -> News:
     secrets = open_secrets(host.settings.secrets, host.settings.identity)
-    values = clients_values(secrets.in_force(datetime.now(UTC).date()), secrets.allowed)
-    return News(clients_files(values, TEMPLATES), bool(secrets.allowed))
+    keys = secrets.in_force(datetime.now(UTC).date())
+    values = clients_values(settings_of(host), SiteFiles(keys, b"", b"", secrets.allowed, secrets.api_keys))
+    return News(clients_files(values, TEMPLATES), secrets.restricts)
+
+
+def settings_of(host: Host) -> SiteSettings:
+    """The settings in force on a host, as an `apply` would make them.
+
+    Without its release in the depot they are those of the inventory: a key must go all the same.
+    """
+    try:
+        lock = Depot(host.settings.depot).resolve(host.settings.release).lock
+    except SealiftError:
+        return host.settings
+    return applied_to(host.settings, lock, host.groups)
 
 
 def _push(host: Host, news: News) -> Pushed:
@@ -125,8 +141,8 @@ def _push(host: Host, news: News) -> Pushed:
             return pushed(problem=_OLDER.format(""))
         said = host.ssh.run_with(script(stands, news.files), packed(news.files)).strip()
     problem = _OUTCOMES.get(said, "does not tell what it did. Look there.")
-    if not problem and news.restricted and ALLOWED not in known:
-        problem = _OLDER.format(", where every client may ask for every role")
+    if not problem and news.restricted and len(known) < len(news.files):
+        problem = _OLDER.format(", where clients are not held to their roles and limits")
     return pushed(not problem, problem=problem)
 
 

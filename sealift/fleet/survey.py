@@ -221,6 +221,7 @@ def open_site_files(settings: SiteSettings) -> SiteFiles:
     return SiteFiles(
         api_keys=secrets.in_force(datetime.now(UTC).date()),
         allowed=secrets.allowed,
+        limits=secrets.api_keys,
         certificate=read_limited(settings.gateway.certificate, _PEM_LIMIT),
         key=read_private(settings.gateway.key, _PEM_LIMIT),
     )

@@ -19,7 +19,7 @@ from sealift.host.inputs import Served, SiteFiles, inputs_of
 from sealift.host.settings import SiteSettings, memory_limit_mib, published
 from sealift.release.locked import Lock
 from sealift.release.roles import Answers
-from sealift.services import ALLOWED, GATEWAY, KEYS, Service
+from sealift.services import ALLOWED, CLUSTERS, GATEWAY, KEYS, LIMITS, Service
 
 SPEC_LABEL = "io.sealift.spec"  # on each container: digest of the configuration it was made from
 COMPOSE = "compose.yaml"
@@ -28,7 +28,7 @@ COMPOSE = "compose.yaml"
 _PROXIES = tuple(
     name for kind in ("http", "https", "ftp", "all") for name in (f"{kind.upper()}_PROXY", f"{kind}_proxy")
 )
-CLIENTS_FILES = (ALLOWED, KEYS)  # live files of the gateway that depend on the secrets alone
+CLIENTS_FILES = (ALLOWED, CLUSTERS, KEYS, LIMITS)  # live files of the gateway about its clients
 LIVE = "live"  # folder of a service's live files, in its own
 _VERSION = re.compile(rb'^version_info: "([0-9a-f]{16})"', re.MULTILINE)
 
@@ -141,7 +141,7 @@ def _render_service(
 
 
 def clients_files(values: Mapping[str, object], templates: Path) -> dict[str, RenderedFile]:
-    """The live files of the gateway's clients, by name: their keys, and what they may ask for.
+    """The live files of the gateway's clients, by name: their keys, what they may ask for, and take.
 
     + values: from `sealift.host.inputs.clients_values`
     + templates: as for a generation

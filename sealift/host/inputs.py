@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
+from sealift.host.client_limits import ClientLimits, Share, share_of
 from sealift.host.gpus import GPU
 from sealift.host.refusals import replies
 from sealift.host.routes import routes_of
@@ -18,6 +19,7 @@ from sealift.services import ADMIN_PORT, GATEWAY, HEALTH, OLLAMA, Service
 
 CLIENT_HEADER = "x-sealift-client"
 OLLAMA_PORT = 11434
+_MIB = 1 << 20  # bytes
 MOST_CLIENTS = 100_000  # whose limits Envoy keeps; of more, it would forget those who ask least
 
 
@@ -29,12 +31,14 @@ class SiteFiles:
     + certificate: PEM, of the host's gateway
     + key: PEM, of the certificate
     + allowed: roles by client; a client that is not there may ask for every role
+    + limits: by client; for one that is not there the site's hold
     """
 
     api_keys: Mapping[str, tuple[SecretStr, ...]] = field(repr=False)
     certificate: bytes = field(repr=False)
     key: bytes = field(repr=False)
     allowed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    limits: Mapping[str, ClientLimits] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,31 @@ class Guard:
     load_options: str
     context: int
     names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Client:
+    """What the gateway holds a client to.
+
+    + share: what it may take
+    + roles: that it may ask for; every one where this is empty
+    + paths: forms of asking; every one where this is empty
+    + context, body_bytes, requests_per_minute: None where it has none of its own
+    + next_request_s: until a request is due again
+    """
+
+    share: Share
+    roles: tuple[str, ...]
+    paths: tuple[str, ...]
+    context: int | None
+    body_bytes: int | None
+    requests_per_minute: int | None
+    next_request_s: int
+
+    @property
+    def restricted(self) -> bool:
+        """Whether something of it stands in allowed.yaml."""
+        return bool(self.roles or self.paths or self.context or self.body_bytes or self.requests_per_minute)
 
 
 @dataclass(frozen=True)
@@ -131,7 +160,7 @@ def _gateway(settings: SiteSettings, served: Served, site_files: SiteFiles) -> I
     gateway, live = settings.gateway, GATEWAY.live
     return Inputs(
         {
-            **clients_values(site_files.api_keys, site_files.allowed),
+            **clients_values(settings, site_files),
             "guard": Guard(gateway.load_options, settings.ollama.context_length, served.names),
             "listener_port": GATEWAY.ports[0].inside,
             "admin_port": ADMIN_PORT,
@@ -139,37 +168,51 @@ def _gateway(settings: SiteSettings, served: Served, site_files: SiteFiles) -> I
             "certificate": site_files.certificate.decode(errors="replace"),
             "key": site_files.key.decode(errors="replace"),
             "idle_timeout_s": gateway.idle_timeout_s,
-            "requests_per_minute": gateway.requests_per_minute,
-            # The bucket fills evenly, not once a minute.
-            "next_request_s": math.ceil(60 / gateway.requests_per_minute),
-            "most_clients": MOST_CLIENTS,
             "max_connections": gateway.max_connections,
-            "max_request_bytes": gateway.max_request_mib * 1024 * 1024,
+            "max_request_bytes": gateway.max_request_mib * _MIB,
             "routes": routes_of(served.lock.images[OLLAMA.name].name),
             "replies": replies(gateway),
-            "upstream_host": OLLAMA.name,
-            "upstream_port": OLLAMA_PORT,
         }
     )
 
 
-def clients_values(
-    api_keys: Mapping[str, tuple[SecretStr, ...]], allowed: Mapping[str, tuple[str, ...]]
-) -> dict[str, object]:
-    """What the templates of the gateway's clients get by name: they depend on nothing else.
+def clients_values(settings: SiteSettings, site_files: SiteFiles) -> dict[str, object]:
+    """What the templates of the gateway's clients get by name.
 
-    + api_keys, allowed: as in SiteFiles
+    + settings: in force on the host
+    + site_files: of which the certificate is not looked at
     """
+    api_keys, gateway = site_files.api_keys, settings.gateway
+    clients = {client: _client(client, settings, site_files) for client in sorted(api_keys)}
     return {
         "client_header": CLIENT_HEADER,
-        "api_keys": {
-            client: [key.get_secret_value() for key in api_keys[client]] for client in sorted(api_keys)
-        },
-        "allowed": {
-            client: sorted({role.removesuffix(":latest") for role in allowed[client]})
-            for client in sorted(allowed)
-        },
+        "api_keys": {client: [key.get_secret_value() for key in api_keys[client]] for client in clients},
+        "clients": clients,
+        "requests_per_minute": gateway.requests_per_minute,
+        "next_request_s": _next_request_s(gateway.requests_per_minute),
+        "most_clients": MOST_CLIENTS,
+        "upstream_host": OLLAMA.name,
+        "upstream_port": OLLAMA_PORT,
     }
+
+
+def _client(client: str, settings: SiteSettings, site_files: SiteFiles) -> Client:
+    own, allowed = site_files.limits.get(client, ClientLimits()), site_files.allowed.get(client, ())
+    share = share_of(own, settings)
+    return Client(
+        share,
+        roles=tuple(sorted({role.removesuffix(":latest") for role in allowed})),
+        paths=share.paths if own.paths else (),
+        context=share.context if own.context else None,
+        body_bytes=share.body_mib * _MIB if own.body_mib else None,
+        requests_per_minute=own.requests_per_minute,
+        next_request_s=_next_request_s(share.requests_per_minute),
+    )
+
+
+def _next_request_s(requests_per_minute: int) -> int:
+    """The bucket fills evenly, not once a minute."""
+    return math.ceil(60 / requests_per_minute)
 
 
 _OF_SERVICE: Mapping[str, Callable[[SiteSettings, Served, SiteFiles], Inputs]] = {

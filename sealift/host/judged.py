@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from sealift.host.generation import LIVE, Generation
-from sealift.services import ALLOWED, GATEWAY, GUARD, KEYS, LIMITS, LISTENER, TLS, Service
+from sealift.services import ALLOWED, CLUSTERS, GATEWAY, GUARD, KEYS, LIMITS, LISTENER, TLS, Service
 
 _FILTERS = {
     "keys": KEYS,
@@ -31,15 +31,18 @@ def _envoy(generation: Generation) -> bytes:
     bootstrap = _parsed(generation, "envoy.yaml")
     del bootstrap["dynamic_resources"]
     (certificate,) = _resources(generation, TLS)
+    clusters = _resources(generation, CLUSTERS)
     listeners = _resources(generation, LISTENER)
+    for each in (*clusters, *listeners):
+        del each["@type"]
     for listener in listeners:
-        del listener["@type"]
         for chain in listener["filter_chains"]:
             tls = chain["transport_socket"]["typed_config"]["common_tls_context"]
             del tls["tls_certificate_sds_secret_configs"]
             tls["tls_certificates"] = [certificate["tls_certificate"]]
             http = chain["filters"][0]["typed_config"]
             http["http_filters"] = [_static(generation, each) for each in http["http_filters"]]
+    bootstrap["static_resources"]["clusters"] += clusters
     bootstrap["static_resources"]["listeners"] = listeners
     return json.dumps(bootstrap).encode()
 

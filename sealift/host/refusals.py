@@ -9,6 +9,8 @@ from sealift.host.settings import GatewaySettings
 
 # Envoy asks Ollama's health every five seconds, and goes by the first good answer: see envoy.yaml.j2.
 _HEALTHY_AGAIN_S = 5
+_ROOM_AGAIN_S = 5  # a guess: there is room once an answer has ended
+_OVERFLOW = "UO"  # Envoy's flag of a request that found its client's queue full
 _REQUEST_ID = "%REQ(x-request-id)%"
 _NAMED = f"Request {_REQUEST_ID}."
 
@@ -23,6 +25,7 @@ class Refusal:
     + type, code: by which clients tell errors apart; `type` as both vendors name it
     + message: with Envoy's `%OPERATORS%`
     + retry_after_s: seconds; None where to ask again is no use, or where the filter itself says it
+    + flag: Envoy's reason, where that matters beside the status
     """
 
     status: int | None
@@ -30,6 +33,7 @@ class Refusal:
     code: str | None
     message: str
     retry_after_s: int | None = None
+    flag: str | None = None
 
 
 @dataclass(frozen=True)
@@ -38,12 +42,14 @@ class Reply:
 
     + paths: a regular expression of all that are that API's
     + body: JSON, with Envoy's `%OPERATORS%` in its strings
+    + flag: as of the refusal
     """
 
     paths: str
     status: int | None
     body: Body
     retry_after_s: int | None
+    flag: str | None
 
 
 def replies(settings: GatewaySettings) -> tuple[Reply, ...]:
@@ -52,7 +58,7 @@ def replies(settings: GatewaySettings) -> tuple[Reply, ...]:
     + settings: the gateway's, in force on the host
     """
     return tuple(
-        Reply(paths, refusal.status, form(refusal), refusal.retry_after_s)
+        Reply(paths, refusal.status, form(refusal), refusal.retry_after_s, refusal.flag)
         for paths, form in _FORMS
         for refusal in _refusals(settings)
     )
@@ -92,6 +98,15 @@ def _refusals(settings: GatewaySettings) -> tuple[Refusal, ...]:
             "rate_limit_error",
             "rate_limit_exceeded",
             f"client: has asked too often. Wait as many seconds as Retry-After says. {_NAMED}",
+        ),
+        Refusal(
+            503,
+            "api_error",
+            "queue_full",
+            "client: has as many requests waiting as it may. Send fewer at once, and wait as many seconds as "
+            f"Retry-After says. {_NAMED}",
+            _ROOM_AGAIN_S,
+            _OVERFLOW,
         ),
         Refusal(
             503,

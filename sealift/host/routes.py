@@ -32,6 +32,11 @@ class Route:
         """What its paths are; None where it is one path."""
         return re.escape(self.path.removesuffix(NAME)) + _NAME if self.path.endswith(NAME) else None
 
+    @property
+    def infers(self) -> bool:
+        """Whether it keeps a model busy."""
+        return self.method == "POST" and self.path != "/api/show"
+
     def is_of(self, version: Version) -> bool:
         """Whether a version of Ollama has it."""
         return Version(self.since) <= version and (self.until is None or version < Version(self.until))

@@ -70,7 +70,12 @@ class GatewaySettings(Frozen):
     max_request_mib: int = Field(
         default=16, ge=1, le=1024, description="MiB; a larger request is refused with 413"
     )
-    requests_per_minute: int = Field(default=120, ge=1, description="of each client; beyond it, 429")
+    requests_per_minute: int = Field(
+        default=120, ge=1, description="of each client without a limit of its own; beyond it, 429"
+    )
+    queue: int = Field(
+        default=8, ge=1, le=512, description="requests of each client that wait; further ones get 503"
+    )
     load_options: Literal["ignore", "refuse"] = Field(
         default="ignore",
         description="what becomes of keep_alive and of options that load a model anew for everybody: they are"

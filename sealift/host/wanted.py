@@ -92,7 +92,16 @@ def want(
     + bundle: digest of the bundle that brought the lock
     + answers: which models answer there, from `sealift.host.model_fit.choose`
     """
-    roles = lock.release.roles_for(groups).values()
-    applied = settings.model_copy(update={OLLAMA.name: in_force(settings.ollama, roles)})
+    applied = applied_to(settings, lock, groups)
     generation = render_generation(applied, lock, bundle, groups, answers, site_files, TEMPLATES)
     return Wanted(host, groups, applied, lock, bundle, answers, generation)
+
+
+def applied_to(settings: SiteSettings, lock: Lock, groups: frozenset[str]) -> SiteSettings:
+    """The settings in force on a host that has a release.
+
+    + settings: what the inventory says
+    + lock: what the release pins
+    """
+    roles = lock.release.roles_for(groups).values()
+    return settings.model_copy(update={OLLAMA.name: in_force(settings.ollama, roles)})

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from sealift import mistakes
 from sealift.errors import SealiftError
 from sealift.files import locked, write_atomically
+from sealift.host.client_limits import ClientLimits
 from sealift.release.values import ModelName, Name
 from sealift.site.inventory import Inventory
 from sealift.site.secrets import MOST_KEYS, Client, ClientKeys, new_key, open_secrets, recipient_of, seal
@@ -18,6 +20,8 @@ _CLIENT = TypeAdapter(Client)
 _ROLE = TypeAdapter(Name | ModelName)
 _SOON = timedelta(days=30)
 _Clients = Mapping[str, ClientKeys]
+# What a client may ask for and take.
+TERMS = ("roles", *ClientLimits.model_fields)
 
 
 def clients_of(inventory: Inventory) -> Mapping[str, ClientKeys]:
@@ -40,14 +44,18 @@ def client_warnings(path: Path, clients: _Clients, day: date) -> Iterator[str]:
 
 
 def add_client(
-    inventory: Inventory, client: str, today: date, expires: date | None = None, roles: Sequence[str] = ()
+    inventory: Inventory,
+    client: str,
+    today: date,
+    expires: date | None = None,
+    terms: Mapping[str, object] | None = None,
 ) -> str:
     """Give a client a key.
 
     + expires: the last day on which a gateway is given it
-    + roles: that it may ask for; none is every role
+    + terms: its roles and limits, by the names of `TERMS`
 
-    Raises SealiftError where it has one, its name or that of a role is none, or that day is past.
+    Raises SealiftError where it has one, its name or a term is none, or that day is past.
     """
     try:
         _CLIENT.validate_python(client)
@@ -55,7 +63,8 @@ def add_client(
         raise SealiftError(
             f"{client}: is no client's name, expected small letters, digits and dashes."
         ) from None
-    added = ClientKeys(keys=(new_key(),), expires=_to_come(expires, today), roles=_roles(roles))
+    fresh = ClientKeys(keys=(new_key(),), expires=_to_come(expires, today))
+    added = _changed(fresh, terms or {})
 
     def change(clients: _Clients) -> _Clients:
         if client in clients:
@@ -131,20 +140,41 @@ def revoke_clients(inventory: Inventory, clients: Sequence[str]) -> None:
     _change(inventory, revoked)
 
 
-def restrict_client(inventory: Inventory, client: str, roles: Sequence[str]) -> None:
-    """Say what a client may ask for.
+def set_terms(
+    inventory: Inventory, client: str, terms: Mapping[str, object], cleared: Sequence[str] = ()
+) -> None:
+    """Change what a client may ask for and take; what is not named stays as it is.
 
-    + roles: none is every role
+    + terms: by the names of `TERMS`
+    + cleared: names of those that it is to have no more
 
-    Raises SealiftError where it has no key, or the name of a role is none.
+    Raises SealiftError where it has no key, or a term is none.
     """
-    parsed = _roles(roles)
+    unknown = [name for name in cleared if name not in TERMS]
+    if unknown:
+        raise SealiftError(f"{', '.join(unknown)}: is no limit, expected one of {', '.join(TERMS)}.")
+    every = {**{name: ClientKeys.model_fields[name].default for name in cleared}, **terms}
+    if not every:
+        raise SealiftError(f"{client}: nothing was named that is to change. Name a role or a limit.")
 
     def change(clients: _Clients) -> _Clients:
         _require([client], clients)
-        return {**clients, client: clients[client].model_copy(update={"roles": parsed})}
+        return {**clients, client: _changed(clients[client], every)}
 
     _change(inventory, change)
+
+
+def _changed(client: ClientKeys, terms: Mapping[str, object]) -> ClientKeys:
+    """The same client on other terms. Raises SealiftError with every mistake."""
+    if isinstance(roles := terms.get("roles"), list | tuple):
+        terms = {**terms, "roles": _roles(roles)}
+    if isinstance(paths := terms.get("paths"), list | tuple):
+        terms = {**terms, "paths": tuple(dict.fromkeys(paths))}
+    before = {name: getattr(client, name) for name in ClientKeys.model_fields}
+    try:
+        return ClientKeys.model_validate({**before, **terms})
+    except ValidationError as error:
+        raise SealiftError("\n".join(f"{line}. Correct it." for line in mistakes.every(error))) from None
 
 
 def _roles(names: Sequence[str]) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from sealift.errors import SealiftError
 from sealift.files import read_limited
+from sealift.host.client_limits import ClientLimits
 from sealift.release.parse import StrictLoader
 from sealift.release.values import Frozen, ModelName, Name
 
@@ -38,8 +39,8 @@ def _fits_a_header(key: SecretStr) -> SecretStr:
 ApiKey = Annotated[SecretStr, Field(min_length=24, max_length=256), AfterValidator(_fits_a_header)]
 
 
-class ClientKeys(Frozen):
-    """A client's keys, until when they hold, and what they are good for.
+class ClientKeys(ClientLimits):
+    """A client's keys, until when they hold, and what they are good for, beside its limits.
 
     + keys: the oldest first; more than one while the client changes from one to the next
     + expires: the last day, in UTC, on which a gateway is given them
@@ -86,6 +87,12 @@ class Secrets(Frozen):
         """Of each client that may not ask for every role, those that it may ask for."""
         return {name: client.roles for name, client in self.api_keys.items() if client.roles}
 
+    @property
+    def restricts(self) -> bool:
+        """Whether a client has roles or limits of its own."""
+        own = {"keys", "expires"}
+        return any(client.model_dump(exclude=own, exclude_defaults=True) for client in self.api_keys.values())
+
     def first_client(self, day: date) -> str:
         """The client that the tool itself asks as: the first by name.
 
@@ -130,7 +137,8 @@ def open_secrets(path: Path, identity: Path) -> Secrets:
     """Open a site's secrets.
 
     + path: the age file, YAML inside: `api_keys: {CLIENT: KEY}`, or in place of a key
-      `{keys: [KEY, KEY], expires: 2027-01-31, roles: [ROLE]}`, of which `keys` alone must be there
+      `{keys: [KEY, KEY], expires: 2027-01-31, roles: [ROLE], streams: 2}`, of which `keys` alone must be
+      there; all else is in `ClientKeys`
     + identity: the age identity (`AGE-SECRET-KEY-1...`), a file of mode 0600
 
     Raises SealiftError, without any secret in it.
@@ -165,9 +173,9 @@ def new_key() -> SecretStr:
 def _written(client: ClientKeys) -> object:
     """As it stands in the file: one key without an end stands as it is, which older sealifts read."""
     keys = [key.get_secret_value() for key in client.keys]
-    more = {"expires": client.expires} if client.expires else {}
-    roles = {"roles": list(client.roles)} if client.roles else {}
-    return {"keys": keys, **more, **roles} if more or roles or len(keys) > 1 else keys[0]
+    given = client.model_dump(exclude={"keys"}, exclude_defaults=True)
+    more = {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
+    return {"keys": keys, **more} if more or len(keys) > 1 else keys[0]
 
 
 def recipient_of(identity: Path) -> pyrage.x25519.Recipient:

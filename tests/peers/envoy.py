@@ -166,7 +166,8 @@ def _on_loopback(of: dict[str, Any], port: int, upstream: int) -> dict[str, Any]
 
     here = copy.deepcopy(of)
     del here["admin"]
-    (listener,), (cluster,) = here["static_resources"]["listeners"], here["static_resources"]["clusters"]
+    (listener,), (cluster, *_) = here["static_resources"]["listeners"], here["static_resources"]["clusters"]
+    here["static_resources"]["clusters"] = [cluster]
     listener["address"] = address(port)
     del listener["filter_chains"][0]["transport_socket"]
     (host,) = _manager(here)["route_config"]["virtual_hosts"]

@@ -190,7 +190,7 @@ def serving(
         threading.Thread(target=upstream.serve_forever, args=(0.05,), daemon=True).start()
         port = free_port()
         keys = secrets.in_force(datetime.now(UTC).date())
-        files = SiteFiles(keys, certificate.read_bytes(), key, secrets.allowed)
+        files = SiteFiles(keys, certificate.read_bytes(), key, secrets.allowed, secrets.api_keys)
         gateway = {"certificate": "x", "key": "x", "ca": "x", **settings}
         generation = render_generation(
             site_settings(gateway=gateway),
@@ -219,10 +219,11 @@ def serving(
 def _here(configuration: dict[str, Any], port: int, upstream: int) -> dict[str, Any]:
     """The same, with addresses of this machine."""
     static = configuration["static_resources"]
-    (listener,), (cluster,) = static["listeners"], static["clusters"]
+    (listener,) = static["listeners"]
     listener["address"]["socket_address"] = {"address": "127.0.0.1", "port_value": port}
-    ((endpoint,),) = (each["lb_endpoints"] for each in cluster["load_assignment"]["endpoints"])
-    endpoint["endpoint"]["address"]["socket_address"] = {"address": "127.0.0.1", "port_value": upstream}
+    for cluster in static["clusters"]:
+        ((endpoint,),) = (each["lb_endpoints"] for each in cluster["load_assignment"]["endpoints"])
+        endpoint["endpoint"]["address"]["socket_address"] = {"address": "127.0.0.1", "port_value": upstream}
     configuration["admin"]["address"]["socket_address"]["port_value"] = 0
     return configuration
 

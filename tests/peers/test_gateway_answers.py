@@ -68,7 +68,7 @@ def test_a_request_that_is_too_large_learns_what_is_not(running: Gateway, path: 
 @pytest.mark.parametrize("path", [NATIVE, OPENAI, ANTHROPIC])
 def test_an_answer_that_does_not_come_is_told(running: Gateway, path: str) -> None:
     answer = running.ask("POST", path, "bob", json=BODY, headers={"x-wait": "3"})
-    assert answer.status_code == 504
+    assert answer.status_code == 504, answer.text
     assert "has said nothing for 2 s" in message_of(answer, path)
 
 

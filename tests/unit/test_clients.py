@@ -11,6 +11,7 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
+from sealift.clients.terms import terms_of
 from sealift.errors import SealiftError
 from sealift.site.check import check_site, site_problems
 from sealift.site.clients import (
@@ -18,9 +19,9 @@ from sealift.site.clients import (
     client_warnings,
     clients_of,
     end_old_keys,
-    restrict_client,
     revoke_clients,
     rotate_client,
+    set_terms,
 )
 from sealift.site.init import make_site
 from sealift.site.inventory import load_inventory
@@ -78,7 +79,7 @@ def test_a_client_changes_its_key_without_a_gap(acme: Path) -> None:
 def test_a_client_may_ask_for_the_roles_that_are_named(acme: Path) -> None:
     inventory = load_inventory(str(acme))
     first = open_secrets(acme / "secrets.age", acme / "identity").first_key(TODAY)
-    add_client(inventory, "chatbot", TODAY, roles=("gemma3:270m", "chat", "chat"))
+    add_client(inventory, "chatbot", TODAY, terms={"roles": ("gemma3:270m", "chat", "chat")})
     opened = open_secrets(acme / "secrets.age", acme / "identity")
     assert opened.allowed == {"chatbot": ("chat", "gemma3:270m")}
     assert opened.first_key(TODAY) == first  # of a client that may ask for all
@@ -87,16 +88,16 @@ def test_a_client_may_ask_for_the_roles_that_are_named(acme: Path) -> None:
     rotate_client(inventory, "chatbot", TODAY)
     end_old_keys(inventory, "chatbot")
     assert clients_of(inventory)["chatbot"].roles == ("chat", "gemma3:270m")
-    restrict_client(inventory, "chatbot", ["embed"])
+    set_terms(inventory, "chatbot", {"roles": ["embed"]})
     assert clients_of(inventory)["chatbot"].roles == ("embed",)
-    restrict_client(inventory, "chatbot", [])
+    set_terms(inventory, "chatbot", {}, ["roles"])
     assert clients_of(inventory)["chatbot"].roles == ()
     with pytest.raises(SealiftError, match="Chat: is no name of a role"):
-        restrict_client(inventory, "chatbot", ["Chat"])
+        set_terms(inventory, "chatbot", {"roles": ["Chat"]})
     with pytest.raises(SealiftError, match="shop: has no key here"):
-        restrict_client(inventory, "shop", ["chat"])
+        set_terms(inventory, "shop", {"roles": ["chat"]})
     with pytest.raises(SealiftError, match="is no name of a role"):
-        add_client(inventory, "shop", TODAY, roles=('"] = true, x = {["',))
+        add_client(inventory, "shop", TODAY, terms={"roles": ['"] = true, x = {["']})
 
 
 def test_keys_that_ran_out_are_left_out_and_told(acme: Path) -> None:
@@ -126,3 +127,35 @@ def test_one_key_without_an_end_is_written_as_it_always_was() -> None:
     assert yaml.safe_load(pyrage.decrypt(sealed, [identity])) == {
         "api_keys": {"old": "k" * 24, "new": {"keys": ["a" * 24, "b" * 24], "expires": TODAY}}
     }
+
+
+def test_a_limit_changes_alone_and_can_be_taken_off(acme: Path) -> None:
+    inventory = load_inventory(str(acme))
+    terms: dict[str, object] = {"streams": 4, "context": 1_000_000, "paths": ["openai", "openai"]}
+    add_client(inventory, "shop", TODAY, terms={**terms, "roles": ["chat"]})
+    set_terms(inventory, "shop", {"requests_per_minute": 600}, ["streams"])
+    own = clients_of(inventory)["shop"]
+    assert (own.streams, own.requests_per_minute, own.paths, own.roles) == (None, 600, ("openai",), ("chat",))
+    every = terms_of(inventory, own)
+    assert {term.name: (term.own, *sorted(set(term.holds.values()))) for term in every} == {
+        "roles": (True, "chat"),
+        "requests_per_minute": (True, "600"),
+        "context": (True, "4096", "8192"),  # no more than the host's
+        "body_mib": (False, "16"),
+        "streams": (False, "1", "4"),  # as many as Ollama answers at once there
+        "queue": (False, "8"),
+        "paths": (True, "openai"),
+    }
+    refused: dict[str, object] = {"streams": 0, "body_mib": 2000, "paths": ["soap"]}
+    with pytest.raises(SealiftError) as caught:
+        set_terms(inventory, "shop", refused)
+    assert [line.partition(":")[0] for line in str(caught.value).splitlines()] == [
+        "body_mib",
+        "streams",
+        "paths.0",
+    ]
+    with pytest.raises(SealiftError, match="colour: is no limit, expected one of roles, requests_per_minute"):
+        set_terms(inventory, "shop", {}, ["colour"])
+    with pytest.raises(SealiftError, match="nothing was named"):
+        set_terms(inventory, "shop", {})
+    assert clients_of(inventory)["shop"] == own

@@ -12,6 +12,7 @@ import yaml
 from jinja2 import UndefinedError
 from pydantic import SecretStr
 
+from sealift.host.client_limits import ClientLimits
 from sealift.host.generation import SPEC_LABEL, Generation, _Renderer, render_generation
 from sealift.host.inputs import SiteFiles
 from sealift.host.judged import judged
@@ -54,8 +55,9 @@ def rendered(
     keys: Mapping[str, tuple[SecretStr, ...]] = KEYS,
     certificate: bytes = b"cert\n",
     allowed: Mapping[str, tuple[str, ...]] | None = None,
+    limits: Mapping[str, ClientLimits] | None = None,
 ) -> Generation:
-    site_files = SiteFiles(keys, certificate, b"key\n", allowed or {})
+    site_files = SiteFiles(keys, certificate, b"key\n", allowed or {}, limits or {})
     return render_generation(settings, lock(), bundle, frozenset(groups), ANSWERS, site_files, TEMPLATES)
 
 
@@ -106,12 +108,12 @@ def test_another_bundle_of_equal_configuration_restarts_nothing() -> None:
 
 
 def test_a_key_a_certificate_or_a_limit_restarts_nothing_and_has_another_version() -> None:
-    limit = LAB.gateway.model_copy(update={"requests_per_minute": 7})
+    waiting = LAB.gateway.model_copy(update={"queue": 7})
     refusing = LAB.gateway.model_copy(update={"load_options": "refuse"})
     changes = {
-        "keys": rendered(keys={"billing": (SecretStr("another"),)}),
+        "keys": rendered(keys={**KEYS, "billing": (SecretStr("another"),)}),
         "tls": rendered(certificate=b"another\n"),
-        "limits": rendered(LAB.model_copy(update={"gateway": limit})),
+        "clusters": rendered(LAB.model_copy(update={"gateway": waiting})),
         "allowed": rendered(allowed={"billing": ("chat",)}),
         "guard": rendered(LAB.model_copy(update={"gateway": refusing})),
     }
@@ -141,10 +143,13 @@ def test_what_the_image_judges_is_what_it_will_read() -> None:
     for name in ("limits", "allowed", "guard"):
         assert filters[name]["typed_config"] == http_filter(rendered(), name)
     order = list(filters)
-    assert order[-4:] == ["allowed", "guard", "envoy.filters.http.rbac", "envoy.filters.http.router"]
-    assert order.index("keys") < order.index("envoy.filters.http.buffer") < order.index("allowed")
+    assert order[-3:] == ["guard", "envoy.filters.http.rbac", "envoy.filters.http.router"]
+    assert order.index("keys") < order.index("allowed") < order.index("limits")
+    assert order.index("limits") < order.index("envoy.filters.http.buffer") < order.index("guard")
     assert "path_config_source" not in json.dumps(whole)
-    assert "@type" not in listener and whole["static_resources"]["clusters"]
+    clusters = whole["static_resources"]["clusters"]
+    assert [each["name"] for each in clusters] == ["all_clients", *sorted(KEYS)]
+    assert not any("@type" in each for each in (listener, *clusters))
 
 
 def test_another_setting_of_ollama_restarts_ollama_only() -> None:
@@ -261,24 +266,29 @@ def test_the_gateway_answers_itself_in_the_form_of_the_api_that_was_asked() -> N
     guard, *mappers = mappers
     assert guard["body_format_override"]["text_format_source"] == {"inline_string": "%LOCAL_REPLY_BODY%"}
     for mapper in mappers:
-        of_path, of_status = mapper["filter"]["and_filter"]["filters"]
+        of_path, of_status, *flags = mapper["filter"]["and_filter"]["filters"]
         paths = of_path["header_filter"]["header"]["string_match"]["safe_regex"]["regex"]
         comparison = of_status["status_code_filter"]["comparison"]
         form = mapper["body_format_override"]["json_format"]
-        found[paths, comparison["op"], comparison["value"]["default_value"]] = (mapper, form)
-    assert list(dict.fromkeys(paths for paths, _, _ in found)) == ["/v1/messages.*", "/v1/.*", ".*"]
-    assert found["/v1/messages.*", "EQ", 429][1]["error"]["type"] == "rate_limit_error"
-    assert found["/v1/.*", "EQ", 401][1]["error"]["code"] == "invalid_api_key"
-    assert isinstance(found[".*", "EQ", 404][1]["error"], str)
-    assert found[".*", "EQ", 503][0]["headers_to_add"] == [{"header": {"key": "retry-after", "value": "5"}}]
-    assert mappers[-1] is found[".*", "GE", 400][0]
+        queued = bool(flags)
+        found[paths, comparison["op"], comparison["value"]["default_value"], queued] = (mapper, form)
+    assert list(dict.fromkeys(paths for paths, *_ in found)) == ["/v1/messages.*", "/v1/.*", ".*"]
+    assert found["/v1/messages.*", "EQ", 429, False][1]["error"]["type"] == "rate_limit_error"
+    assert found["/v1/.*", "EQ", 401, False][1]["error"]["code"] == "invalid_api_key"
+    assert isinstance(found[".*", "EQ", 404, False][1]["error"], str)
+    assert found[".*", "EQ", 503, False][0]["headers_to_add"] == [
+        {"header": {"key": "retry-after", "value": "5"}}
+    ]
+    assert found["/v1/.*", "EQ", 503, True][1]["error"]["code"] == "queue_full"
+    assert mappers[-1] is found[".*", "GE", 400, False][0]
 
 
 @pytest.mark.parametrize(("limit", "seconds"), [(1, "60"), (7, "9"), (60, "1"), (600, "1")])
 def test_a_client_beyond_its_limit_is_told_when_its_next_request_is_due(limit: int, seconds: str) -> None:
     gateway = LAB.gateway.model_copy(update={"requests_per_minute": limit})
-    limits = http_filter(rendered(LAB.model_copy(update={"gateway": gateway})), "limits")
-    assert limits["response_headers_to_add"] == [{"header": {"key": "retry-after", "value": seconds}}]
+    allowed = http_filter(rendered(LAB.model_copy(update={"gateway": gateway})), "allowed")
+    noted = f'noted:set("sealift.guard", "next", of.next or {seconds})'
+    assert noted in allowed["default_source_code"]["inline_string"]
 
 
 def test_the_gateway_logs_no_key() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from sealift.host.client_limits import ClientLimits
 from sealift.host.generation import Generation, clients_files
-from sealift.host.inputs import clients_values
+from sealift.host.inputs import SiteFiles, clients_values
 from sealift.host.settings import OllamaSettings
 from sealift.release.roles import names_answered
 from tests.unit import samples
@@ -17,10 +18,15 @@ def lua(generation: Generation, name: str) -> str:
     return text
 
 
-def test_what_clients_may_alone_are_files_of_the_generation() -> None:
+def test_what_gateways_say_of_clients_are_files_of_the_generation() -> None:
     allowed = {"billing": ("summary", "chat")}
-    files = rendered(allowed=allowed).files
-    for name, file in clients_files(clients_values(KEYS, allowed), TEMPLATES).items():
+    limits = {
+        "billing": ClientLimits(streams=3, requests_per_minute=7),
+        "assistant": ClientLimits(context=99),
+    }
+    files = rendered(allowed=allowed, limits=limits).files
+    values = clients_values(LAB, SiteFiles(KEYS, b"", b"", allowed, limits))
+    for name, file in clients_files(values, TEMPLATES).items():
         assert file == files[f"gateway/live/{name}"]
 
 
@@ -48,7 +54,7 @@ def test_the_guard_knows_latest_by_its_short_name() -> None:
 
 def test_a_client_without_roles_may_ask_for_all() -> None:
     allowed = {"billing": ("summary:latest", "chat")}
-    assert '["billing"] = { ["chat"] = true, ["summary"] = true, },' in lua(
+    assert '["billing"] = { may = { ["chat"] = true, ["summary"] = true, }, },' in lua(
         rendered(allowed=allowed), "allowed"
     )
     assert "assistant" not in lua(rendered(allowed=allowed), "allowed")

@@ -13,17 +13,17 @@ from pydantic import SecretStr
 from sealift.clients.push import _ASK, Stands, packed, parse_stands, script
 from sealift.errors import SealiftError
 from sealift.host.generation import Generation, RenderedFile, clients_files, version_of
-from sealift.host.inputs import clients_values
+from sealift.host.inputs import SiteFiles, clients_values
 from sealift.host_paths import CURRENT, LIVE, PREVIOUS, ROOT
 from sealift.operations.live import PLACE, expected_live, go_back, taking
-from sealift.services import ALLOWED, GATEWAY, KEYS
+from sealift.services import ALLOWED, CLUSTERS, GATEWAY, KEYS, LIMITS
 from tests.unit.fleet_site import wanted
-from tests.unit.test_generation import TEMPLATES, rendered
+from tests.unit.test_generation import LAB, TEMPLATES, rendered
 from tests.unit.test_generation_placing import _place
 
 SHOP = {"shop": (SecretStr("key-of-shop"),)}
 ROLES = {"shop": ("chat",)}
-NEW = clients_files(clients_values(SHOP, ROLES), TEMPLATES)
+NEW = clients_files(clients_values(LAB, SiteFiles(SHOP, b"", b"", ROLES)), TEMPLATES)
 STATS = GATEWAY.live.versions if GATEWAY.live else {}
 STAT = STATS[KEYS]
 
@@ -178,7 +178,7 @@ def test_a_gateway_that_does_not_answer_has_the_keys_for_when_it_starts(host: Fa
 def test_the_same_keys_once_more_change_nothing(host: FakeHost) -> None:
     now = rendered()
     host.has(now, CURRENT)
-    same = {name: now.files[f"gateway/live/{name}"] for name in (ALLOWED, KEYS)}
+    same = {name: now.files[f"gateway/live/{name}"] for name in NEW}
     host.goes_by(same)
     assert host.take(same) == "taken\n"
     assert host.ids() == {"current": now.id}
@@ -196,10 +196,10 @@ def test_half_of_the_keys_are_not_placed(host: FakeHost) -> None:
 
 def test_a_generation_of_an_older_sealift_gets_what_it_knows(host: FakeHost) -> None:
     now = rendered()
-    older = {path: file for path, file in now.files.items() if not path.endswith(ALLOWED)}
+    older = {path: file for path, file in now.files.items() if not path.endswith((ALLOWED, CLUSTERS))}
     host.has(dataclasses.replace(now, files=older), CURRENT)
-    assert host.stands()[CURRENT].known(NEW) == (KEYS,)
-    host.goes_by({KEYS: NEW[KEYS]})
+    assert host.stands()[CURRENT].known(NEW) == (KEYS, LIMITS)
+    host.goes_by({KEYS: NEW[KEYS], LIMITS: NEW[LIMITS]})
     assert host.take(NEW) == "taken\n"
     assert host.keys() == version_of(NEW[KEYS].content)
     assert not (host.root / "live/gateway" / ALLOWED).exists()

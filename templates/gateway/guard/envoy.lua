@@ -2,7 +2,7 @@
 -- and buffer, which holds the whole body.
 
 local NAMESPACE = "sealift.guard" -- of dynamic metadata, for access logs: role, refused, ignored
-local TYPES = { [403] = "permission_error", [500] = "api_error" } -- of errors, as sealift/host/refusals.py has them
+local TYPES = { [403] = "permission_error", [413] = "request_too_large", [500] = "api_error" } -- of errors, as sealift/host/refusals.py has them
 
 local function quoted(of)
   return '"' .. of:gsub('[%c\\"\128-\255]', "?") .. '"'
@@ -32,8 +32,7 @@ local function judge(handle, path)
   local length = content and content:length() or 0
   local body = length > 0 and content:getBytes(0, length)
   local noted = handle:streamInfo():dynamicMetadata()
-  local may = noted:get(NAMESPACE).may
-  local role, rest, ignored = guard_judge(path, body, headers:get(GUARD.header), may)
+  local role, rest, ignored = guard_judge(path, body, headers:get(GUARD.header), noted:get(NAMESPACE))
   if rest then
     content:setBytes(rest)
     if headers:get("content-length") then
@@ -41,6 +40,7 @@ local function judge(handle, path)
     end
     noted:set(NAMESPACE, "ignored", ignored)
   end
+  handle:clearRouteCache() -- the route was chosen before the key said whose way to Ollama it is
   noted:set(NAMESPACE, "role", role)
 end
 

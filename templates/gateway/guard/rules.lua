@@ -7,21 +7,23 @@
 -- English of long words: what is refused would leave hardly any room for an answer, if it fits at all.
 local CHARACTERS_PER_TOKEN = 6
 
--- names: the keys that say the model; each: whether each text of `input` is a prompt of its own
-local PLAIN, EMBEDDING = { names = { "model" } }, { names = { "model" }, each = true }
+-- api: the form of asking, as sealift/host/client_limits.py names it; names: the keys that say the model; each: whether
+-- each text of `input` is a prompt of its own
+local NATIVE, OPENAI = { api = "native", names = { "model" } }, { api = "openai", names = { "model" } }
+local EMBEDDING = { api = "embeddings", names = { "model" }, each = true }
 local ROUTES = {
-  ["/api/generate"] = PLAIN,
-  ["/api/chat"] = PLAIN,
+  ["/api/generate"] = NATIVE,
+  ["/api/chat"] = NATIVE,
   ["/api/embed"] = EMBEDDING,
-  ["/api/embeddings"] = PLAIN,
-  ["/api/show"] = { names = { "model", "name" } },
-  ["/v1/chat/completions"] = PLAIN,
-  ["/v1/completions"] = PLAIN,
+  ["/api/embeddings"] = { api = "embeddings", names = { "model" } },
+  ["/api/show"] = { api = "native", names = { "model", "name" } },
+  ["/v1/chat/completions"] = OPENAI,
+  ["/v1/completions"] = OPENAI,
   ["/v1/embeddings"] = EMBEDDING,
-  ["/v1/responses"] = PLAIN,
-  ["/v1/messages"] = PLAIN,
-  ["/v1/images/generations"] = PLAIN,
-  ["/v1/images/edits"] = PLAIN,
+  ["/v1/responses"] = OPENAI,
+  ["/v1/messages"] = { api = "anthropic", names = { "model" } },
+  ["/v1/images/generations"] = OPENAI,
+  ["/v1/images/edits"] = OPENAI,
 }
 
 -- Of what the host answers to, what a client may ask for: in words.
@@ -63,14 +65,30 @@ local function full_name(name)
   return LOAD[name] and "options." .. name or name
 end
 
-local function check_load(r)
+-- Whether the client may ask in this form, and so much at once.
+local function check_call(path, body, client, limits, api)
+  if limits.paths ~= "all" and not limits.paths[api] then
+    local open = {}
+    for name in pairs(limits.paths) do
+      open[#open + 1] = name
+    end
+    table.sort(open)
+    local message = "POST %s: is not open to client %s. It may ask in these forms: %s."
+    refuse(403, "path_not_allowed", nil, message:format(path, client, table.concat(open, ", ")))
+  elseif limits.body and #body > limits.body then
+    local message = "request: too large, expected %d MiB at most of client %s. Send less."
+    refuse(413, "request_too_large", nil, message:format(limits.body / 1048576, client))
+  end
+end
+
+local function check_load(r, most)
   local context = GUARD.context
   local asked = r.values.num_ctx
   if asked and not asked:match("^[1-9]%d?%d?%d?%d?%d?%d?%d?%d?$") then
     refuse(400, "invalid_body", "num_ctx", "options.num_ctx: expected a whole number in digits alone. Leave it out.")
-  elseif asked and tonumber(asked) > context then
+  elseif asked and tonumber(asked) > most then
     local message = "options.num_ctx: %s is more than the %d tokens of context that there are. Leave it out."
-    refuse(400, "context_too_long", "num_ctx", message:format(asked, context))
+    refuse(400, "context_too_long", "num_ctx", message:format(asked, most))
   elseif GUARD.load_options == "ignore" then
     return
   end
@@ -82,11 +100,11 @@ local function check_load(r)
   end
 end
 
-local function check_prompt(r)
+local function check_prompt(r, most)
   local tokens = math.ceil(math.max(r.characters, r.longest) / CHARACTERS_PER_TOKEN) + r.numbers
-  if tokens > GUARD.context then
+  if tokens > most then
     local message = "prompt: some %d tokens (one for %d characters), expected at most %d. Send a shorter one."
-    refuse(400, "context_length_exceeded", nil, message:format(tokens, CHARACTERS_PER_TOKEN, GUARD.context))
+    refuse(400, "context_length_exceeded", nil, message:format(tokens, CHARACTERS_PER_TOKEN, most))
   end
 end
 
@@ -106,18 +124,22 @@ function guard_knows(path)
 end
 
 -- Judge a body; raises a refusal.
---   path  one that is known
---   may   names that the client may ask for, {name = true}, or "all"
+--   path    one that is known
+--   limits  the client's, as allowed.yaml notes them: may, the names that it may ask for, {name = true}, or "all"; paths,
+--           the forms in which it may ask, {api = true}, or "all"; where it has such, context, in tokens, and body, in
+--           bytes
 -- Gives the name that it asks for, and where something is to be ignored, the body without it and what.
-function guard_judge(path, body, client, may)
-  local route = ROUTES[path]
+function guard_judge(path, body, client, limits)
+  local route, may = ROUTES[path], limits.may
+  local most = math.min(limits.context or GUARD.context, GUARD.context)
+  check_call(path, body or "", client, limits, route.api)
   if not body or body == "" then
     refuse(400, "invalid_body", nil, "body: is missing. Send a JSON object.")
   end
   local r = read(body, route.each)
   local role = role_of(r, client, may, route)
-  check_load(r)
-  check_prompt(r)
+  check_load(r, most)
+  check_prompt(r, most)
   if #r.drops > 0 and GUARD.load_options == "ignore" then
     local ignored = table.concat(r.load, ","):gsub("[^,]+", full_name)
     return role, without(body, r.drops), ignored

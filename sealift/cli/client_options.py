@@ -1,0 +1,64 @@
+"""What a client may ask for and take, as options of commands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import typer
+
+from sealift.host.client_limits import APIS
+from sealift.site.clients import TERMS
+from sealift.site.secrets import ClientKeys
+
+Roles = Annotated[
+    list[str] | None,
+    typer.Option("--role", metavar="ROLE", help="That it may ask for; name several one by one."),
+]
+Paths = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--path",
+        metavar="FORM",
+        help=f"In which it may ask; name several one by one. One of: {', '.join(APIS)}.",
+    ),
+]
+Requests = Annotated[int | None, typer.Option("--requests-per-minute", metavar="N", help="Beyond it, 429.")]
+Context = Annotated[int | None, typer.Option(metavar="TOKENS", help="Of its longest prompt.")]
+Body = Annotated[int | None, typer.Option("--body-mib", metavar="MIB", help="Of its largest request.")]
+Streams = Annotated[int | None, typer.Option(metavar="N", help="Requests that a host works on at once.")]
+Clear = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="WHAT",
+        help=f"Have the site's hold again; name several one by one. One of: {', '.join(TERMS)}.",
+    ),
+]
+
+
+def named_terms(
+    roles: list[str] | None,
+    paths: list[str] | None,
+    requests_per_minute: int | None,
+    context: int | None,
+    body_mib: int | None,
+    streams: int | None,
+) -> dict[str, object]:
+    """Those that were named."""
+    every = {
+        "roles": roles or None,
+        "paths": paths or None,
+        "requests_per_minute": requests_per_minute,
+        "context": context,
+        "body_mib": body_mib,
+        "streams": streams,
+    }
+    return {name: value for name, value in every.items() if value is not None}
+
+
+def own_terms(keys: ClientKeys) -> str:
+    """A client's own, in words; empty where it has none."""
+    own: Mapping[str, object] = keys.model_dump(include=set(TERMS), exclude_defaults=True)
+    return "; ".join(
+        f"{name} {', '.join(value) if isinstance(value, tuple) else value}" for name, value in own.items()
+    )

@@ -27,8 +27,9 @@ import requests
 from demo import images
 from demo.cache import make
 from sealift.cache import cache_folder
+from sealift.site.secrets import Secrets
 from tests.peers import gateway
-from tests.peers.gateway import NEWEST, Gateway, lock_of
+from tests.peers.gateway import NEWEST, Gateway, keys_of, lock_of
 from tests.peers.registry import free_port
 
 _BODY = '{"model":"chat","messages":[{"role":"user","content":"What is the capital of France?"}]}'
@@ -118,9 +119,10 @@ def _serving_by(nginx: Path, own: Path, servers: str, workers: int, log: str) ->
 
 @contextmanager
 def _serving(envoy: Path, work: Path, upstream: int, **more: Any) -> Iterator[Gateway]:
-    values: dict[str, Any] = {"requests_per_minute": 10_000_000, "max_connections": 4000}
+    values: dict[str, Any] = {"requests_per_minute": 10_000_000, "max_connections": 4000, "queue": 512}
+    secrets = Secrets.model_construct(api_keys={"alice": keys_of("alice", streams=_STREAMS)})
     with gateway.serving(
-        envoy, work, lock_of(NEWEST), instead=upstream, workers=2, **values, **more
+        envoy, work, lock_of(NEWEST), secrets=secrets, instead=upstream, workers=2, **values, **more
     ) as found:
         yield found
 

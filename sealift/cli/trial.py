@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from pydantic import SecretStr
 from rich.table import Table
 
 from sealift.cli.console import show, working
@@ -15,7 +14,8 @@ from sealift.cli.options import AsJson, Exclude, InventoryName, Limit, print_jso
 from sealift.cli.reaching import start_where_hosts_are
 from sealift.errors import SealiftError
 from sealift.fleet.survey import Target, targets
-from sealift.fleet.trial import Trial, try_host
+from sealift.fleet.trial import Asking, Trial, try_host
+from sealift.host.client_limits import APIS
 from sealift.site.inventory import load_inventory
 from sealift.site.secrets import open_secrets
 
@@ -44,11 +44,11 @@ def try_command(
     site = load_inventory(inventory).limited(limit, exclude)
     found = targets(site)
     start_where_hosts_are(site)
-    asked = [_key_and_roles(target, client) for target in found]
+    asked = [_asking(target, client) for target in found]
     trials: list[Trial] = []
     with working("keys") as work:
-        for target, (key, roles) in zip(found, asked, strict=True):
-            trials += try_host(target.host, roles, key, work.now)
+        for target, asking in zip(found, asked, strict=True):
+            trials += try_host(target.host, asking, work.now)
     if as_json:
         print_json([dataclasses.asdict(trial) for trial in trials])
     else:
@@ -58,13 +58,14 @@ def try_command(
         raise SealiftError("\n".join(problems))
 
 
-def _key_and_roles(target: Target, client: str | None) -> tuple[SecretStr, list[str]]:
-    """A client's key, and what it may ask for of what the host serves."""
+def _asking(target: Target, client: str | None) -> Asking:
+    """A client's key, and what it may ask for of what the host serves, in which forms."""
     host, day = target.host, datetime.now(UTC).date()
     secrets = open_secrets(host.settings.secrets, host.settings.identity)
     name = client or secrets.first_client(day)
     served = target.stored.lock.release.roles_for(host.groups)
-    return secrets.key_of(name, day), secrets.roles_of(name, served)
+    key, roles = secrets.key_of(name, day), tuple(secrets.roles_of(name, served))
+    return Asking(key, roles, secrets.api_keys[name].paths or APIS, secrets.first_key(day))
 
 
 def _print(trials: list[Trial]) -> None:

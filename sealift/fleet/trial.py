@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import requests
@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from sealift.errors import SealiftError
 from sealift.fleet.gateway import send
+from sealift.host.client_limits import Api, form_of
 from sealift.site.inventory import Host
 
 _PROMPT = "What is the capital of France?"
@@ -75,28 +76,45 @@ _IN_NUMBERS = (
 )
 
 
-def try_host(
-    host: Host, roles: Iterable[str], key: SecretStr, tell: Callable[[str], None]
-) -> Iterator[Trial]:
+@dataclass(frozen=True)
+class Asking:
+    """Whom a host is tried as.
+
+    + key: a client's
+    + roles: that it may ask for, of those that the host serves
+    + paths: forms in which it may ask
+    + looking: key of a client that may look at models
+    """
+
+    key: SecretStr
+    roles: tuple[str, ...]
+    paths: tuple[Api, ...]
+    looking: SecretStr
+
+
+def try_host(host: Host, asking: Asking, tell: Callable[[str], None]) -> Iterator[Trial]:
     """Try what clients of a host do, one thing after another. A host that lets nobody in is tried no further.
 
-    + roles: that it serves
-    + key: a client's
     + tell: takes what is tried now
     """
+    key = asking.key
     tell(f"{host.name}: keys")
     right = _key(host, key, "right key", requests.codes.ok)
     yield right
     if right.problem:
         return
     yield _key(host, _another(key), "wrong key", requests.codes.unauthorized)
-    for role in roles:
+    looking = key if "native" in asking.paths else asking.looking
+    for role in asking.roles:
         tell(f"{host.name}: {role}")
-        shown, said = _ask(host, key, role, "/api/show", {})
-        yield shown
+        shown, said = _ask(host, looking, role, "/api/show", {})
+        if looking is key or shown.problem:
+            yield shown
         if shown.problem:
             continue
         for call in calls_of(said):
+            if form_of(call.path) not in asking.paths:
+                continue
             tell(f"{host.name}: {role} by {call.path}")
             trial, said = _ask(host, key, role, call.path, call.rest)
             if trial.problem is None and not is_answered(call, said):

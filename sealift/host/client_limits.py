@@ -69,3 +69,12 @@ def in_order(paths: Iterable[Api]) -> tuple[Api, ...]:
     """Forms of asking, each once."""
     named = set(paths)
     return tuple(api for api in APIS if api in named)
+
+
+def form_of(path: str) -> Api:
+    """The form of asking that a call with a body is of."""
+    if "/embed" in path:
+        return "embeddings"
+    if path == "/v1/messages":
+        return "anthropic"
+    return "openai" if path.startswith("/v1/") else "native"

@@ -51,6 +51,11 @@ class ClientKeys(ClientLimits):
     expires: date | None = None
     roles: tuple[Name | ModelName, ...] = ()
 
+    @property
+    def has_terms(self) -> bool:
+        """Whether it has roles or limits of its own."""
+        return bool(self.model_dump(exclude={"keys", "expires"}, exclude_defaults=True))
+
     def holds(self, day: date) -> bool:
         """Whether the keys hold on a day."""
         return self.expires is None or day <= self.expires
@@ -90,13 +95,12 @@ class Secrets(Frozen):
     @property
     def restricts(self) -> bool:
         """Whether a client has roles or limits of its own."""
-        own = {"keys", "expires"}
-        return any(client.model_dump(exclude=own, exclude_defaults=True) for client in self.api_keys.values())
+        return any(client.has_terms for client in self.api_keys.values())
 
     def first_client(self, day: date) -> str:
         """The client that the tool itself asks as: the first by name.
 
-        One that may ask for every role comes before others.
+        One without roles and limits of its own comes before others, then one that may ask for every role.
 
         Raises SealiftError where no client's keys hold on that day.
         """
@@ -106,7 +110,8 @@ class Secrets(Frozen):
                 f"no client has a key that holds on {day}, expected one. Add a client: sealift clients add."
             )
         others = held.keys() - {ACCEPTANCE} or held.keys()
-        return min(others - self.allowed.keys() or others)
+        own = {name for name in others if self.api_keys[name].has_terms}
+        return min(others - own or others - self.allowed.keys() or others)
 
     def first_key(self, day: date) -> SecretStr:
         """That client's key. Raises SealiftError where no client's keys hold on that day."""

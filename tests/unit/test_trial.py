@@ -12,7 +12,8 @@ import pytest
 from pydantic import SecretStr
 
 from sealift.errors import SealiftError
-from sealift.fleet.trial import Trial, calls_of, is_answered, try_host
+from sealift.fleet.trial import Asking, Trial, calls_of, is_answered, try_host
+from sealift.host.client_limits import APIS
 from sealift.site.inventory import Host
 from sealift.site.secrets import parse_secrets
 from tests.unit.gateway_host import KEY, serving_as
@@ -60,8 +61,12 @@ def host(tmp_path: Path) -> Iterator[Host]:
         yield found
 
 
+def asking(*roles: str) -> Asking:
+    return Asking(SecretStr(KEY), roles, APIS, SecretStr(KEY))
+
+
 def tried(host: Host, *roles: str) -> list[Trial]:
-    return list(try_host(host, roles, SecretStr(KEY), lambda _: None))
+    return list(try_host(host, asking(*roles), lambda _: None))
 
 
 def problems(trials: list[Trial]) -> dict[tuple[str | None, str], str]:
@@ -81,9 +86,18 @@ def test_every_role_is_asked_in_every_form_that_is_its_own(host: Host) -> None:
     assert all(0 <= trial.seconds < 10 for trial in trials)
 
 
+def test_a_client_is_tried_in_the_forms_that_it_may_ask_in(host: Host) -> None:
+    other = KEY[::-1]
+    _Gateway.keys = (KEY, other)
+    openai = Asking(SecretStr(KEY), ("chat", "search"), ("openai",), SecretStr(other))
+    trials = list(try_host(host, openai, lambda _: None))
+    assert [(trial.role, trial.call) for trial in trials[2:]] == [("chat", "POST /v1/chat/completions")]
+    assert problems(trials) == {}
+
+
 def test_what_is_told_meanwhile_names_host_role_and_call(host: Host) -> None:
     said: list[str] = []
-    list(try_host(host, ["chat"], SecretStr(KEY), said.append))
+    list(try_host(host, asking("chat"), said.append))
     assert said[:3] == ["h1: keys", "h1: chat", "h1: chat by /api/generate"]
 
 

@@ -15,7 +15,8 @@ from sealift.cli.main import application
 from sealift.depot.store import StoredRelease
 from sealift.errors import SealiftError
 from sealift.fleet.survey import Target
-from sealift.fleet.trial import Trial
+from sealift.fleet.trial import Asking, Trial
+from sealift.host.client_limits import APIS
 from sealift.site.inventory import Host, Inventory
 from sealift.site.secrets import ClientKeys, Secrets
 from tests.unit.fleet_site import lock, site_settings
@@ -23,7 +24,7 @@ from tests.unit.fleet_site import lock, site_settings
 KEYS = {client: SecretStr(f"key-of-{client}-{'x' * 24}") for client in ("alice", "bob")}
 SECRETS = Secrets(
     api_keys={
-        "alice": ClientKeys(keys=(KEYS["alice"],), roles=("embed",)),
+        "alice": ClientKeys(keys=(KEYS["alice"],), roles=("embed",), paths=("openai",)),
         "bob": ClientKeys(keys=(KEYS["bob"],)),
     }
 )
@@ -39,9 +40,12 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[Trial]:
     site = Inventory("prod", Path("prod.py"), (host,))
     found: list[Trial] = []
 
-    def try_host(host: Host, roles: list[str], key: SecretStr, tell: object) -> list[Trial]:
-        assert (host.name, roles, key) in (("h1", ["chat"], KEYS["bob"]), ("h1", [], KEYS["alice"]))
-        return found if roles else [WELL]
+    def try_host(host: Host, asking: Asking, tell: object) -> list[Trial]:
+        assert asking in (
+            Asking(KEYS["bob"], ("chat",), APIS, KEYS["bob"]),
+            Asking(KEYS["alice"], (), ("openai",), KEYS["bob"]),
+        )
+        return found if asking.roles else [WELL]
 
     monkeypatch.setattr(trial, "load_inventory", lambda _: site)
     monkeypatch.setattr(trial, "targets", lambda _: (Target(host, StoredRelease("sha256:0", lock())),))

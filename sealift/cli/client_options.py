@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -58,7 +57,7 @@ def named_terms(
 
 def own_terms(keys: ClientKeys) -> str:
     """A client's own, in words; empty where it has none."""
-    own: Mapping[str, object] = keys.model_dump(include=set(TERMS), exclude_defaults=True)
+    own = {name: value for name in TERMS if (value := getattr(keys, name))}
     return "; ".join(
         f"{name} {', '.join(value) if isinstance(value, tuple) else value}" for name, value in own.items()
     )

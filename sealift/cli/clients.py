@@ -223,10 +223,17 @@ def _ends(keys: ClientKeys, today: date) -> str:
 
 
 def _value(term: Term) -> str:
-    """What holds; by host, where hosts differ."""
-    if len(set(term.holds.values())) <= 1:
-        return next(iter(term.holds.values()))
-    return ", ".join(f"{host}: {value}" for host, value in term.holds.items())
+    """What holds, in words; by host, where hosts differ."""
+    words = {host: _words(term, value) for host, value in term.holds.items()}
+    if len(set(words.values())) == 1:
+        return next(iter(words.values()))
+    return ", ".join(f"{host}: {said}" for host, said in words.items())
+
+
+def _words(term: Term, value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(value) or f"every {term.name.removesuffix('s')}"
+    return str(value)
 
 
 def _as_json(name: str, keys: ClientKeys, today: date) -> dict[str, object]:

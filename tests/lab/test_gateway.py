@@ -183,6 +183,7 @@ def test_a_client_is_held_to_its_roles_on_every_host_within_seconds(
     started, asking = _started(commands), 'data = "{\\"model\\":\\"chat\\"}"'
     key = _clients(commands, "add", "lab", "guest", "--role", "chat")["key"]
     assert _status(commands, tmp_path, key, asking, path="/api/show") == "200"
+    assert _status(commands, tmp_path, key, asking, path="/api/generate") == "200"  # by a way of its own
     _clients(commands, "set", "lab", "guest", "--role", "embed")
     assert _status(commands, tmp_path, key, asking, path="/api/show") == "403"
     assert _status(commands, tmp_path, key) == "200"

@@ -10,14 +10,23 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from sealift.clients.push import _ASK, Stands, packed, parse_stands, script
+from sealift.bundle.build import build
+from sealift.clients.push import _ASK, Stands, packed, parse_stands, script, settings_of
+from sealift.depot.importing import import_bundle
+from sealift.depot.store import Depot
 from sealift.errors import SealiftError
 from sealift.host.generation import Generation, RenderedFile, clients_files, version_of
 from sealift.host.inputs import SiteFiles, clients_values
+from sealift.host.wanted import applied_to
 from sealift.host_paths import CURRENT, LIVE, PREVIOUS, ROOT
 from sealift.operations.live import PLACE, expected_live, go_back, taking
+from sealift.progress import silent
+from sealift.release.types import Role
 from sealift.services import ALLOWED, CLUSTERS, GATEWAY, KEYS, LIMITS
-from tests.unit.fleet_site import wanted
+from sealift.site.inventory import Host
+from tests.unit import tiny
+from tests.unit.fleet_site import site_settings, wanted
+from tests.unit.samples import MODEL
 from tests.unit.test_generation import LAB, TEMPLATES, rendered
 from tests.unit.test_generation_placing import _place
 
@@ -214,3 +223,17 @@ def test_no_key_stands_in_the_script(host: FakeHost) -> None:
 def test_a_generation_that_cannot_be_read_is_an_error_of_its_host(said: str) -> None:
     with pytest.raises(SealiftError, match=r"^h1: .* cannot be read"):
         parse_stands("h1", f"sealift-generation={CURRENT} {said}")
+
+
+def test_limits_go_by_what_the_roles_of_the_release_ask_for(tmp_path: Path) -> None:
+    made = tiny.site(tmp_path)
+    roles = {"chat": Role(model=MODEL, parallel=3)}
+    lock = made.lock.model_copy(update={"release": made.lock.release.model_copy(update={"roles": roles})})
+    build(lock, made.sources, tmp_path / "parallel", made.key, silent)
+    depot = Depot(tmp_path / "depot")
+    known = site_settings(depot=str(depot.path), release=lock.release.reference)
+    host = Host("h1", frozenset(), known)
+    assert settings_of(host) == known  # not imported: keys must go all the same
+    import_bundle(depot, tmp_path / "parallel", made.allowed, silent)
+    assert settings_of(host).ollama.num_parallel == 3
+    assert settings_of(host) == applied_to(known, lock, frozenset())

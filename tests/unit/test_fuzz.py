@@ -38,7 +38,7 @@ _READING = frozenset(
 _OWN = {
     "what an operator or a caller says": {
         *("bundle/export.py:_check_name", "depot/collecting.py:version_key", "depot/store.py:Depot.resolve"),
-        *("site/clients.py:add_client", "site/clients.py:_roles"),
+        *("site/clients.py:add_client", "site/clients.py:_changed", "site/clients.py:_roles"),
         *("ssh.py:Ssh.address", "site/secrets.py:_identities", "cli/verify.py:_print"),
     },
     "what sealift, or pyinfra for it, wrote": {

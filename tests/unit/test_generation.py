@@ -283,14 +283,6 @@ def test_the_gateway_answers_itself_in_the_form_of_the_api_that_was_asked() -> N
     assert mappers[-1] is found[".*", "GE", 400, False][0]
 
 
-@pytest.mark.parametrize(("limit", "seconds"), [(1, "60"), (7, "9"), (60, "1"), (600, "1")])
-def test_a_client_beyond_its_limit_is_told_when_its_next_request_is_due(limit: int, seconds: str) -> None:
-    gateway = LAB.gateway.model_copy(update={"requests_per_minute": limit})
-    allowed = http_filter(rendered(LAB.model_copy(update={"gateway": gateway})), "allowed")
-    noted = f'noted:set("sealift.guard", "next", of.next or {seconds})'
-    assert noted in allowed["default_source_code"]["inline_string"]
-
-
 def test_the_gateway_logs_no_key() -> None:
     logged = str(connection_manager(rendered())["access_log"]).lower()
     assert "authorization" not in logged

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from sealift.host.client_limits import ClientLimits
 from sealift.host.generation import Generation, clients_files
 from sealift.host.inputs import SiteFiles, clients_values
@@ -58,3 +60,12 @@ def test_a_client_without_roles_may_ask_for_all() -> None:
         rendered(allowed=allowed), "allowed"
     )
     assert "assistant" not in lua(rendered(allowed=allowed), "allowed")
+
+
+@pytest.mark.parametrize(("limit", "seconds"), [(1, "60"), (7, "9"), (60, "1"), (600, "1")])
+def test_a_client_beyond_its_limit_is_told_when_its_next_request_is_due(limit: int, seconds: str) -> None:
+    gateway = LAB.gateway.model_copy(update={"requests_per_minute": limit})
+    every = lua(rendered(LAB.model_copy(update={"gateway": gateway})), "allowed")
+    assert f'noted:set("sealift.guard", "next", of.next or {seconds})' in every
+    own = rendered(limits={"billing": ClientLimits(requests_per_minute=limit)})
+    assert f'["billing"] = {{ next = {seconds}, }},' in lua(own, "allowed")

@@ -21,7 +21,7 @@ from sealift.cache import cache_folder
 from sealift.host.inputs import Guard
 from tests.fuzz import guard
 from tests.fuzz.bodies import Body, plain_bodies, spoiled_bodies
-from tests.fuzz.guard import IGNORE, REFUSE
+from tests.fuzz.guard import MODES, REFUSE
 
 _BATCH = 5000
 _SIZE = 16 << 20  # bytes
@@ -55,9 +55,7 @@ def main() -> int:
         if given.case is not None:
             (body,) = spoiled_bodies(given.seed, numbers)
             print(body, guard.judge(guard.source(REFUSE), (body,), work)[0], sep="\n")
-        found = [
-            line for rules in (REFUSE, IGNORE) for line in _fuzz(rules, given.seed, numbers, decoder, work)
-        ]
+        found = [line for mode in MODES for line in _fuzz(mode, given.seed, numbers, decoder, work)]
         for line in found:
             print(line)
         if given.case is None:
@@ -65,15 +63,17 @@ def main() -> int:
     return 1 if found else 0
 
 
-def _fuzz(rules: Guard, seed: int, numbers: range, decoder: Path, work: Path) -> list[str]:
-    mode, text, passed, began = rules.load_options, guard.source(rules), 0, time.perf_counter()
+def _fuzz(mode: str, seed: int, numbers: range, decoder: Path, work: Path) -> list[str]:
+    rules, context = MODES[mode]
+    text, passed, began = guard.source(rules), 0, time.perf_counter()
     found: list[str] = []
     for start in range(0, len(numbers), _BATCH):
-        more, bad = guard.bypasses(text, spoiled_bodies(seed, numbers[start : start + _BATCH]), decoder, work)
+        bodies = spoiled_bodies(seed, numbers[start : start + _BATCH])
+        more, bad = guard.bypasses(text, bodies, decoder, work, context)
         passed += more
         found += bad
     good = plain_bodies(seed, range(_BATCH))
-    refused = _BATCH - guard.bypasses(text, good, decoder, work)[0]
+    refused = _BATCH - guard.bypasses(text, good, decoder, work, context)[0]
     seconds = time.perf_counter() - began
     print(
         f"{mode}: {len(numbers)} spoiled bodies in {seconds:.0f} s, {passed} pass, {len(found)} get past; "

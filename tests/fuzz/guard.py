@@ -27,6 +27,9 @@ ALLOWED = ("chat", "embed")  # what the client may ask for
 MODELS = ("chat", "chat:latest", "embed", "embed:latest")  # the same as Ollama names it
 ROLES = (*ALLOWED, "secret")  # of the host
 REFUSE, IGNORE = (Guard(mode, CONTEXT, ROLES) for mode in ("refuse", "ignore"))
+ROOMY = Guard("ignore", 2 * CONTEXT, ROLES)  # for a client with a context of its own
+# What a host has, and the client's own context; 0 is none.
+MODES = {"refuse": (REFUSE, 0), "ignore": (IGNORE, 0), "own context": (ROOMY, CONTEXT)}
 _ANSWER = re.compile(
     rb"pass (?P<role>\S+) (?P<ignored>\S+) (?P<length>\d+)\n"
     rb"|refuse (?P<status>\d+) (?P<code>\S+) (?P<message>[^\n]+)\n"
@@ -80,15 +83,16 @@ def source(rules: Guard) -> str:
     return text
 
 
-def judge(text: str, bodies: Sequence[Body], folder: Path) -> list[Verdict]:
+def judge(text: str, bodies: Sequence[Body], folder: Path, context: int = 0) -> list[Verdict]:
     """Let the guard judge.
 
     + text: that Envoy runs
     + folder: where it is put
+    + context: the client's own; 0 is none
     """
     (folder / "guard.lua").write_text(text)
     script, given = str(_CHECKOUT / "tests/lua/judge.lua"), str(folder / "guard.lua")
-    program = ("luajit", script, given, CLIENT, *ALLOWED)
+    program = ("luajit", script, given, CLIENT, str(context), *ALLOWED)
     said, at, verdicts = _run(program, bodies), 0, []
     while at < len(said):
         match = _ANSWER.match(said, at)
@@ -154,18 +158,24 @@ def bypass(verdict: Verdict, seen: Seen, original: Seen) -> str:
         found.append(f"keep_alive {seen.keep_alive}")
     if seen.load.get("num_ctx") not in (None, CONTEXT):
         found.append(f"num_ctx {seen.load['num_ctx']}")
+    asked = original.load.get("num_ctx")
+    if isinstance(asked, int | float) and asked > CONTEXT:
+        found.append(f"asked for num_ctx {asked}")
     found += [f"{name} {seen.load[name]}" for name in LOAD if name in seen.load]
     if seen.rest != original.rest:
         found.append(f"was changed: {original.rest} to {seen.rest}")
     return "; ".join(found)
 
 
-def bypasses(text: str, bodies: Sequence[Body], decoder: Path, folder: Path) -> tuple[int, list[str]]:
+def bypasses(
+    text: str, bodies: Sequence[Body], decoder: Path, folder: Path, context: int = 0
+) -> tuple[int, list[str]]:
     """How many bodies pass, and of those that should not have, why.
 
     + text: of the guard
+    + context: the client's own; 0 is none
     """
-    verdicts = judge(text, bodies, folder)
+    verdicts = judge(text, bodies, folder, context)
     passing = [
         (body, verdict) for body, verdict in zip(bodies, verdicts, strict=True) if verdict.status == 200
     ]

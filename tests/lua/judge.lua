@@ -1,17 +1,19 @@
--- Judges bodies without Envoy: `luajit judge.lua GUARD CLIENT ROLE...`, the text of the filter, and who may ask for what.
+-- Judges bodies without Envoy: `luajit judge.lua GUARD CLIENT CONTEXT ROLE...`, the text of the filter, and who may ask for
+-- what; 0 is no context of its own.
 --
 -- Reads "PATH LENGTH\n" and so many bytes, again and again, and writes for each
 -- "pass ROLE IGNORED LENGTH\n" and the body as it goes on, or "refuse STATUS CODE MESSAGE\n".
 
 dofile(arg[1])
 local may = {}
-for at = 3, #arg do
+for at = 4, #arg do
   may[arg[at]] = true
 end
+local context = tonumber(arg[3])
+local limits = { may = may, paths = "all", context = context > 0 and context or nil }
 for line in io.lines() do
   local path, length = line:match("^(%S+) (%d+)$")
   local body = tonumber(length) > 0 and io.read(tonumber(length)) or ""
-  local limits = { may = may, paths = "all" }
   local good, role, rest, ignored = pcall(guard_judge, path, body, arg[2], limits)
   if good then
     rest = rest or body

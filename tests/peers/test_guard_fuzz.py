@@ -10,14 +10,12 @@ import pytest
 
 from demo.go import find_go
 from sealift.cache import cache_folder
-from sealift.host.inputs import Guard
 from tests.fuzz import guard
 from tests.fuzz.bodies import Body, plain_bodies, spoiled_bodies
-from tests.fuzz.guard import IGNORE, REFUSE
+from tests.fuzz.guard import MODES, REFUSE
 
 _CASES = 2000
 _SEED = 1
-_MODES = pytest.mark.parametrize("rules", [REFUSE, IGNORE], ids=["refuse", "ignore"])
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +25,11 @@ def decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return guard.build_decoder(go.command, tmp_path_factory.mktemp("decoder"))
 
 
-@_MODES
-def test_no_spoiled_body_passes_that_ollama_reads_otherwise(
-    decoder: Path, tmp_path: Path, rules: Guard
-) -> None:
-    passed, found = guard.bypasses(
-        guard.source(rules), spoiled_bodies(_SEED, range(_CASES)), decoder, tmp_path
-    )
+@pytest.mark.parametrize("mode", MODES)
+def test_no_spoiled_body_passes_that_ollama_reads_otherwise(decoder: Path, tmp_path: Path, mode: str) -> None:
+    rules, context = MODES[mode]
+    bodies = spoiled_bodies(_SEED, range(_CASES))
+    passed, found = guard.bypasses(guard.source(rules), bodies, decoder, tmp_path, context)
     assert passed > _CASES / 20
     assert found == []
 
@@ -69,6 +65,7 @@ def test_no_letter_of_unicode_stands_for_one_of_a_guarded_key(decoder: Path, tmp
         ('local loads = name == "keep_alive" or', "local loads ="),
         ('if name ~= "num_ctx" or tonumber(asked) ~= context then', "if false then"),
         ('not GUARD.names[role] or not (may == "all" or may[role])', "not GUARD.names[role]"),
+        ("limits.context or GUARD.context", "GUARD.context"),
         ("r.kept[r.depth] and r.comma or r.froms[r.depth] - 1", "r.froms[r.depth] - 1"),
         ("r.pending.to, r.pending = at, nil", "r.pending = nil"),
     ],
@@ -77,10 +74,10 @@ def test_the_fuzzer_finds_each_check_that_is_taken_out(
     decoder: Path, tmp_path: Path, check: str, without: str
 ) -> None:
     found, bodies = [], spoiled_bodies(_SEED, range(2 * _CASES))
-    for rules in (REFUSE, IGNORE):
+    for rules, context in MODES.values():
         text = guard.source(rules)
         assert text.count(check) == 1
-        found += guard.bypasses(text.replace(check, without), bodies, decoder, tmp_path)[1]
+        found += guard.bypasses(text.replace(check, without), bodies, decoder, tmp_path, context)[1]
     assert found
 
 

@@ -120,11 +120,19 @@ ADMIN_PORT = 9901  # of Envoy, on loopback in its container
 # An Envoy image has no client but bash.
 _ADMIN = (
     "exec 3<>/dev/tcp/127.0.0.1/{port} && "
-    r"printf 'GET /stats?filter=version_text HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' >&3"
+    r"printf 'GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' >&3"
     " && "
     r"""mapfile -t <&3 && printf '%s\n' "${{MAPFILE[@]}}" """
 )
-# The gateway's live files.
+
+
+def asking_envoy(path: str) -> tuple[str, ...]:
+    """Command and arguments that print what Envoy's admin interface says, in its container."""
+    return ("bash", "-c", _ADMIN.format(port=ADMIN_PORT, path=path))
+
+
+_VERSIONS = asking_envoy("/stats?filter=version_text")
+# Live files of the gateway and of the front door.
 LISTENER = "listener.yaml"
 KEYS = "keys.yaml"
 LIMITS = "limits.yaml"
@@ -132,6 +140,19 @@ ALLOWED = "allowed.yaml"
 CLUSTERS = "clusters.yaml"
 GUARD = "guard.yaml"
 TLS = "tls.yaml"
+CA = "ca.yaml"
+HOSTS = "hosts.yaml"
+
+_LIVE = {
+    LISTENER: "listener_manager.lds.version_text",
+    KEYS: "extension_config_discovery.http_filter.keys.version_text",
+    LIMITS: "extension_config_discovery.http_filter.limits.version_text",
+    ALLOWED: "extension_config_discovery.http_filter.allowed.version_text",
+    GUARD: "extension_config_discovery.http_filter.guard.version_text",
+    TLS: "sds.tls.version_text",
+}
+# Envoy refuses paths below /dev but these.
+_VALIDATE = ("envoy", "--mode", "validate", "--config-path", "/dev/fd/0")
 
 # In Ollama's container: its health check, which tells how its models are, too.
 HEALTH = "/etc/ollama/health.sh"
@@ -149,25 +170,25 @@ GATEWAY = Service(
     mounts=(Mount("envoy.yaml", "/etc/envoy/envoy.yaml"),),
     networks=(INNER,),
     required=True,
-    # Envoy refuses paths below /dev but these.
-    validate=("envoy", "--mode", "validate", "--config-path", "/dev/fd/0"),
+    validate=_VALIDATE,
+    live=Live("/etc/envoy/live", {**_LIVE, CLUSTERS: "cluster_manager.cds.version_text"}, ask=_VERSIONS),
+)
+FRONT = Service(
+    name="front",
+    image=GATEWAY.name,
+    groups=frozenset({"front"}),
+    ports=(Port(9443, setting="port"),),
+    mounts=(Mount("envoy.yaml", "/etc/envoy/envoy.yaml"),),
+    validate=_VALIDATE,
     live=Live(
         "/etc/envoy/live",
-        {
-            LISTENER: "listener_manager.lds.version_text",
-            KEYS: "extension_config_discovery.http_filter.keys.version_text",
-            LIMITS: "extension_config_discovery.http_filter.limits.version_text",
-            ALLOWED: "extension_config_discovery.http_filter.allowed.version_text",
-            CLUSTERS: "cluster_manager.cds.version_text",
-            GUARD: "extension_config_discovery.http_filter.guard.version_text",
-            TLS: "sds.tls.version_text",
-        },
-        ask=("bash", "-c", _ADMIN.format(port=ADMIN_PORT)),
+        {**_LIVE, HOSTS: "cluster.hosts.version_text", CA: "sds.ca.version_text"},
+        ask=_VERSIONS,
     ),
 )
 
 # In the order in which they start.
-SERVICES = (OLLAMA, GATEWAY)
+SERVICES = (OLLAMA, GATEWAY, FRONT)
 
 
 def in_groups(groups: frozenset[str], wanted: Iterable[str]) -> bool:

@@ -18,8 +18,10 @@ from sealift.depot.store import Depot
 from sealift.errors import SealiftError
 from sealift.facts.host_store import HostStore
 from sealift.facts.preflight import Probe
-from sealift.fleet.survey import Surveyed, Target, look, with_site, with_twins
+from sealift.fleet.behind import hosts_behind
+from sealift.fleet.survey import Surveyed, Target, has_front, look, with_site, with_twins
 from sealift.host import settings
+from sealift.host.behind import Behind
 from sealift.host.wanted import Wanted
 from sealift.site.inventory import Host as InventoryHost
 
@@ -53,6 +55,18 @@ def _look_at_all() -> Mapping[str, Surveyed]:
     return with_twins({name: each.value for name, each in looks.items()})
 
 
+@cache
+def _fleet() -> tuple[Behind, ...]:
+    """All hosts of the site as its front doors see them, those that this run leaves alone too."""
+    hosts = sorted(state.inventory, key=str)
+    return hosts_behind(
+        [
+            InventoryHost(host.name, frozenset(host.groups), settings.parse(host.name, host.data.dict()))
+            for host in hosts
+        ]
+    )
+
+
 def _look_at(host: Host) -> Surveyed:
     with ctx_config.use(state.config.copy()), ctx_host.use(host):
         try:
@@ -60,7 +74,8 @@ def _look_at(host: Host) -> Surveyed:
             stored = Depot(parsed.depot).resolve(parsed.release)
             listing: list[str] = host.get_fact(HostStore, root=parsed.root)
             said: list[str] = host.get_fact(Probe, settings=parsed)
-            target = Target(InventoryHost(host.name, frozenset(host.groups), parsed), stored)
+            own = InventoryHost(host.name, frozenset(host.groups), parsed)
+            target = Target(own, stored, _fleet() if has_front(own, stored) else ())
             return with_site(target.host, look(target, "\n".join((*said, *listing)), datetime.now(UTC)))
         except (PyinfraError, EOFError):  # EOFError: pyinfra asked for sudo's password without a terminal
             return Surveyed(

@@ -22,9 +22,10 @@ from sealift.cli.client_options import (
 )
 from sealift.cli.console import complain, say, show, working
 from sealift.cli.options import AsJson, InventoryName, Limit, print_json
-from sealift.clients.push import no_rollout, push_keys
+from sealift.clients.push import push_keys
 from sealift.clients.terms import Term, terms_of
 from sealift.errors import SealiftError
+from sealift.live.push import no_rollout
 from sealift.site.clients import (
     TERMS,
     add_client,

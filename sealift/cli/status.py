@@ -79,12 +79,12 @@ def _print_statuses(statuses: tuple[HostStatus, ...]) -> None:
     columns = ("host", "release", "containers", "models", "disk free", "as wanted")
     table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for status in statuses:
-        standing = status.standing
+        standing, name = status.standing, f"{status.host}\ndrained" if status.drained else status.host
         if standing is None:
-            table.add_row(status.host, *["?"] * 4, status.error)
+            table.add_row(name, *["?"] * 4, status.error)
             continue
         table.add_row(
-            status.host,
+            name,
             standing.release or "-",
             "\n".join(map(str, standing.containers)),
             "\n".join(_with_roles(standing)),

@@ -12,18 +12,23 @@ from sealift.errors import SealiftError
 from sealift.fleet.status import Standing, parse_status, status_script
 from sealift.fleet.survey import Surveyed, Target, first_choice, look, survey_script, with_site
 from sealift.host.root import lost_link
+from sealift.site.drained import read_drained
 from sealift.ssh import on_all
 
 
 @dataclass(frozen=True)
 class HostStatus:
-    """A host's standing, or why there is none; and what differs from what the inventory wants."""
+    """A host's standing, or why there is none; and what differs from what the inventory wants.
+
+    + drained: whether front doors send it nothing
+    """
 
     host: str
     wanted: str
     standing: Standing | None
     error: str | None
     differs: tuple[str, ...]
+    drained: bool = False
 
     @property
     def ok(self) -> bool:
@@ -42,7 +47,9 @@ def fleet_status(found: tuple[Target, ...], bare: bool = False) -> tuple[HostSta
     for name, target in by_name.items():
         error = gathered.errors.get(name)
         standing, differs = gathered.results.get(name, (None, ()))
-        statuses.append(HostStatus(name, target.release, standing, str(error) if error else None, differs))
+        drained = name in read_drained(target.host.settings)
+        said = str(error) if error else None
+        statuses.append(HostStatus(name, target.release, standing, said, differs, drained))
     return tuple(statuses)
 
 

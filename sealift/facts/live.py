@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
 
 from pyinfra.api import FactBase
 
@@ -28,8 +29,11 @@ class LiveVersions(FactBase[dict[str, str]]):
         return {found[1]: found[2] for line in output if (found := _VERSION.fullmatch(line))}
 
 
-def asking(service: Service) -> str:
-    """A line of sh(1) that prints what a service says; nothing where it does not run."""
-    ask = shlex.join(service.live.ask) if service.live else ":"
+def asking(service: Service, question: Sequence[str] = ()) -> str:
+    """A line of sh(1) that prints what a service says; nothing where it does not run.
+
+    + question: command and arguments in its container; those for its versions where empty
+    """
+    ask = shlex.join(question or (service.live.ask if service.live else [":"]))
     listing = f"docker ps --quiet --filter label=com.docker.compose.project={service.project}"
     return f"for id in $({listing} 2>/dev/null); do timeout 5 docker exec $id {ask} 2>/dev/null || :; done"

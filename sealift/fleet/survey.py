@@ -11,7 +11,9 @@ from sealift.depot.needed import needed_blobs
 from sealift.depot.store import Depot, StoredRelease
 from sealift.errors import SealiftError
 from sealift.files import read_limited
+from sealift.fleet.behind import hosts_behind, stored_releases
 from sealift.fleet.host_lock import lock_problem, owner
+from sealift.host.behind import Behind
 from sealift.host.inputs import SiteFiles
 from sealift.host.model_fit import choose
 from sealift.host.preflight import check, room_of, twins
@@ -19,6 +21,7 @@ from sealift.host.probe import HostFacts, parse_probe, probe, shell_problems
 from sealift.host.settings import SiteSettings
 from sealift.host.wanted import Wanted, want
 from sealift.release.roles import Answers, first_choices
+from sealift.services import FRONT
 from sealift.ship.plan import ShipPlan, listing_script, parse_listing, plan
 from sealift.ship.types import Order
 from sealift.site.check import site_problems
@@ -31,10 +34,14 @@ _PEM_LIMIT = 1 << 20  # bytes
 
 @dataclass(frozen=True)
 class Target:
-    """A host and the release it is to run."""
+    """A host and the release it is to run.
+
+    + fleet: the hosts that a front door there is before
+    """
 
     host: Host
     stored: StoredRelease
+    fleet: tuple[Behind, ...] = ()
 
     @property
     def release(self) -> str:
@@ -91,9 +98,15 @@ def targets(inventory: Inventory) -> tuple[Target, ...]:
 
     Raises SealiftError where the depot does not have it.
     """
-    wanted = {(host.settings.depot, host.settings.release) for host in inventory.hosts}
-    found = {(depot, release): Depot(depot).resolve(release) for depot, release in sorted(wanted)}
-    return tuple(Target(host, found[host.settings.depot, host.settings.release]) for host in inventory.hosts)
+    found = stored_releases(inventory.hosts)
+    pairs = [(host, found[host.settings.depot, host.settings.release]) for host in inventory.hosts]
+    fleet = hosts_behind(inventory.whole.hosts) if any(has_front(*pair) for pair in pairs) else ()
+    return tuple(Target(*pair, fleet if has_front(*pair) else ()) for pair in pairs)
+
+
+def has_front(host: Host, stored: StoredRelease) -> bool:
+    """Whether a host with this release is a front door."""
+    return FRONT in stored.lock.release.services_for(host.groups)
 
 
 def only_depot(inventory: Inventory) -> Depot:
@@ -212,7 +225,16 @@ def first_choice(target: Target) -> Wanted:
 def _want(target: Target, answers: Answers) -> Wanted:
     host, stored = target.host, target.stored
     site_files = open_site_files(host.settings)
-    return want(host.name, host.groups, host.settings, stored.lock, stored.digest, answers, site_files)
+    return want(
+        host.name,
+        host.groups,
+        host.settings,
+        stored.lock,
+        stored.digest,
+        answers,
+        site_files,
+        target.fleet,
+    )
 
 
 def open_site_files(settings: SiteSettings) -> SiteFiles:
@@ -224,4 +246,5 @@ def open_site_files(settings: SiteSettings) -> SiteFiles:
         limits=secrets.api_keys,
         certificate=read_limited(settings.gateway.certificate, _PEM_LIMIT),
         key=read_private(settings.gateway.key, _PEM_LIMIT),
+        ca=read_limited(settings.gateway.ca, _PEM_LIMIT),
     )

@@ -15,11 +15,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from sealift.depot.needed import needed_blobs
 from sealift.files import canonical_json
+from sealift.host.behind import Behind
 from sealift.host.inputs import Served, SiteFiles, inputs_of
 from sealift.host.settings import SiteSettings, memory_limit_mib, published
 from sealift.release.locked import Lock
 from sealift.release.roles import Answers
-from sealift.services import ALLOWED, CLUSTERS, GATEWAY, KEYS, LIMITS, Service
+from sealift.services import ALLOWED, CLUSTERS, FRONT, HOSTS, KEYS, LIMITS, SERVICES, Service
 
 SPEC_LABEL = "io.sealift.spec"  # on each container: digest of the configuration it was made from
 COMPOSE = "compose.yaml"
@@ -28,7 +29,7 @@ COMPOSE = "compose.yaml"
 _PROXIES = tuple(
     name for kind in ("http", "https", "ftp", "all") for name in (f"{kind.upper()}_PROXY", f"{kind}_proxy")
 )
-CLIENTS_FILES = (ALLOWED, CLUSTERS, KEYS, LIMITS)  # live files of the gateway about its clients
+CLIENTS_FILES = (ALLOWED, CLUSTERS, KEYS, LIMITS)  # live files about clients
 LIVE = "live"  # folder of a service's live files, in its own
 _VERSION = re.compile(rb'^version_info: "([0-9a-f]{16})"', re.MULTILINE)
 
@@ -84,6 +85,7 @@ def render_generation(
     answers: Answers,
     site_files: SiteFiles,
     templates: Path,
+    fleet: tuple[Behind, ...] = (),
 ) -> Generation:
     """Render the configuration of a host.
 
@@ -93,6 +95,7 @@ def render_generation(
     + groups: the host's inventory groups
     + answers: which models answer the roles there
     + templates: folder that has a folder of templates for each service
+    + fleet: the hosts that a front door there is before
     """
     render = _Renderer(templates)
     release = {"release": lock.release.reference, "bundle": bundle, "roles": dict(answers)}
@@ -101,7 +104,7 @@ def render_generation(
         "release.json": RenderedFile(canonical_json(release, indent=2)),
         "blobs": RenderedFile(blobs.encode()),  # what going back to this generation needs in the host store
     }
-    served = Served(lock, groups, answers)
+    served = Served(lock, groups, answers, fleet)
     specs = {}
     for service in lock.release.services_for(groups):
         found, spec = _render_service(render, service, settings, served, site_files)
@@ -141,19 +144,34 @@ def _render_service(
 
 
 def clients_files(values: Mapping[str, object], templates: Path) -> dict[str, RenderedFile]:
-    """The live files of the gateway's clients, by name: their keys, what they may ask for, and take.
+    """The live files about clients, by path below a generation: their keys, what they may ask for, and take.
 
     + values: from `sealift.host.inputs.clients_values`
     + templates: as for a generation
     """
     render = _Renderer(templates)
-    return {name: _live_file(render, GATEWAY, name, values) for name in CLIENTS_FILES}
+    return {
+        live_path(service, name): _live_file(render, service, name, values)
+        for service in SERVICES
+        for name in CLIENTS_FILES
+        if service.live and name in service.live.versions
+    }
+
+
+def hosts_files(fleet: tuple[Behind, ...], templates: Path) -> dict[str, RenderedFile]:
+    """The live file of the hosts behind a front door, by path below a generation."""
+    return {live_path(FRONT, HOSTS): _live_file(_Renderer(templates), FRONT, HOSTS, {"fleet": fleet})}
+
+
+def live_path(service: Service, name: str) -> str:
+    """Where a live file stands in a generation."""
+    return f"{service.name}/{LIVE}/{name}"
 
 
 def _live(service: Service) -> dict[str, str]:
     """Where a service's live files stand in a generation, by their names."""
     names = service.live.versions if service.live else ()
-    return {name: f"{service.name}/{LIVE}/{name}" for name in names}
+    return {name: live_path(service, name) for name in names}
 
 
 def _live_file(render: _Renderer, service: Service, name: str, values: Mapping[str, object]) -> RenderedFile:

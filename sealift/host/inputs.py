@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
+from sealift.host.behind import Behind
 from sealift.host.client_limits import ClientLimits, Share, share_of
 from sealift.host.gpus import GPU
 from sealift.host.refusals import replies
@@ -15,11 +16,13 @@ from sealift.host.routes import routes_of
 from sealift.host.settings import OllamaSettings, SiteSettings
 from sealift.release.locked import Lock
 from sealift.release.roles import Answers, names_answered
-from sealift.services import ADMIN_PORT, GATEWAY, HEALTH, OLLAMA, Service
+from sealift.services import ADMIN_PORT, FRONT, GATEWAY, HEALTH, OLLAMA, Service
 
 CLIENT_HEADER = "x-sealift-client"
+UNSENT_HEADER = "x-sealift-unsent"  # of a gateway's 503: no model has got the request
 OLLAMA_PORT = 11434
 _MIB = 1 << 20  # bytes
+_LATER_S = 10
 MOST_CLIENTS = 100_000  # whose limits Envoy keeps; of more, it would forget those who ask least
 
 
@@ -32,6 +35,7 @@ class SiteFiles:
     + key: PEM, of the certificate
     + allowed: roles by client; a client that is not there may ask for every role
     + limits: by client; for one that is not there the site's hold
+    + ca: PEM, that the certificates of all hosts are of
     """
 
     api_keys: Mapping[str, tuple[SecretStr, ...]] = field(repr=False)
@@ -39,6 +43,7 @@ class SiteFiles:
     key: bytes = field(repr=False)
     allowed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     limits: Mapping[str, ClientLimits] = field(default_factory=dict, repr=False)
+    ca: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -48,11 +53,13 @@ class Served:
     + lock: what its release pins
     + groups: of the host in the inventory
     + answers: which models answer the roles there
+    + fleet: the hosts that a front door there is before
     """
 
     lock: Lock
     groups: frozenset[str]
     answers: Answers
+    fleet: tuple[Behind, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -157,23 +164,52 @@ def _ollama(settings: SiteSettings, served: Served, _: SiteFiles) -> Inputs:
 
 
 def _gateway(settings: SiteSettings, served: Served, site_files: SiteFiles) -> Inputs:
-    gateway, live = settings.gateway, GATEWAY.live
+    gateway = settings.gateway
     return Inputs(
         {
-            **clients_values(settings, site_files),
+            **_envoy(GATEWAY, settings, served, site_files),
             "guard": Guard(gateway.load_options, settings.ollama.context_length, served.names),
-            "listener_port": GATEWAY.ports[0].inside,
-            "admin_port": ADMIN_PORT,
-            "live": live.target if live else "",
-            "certificate": site_files.certificate.decode(errors="replace"),
-            "key": site_files.key.decode(errors="replace"),
             "idle_timeout_s": gateway.idle_timeout_s,
             "max_connections": gateway.max_connections,
-            "max_request_bytes": gateway.max_request_mib * _MIB,
-            "routes": routes_of(served.lock.images[OLLAMA.name].name),
             "replies": replies(gateway),
         }
     )
+
+
+def _front(settings: SiteSettings, served: Served, site_files: SiteFiles) -> Inputs:
+    gateway, fleet = settings.gateway, served.fleet
+    names = tuple(sorted({name for host in fleet for name in host.names}))
+    # A host's own answer, which says why, comes first.
+    idle_timeout_s = _LATER_S + max((gateway.idle_timeout_s, *(host.idle_timeout_s for host in fleet)))
+    return Inputs(
+        {
+            **_envoy(FRONT, settings, served, site_files),
+            # What does not fit everywhere, the host that is chosen refuses.
+            "guard": Guard(gateway.load_options, max((host.context for host in fleet), default=0), names),
+            "idle_timeout_s": idle_timeout_s,
+            "max_connections": settings.front.max_connections,
+            "replies": replies(gateway, "host: none that could answer this does"),
+            "fleet": fleet,
+            "ca": site_files.ca.decode(errors="replace"),
+        }
+    )
+
+
+def _envoy(
+    service: Service, settings: SiteSettings, served: Served, site_files: SiteFiles
+) -> dict[str, object]:
+    """What the templates of gateway and front door have in common."""
+    return {
+        **clients_values(settings, site_files),
+        "unsent_header": UNSENT_HEADER,
+        "listener_port": service.ports[0].inside,
+        "admin_port": ADMIN_PORT,
+        "live": service.live.target if service.live else "",
+        "certificate": site_files.certificate.decode(errors="replace"),
+        "key": site_files.key.decode(errors="replace"),
+        "max_request_bytes": settings.gateway.max_request_mib * _MIB,
+        "routes": routes_of(served.lock.images[OLLAMA.name].name),
+    }
 
 
 def clients_values(settings: SiteSettings, site_files: SiteFiles) -> dict[str, object]:
@@ -218,4 +254,5 @@ def _next_request_s(requests_per_minute: int) -> int:
 _OF_SERVICE: Mapping[str, Callable[[SiteSettings, Served, SiteFiles], Inputs]] = {
     OLLAMA.name: _ollama,
     GATEWAY.name: _gateway,
+    FRONT.name: _front,
 }

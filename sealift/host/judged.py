@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 from sealift.host.generation import LIVE, Generation
-from sealift.services import ALLOWED, CLUSTERS, GATEWAY, GUARD, KEYS, LIMITS, LISTENER, TLS, Service
+from sealift.services import (
+    ALLOWED,
+    CA,
+    CLUSTERS,
+    FRONT,
+    GATEWAY,
+    GUARD,
+    HOSTS,
+    KEYS,
+    LIMITS,
+    LISTENER,
+    TLS,
+    Service,
+)
 
 _FILTERS = {
     "keys": KEYS,
@@ -20,46 +34,63 @@ _FILTERS = {
 
 def judged(generation: Generation, service: Service) -> bytes:
     """What a service's image gets over standard input to judge a generation by; secret."""
-    return _envoy(generation) if service is GATEWAY else b""
+    return _Envoy(generation, service).static() if service in (GATEWAY, FRONT) else b""
 
 
-def _envoy(generation: Generation) -> bytes:
-    """One static configuration, as JSON, out of Envoy's several files.
+@dataclass(frozen=True)
+class _Envoy:
+    """A service that is Envoy, in a generation."""
 
-    `envoy --mode validate` looks at no file that Envoy would read while it runs.
-    """
-    bootstrap = _parsed(generation, "envoy.yaml")
-    del bootstrap["dynamic_resources"]
-    (certificate,) = _resources(generation, TLS)
-    clusters = _resources(generation, CLUSTERS)
-    listeners = _resources(generation, LISTENER)
-    for each in (*clusters, *listeners):
-        del each["@type"]
-    for listener in listeners:
-        for chain in listener["filter_chains"]:
-            tls = chain["transport_socket"]["typed_config"]["common_tls_context"]
-            del tls["tls_certificate_sds_secret_configs"]
-            tls["tls_certificates"] = [certificate["tls_certificate"]]
-            http = chain["filters"][0]["typed_config"]
-            http["http_filters"] = [_static(generation, each) for each in http["http_filters"]]
-    bootstrap["static_resources"]["clusters"] += clusters
-    bootstrap["static_resources"]["listeners"] = listeners
-    return json.dumps(bootstrap).encode()
+    generation: Generation
+    service: Service
 
+    def static(self) -> bytes:
+        """One static configuration, as JSON, out of Envoy's several files.
 
-def _static(generation: Generation, http_filter: dict[str, Any]) -> dict[str, Any]:
-    name = http_filter["name"]
-    if name not in _FILTERS:
-        return http_filter
-    (found,) = _resources(generation, _FILTERS[name])
-    return {"name": name, "typed_config": found["typed_config"]}
+        `envoy --mode validate` looks at no file that Envoy would read while it runs.
+        """
+        bootstrap = self._parsed("envoy.yaml")
+        del bootstrap["dynamic_resources"]
+        (certificate,) = self._resources(TLS)
+        listeners = self._resources(LISTENER)
+        for listener in listeners:
+            for chain in listener["filter_chains"]:
+                tls = chain["transport_socket"]["typed_config"]["common_tls_context"]
+                del tls["tls_certificate_sds_secret_configs"]
+                tls["tls_certificates"] = [certificate["tls_certificate"]]
+                http = chain["filters"][0]["typed_config"]
+                http["http_filters"] = list(map(self._filter, http["http_filters"]))
+        static = bootstrap["static_resources"]
+        static["clusters"] = [
+            self._cluster(each) for each in (*static["clusters"], *self._resources(CLUSTERS))
+        ]
+        static["listeners"] = listeners
+        return json.dumps(bootstrap).encode()
 
+    def _filter(self, http_filter: dict[str, Any]) -> dict[str, Any]:
+        name = http_filter["name"]
+        if name not in _FILTERS:
+            return http_filter
+        (found,) = self._resources(_FILTERS[name])
+        return {"name": name, "typed_config": found["typed_config"]}
 
-def _resources(generation: Generation, name: str) -> list[Any]:
-    found: list[Any] = _parsed(generation, f"{LIVE}/{name}")["resources"]
-    return found
+    def _cluster(self, cluster: dict[str, Any]) -> dict[str, Any]:
+        if "eds_cluster_config" not in cluster:
+            return cluster
+        (hosts,), (ca,) = self._resources(HOSTS), self._resources(CA)
+        tls = cluster["transport_socket"]["typed_config"]["common_tls_context"]
+        del cluster["eds_cluster_config"], tls["validation_context_sds_secret_config"]
+        tls["validation_context"] = ca["validation_context"]
+        return {**cluster, "type": "STATIC", "load_assignment": hosts}
 
+    def _resources(self, name: str) -> list[dict[str, Any]]:
+        """Those of a live file, without their types; none where the service has no such file."""
+        if not self.service.live or name not in self.service.live.versions:
+            return []
+        found = self._parsed(f"{LIVE}/{name}")["resources"]
+        return [{key: value for key, value in each.items() if key != "@type"} for each in found]
 
-def _parsed(generation: Generation, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load(generation.files[f"{GATEWAY.name}/{name}"].content)
-    return found
+    def _parsed(self, name: str) -> dict[str, Any]:
+        content = self.generation.files[f"{self.service.name}/{name}"].content
+        found: dict[str, Any] = yaml.safe_load(content)
+        return found

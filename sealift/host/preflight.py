@@ -190,10 +190,18 @@ def _models(
 
 
 def _ports(facts: HostFacts, settings: SiteSettings, services: tuple[Service, ...]) -> _Found:
+    taken: dict[int, Service] = {}
     for service in services:
         for port in service.ports:
             setting = f"{service.name}.{port.setting}" if port.setting else None
-            yield from _port(facts, published(settings, service, port), service, setting)
+            number = published(settings, service, port)
+            yield from _port(facts, number, service, setting)
+            if (other := taken.setdefault(number, service)) is not service:
+                yield (
+                    f"port {number} is that of {other.name} and of {service.name}",
+                    "a port for each",
+                    f"Set another {setting}.",
+                )
 
 
 def _port(facts: HostFacts, port: int, service: Service, setting: str | None) -> _Found:

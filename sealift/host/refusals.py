@@ -11,6 +11,7 @@ from sealift.host.settings import GatewaySettings
 _HEALTHY_AGAIN_S = 5
 _ROOM_AGAIN_S = 5  # a guess: there is room once an answer has ended
 _OVERFLOW = "UO"  # Envoy's flag of a request that found its client's queue full
+_NOT_REACHED = "UF, UH"  # and of one for which there was no connection, or no host
 _REQUEST_ID = "%REQ(x-request-id)%"
 _NAMED = f"Request {_REQUEST_ID}."
 
@@ -25,7 +26,7 @@ class Refusal:
     + type, code: by which clients tell errors apart; `type` as both vendors name it
     + message: with Envoy's `%OPERATORS%`
     + retry_after_s: seconds; None where to ask again is no use, or where the filter itself says it
-    + flag: Envoy's reason, where that matters beside the status
+    + flag: Envoy's reason, where that matters beside the status: no model has got such a request
     """
 
     status: int | None
@@ -52,19 +53,20 @@ class Reply:
     flag: str | None
 
 
-def replies(settings: GatewaySettings) -> tuple[Reply, ...]:
+def replies(settings: GatewaySettings, unavailable: str = "Ollama: does not answer now") -> tuple[Reply, ...]:
     """Envoy's own answers: the first holds whose paths and status fit.
 
     + settings: the gateway's, in force on the host
+    + unavailable: what a 503 says
     """
     return tuple(
         Reply(paths, refusal.status, form(refusal), refusal.retry_after_s, refusal.flag)
         for paths, form in _FORMS
-        for refusal in _refusals(settings)
+        for refusal in _refusals(settings, unavailable)
     )
 
 
-def _refusals(settings: GatewaySettings) -> tuple[Refusal, ...]:
+def _refusals(settings: GatewaySettings, unavailable: str) -> tuple[Refusal, ...]:
     """Types are those of Anthropic's API, codes those of OpenAI's where it has one.
 
     Source: https://docs.anthropic.com/en/api/errors, https://platform.openai.com/docs/guides/error-codes.
@@ -112,7 +114,15 @@ def _refusals(settings: GatewaySettings) -> tuple[Refusal, ...]:
             503,
             "api_error",
             "unavailable",
-            f"Ollama: does not answer now. Wait as many seconds as Retry-After says. {_NAMED}",
+            f"{unavailable}. Wait as many seconds as Retry-After says. {_NAMED}",
+            _HEALTHY_AGAIN_S,
+            _NOT_REACHED,
+        ),
+        Refusal(
+            503,
+            "api_error",
+            "unavailable",
+            f"{unavailable}. Wait as many seconds as Retry-After says. {_NAMED}",
             _HEALTHY_AGAIN_S,
         ),
         Refusal(

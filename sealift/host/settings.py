@@ -25,6 +25,7 @@ _OTHER_WAYS = re.compile(r"_(sudo_|use_sudo_|preserve_sudo_|su_|use_su_|preserve
 # Source: "Docker daemon" in Docker's documentation, docs.docker.com/engine/daemon/#daemon-data-directory
 DOCKER_DATA_ROOT = "/var/lib/docker"
 
+FrontName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,253}$")]
 Duration = Annotated[str, StringConstraints(pattern=r"^(-1|[0-9]+(ms|s|m|h))$")]
 
 
@@ -95,6 +96,18 @@ class GatewaySettings(Frozen):
         return self.model_copy(
             update={name: Path(str(path).replace("{host}", host)) for name, path in paths.items()}
         )
+
+
+class FrontSettings(Frozen):
+    """The front door. What it lets in and how much, its gateway's settings say, as does its certificate."""
+
+    port: int = Field(default=443, ge=1, le=65535, description="TCP, on every address of the host")
+    names: tuple[FrontName, ...] = Field(
+        default=(),
+        description="DNS names and IP addresses that applications ask; the host's certificate must have them",
+    )
+    max_connections: int = Field(default=4000, ge=1, description="open at once, of all clients together")
+    memory_limit_mib: int = Field(default=1024, ge=64, description="MiB that the container may take")
 
 
 class DockerSettings(Frozen):
@@ -184,6 +197,7 @@ class SiteSettings(Frozen):
     )
     ollama: OllamaSettings = OllamaSettings()
     gateway: GatewaySettings
+    front: FrontSettings = FrontSettings()
     docker: DockerSettings = DockerSettings()
     gpu: GpuSettings = GpuSettings()
     minimum: MinimumSettings = MinimumSettings()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sealift.blob import Blob
+from sealift.host.behind import Behind
 from sealift.host.generation import Generation, render_generation
 from sealift.host.inputs import SiteFiles
 from sealift.host.settings import SiteSettings, in_force
@@ -82,6 +83,7 @@ def want(
     bundle: str,
     answers: Answers,
     site_files: SiteFiles,
+    fleet: tuple[Behind, ...] = (),
 ) -> Wanted:
     """What a host is to be. This is the one place where it is decided.
 
@@ -91,9 +93,10 @@ def want(
     + lock: what its release pins
     + bundle: digest of the bundle that brought the lock
     + answers: which models answer there, from `sealift.host.model_fit.choose`
+    + fleet: the hosts that a front door there is before
     """
     applied = applied_to(settings, lock, groups)
-    generation = render_generation(applied, lock, bundle, groups, answers, site_files, TEMPLATES)
+    generation = render_generation(applied, lock, bundle, groups, answers, site_files, TEMPLATES, fleet)
     return Wanted(host, groups, applied, lock, bundle, answers, generation)
 
 

@@ -20,12 +20,14 @@ from sealift.host.settings import GatewaySettings
 from sealift.site.certificate_files import (
     PEM_LIMIT,
     dns_names,
+    ip_addresses,
     is_ca,
     is_of,
     names_host,
     parse_certificates,
     read_certificates,
 )
+from sealift.site.certificates import is_address
 from sealift.site.secrets import read_private
 
 SOON = timedelta(days=30)
@@ -39,7 +41,7 @@ _MISSING = {
 def certificate_problems(host: str, gateway: GatewaySettings, now: datetime) -> Iterator[str]:
     """Everything that keeps a host's gateway from showing a good certificate, a line each.
 
-    + host: its name in the inventory, which clients demand of the certificate
+    + host: its name in the inventory, or another one that clients demand of the certificate
     + gateway: its settings, which say where the files are
     """
     found = {}
@@ -122,9 +124,10 @@ def _key_problems(gateway: GatewaySettings, content: bytes, chain: list[x509.Cer
 def _leaf_problems(host: str, path: Path, leaf: x509.Certificate, now: datetime) -> Iterator[str]:
     yield from _time_problems(path, leaf, now)
     if not names_host(leaf, host):
-        listed = one_line(", ".join(dns_names(leaf))) or "no name"
+        names, kind = (ip_addresses, "IP") if is_address(host) else (dns_names, "DNS")
+        listed = one_line(", ".join(names(leaf))) or "no name"
         yield (
-            f"{path}: is for {listed}, expected {host} among its alternative names (DNS). "
+            f"{path}: is for {listed}, expected {host} among its alternative names ({kind}). "
             "Have one made for this host."
         )
     try:

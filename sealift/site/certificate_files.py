@@ -66,8 +66,11 @@ def ip_addresses(signed: x509.Certificate | x509.CertificateSigningRequest) -> l
 
 
 def names_host(certificate: x509.Certificate, host: str) -> bool:
-    """Whether one of its DNS names is the host's."""
-    return any(_matches(name, host) for name in dns_names(certificate))
+    """Whether one of its names is the host's.
+
+    + host: a DNS name or an IP address
+    """
+    return host in ip_addresses(certificate) or any(_matches(name, host) for name in dns_names(certificate))
 
 
 def _alternative_names(

@@ -41,7 +41,8 @@ def site_problems(host: Host, now: datetime) -> Iterator[str]:
         open_secrets(settings.secrets, settings.identity).first_key(now.date())
     except SealiftError as error:
         yield from (f"{host.name}: {line}" for line in str(error).splitlines())
-    yield from (f"{host.name}: {line}" for line in certificate_problems(host.name, settings.gateway, now))
+    found = (line for name in host.asked_as for line in certificate_problems(name, settings.gateway, now))
+    yield from (f"{host.name}: {line}" for line in dict.fromkeys(found))
 
 
 def check_site(name: str, now: datetime) -> Checked:

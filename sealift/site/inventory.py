@@ -17,6 +17,7 @@ from sealift.files import parse_json
 from sealift.host import settings
 from sealift.host.settings import SettingsError, SiteSettings
 from sealift.release.values import Foreign
+from sealift.services import FRONT, in_groups
 from sealift.ssh import Ssh
 
 # The pyinfra of this very Python environment.
@@ -43,6 +44,12 @@ class Host:
     settings: SiteSettings
 
     @property
+    def asked_as(self) -> tuple[str, ...]:
+        """What clients demand of its certificate: its name and, of a front door, its names for them."""
+        front = in_groups(self.groups, FRONT.groups)
+        return (self.name, *(self.settings.front.names if front else ()))
+
+    @property
     def ssh(self) -> Ssh:
         """How commands are run on it."""
         return Ssh(self.name, self.settings.ssh_config_file, self.settings.sudo)
@@ -50,16 +57,26 @@ class Host:
 
 @dataclass(frozen=True)
 class Inventory:
-    """A site's hosts. At least one."""
+    """A site's hosts. At least one.
+
+    + hosts: all, or those that it is limited to
+    + site: all; as `hosts` where empty
+    """
 
     name: str
     path: Path
     hosts: tuple[Host, ...]
+    site: tuple[Host, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the hosts."""
         return tuple(host.name for host in self.hosts)
+
+    @property
+    def whole(self) -> Inventory:
+        """The same with all hosts of the site."""
+        return replace(self, hosts=self.site or self.hosts)
 
     def limited(self, limits: Sequence[str] | None, exclude: Sequence[str] | None = None) -> Inventory:
         """The same with some hosts only.
@@ -87,7 +104,7 @@ class Inventory:
         )
         if not hosts:
             raise SealiftError(f"{self.path}: no host is left, expected one at least. Exclude fewer.")
-        return replace(self, hosts=hosts)
+        return replace(self, hosts=hosts, site=self.whole.hosts)
 
 
 def _matches(host: Host, limit: str) -> bool:

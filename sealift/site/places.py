@@ -12,7 +12,7 @@ from sealift.errors import SealiftError
 from sealift.files import read_limited
 from sealift.host.settings import GatewaySettings
 from sealift.site.certificate_files import PEM_LIMIT, dns_names, ip_addresses, is_ca, read_certificates
-from sealift.site.certificates import Names
+from sealift.site.certificates import Names, is_address
 from sealift.site.inventory import Host, Inventory
 from sealift.site.pair_files import beside
 
@@ -44,7 +44,7 @@ class Place:
     @property
     def shown_by(self) -> tuple[str, ...]:
         """Names that clients demand of it."""
-        return tuple(host.name for host in self.hosts) or (self.name,)
+        return tuple(name for host in self.hosts for name in host.asked_as) or (self.name,)
 
     def gateway(self, certificate: Path | None = None, key: Path | None = None) -> GatewaySettings:
         """It as the settings of a gateway, for the checks.
@@ -56,15 +56,16 @@ class Place:
     def names(self) -> Names:
         """What a new certificate is to be for.
 
-        A host's name and address, as the inventory has them now, and DNS names that its certificate has
-        beside them. For a certificate of no host, what it has now, or its request.
+        A host's name and address, as the inventory has them now, a front door's for its clients, and DNS
+        names that its certificate has beside them. For a certificate of no host, what it has now, or its
+        request.
 
         Raises SealiftError where nothing says it.
         """
         old = self.present or _request(self.request)
         known = dns_names(old) if old else []
         if self.hosts:
-            each = [Names.of_host(host.name, host.ssh.address()) for host in self.hosts]
+            each = [_names_of(host) for host in self.hosts]
             dns = (name for names in each for name in names.dns)
             addresses = dict.fromkeys(address for names in each for address in names.addresses)
             return Names((each[0].dns[0],), tuple(addresses)).with_dns((*dns, *known))
@@ -120,15 +121,14 @@ def chosen(places: Sequence[Place], names: Sequence[str]) -> tuple[Place, ...]:
 
     Raises SealiftError naming those that are of none.
     """
-    known = {name: place for place in places for name in place.shown_by}
+    known = dict.fromkeys(name for place in places for name in place.shown_by)
     unknown = [name for name in names if name not in known]
     if unknown:
         raise SealiftError(
             f"{', '.join(unknown)}: no certificate is for that, expected names of: {', '.join(known)}. "
             "For a name that is no host: sealift ca issue SITE --name NAME"
         )
-    wanted = {known[name].certificate for name in names}
-    return tuple(place for place in places if not names or place.certificate in wanted)
+    return tuple(place for place in places if not names or set(names) & set(place.shown_by))
 
 
 def keys_there(place: Place) -> tuple[Path, ...]:
@@ -140,6 +140,13 @@ def _beside(ca: Path) -> Iterator[Place]:
     folder = ca.parent
     for name in sorted({path.stem for pattern in ("*.crt", "*.csr") for path in folder.glob(pattern)}):
         yield Place(name, (), folder / f"{name}.crt", folder / f"{name}.key", ca)
+
+
+def _names_of(host: Host) -> Names:
+    own = Names.of_host(host.name, host.ssh.address())
+    dns = (name for name in host.asked_as if not is_address(name))
+    addresses = (name for name in host.asked_as if is_address(name))
+    return Names(own.dns, tuple(dict.fromkeys((*own.addresses, *addresses)))).with_dns(dns)
 
 
 def _request(path: Path) -> x509.CertificateSigningRequest | None:

@@ -14,7 +14,6 @@ import requests
 from pyinfra.api import FactBase, FactProcessError
 
 import sealift.facts
-from sealift.clients.push import parse_stands
 from sealift.clients.usage import parse_log, sum_up
 from sealift.depot.needed import needed_blobs
 from sealift.errors import SealiftError
@@ -29,7 +28,10 @@ from sealift.host.preflight import check
 from sealift.host.probe import parse_probe
 from sealift.host.settings import DockerSettings
 from sealift.host_paths import CURRENT
+from sealift.live.drain import parse_running
+from sealift.live.push import parse_stands
 from sealift.ship.plan import parse_listing, plan
+from sealift.site.drained import parse_drained
 from sealift.site.inventory import complaint, parse_inventory
 from sealift.ssh import Ssh
 from tests.fuzz.mutate import Case
@@ -204,6 +206,16 @@ def targets() -> tuple[Target, ...]:
             _usage,
             (b"begins=", b'"tokens_in":'),
         ),
+        Target(
+            "requests that a front door has on a host",
+            alone(
+                b"hosts::[::1]:8443::rq_active::2\nhosts::[::1]:8443::rq_pending_active::0\n"
+                b"hosts::[::1]:8443::hostname::h1"
+            ),
+            lambda case, _: parse_running("FUZZ", "\n".join(_lines(case)), "h1"),
+            (b"hosts::", b"::rq_active::", b"::hostname::h1"),
+        ),
+        Target("drained hosts", alone(b"h1\nh2\n"), lambda case, _: parse_drained(only(case), _WHERE)),
         Target("inventory", alone(json.dumps(_INVENTORY).encode()), _inventory, where="inventor", cost=2),
         Target("complaint of a host", alone(b"ssh: x\nsh: 1: no such thing\n"), _complaint),
         Target("pyinfra's log", alone(b"--> a\n  error\n"), lambda case, _: complaint(only(case))),

@@ -8,11 +8,11 @@ import subprocess
 import tarfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from sealift.release.locked import Lock
 from sealift.services import GATEWAY
 from sealift.site.secrets import ClientKeys, Secrets
 from tests.peers.registry import free_port
+from tests.peers.stand_in import Ollama
 from tests.unit.fleet_site import BUNDLE, lock, site_settings
 
 
@@ -61,40 +62,26 @@ def _member(archive: tarfile.TarFile, name: str) -> io.BufferedReader:
     return found
 
 
-class Ollama(BaseHTTPRequestHandler):
-    """Says for every call which it was, after the seconds of `x-wait`, with the status of `x-status`."""
+@dataclass(frozen=True)
+class Shown:
+    """What a gateway shows: certificate and key, PEM, and the file with its CA."""
 
-    protocol_version = "HTTP/1.1"
+    certificate: bytes
+    key: bytes
+    ca: Path
 
-    def do_POST(self) -> None:
-        if self.headers["User-Agent"] != "Envoy/HC":  # which asks for its health
-            self.server.calls.append(f"{self.command} {self.path}")  # type: ignore[attr-defined]
-        self.rfile.read(int(self.headers["Content-Length"] or 0))
-        time.sleep(float(self.headers["x-wait"] or 0))
-        body = json.dumps({"call": f"{self.command} {self.path}"}).encode()
-        self.send_response(int(self.headers["x-status"] or 200))
-        self.send_header("Content-Type", "application/json; charset=utf-8")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            with suppress(BrokenPipeError):  # the gateway has given up
-                self.wfile.write(body)
-
-    def do_GET(self) -> None:
-        self.do_POST()
-
-    def do_HEAD(self) -> None:
-        self.do_POST()
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Quiet."""
+    @classmethod
+    def of_its_own(cls, folder: Path) -> Shown:
+        """One that no CA has signed."""
+        certificate, key = pair(folder)
+        return cls(certificate.read_bytes(), key, certificate)
 
 
 @dataclass(frozen=True)
 class Gateway:
     """One that runs.
 
-    + certificate: its own, PEM
+    + certificate: the CA's that its own is of, PEM
     + process: its number
     + calls: that have come through to the stand-in of Ollama
     """
@@ -173,6 +160,8 @@ def serving(
     instead: int | None = None,
     adapt: Callable[[dict[str, Any]], object] = id,
     workers: int = 1,
+    shown: Shown | None = None,
+    roles: Sequence[str] = (ROLE,),
     **settings: Any,
 ) -> Iterator[Gateway]:
     """Run the gateway of a host.
@@ -183,21 +172,23 @@ def serving(
     + instead: the port of another stand-in of it
     + adapt: changes Envoy's configuration
     + workers: threads of Envoy
+    + shown: its certificate; without one, it is of its own
+    + roles: that the host serves
     + settings: of the gateway
     """
-    certificate, key = pair(folder)
+    shown = shown or Shown.of_its_own(folder)
     with ThreadingHTTPServer(("127.0.0.1", 0), Ollama) as upstream:
         threading.Thread(target=upstream.serve_forever, args=(0.05,), daemon=True).start()
         port = free_port()
         keys = secrets.in_force(datetime.now(UTC).date())
-        files = SiteFiles(keys, certificate.read_bytes(), key, secrets.allowed, secrets.api_keys)
+        files = SiteFiles(keys, shown.certificate, shown.key, secrets.allowed, secrets.api_keys)
         gateway = {"certificate": "x", "key": "x", "ca": "x", **settings}
         generation = render_generation(
             site_settings(gateway=gateway),
             lock,
             BUNDLE,
             frozenset(),
-            {ROLE: "gemma3:270m"},
+            dict.fromkeys(roles, "gemma3:270m"),
             files,
             TEMPLATES,
         )
@@ -209,7 +200,7 @@ def serving(
         adapt(configuration)
         (folder / "envoy.json").write_text(json.dumps(configuration))
         with running(program, folder, folder / "envoy.json", workers) as process:
-            found = Gateway(port, certificate, process)
+            found = Gateway(port, shown.ca, process)
             upstream.calls = found.calls  # type: ignore[attr-defined]
             _wait(found, folder, 200 if ollama else 503)
             yield found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 from sealift.host.routes import Route, routes_of
 from sealift.site.secrets import Secrets
 from tests.peers import gateway
-from tests.peers.gateway import NEWEST, Gateway, keys_of, lock_of, message_of
+from tests.peers.fleet import front_door
+from tests.peers.gateway import NEWEST, ROLE, Gateway, keys_of, lock_of, message_of
 
 _TODAY = datetime.now(UTC).date()
 _SECRETS = Secrets.model_construct(
@@ -34,12 +36,20 @@ KEYS: dict[str | None, tuple[int, int]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def running(envoy_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+@pytest.fixture(scope="module", params=["gateway", "front door"])
+def running(
+    envoy_program: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("gateway")
-    ollama = lock_of(NEWEST)
-    with gateway.serving(envoy_program, folder, ollama, secrets=_SECRETS, requests_per_minute=60000) as found:
-        yield found
+    if request.param == "gateway":
+        lock = lock_of(NEWEST)
+        with gateway.serving(
+            envoy_program, folder, lock, secrets=_SECRETS, requests_per_minute=60000
+        ) as found:
+            yield found
+    else:
+        with front_door(envoy_program, folder, {"h1": (ROLE,)}, secrets=_SECRETS) as door:
+            yield replace(door.asked, calls=door.hosts["h1"].calls)
 
 
 @pytest.mark.parametrize("client", KEYS)

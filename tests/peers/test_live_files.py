@@ -11,8 +11,9 @@ import pytest
 
 from sealift.services import ALLOWED, GUARD
 from sealift.site.secrets import Secrets
-from tests.peers.gateway import CLIENTS, ROLE, Ollama, keys_of
+from tests.peers.gateway import CLIENTS, ROLE, keys_of
 from tests.peers.live_host import Host
+from tests.peers.stand_in import Ollama
 
 _KEEP = {"model": ROLE, "keep_alive": 0}
 _ALICE, *_OTHERS = CLIENTS

@@ -49,7 +49,7 @@ _OWN = {
         ),
         *(
             "cli/ca.py:_print_list",
-            "host/judged.py:_parsed",
+            "host/judged.py:_Envoy._parsed",
             "fleet/rollout.py:_run",
             "operations/generation.py:generation_present",
         ),

@@ -12,9 +12,10 @@ import yaml
 from jinja2 import UndefinedError
 from pydantic import SecretStr
 
+from sealift.host.behind import Behind
 from sealift.host.client_limits import ClientLimits
 from sealift.host.generation import SPEC_LABEL, Generation, _Renderer, render_generation
-from sealift.host.inputs import SiteFiles
+from sealift.host.inputs import UNSENT_HEADER, SiteFiles
 from sealift.host.judged import judged
 from sealift.host.routes import routes_of
 from sealift.host.settings import OllamaSettings, SiteSettings, in_force
@@ -56,9 +57,10 @@ def rendered(
     certificate: bytes = b"cert\n",
     allowed: Mapping[str, tuple[str, ...]] | None = None,
     limits: Mapping[str, ClientLimits] | None = None,
+    fleet: tuple[Behind, ...] = (),
 ) -> Generation:
-    site_files = SiteFiles(keys, certificate, b"key\n", allowed or {}, limits or {})
-    return render_generation(settings, lock(), bundle, frozenset(groups), ANSWERS, site_files, TEMPLATES)
+    files = SiteFiles(keys, certificate, b"key\n", allowed or {}, limits or {}, b"ca\n")
+    return render_generation(settings, lock(), bundle, frozenset(groups), ANSWERS, files, TEMPLATES, fleet)
 
 
 def parsed(generation: Generation, path: str) -> dict[str, Any]:
@@ -270,17 +272,19 @@ def test_the_gateway_answers_itself_in_the_form_of_the_api_that_was_asked() -> N
         paths = of_path["header_filter"]["header"]["string_match"]["safe_regex"]["regex"]
         comparison = of_status["status_code_filter"]["comparison"]
         form = mapper["body_format_override"]["json_format"]
-        queued = bool(flags)
-        found[paths, comparison["op"], comparison["value"]["default_value"], queued] = (mapper, form)
+        reasons = tuple(flags[0]["response_flag_filter"]["flags"]) if flags else ()
+        found[paths, comparison["op"], comparison["value"]["default_value"], reasons] = (mapper, form)
     assert list(dict.fromkeys(paths for paths, *_ in found)) == ["/v1/messages.*", "/v1/.*", ".*"]
-    assert found["/v1/messages.*", "EQ", 429, False][1]["error"]["type"] == "rate_limit_error"
-    assert found["/v1/.*", "EQ", 401, False][1]["error"]["code"] == "invalid_api_key"
-    assert isinstance(found[".*", "EQ", 404, False][1]["error"], str)
-    assert found[".*", "EQ", 503, False][0]["headers_to_add"] == [
+    assert found["/v1/messages.*", "EQ", 429, ()][1]["error"]["type"] == "rate_limit_error"
+    assert found["/v1/.*", "EQ", 401, ()][1]["error"]["code"] == "invalid_api_key"
+    assert isinstance(found[".*", "EQ", 404, ()][1]["error"], str)
+    assert found[".*", "EQ", 503, ()][0]["headers_to_add"] == [
         {"header": {"key": "retry-after", "value": "5"}}
     ]
-    assert found["/v1/.*", "EQ", 503, True][1]["error"]["code"] == "queue_full"
-    assert mappers[-1] is found[".*", "GE", 400, False][0]
+    assert found["/v1/.*", "EQ", 503, ("UO",)][1]["error"]["code"] == "queue_full"
+    marked = [reasons for (*_, reasons), (mapper, _) in found.items() if UNSENT_HEADER in str(mapper)]
+    assert set(marked) == {("UO",), ("UF", "UH")}
+    assert mappers[-1] is found[".*", "GE", 400, ()][0]
 
 
 def test_the_gateway_logs_no_key() -> None:

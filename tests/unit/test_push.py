@@ -11,18 +11,27 @@ import pytest
 from pydantic import SecretStr
 
 from sealift.bundle.build import build
-from sealift.clients.push import _ASK, Stands, packed, parse_stands, script, settings_of
+from sealift.clients.push import settings_of
 from sealift.depot.importing import import_bundle
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
-from sealift.host.generation import Generation, RenderedFile, clients_files, version_of
+from sealift.host.behind import Behind
+from sealift.host.generation import (
+    Generation,
+    RenderedFile,
+    clients_files,
+    hosts_files,
+    live_path,
+    version_of,
+)
 from sealift.host.inputs import SiteFiles, clients_values
 from sealift.host.wanted import applied_to
 from sealift.host_paths import CURRENT, LIVE, PREVIOUS, ROOT
+from sealift.live.push import _ASK, Stands, packed, parse_stands, script
 from sealift.operations.live import PLACE, expected_live, go_back, taking
 from sealift.progress import silent
 from sealift.release.types import Role
-from sealift.services import ALLOWED, CLUSTERS, GATEWAY, KEYS, LIMITS
+from sealift.services import ALLOWED, CLUSTERS, FRONT, GATEWAY, KEYS, LIMITS
 from sealift.site.inventory import Host
 from tests.unit import tiny
 from tests.unit.fleet_site import site_settings, wanted
@@ -34,7 +43,9 @@ SHOP = {"shop": (SecretStr("key-of-shop"),)}
 ROLES = {"shop": ("chat",)}
 NEW = clients_files(clients_values(LAB, SiteFiles(SHOP, b"", b"", ROLES)), TEMPLATES)
 STATS = GATEWAY.live.versions if GATEWAY.live else {}
-STAT = STATS[KEYS]
+STAT, FRONT_STATS = STATS[KEYS], FRONT.live.versions if FRONT.live else {}
+KEYS_FILE, ALLOWED_FILE, LIMITS_FILE = (live_path(GATEWAY, name) for name in (KEYS, ALLOWED, LIMITS))
+OF_GATEWAY = {path: file for path, file in NEW.items() if path.startswith("gateway/")}
 
 
 class FakeHost:
@@ -55,8 +66,11 @@ class FakeHost:
         self._says.write_text(f'{STAT}: "{keys}"\n' if keys else "")
 
     def goes_by(self, files: Mapping[str, RenderedFile]) -> None:
-        """The gateway says that it goes by these live files."""
-        lines = (f'{STATS[name]}: "{version_of(file.content)}"' for name, file in files.items())
+        """Every service says that it goes by these live files."""
+        lines = (
+            f'{ {**FRONT_STATS, **STATS}[Path(path).name] }: "{version_of(file.content)}"'
+            for path, file in files.items()
+        )
         self._says.write_text("\n".join(lines) + "\n")
 
     def take(self, files: Mapping[str, RenderedFile]) -> str:
@@ -138,7 +152,7 @@ def test_keys_make_the_generation_that_an_apply_would_make(host: FakeHost) -> No
     (stands,) = host.stands().values()
     assert stands.id == applied.id
     assert stands.files == {path: (file.mode, file.sha256) for path, file in applied.files.items()}
-    assert host.keys() == version_of(NEW[KEYS].content)
+    assert host.keys() == version_of(NEW[KEYS_FILE].content)
     assert len(list((host.root / "generations").iterdir())) == 2  # a folder and its link
     assert list(host.root.glob(".*")) == []
 
@@ -150,8 +164,8 @@ def test_the_generation_to_go_back_to_gets_the_keys_too(host: FakeHost) -> None:
     host.goes_by(NEW)
     assert host.take(NEW) == "taken\n"
     for stands in host.stands().values():
-        for name, file in NEW.items():
-            assert stands.files[f"gateway/live/{name}"] == (0o600, file.sha256)
+        for path, file in OF_GATEWAY.items():
+            assert stands.files[path] == (0o600, file.sha256)
     ids = host.ids()
     assert ids.keys() == {"current", "previous"} and not {before.id, now.id} & set(ids.values())
     assert len(list((host.root / "generations").iterdir())) == 4
@@ -170,7 +184,7 @@ def test_keys_that_the_gateway_refuses_leave_the_host_as_it_was(host: FakeHost) 
     host.has(before, PREVIOUS)
     host.has(now, CURRENT)
     host.says("another")
-    assert host.take(NEW) == "refused\n"
+    assert host.take(NEW) == "refused gateway\n"
     assert host.ids() == {"current": now.id, "previous": before.id}
     assert host.keys() == version_of(now.files[f"gateway/live/{KEYS}"].content)
     assert len(list((host.root / "generations").iterdir())) == 4
@@ -179,15 +193,15 @@ def test_keys_that_the_gateway_refuses_leave_the_host_as_it_was(host: FakeHost) 
 def test_a_gateway_that_does_not_answer_has_the_keys_for_when_it_starts(host: FakeHost) -> None:
     now = rendered()
     host.has(now, CURRENT)
-    assert host.take(NEW) == "silent\n"
+    assert host.take(NEW) == "silent gateway\n"
     assert host.ids()["current"] != now.id
-    assert host.keys() == version_of(NEW[KEYS].content)
+    assert host.keys() == version_of(NEW[KEYS_FILE].content)
 
 
 def test_the_same_keys_once_more_change_nothing(host: FakeHost) -> None:
     now = rendered()
     host.has(now, CURRENT)
-    same = {name: now.files[f"gateway/live/{name}"] for name in NEW}
+    same = {path: now.files[path] for path in OF_GATEWAY}
     host.goes_by(same)
     assert host.take(same) == "taken\n"
     assert host.ids() == {"current": now.id}
@@ -207,11 +221,35 @@ def test_a_generation_of_an_older_sealift_gets_what_it_knows(host: FakeHost) -> 
     now = rendered()
     older = {path: file for path, file in now.files.items() if not path.endswith((ALLOWED, CLUSTERS))}
     host.has(dataclasses.replace(now, files=older), CURRENT)
-    assert host.stands()[CURRENT].known(NEW) == (KEYS, LIMITS)
-    host.goes_by({KEYS: NEW[KEYS], LIMITS: NEW[LIMITS]})
+    assert host.stands()[CURRENT].known(NEW) == (KEYS_FILE, LIMITS_FILE)
+    host.goes_by({path: NEW[path] for path in (KEYS_FILE, LIMITS_FILE)})
     assert host.take(NEW) == "taken\n"
-    assert host.keys() == version_of(NEW[KEYS].content)
+    assert host.keys() == version_of(NEW[KEYS_FILE].content)
     assert not (host.root / "live/gateway" / ALLOWED).exists()
+
+
+def test_front_doors_get_the_keys_in_the_same_step(host: FakeHost) -> None:
+    now = rendered(LAB, FRONT.name)
+    host.has(now, CURRENT)
+    host.goes_by(NEW)
+    assert host.take(NEW) == "taken\n"
+    assert host.ids() == {"current": rendered(LAB, FRONT.name, keys=SHOP, allowed=ROLES).id}
+    host.says("another")
+    assert host.take({path: now.files[path] for path in NEW}) == "refused front\n"
+    assert host.keys() == version_of(NEW[KEYS_FILE].content)
+
+
+def test_hosts_behind_a_front_door_change_without_anything_else(host: FakeHost) -> None:
+    now, drained = rendered(LAB, FRONT.name, fleet=_fleet(False)), _fleet(True)
+    host.has(now, CURRENT)
+    new = hosts_files(drained, TEMPLATES)
+    host.goes_by(new)
+    assert host.take(new) == "taken\n"
+    assert host.ids() == {"current": rendered(LAB, FRONT.name, fleet=drained).id}
+
+
+def _fleet(drained: bool) -> tuple[Behind, ...]:
+    return (Behind("h2", "10.0.0.2", 8443, ("chat",), 4096, 300, drained),)
 
 
 def test_no_key_stands_in_the_script(host: FakeHost) -> None:

@@ -38,7 +38,17 @@ def test_the_schema_is_one(document: Document) -> None:
 def test_what_people_write_is_explained(document: Document) -> None:
     schema = json.loads(json_schema(document))
     kinds = {document: schema, **schema["$defs"]}
-    explained = {"components", "architecture", "packages", "ollama", "gateway", "docker", "gpu", "minimum"}
+    explained = {
+        "components",
+        "architecture",
+        "packages",
+        "ollama",
+        "gateway",
+        "front",
+        "docker",
+        "gpu",
+        "minimum",
+    }
     missing = [
         f"{kind}.{key}"
         for kind, described in kinds.items()

@@ -71,7 +71,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (folder / part).write_bytes(source.read_bytes())
     services = folder / "sealift/services.py"
     changed = services.read_text().replace(
-        "SERVICES = (OLLAMA, GATEWAY)", f"SERVICES = (OLLAMA, GATEWAY, {ENTRY})"
+        "SERVICES = (OLLAMA, GATEWAY, FRONT)", f"SERVICES = (OLLAMA, GATEWAY, FRONT, {ENTRY})"
     )
     assert changed.count(ENTRY) == 1
     services.write_text(changed)

@@ -17,7 +17,7 @@ from sealift.site.certificate_files import dns_names, ip_addresses
 from sealift.site.certificate_list import certificate_list
 from sealift.site.certificates import Names
 from sealift.site.check import check_site
-from sealift.site.inventory import Inventory
+from sealift.site.inventory import Inventory, load_inventory
 from sealift.site.issuing import Wanted, due, issue, lacking, must_lack
 from sealift.site.places import chosen, host_places, other_place
 from tests.unit.ca.ca_site import (
@@ -146,3 +146,19 @@ def test_a_certificate_does_not_outlast_its_ca(tls: Path, acme: Inventory) -> No
     assert new.not_valid_after_utc == ca.not_valid_after_utc
     with pytest.raises(SealiftError, match=r"ca\.crt: ran out on"):
         renewed(acme, ["h1"], ca.not_valid_after_utc + timedelta(days=1))
+
+
+def test_a_front_door_shows_the_names_that_applications_ask(tls: Path, acme: Inventory) -> None:
+    inventory, names = acme.path, '"front": {"names": ["llm.example", "10.9.0.100"]}'
+    group = f'\nfront = [("h1", {{{names}}})]\n'
+    inventory.write_text(inventory.read_text() + group)
+    lacking_names = [line for line in check_site(str(tls.parent), NOW).problems if "h1.crt" in line]
+    assert (
+        len(lacking_names) == 2
+        and "expected llm.example among its alternative names (DNS)" in lacking_names[0]
+    )
+    assert "expected 10.9.0.100 among its alternative names (IP)" in lacking_names[1]
+    (place,) = renewed(load_inventory(str(tls.parent)), ["h1"])
+    assert place.present and {"h1", "llm.example"} <= set(dns_names(place.present))
+    assert "10.9.0.100" in ip_addresses(place.present)
+    assert not [line for line in check_site(str(tls.parent), NOW).problems if "h1.crt" in line]

@@ -1,0 +1,121 @@
+"""drain and undrain: a host that front doors send nothing to, and what runs there finishes."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from sealift.cli.console import complain, say, working
+from sealift.cli.options import AsJson, InventoryName, print_json
+from sealift.errors import SealiftError
+from sealift.live.drain import Fronts, fronts_of, host_behind, needed_for, set_drained, still_running
+from sealift.live.push import Pushed, no_rollout
+from sealift.site.inventory import load_inventory
+
+_PAUSE_S = 1
+_Name = Annotated[str, typer.Argument(metavar="HOST", help="Its name in the inventory.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the tool."""
+    app.command("drain")(drain)
+    app.command("undrain")(undrain)
+
+
+def drain(
+    name: InventoryName,
+    host: _Name,
+    wait: Annotated[bool, typer.Option("--wait", help="Until nothing runs there any more.")] = False,
+    last: Annotated[
+        bool, typer.Option("--last", help="Also where no other host answers one of its roles.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Have every front door send a host no more. What runs there goes on to its end.
+
+    It stays drained, whatever is applied, until you undrain it. Who asks its own gateway is not turned away.
+
+    Exit code 0: every front door sends it nothing; with --wait, nothing runs there. 1: one has not confirmed.
+
+    Example: sealift drain prod llm1 --wait
+    """
+    site = load_inventory(name)
+    fronts = fronts_of(site)
+    found = host_behind(site, fronts, host)
+    needed = needed_for(fronts.fleet, host)
+    if needed and not last:
+        raise SealiftError(
+            f"{host}: no other host that is not drained answers {', '.join(needed)}. Undrain one first, or "
+            "drain it all the same: --last."
+        )
+    with no_rollout(site), working("telling the front doors"):
+        pushed = set_drained(site, found, drained=True)
+    confirmed = replace(
+        fronts, doors=fronts.doors.limited([each.host for each in pushed if each.confirmed] or None)
+    )
+    running = still_running(confirmed, host) if any(each.confirmed for each in pushed) else {}
+    if not as_json:
+        _tell(pushed, running, host)
+    if wait and any(running.values()):
+        running = _wait(confirmed, host, running)
+    if as_json:
+        doors = [{**dataclasses.asdict(each), "running": running.get(each.host)} for each in pushed]
+        print_json({"host": host, "drained": True, "front_doors": doors})
+    elif wait and all(each.ok for each in pushed):
+        say(f"{host}: nothing runs there any more")
+    _end(pushed, site.name)
+
+
+def undrain(name: InventoryName, host: _Name, as_json: AsJson = False) -> None:
+    """Have every front door send a host requests again.
+
+    Exit code 0: every front door does. 1: one has not confirmed it.
+
+    Example: sealift undrain prod llm1
+    """
+    site = load_inventory(name)
+    found = host_behind(site, fronts_of(site), host)
+    with no_rollout(site), working("telling the front doors"):
+        pushed = set_drained(site, found, drained=False)
+    if as_json:
+        doors = [dataclasses.asdict(each) for each in pushed]
+        print_json({"host": host, "drained": False, "front_doors": doors})
+    else:
+        _tell(pushed, {}, host)
+    _end(pushed, site.name)
+
+
+def _tell(pushed: tuple[Pushed, ...], running: Mapping[str, int], host: str) -> None:
+    for each in pushed:
+        if each.confirmed:
+            left = f", {_requests(running[each.host])} on {host}" if each.host in running else ""
+            say(f"{each.host}: confirmed after {each.seconds:.1f} s{left}")
+        elif each.ok:
+            say(f"{each.host}: has no front door yet, and gets the list of hosts with it")
+        else:
+            complain(f"{each.host}: {each.problem}")
+
+
+def _wait(fronts: Fronts, host: str, running: Mapping[str, int]) -> Mapping[str, int]:
+    """Ask until nothing runs; gives what the front doors said last."""
+    with working(f"{host}: waiting") as work:
+        while left := sum(running.values()):
+            work.now(f"{host}: {_requests(left)} there")
+            time.sleep(_PAUSE_S)
+            running = still_running(fronts, host)
+    return running
+
+
+def _requests(count: int) -> str:
+    return f"{count} request still runs" if count == 1 else f"{count} requests still run"
+
+
+def _end(pushed: tuple[Pushed, ...], site: str) -> None:
+    if not all(each.ok for each in pushed):
+        complain(f"Not every front door goes by this. Once the hosts answer, run: sealift apply {site}")
+        raise typer.Exit(1)

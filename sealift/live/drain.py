@@ -1,0 +1,114 @@
+"""Hosts drained and undrained: every front door at once sends one no more, or sends it something again.
+
+Front doors get the list of hosts as the inventory has it by now, and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sealift.errors import SealiftError
+from sealift.facts.live import asking
+from sealift.fleet.behind import hosts_behind, stored_releases
+from sealift.fleet.survey import has_front
+from sealift.host.behind import Behind
+from sealift.host.generation import hosts_files, live_path
+from sealift.host.wanted import TEMPLATES
+from sealift.live.push import News, Pushed, push
+from sealift.services import FRONT, HOSTS, asking_envoy
+from sealift.site.drained import read_drained, write_drained
+from sealift.site.inventory import Host, Inventory
+from sealift.ssh import on_all
+
+# Source: `writeClustersAsText` in source/server/admin/clusters_handler.cc of github.com/envoyproxy/envoy.
+_LINE = re.compile(r"hosts::(\S{1,300})::(hostname|rq_active|rq_pending_active)::(\S{1,253})")
+
+
+@dataclass(frozen=True)
+class Fronts:
+    """The front doors of a site, and what is behind them.
+
+    + doors: their hosts, as an inventory
+    """
+
+    doors: Inventory
+    fleet: tuple[Behind, ...]
+
+
+def fronts_of(inventory: Inventory) -> Fronts:
+    """The front doors of a site. Raises SealiftError where there is none, or what is behind is not known."""
+    stored = stored_releases(inventory.hosts)
+    doors = [
+        host.name
+        for host in inventory.hosts
+        if has_front(host, stored[host.settings.depot, host.settings.release])
+    ]
+    if not doors:
+        raise SealiftError(
+            f"{inventory.path}: has no front door, expected a host in the group front. "
+            "See docs/front-door.md."
+        )
+    return Fronts(inventory.limited(doors), hosts_behind(inventory.hosts))
+
+
+def host_behind(inventory: Inventory, fronts: Fronts, name: str) -> Host:
+    """A host that front doors send requests to. Raises SealiftError where it is none."""
+    if name not in {each.name for each in fronts.fleet}:
+        known = ", ".join(each.name for each in fronts.fleet) or "none"
+        raise SealiftError(f"{name}: no front door sends it anything, expected one of: {known}.")
+    return next(host for host in inventory.hosts if host.name == name)
+
+
+def needed_for(fleet: Iterable[Behind], name: str) -> tuple[str, ...]:
+    """What no other host answers that is not drained.
+
+    + name: of the host that is to be drained
+    """
+    of = {each.name: each.names for each in fleet}
+    others = {asked for each in fleet if each.name != name and not each.drained for asked in each.names}
+    return tuple(asked for asked in of[name] if asked not in others)
+
+
+def set_drained(inventory: Inventory, host: Host, drained: bool) -> tuple[Pushed, ...]:
+    """Write down that a host is drained or no more, and tell every front door.
+
+    The locks of the depots are held already.
+
+    Raises SealiftError where the site's files cannot be read.
+    """
+    known = read_drained(host.settings) & set(inventory.names)
+    write_drained(host.settings, known | {host.name} if drained else known - {host.name})
+    fronts = fronts_of(inventory)
+    news = News("list of hosts", hosts_files(fronts.fleet, TEMPLATES), {live_path(FRONT, HOSTS): ""})
+    return push(fronts.doors, lambda _: news)
+
+
+def still_running(fronts: Fronts, name: str) -> Mapping[str, int]:
+    """How many requests of each front door a host still works on.
+
+    Raises SealiftError where a front door does not say it.
+    """
+    by_name = {host.name: host for host in fronts.doors.hosts}
+    ask = asking(FRONT, asking_envoy("/clusters"))
+    return on_all(list(by_name), lambda door: parse_running(door, by_name[door].ssh.run(ask), name)).all()
+
+
+def parse_running(door: str, said: str, name: str) -> int:
+    """How many requests a host has, as Envoy says it.
+
+    + door: the front door, for the message
+    + said: `/clusters` of its admin interface
+
+    Raises SealiftError where it does not say it.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for line in said.splitlines():
+        if match := _LINE.fullmatch(line.strip()):
+            found.setdefault(match[1], {})[match[2]] = match[3]
+    for each in found.values():
+        counts = [each.get(key, "") for key in ("rq_active", "rq_pending_active")]
+        if each.get("hostname") == name and all(re.fullmatch("[0-9]{1,9}", count) for count in counts):
+            return sum(map(int, counts))
+    raise SealiftError(f"{door}: its front door does not say what runs on {name}. Run sealift status.")

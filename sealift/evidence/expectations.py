@@ -12,7 +12,7 @@ from pydantic import Field, SecretStr
 
 from sealift.blob import Blob
 from sealift.files import canonical_json, write_atomically
-from sealift.host.settings import DockerSettings, GatewaySettings, OllamaSettings, published
+from sealift.host.settings import DockerSettings, FrontSettings, GatewaySettings, OllamaSettings, published
 from sealift.host.wanted import Wanted
 from sealift.release.locked import WEIGHTS, LockedModel
 from sealift.release.values import Digest, Frozen
@@ -73,6 +73,7 @@ class Expectations(Frozen):
     acceptance_key: SecretStr | None = Field(description="of a client whose limit may be used up")
     ollama: OllamaSettings
     gateway: GatewaySettings
+    front: FrontSettings = FrontSettings()
     docker: DockerSettings
     root: str = Field(description="where the host store lies")
     stand_in_gpu: bool
@@ -112,6 +113,7 @@ def expect(
         acceptance_key=acceptance_key,
         ollama=settings.ollama,
         gateway=settings.gateway,
+        front=settings.front,
         docker=settings.docker,
         root=settings.root,
         stand_in_gpu=settings.gpu.stand_in,

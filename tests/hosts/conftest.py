@@ -110,7 +110,12 @@ def host(expected: Expectations) -> Iterator[Host]:
 
 @pytest.fixture(scope="session")
 def gateway(expected: Expectations) -> Gateway:
-    return Gateway(expected)
+    return Gateway(expected, expected.gateway.port)
+
+
+@pytest.fixture(scope="session")
+def front_door(expected: Expectations) -> Gateway:
+    return Gateway(expected, expected.front.port)
 
 
 @pytest.fixture(scope="session")

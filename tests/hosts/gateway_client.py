@@ -17,10 +17,13 @@ ANSWER_S = 240  # a cold model on a slow processor
 
 
 class Gateway:
-    """Requests with the site's CA; with the key of the expectations, another one, or none."""
+    """Requests with the site's CA; with the key of the expectations, another one, or none.
 
-    def __init__(self, expected: Expectations) -> None:
-        self.name, self.address, self.port = expected.host, expected.address, expected.gateway.port
+    + port: of the gateway, or of the front door
+    """
+
+    def __init__(self, expected: Expectations, port: int) -> None:
+        self.name, self.address, self.port = expected.host, expected.address, port
         self.url = url_of(self.address, self.port)
         self._ca = str(expected.gateway.ca)
         self._key = expected.api_key.get_secret_value()
@@ -62,11 +65,14 @@ class Gateway:
                 timeout=(CONNECT_S, ANSWER_S),
             )
 
-    def connect(self) -> ssl.SSLSocket:
-        """A TLS connection, verified."""
+    def connect(self, name: str | None = None) -> ssl.SSLSocket:
+        """A TLS connection, verified.
+
+        + name: that the certificate must be for; the host's where none is given
+        """
         plain = socket.create_connection((self.address, self.port), CONNECT_S)
         context = ssl.create_default_context(cafile=self._ca)
-        return context.wrap_socket(plain, server_hostname=self.name)
+        return context.wrap_socket(plain, server_hostname=name or self.name)
 
     def status_of(self, method: str, path: str, headers: dict[str, str]) -> int:
         """The status of a request whose path is sent exactly as it is written."""

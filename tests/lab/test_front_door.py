@@ -75,6 +75,14 @@ def test_keys_open_front_doors_and_hosts_at_once(doors: Path, commands: Commands
     assert [host["differs"] for host in _json(commands, "status", doors)] == [[], [], []]
 
 
+@pytest.mark.exhaustive
+def test_front_doors_are_verified(doors: Path, commands: Commands) -> None:
+    """All claims, of a host that is a front door beside everything else."""
+    said = _json(commands, "verify", doors, "--limit", "h2")
+    claims = [result for result in said["results"] if result["name"].startswith("test_front_door_")]
+    assert len(claims) >= 5 and {result["outcome"] for result in said["results"]} == {"passed"}
+
+
 def test_a_host_is_drained_and_comes_back_while_applications_ask(
     doors: Path, commands: Commands, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:

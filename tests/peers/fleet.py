@@ -14,7 +14,7 @@ from sealift.host.generation import Generation, render_generation
 from sealift.host.inputs import SiteFiles
 from sealift.host.wanted import TEMPLATES
 from sealift.release.locked import Lock
-from sealift.services import FRONT, TLS
+from sealift.services import CA, FRONT, TLS
 from sealift.site.certificates import Authority, Names, new_authority
 from sealift.site.secrets import Secrets
 from tests.peers import gateway
@@ -52,7 +52,7 @@ class FrontDoor:
     def change(self, *names: str, **hosts: Mapping[str, Any]) -> None:
         """Change what is behind it, and wait until it goes by that.
 
-        + names: of live files
+        + names: of live files; all of them where none is named
         + hosts: by their names, what is another
         """
         self.behind = tuple(replace(each, **hosts.get(each.name, {})) for each in self.behind)
@@ -61,11 +61,18 @@ class FrontDoor:
         self.envoy.takes(changed)
 
     def renew(self) -> None:
-        """Have it show another certificate."""
+        """Have it show another certificate, and believe a further CA."""
         lock, files, settings = self._site
         own = _shown(self._authority, "front", self.asked.certificate)
-        self._site = lock, replace(files, certificate=own.certificate, key=own.key), settings
-        self.change(TLS)
+        other = new_authority("another", datetime.now(UTC)).pair.certificate
+        changed = replace(files, certificate=own.certificate, key=own.key, ca=files.ca + other)
+        self._site = lock, changed, settings
+        self.change(TLS, CA)
+
+    def without(self, *hosts: str) -> None:
+        """Have it know some hosts no more."""
+        self.behind = tuple(each for each in self.behind if each.name not in hosts)
+        self.change()
 
     def calls(self) -> dict[str, int]:
         """How many have come through to each host's stand-in of Ollama."""

@@ -224,11 +224,13 @@ def _ends(keys: ClientKeys, today: date) -> str:
 
 
 def _value(term: Term) -> str:
-    """What holds, in words; by host, where hosts differ."""
-    words = {host: _words(term, value) for host, value in term.holds.items()}
-    if len(set(words.values())) == 1:
-        return next(iter(words.values()))
-    return ", ".join(f"{host}: {said}" for host, said in words.items())
+    """What holds, in words; with hosts, where they differ."""
+    hosts: dict[str, list[str]] = {}
+    for host, value in term.holds.items():
+        hosts.setdefault(_words(term, value), []).append(host)
+    if len(hosts) == 1:
+        return next(iter(hosts))
+    return "; ".join(f"{said} on {', '.join(names)}" for said, names in hosts.items())
 
 
 def _words(term: Term, value: object) -> str:

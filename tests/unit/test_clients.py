@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -10,7 +11,9 @@ import pyrage
 import pytest
 import yaml
 from pydantic import SecretStr
+from typer.testing import CliRunner
 
+from sealift.cli.main import application
 from sealift.clients.terms import terms_of
 from sealift.errors import SealiftError
 from sealift.site.check import check_site, site_problems
@@ -159,3 +162,18 @@ def test_a_limit_changes_alone_and_can_be_taken_off(acme: Path) -> None:
     with pytest.raises(SealiftError, match="nothing was named"):
         set_terms(inventory, "shop", {})
     assert clients_of(inventory)["shop"] == own
+
+
+def test_show_tells_what_holds_on_each_host_and_no_key(acme: Path) -> None:
+    key = add_client(load_inventory(str(acme)), "shop", TODAY, terms={"body_mib": 2})
+
+    def shown(*options: str) -> str:
+        ran = CliRunner().invoke(application("clients"), ["clients", "show", str(acme), "shop", *options])
+        assert ran.exit_code == 0 and key not in ran.stdout
+        return ran.stdout
+
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown().splitlines()]
+    assert ["body_mib", "2", "the client"] in cells and ["roles", "every role", "the site"] in cells
+    (of_hosts,) = [holds for what, holds, _ in filter(None, cells) if what == "streams"]
+    assert of_hosts == "1 on h1, h2.example; 4 on g1"
+    assert json.loads(shown("--json"))["body_mib"] == 2

@@ -67,6 +67,8 @@ class Service:
     + mounts: what it sees of its host
     + networks: without a way out, which it shares with other services; one that publishes a port has beside
       them a network of its own
+    + beside: the service whose network with a way out it shares in place of one of its own: Docker lets
+      nobody from one such network into another, not even by a port that is published on the host
     + serves_models: whether the release's models are for it
     + required: whether every release has it
     + validate: entrypoint and arguments by which its image judges its configuration, which it gets over
@@ -81,6 +83,7 @@ class Service:
     ports: tuple[Port, ...] = ()
     mounts: tuple[Mount, ...] = ()
     networks: tuple[str, ...] = ()
+    beside: str = ""
     serves_models: bool = False
     required: bool = False
     validate: tuple[str, ...] = ()
@@ -179,6 +182,7 @@ FRONT = Service(
     groups=frozenset({"front"}),
     ports=(Port(9443, setting="port"),),
     mounts=(Mount("envoy.yaml", "/etc/envoy/envoy.yaml"),),
+    beside=GATEWAY.name,
     validate=_VALIDATE,
     live=Live(
         "/etc/envoy/live",

@@ -20,7 +20,7 @@ from sealift.host.inputs import Served, SiteFiles, inputs_of
 from sealift.host.settings import SiteSettings, memory_limit_mib, published
 from sealift.release.locked import Lock
 from sealift.release.roles import Answers
-from sealift.services import ALLOWED, CLUSTERS, FRONT, HOSTS, KEYS, LIMITS, SERVICES, Service
+from sealift.services import ALLOWED, CLUSTERS, FRONT, HOSTS, KEYS, LIMITS, PROJECT_PREFIX, SERVICES, Service
 
 SPEC_LABEL = "io.sealift.spec"  # on each container: digest of the configuration it was made from
 COMPOSE = "compose.yaml"
@@ -200,6 +200,7 @@ def _common(service: Service, image: str, settings: SiteSettings) -> dict[str, o
         "ports": [(published(settings, service, port), port.inside) for port in service.ports],
         "mounts": service.binds,
         "networks": service.networks,
+        "outer": f"{PROJECT_PREFIX}{service.beside}_outer" if service.beside else "",
         "memory_limit_mib": memory_limit_mib(settings, service),
         "proxies": _PROXIES,
     }

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from sealift.facts.live import asking
+from sealift.services import FRONT, asking_envoy
 from tests.lab.commands import CHECKOUT, Commands
 from tests.lab.conftest import Site
 
@@ -57,11 +59,10 @@ def _json(commands: Commands, *command: str | Path) -> Any:
 
 def _sent(commands: Commands, door: str, host: str) -> int:
     """How many requests a front door has ever sent to a host."""
-    name, there = "sealift-front-front-1", _address(commands, host)
-    ask = "exec 3<>/dev/tcp/127.0.0.1/9901; printf 'GET /clusters HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3"
-    said = commands.on(door, f"docker exec {name} bash -c {json.dumps(ask)}")
-    (line,) = [line for line in said.splitlines() if line.startswith(f"hosts::{there}:8443::rq_total::")]
-    return int(line.rpartition(":")[2])
+    said = commands.on(door, asking(FRONT, asking_envoy("/clusters")))
+    start = f"hosts::{_address(commands, host)}:8443::rq_total::"
+    (line,) = [line for line in said.splitlines() if line.startswith(start)]
+    return int(line.removeprefix(start))
 
 
 def test_keys_open_front_doors_and_hosts_at_once(doors: Path, commands: Commands, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from sealift.lab import layout
 from sealift.lab.cgroup import lab_cgroup, memory_kib, supervisor
 from sealift.lab.host import boot, end, host_key, prepare_disks
 from sealift.lab.layout import Lab, LabHost, Machines, known_machines
-from sealift.lab.machine import require_machine, require_root
+from sealift.lab.machine import raise_limits, require_machine, require_root
 from sealift.lab.network import ensure_network, remove_network
 from sealift.lab.relay import answers, ensure_relay
 from sealift.lab.root import CONTROL_PACKAGES, PACKAGES, SUITE, DebianSuite, ensure_root
@@ -60,6 +60,7 @@ def up(
     something, the folder is not a lab's, or a host does not come up.
     """
     require_machine(lab)
+    raise_limits()
     with locked(lab.state, lambda: progress("waiting for another run on this lab", 0, 0)):
         _require_own_folder(lab)
         machines = _wanted(lab, count, control, suite)

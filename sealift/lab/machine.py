@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from sealift.errors import SealiftError
@@ -12,6 +13,8 @@ from sealift.lab.layout import Lab
 from sealift.lab.relay import PROXY
 
 _DISK_FREE_MIB = 6 * 1024
+# Each Envoy takes one for each file that it watches, and all hosts of all labs share the machine's 128.
+_INOTIFY, _INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances"), 1024
 _TOOLS = {
     "ip": "iproute2",
     "mmdebstrap": "mmdebstrap",
@@ -49,6 +52,13 @@ def require_machine(lab: Lab) -> None:
             f"{lab.state}: {free} MiB free, expected {_DISK_FREE_MIB} MiB for the hosts' disks. "
             "Make room, or set SEALIFT_LAB to a folder on a larger disk."
         )
+
+
+def raise_limits() -> None:
+    """Have the kernel allow what the hosts of a lab take together, where this machine lets it be changed."""
+    if int(_INOTIFY.read_text()) < _INSTANCES:
+        with suppress(OSError):
+            _INOTIFY.write_text(str(_INSTANCES))
 
 
 def disk_free_mib(path: Path) -> int:

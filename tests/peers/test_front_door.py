@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -238,6 +238,17 @@ def test_the_room_of_all_queues_is_used_before_anybody_is_refused(
         message_of(refused[0], CHAT[0])  # one id, the front door's, in the host's own words
         assert {each.headers[UNSENT_HEADER] for each in refused} == {"1"}
         assert min(door.calls().values()) >= 2 and _flags(door, "failed_outlier_check") == 0
+
+
+def test_while_the_ollama_of_a_host_is_down_another_host_answers(envoy_program: Path, tmp_path: Path) -> None:
+    with ExitStack() as up:
+        other = {"instead": up.enter_context(_instead(Ollama))}
+        with front_door(envoy_program, tmp_path, {"h1": (ROLE,), "h2": (ROLE,)}, other={"h1": other}) as door:
+            up.close()
+            time.sleep(1.5)  # until the gateway has closed its idle connections
+            assert {_ask(door, CHAT).status_code for _ in range(12)} == {200}
+            assert "healthy" in door.envoy.says("/clusters")  # its gateway has not noticed yet
+            assert len(door.hosts["h2"].calls) == 12
 
 
 def test_a_host_that_only_fails_is_left_out_but_never_more_than_half_of_them(

@@ -18,9 +18,9 @@ from sealift.live.drain import needed_for, parse_running
 from sealift.release.locked import Lock
 from sealift.services import FRONT, GATEWAY, OLLAMA
 from sealift.site.drained import drained_file, read_drained, write_drained
-from sealift.site.inventory import Host
+from sealift.site.inventory import Host, parse_inventory
 from tests.unit import probed, samples
-from tests.unit.fleet_site import MODEL, lock, site_settings
+from tests.unit.fleet_site import DATA, MODEL, lock, site_settings
 from tests.unit.test_generation import LAB, rendered
 
 H1 = Behind("h1", "10.0.0.1", 8443, ("chat", "embed"), 4096, 300, False)
@@ -116,6 +116,13 @@ def test_requests_of_a_host_are_counted_out_of_what_envoy_says() -> None:
     for wrong in ("", said.replace("active::3", "active::-3"), said.replace("h1", "h3")):
         with pytest.raises(SealiftError, match=r"^door: its front door does not say what runs on h1"):
             parse_running("door", wrong, "h1")
+
+
+def test_a_limited_inventory_still_knows_all_hosts_of_the_site() -> None:
+    data = {"ssh_config_file": "c", **DATA}
+    raw: list[dict[str, Any]] = [{"name": name, "groups": [], "data": data} for name in ("h1", "h2", "h3")]
+    limited = parse_inventory(Path("site.py"), raw).limited(["h1", "h2"]).limited(["h2"])
+    assert limited.names == ("h2",) and limited.whole.names == ("h1", "h2", "h3")
 
 
 def test_one_port_for_gateway_and_front_door_is_refused() -> None:

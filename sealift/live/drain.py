@@ -62,11 +62,11 @@ def host_behind(inventory: Inventory, fronts: Fronts, name: str) -> Host:
 
 
 def needed_for(fleet: Iterable[Behind], name: str) -> tuple[str, ...]:
-    """What no other host answers that is not drained.
+    """What nobody answers any more once a host is drained; nothing where it is already.
 
-    + name: of the host that is to be drained
+    + name: of the host
     """
-    of = {each.name: each.names for each in fleet}
+    of = {each.name: () if each.drained else each.names for each in fleet}
     others = {asked for each in fleet if each.name != name and not each.drained for asked in each.names}
     return tuple(asked for asked in of[name] if asked not in others)
 

@@ -1,0 +1,128 @@
+"""The commands `sealift drain` and `undrain`: what they tell front doors, write down and print."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from sealift.cli import drain as command
+from sealift.cli.main import application
+from sealift.depot.store import Depot, StoredRelease
+from sealift.errors import SealiftError
+from sealift.live import drain
+from sealift.live.push import News, Pushed
+from sealift.services import FRONT
+from sealift.site.drained import read_drained
+from sealift.site.inventory import Host, Inventory
+from tests.unit.fleet_site import BUNDLE, lock, site_settings
+
+_WELL = Pushed("h1", True, True, "", 0.5)
+_SILENT = Pushed(
+    "h2", False, True, "its front door does not say that it goes by the new list of hosts.", 10.0
+)
+
+
+class Site:
+    """A site with three hosts, two of them front doors that are none."""
+
+    def __init__(self, folder: Path) -> None:
+        config = folder / "ssh_config"
+        config.write_text("".join(f"Host h{n}\n  HostName 10.0.0.{n}\n" for n in (1, 2, 3)))
+        settings = site_settings(ssh_config_file=str(config), secrets=str(folder / "secrets.age"))
+        groups = {"h1": FRONT.groups, "h2": FRONT.groups, "h3": frozenset[str]()}
+        hosts = tuple(Host(name, frozenset(of), settings) for name, of in groups.items())
+        self.inventory = Inventory("prod", folder / "prod.py", hosts)
+        self.told: list[dict[str, str]] = []  # what front doors were told of each host
+        self.outcome = (_WELL, Pushed("h2", True, True, "", 0.7))
+        self.running: Iterator[dict[str, int]] = iter(
+            [{"h1": 2, "h2": 1}, {"h1": 0, "h2": 1}, {"h1": 0, "h2": 0}]
+        )
+
+    @property
+    def drained(self) -> set[str]:
+        return set(read_drained(self.inventory.hosts[0].settings))
+
+    def push(self, doors: Inventory, news: Callable[[Host], News]) -> tuple[Pushed, ...]:
+        assert doors.names == ("h1", "h2")
+        (file,) = news(doors.hosts[0]).files.values()
+        (endpoints,) = yaml.safe_load(file.content)["resources"][0]["endpoints"]
+        found = {each["endpoint"]["hostname"]: each["health_status"] for each in endpoints["lb_endpoints"]}
+        self.told.append(found)
+        return self.outcome
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    made = Site(tmp_path)
+    monkeypatch.setattr(command, "load_inventory", lambda _: made.inventory)
+    monkeypatch.setattr(command, "_PAUSE_S", 0)
+    monkeypatch.setattr(command, "still_running", lambda *_: next(made.running))
+    monkeypatch.setattr(drain, "push", made.push)
+    monkeypatch.setattr(Depot, "resolve", lambda *_: StoredRelease(BUNDLE, lock()))
+    return made
+
+
+def _ran(*arguments: str) -> Result:
+    return CliRunner().invoke(application(arguments[0]), [arguments[0], "prod", *arguments[1:]])
+
+
+def test_a_drained_host_is_written_down_and_told_to_every_front_door(site: Site) -> None:
+    found = _ran("drain", "h3")
+    assert found.exit_code == 0, found.output
+    assert site.drained == {"h3"}
+    assert site.told == [{"h1": "HEALTHY", "h2": "HEALTHY", "h3": "DRAINING"}]
+    assert "h1: confirmed after 0.5 s, 2 requests still run on h3" in found.stdout
+    assert "h2: confirmed after 0.7 s, 1 request still runs on h3" in found.stdout
+    site.running = iter([{"h1": 0, "h2": 0}])
+    assert _ran("drain", "h3").exit_code == 0 and site.drained == {"h3"}  # once more changes nothing
+    assert _ran("undrain", "h3").exit_code == 0 and site.drained == set()
+    assert site.told[-1] == {"h1": "HEALTHY", "h2": "HEALTHY", "h3": "HEALTHY"}
+
+
+def test_waiting_ends_when_nothing_runs(site: Site) -> None:
+    found = _ran("drain", "h3", "--wait")
+    assert found.exit_code == 0 and "h3: nothing runs there any more" in found.stdout
+    assert next(site.running, None) is None
+
+
+def test_programs_get_all_of_it(site: Site) -> None:
+    said = json.loads(_ran("drain", "h3", "--wait", "--json").stdout)
+    assert [(each["host"], each["confirmed"], each["running"]) for each in said["front_doors"]] == [
+        ("h1", True, 0),
+        ("h2", True, 0),
+    ]
+
+
+def test_a_front_door_that_has_not_confirmed_is_an_error_and_the_host_stays_drained(site: Site) -> None:
+    site.outcome = (_WELL, _SILENT)
+    site.running = iter([{"h1": 0}])
+    found = _ran("drain", "h3", "--wait")
+    assert found.exit_code == 1 and site.drained == {"h3"}
+    assert "nothing runs there" not in found.stdout
+    assert _SILENT.problem in found.stderr and "sealift apply prod" in found.stderr
+
+
+def test_the_last_host_of_a_role_is_drained_only_when_that_is_said(site: Site) -> None:
+    for host in ("h2", "h3"):
+        site.running = iter([{"h1": 0, "h2": 0}])
+        assert _ran("drain", host).exit_code == 0
+    refused = _ran("drain", "h1")
+    assert isinstance(refused.exception, SealiftError)
+    assert str(refused.exception).startswith("h1: no other host that is not drained answers chat")
+    assert site.drained == {"h2", "h3"}
+    site.running = iter([{"h1": 0, "h2": 0}])
+    assert _ran("drain", "h1", "--last").exit_code == 0 and site.drained == {"h1", "h2", "h3"}
+    site.running = iter([{"h1": 0, "h2": 0}])
+    assert _ran("drain", "h1").exit_code == 0  # it is already
+
+
+def test_a_host_that_no_front_door_knows_is_refused(site: Site) -> None:
+    refused = _ran("drain", "h4")
+    assert str(refused.exception) == "h4: no front door sends it anything, expected one of: h1, h2, h3."
+    site.inventory = Inventory("prod", Path("prod.py"), site.inventory.hosts[2:])
+    assert "has no front door, expected a host in the group front" in str(_ran("undrain", "h3").exception)

@@ -16,7 +16,7 @@ import yaml
 
 from sealift.content import CHUNK
 from sealift.errors import SealiftError
-from sealift.release.locked import WEIGHTS
+from sealift.release.locked_model import WEIGHTS
 
 LEAST = 16 << 20  # bytes of the large model: Gemma's header, which it begins with, is shorter
 _DEMO = Path(__file__).parents[1] / "releases/demo.yaml"

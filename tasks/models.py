@@ -7,25 +7,23 @@ from pyinfra.api import deploy
 
 from sealift.host.wanted import Wanted
 from sealift.operations.models import model_placed, models_reloaded, only_models
-from sealift.release.ollama_manifest import model_manifest
-from sealift.release.roles import role_tags
+from sealift.release.ollama_manifest import manifest_bytes
 
 
 @deploy("Models")
 def place_models(wanted: Wanted) -> None:
     """Place each model out of the host store, under its own name and those of the roles it answers."""
-    models, answering = wanted.models, wanted.answers
-    for tag, model in host.loop(sorted(models.items())):
+    for named in host.loop(wanted.names):
         model_placed(
-            name=f"Place model {tag}",
-            blobs=model.blobs,
-            manifest=model_manifest(model),
-            tags=(tag, *role_tags(answering, tag)),
+            name=f"Place {named.title}",
+            blobs=named.variant.blobs,
+            manifest=manifest_bytes(named.variant.manifest),
+            tags=named.tags,
         )
     only_models(
         name="Remove models that the release does not have here",
-        tags=tuple(tag for model in models for tag in (model, *role_tags(answering, model))),
-        blobs=tuple(blob for model in models.values() for blob in model.blobs),
+        tags=tuple(tag for named in wanted.names for tag in named.tags),
+        blobs=tuple(blob for named in wanted.names for blob in named.variant.blobs),
     )
     for service in host.loop([service for service in wanted.services if service.serves_models]):
         models_reloaded(name=f"Load repaired models anew in {service.name}", project=service.project)

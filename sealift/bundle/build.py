@@ -259,6 +259,13 @@ def _manifests(lock: Lock, store: BlobStore) -> Iterator[dict[str, Any]]:
         ]
         made = artifact(layout.CONTROL_TYPE, empty, files)
         yield put(layout.CONTROL_REF, layout.OCI_MANIFEST, made)
+    if lock.made:
+        texts = [
+            descriptor(layer.media_type, store.put_bytes(content), {layout.TITLE: title})
+            for title, layer, content in lock.made
+        ]
+        made = artifact(layout.ROLES_TYPE, empty, texts)
+        yield put(layout.ROLES_REF, layout.OCI_MANIFEST, made)
     if lock.files:
         files = [
             descriptor(layout.FILE_TYPE, file.blob, {layout.TITLE: name})

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -37,9 +37,9 @@ from sealift.oci.layout import (
 from sealift.oci.manifest import CONFIG_LIMIT
 from sealift.oci.tar import Member, tar_chunks
 from sealift.progress import Meter, Progress
-from sealift.release.locked import Lock, LockedModel
-from sealift.release.ollama_manifest import manifest_path, model_manifest
-from sealift.release.roles import first_choices, role_tags
+from sealift.release.locked import Lock
+from sealift.release.ollama_manifest import manifest_bytes, manifest_path
+from sealift.release.roles import Named, first_choices, names_of
 from sealift.release.values import ImageName
 from sealift.services import OLLAMA
 
@@ -89,24 +89,25 @@ def export_image(
     Raises SealiftError where the lock has no such model, a blob is missing or damaged, or `out` is not ours.
     """
     lock, base = order.lock, order.lock.images[OLLAMA.name]
-    model = _find_model(order)
+    _check_model(order)
     _check_name(order.name)
     _check_places(out, archive)
     content = read_small(source, base.config, base.name, CONFIG_LIMIT)
     config = BaseConfig(content, base.layers, base.name)
     roles = lock.release.roles if order.with_roles else {}
-    tags = (order.model, *role_tags(first_choices(roles), order.model))
+    names = tuple(names_of(lock, order.model, first_choices(roles)))
+    blobs = tuple({blob.digest: blob for named in names for blob in named.variant.blobs}.values())
     store = BlobStore(out)
     with locked(out, lambda: progress("waiting for another export to end", 0, 0)):
         _sweep(out)
         write_if_changed(out / LAYOUT_FILE, LAYOUT)
         drop_damaged(store, base.layers, progress)
         missing = [layer for layer in base.layers if not store.has(layer)]
-        meter = Meter(f"writing {order.name}", sum(blob.size for blob in (*missing, *model.blobs)), progress)
+        meter = Meter(f"writing {order.name}", sum(blob.size for blob in (*missing, *blobs)), progress)
         for layer in missing:
             store.put(layer, _content(source, layer, base.name), base.name, meter.add)
         added = store.put_stream(
-            tar_chunks(_store_members(order.model, model, tags, source, meter), config.created)
+            tar_chunks(_store_members(order.model, names, source, meter), config.created)
         )
         labels = {_RELEASE_LABEL: lock.release.reference, _MODEL_LABEL: order.model}
         made_by = f"sealift export image --model {order.model}"
@@ -117,17 +118,16 @@ def export_image(
         if archive is not None:
             write_archive(archive, order.name, out, image, progress)
     size = sum(blob.size for blob in image.blobs)
+    tags = tuple(tag for named in names for tag in named.tags)
     return ExportedImage(order.name, image.config.digest, image.manifest.digest, size, tags)
 
 
-def _find_model(order: ImageOrder) -> LockedModel:
-    model = order.lock.models.get(order.model)
-    if model is None:
+def _check_model(order: ImageOrder) -> None:
+    if order.model not in order.lock.models:
         known = ", ".join(sorted(order.lock.models)) or "none"
         raise SealiftError(
             f"{order.model}: no model of {order.lock.release.reference}, which has {known}. Name one of them."
         )
-    return model
 
 
 def _check_name(name: str) -> None:
@@ -177,20 +177,22 @@ def _content(source: BlobStore, blob: Blob, where: str) -> Content:
     return Content.of_file(path)
 
 
-def _store_members(
-    name: str, model: LockedModel, tags: Iterable[str], source: BlobStore, meter: Meter
-) -> Iterator[Member]:
+def _store_members(name: str, names: Sequence[Named], source: BlobStore, meter: Meter) -> Iterator[Member]:
     """Ollama's store with one model in it: blobs first, as Ollama's own pull has it."""
     root = STORE.removeprefix("/")
-    blobs = {f"{root}/blobs/sha256-{blob.hex}": blob for blob in model.blobs}
-    manifests = sorted(f"{root}/manifests/{manifest_path(tag)}" for tag in tags)
+    blobs = {f"{root}/blobs/sha256-{blob.hex}": blob for each in names for blob in each.variant.blobs}
+    manifests = {
+        f"{root}/manifests/{manifest_path(tag)}": manifest_bytes(each.variant.manifest)
+        for each in names
+        for tag in each.tags
+    }
     for folder in _folders((*blobs, *manifests)):
         yield Member(folder)
     for path, blob in sorted(blobs.items()):
         chunks = verified(_content(source, blob, name), blob, name)
         yield Member(path, meter.noted(chunks), blob.size)
-    for path in manifests:
-        yield Member.of_bytes(path, model_manifest(model))
+    for path, content in sorted(manifests.items()):
+        yield Member.of_bytes(path, content)
 
 
 def _folders(paths: Iterable[str]) -> list[str]:

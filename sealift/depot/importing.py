@@ -22,6 +22,7 @@ from sealift.oci.layout import (
     FILES_REF,
     INDEX,
     PACKAGES_REF,
+    ROLES_REF,
     SIGNATURE,
     SIGNATURE_LIMIT,
     TITLE,
@@ -129,14 +130,17 @@ def _check_agreement(layout: Layout, lock: Lock) -> None:
         if named != [image.config, *image.layers]:
             raise SealiftError(f"bundle: {image.name} is another image than its lock says. Build it again.")
     for name, model in lock.models.items():
-        made = digest_of(model_manifest(model))
-        if not layout.entry(name).descriptor.blob == made == model.manifest:
+        written = digest_of(model_manifest(model))
+        if not layout.entry(name).descriptor.blob == written == model.manifest:
             raise SealiftError(f"bundle: {name} is another model than its lock says. Build it again.")
     debs = [(package.path.rpartition("/")[2], package.blob) for package in lock.packages]
     if debs and _titled(layout, PACKAGES_REF) != debs:
         raise SealiftError("bundle: its packages are others than its lock says. Build it again.")
     if lock.control is not None and _titled(layout, CONTROL_REF) != list(lock.control.files):
         raise SealiftError("bundle: control has other files than its lock says. Build it again.")
+    made = [(title, Blob(digest=layer.digest, size=layer.size)) for title, layer, _ in lock.made]
+    if made and _titled(layout, ROLES_REF) != made:
+        raise SealiftError("bundle: its roles are others than its lock says. Build it again.")
     files = [(name, file.blob) for name, file in sorted(lock.files.items())]
     if files and _titled(layout, FILES_REF) != files:
         raise SealiftError("bundle: its files are others than its lock says. Build it again.")

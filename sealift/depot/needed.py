@@ -11,8 +11,8 @@ from sealift.release.locked import Lock
 def needed_blobs(lock: Lock, groups: frozenset[str]) -> tuple[Blob, ...]:
     """The blobs a host needs, each once, in an order that depends on nothing but the lock.
 
-    Packages come first, then images, models and files. A model's manifest is not among them: it is small
-    text, made from the lock (`sealift.sources.ollama_archive.model_manifest`).
+    Packages come first, then images, models, what roles bring of their own, and files. A model's manifest is
+    not among them: it is small text, made from the lock (`sealift.release.ollama_manifest.manifest_bytes`).
 
     + groups: the inventory groups of the host
     """
@@ -24,7 +24,13 @@ def _blobs(lock: Lock, groups: frozenset[str]) -> Iterator[Blob]:
         yield package.blob
     for _, image in sorted(lock.images_for(groups).items()):
         yield from (image.config, *image.layers)
-    for model in lock.models_for(groups).values():
-        yield from model.blobs
+    models = lock.models_for(groups)
+    for name in models:
+        yield from lock.models[name].blobs
+        yield from lock.variant(name).blobs
+    for name, role in sorted(lock.release.roles_for(groups).items()):
+        for model in role.candidates:
+            if model in models:
+                yield from lock.variant(model, name).blobs
     for _, blob in lock.files_for(groups).values():
         yield blob

@@ -37,8 +37,7 @@ from sealift.host_paths import BLOBS, GENERATIONS, ROOT
 from sealift.operations.generation import expected_files
 from sealift.operations.live import FOLDER, expected_live
 from sealift.operations.models import blob_name, repairs
-from sealift.release.ollama_manifest import manifest_path, model_manifest
-from sealift.release.roles import role_tags
+from sealift.release.ollama_manifest import manifest_bytes, manifest_path
 
 _FILES = Path(__file__).parents[2] / "files"
 
@@ -217,13 +216,12 @@ def _images(store: ImageStore, wanted: Wanted) -> Iterator[str]:
 def _models(store: ModelStore, wanted: Wanted) -> Iterator[str]:
     tags: list[str] = []
     blobs: list[str] = []
-    for name, model in wanted.models.items():
-        own = (name, *role_tags(wanted.answers, name))
-        tags += own
-        blobs += map(blob_name, model.blobs)
-        if any(repairs(store, model.blobs, model_manifest(model), own)):
-            missing = any(manifest_path(tag) not in store.manifests for tag in own)
-            yield f"model {name} {'missing' if missing else 'altered'}"
+    for named in wanted.names:
+        tags += named.tags
+        blobs += map(blob_name, named.variant.blobs)
+        if any(repairs(store, named.variant.blobs, manifest_bytes(named.variant.manifest), named.tags)):
+            missing = any(manifest_path(tag) not in store.manifests for tag in named.tags)
+            yield f"{named.title} {'missing' if missing else 'altered'}"
     for path in sorted(store.manifests.keys() - set(map(manifest_path, tags))):
         yield f"model {path.rpartition('library/')[2]} is too much"
     if store.placed.keys() - set(blobs):

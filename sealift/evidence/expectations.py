@@ -14,7 +14,8 @@ from sealift.blob import Blob
 from sealift.files import canonical_json, write_atomically
 from sealift.host.settings import DockerSettings, FrontSettings, GatewaySettings, OllamaSettings, published
 from sealift.host.wanted import Wanted
-from sealift.release.locked import WEIGHTS, LockedModel
+from sealift.release.locked import Lock
+from sealift.release.locked_model import WEIGHTS
 from sealift.release.values import Digest, Frozen
 from sealift.services import Service
 
@@ -48,9 +49,10 @@ class ExpectedService(Frozen):
 
 
 class ExpectedRole(Frozen):
-    """A role that must answer."""
+    """A role that must answer: the model, and the blobs of the role's manifest."""
 
     model: str
+    blobs: tuple[Blob, ...]
     context: int = Field(description="tokens")
 
 
@@ -100,13 +102,17 @@ def expect(
         bundle=wanted.bundle,
         packages={package.name: package.version for package in wanted.packages},
         services={service.name: _expect_service(wanted, service) for service in wanted.services},
-        models={name: _expect_model(model) for name, model in wanted.models.items()},
+        models={name: _expect_model(wanted.lock, name) for name in wanted.models},
         files={
             name: ExpectedFile(target=file.target, mode=file.mode, sha256=blob.hex)
             for name, (file, blob) in wanted.files.items()
         },
         roles={
-            name: ExpectedRole(model=wanted.answers[name], context=role.context)
+            name: ExpectedRole(
+                model=wanted.answers[name],
+                blobs=wanted.lock.variant(wanted.answers[name], name).blobs,
+                context=role.context,
+            )
             for name, role in wanted.roles.items()
         },
         api_key=api_key,
@@ -130,9 +136,9 @@ def _expect_service(wanted: Wanted, service: Service) -> ExpectedService:
     )
 
 
-def _expect_model(model: LockedModel) -> ExpectedModel:
-    weights = next(b.digest for b in model.layers if b.media_type == WEIGHTS)
-    return ExpectedModel(blobs=model.blobs, weights=weights)
+def _expect_model(lock: Lock, name: str) -> ExpectedModel:
+    weights = next(b.digest for b in lock.models[name].layers if b.media_type == WEIGHTS)
+    return ExpectedModel(blobs=lock.variant(name).blobs, weights=weights)
 
 
 def write(expectations: Expectations, path: Path) -> None:

@@ -60,4 +60,5 @@ def _owners(lock: Lock) -> Mapping[str, str]:
         owners |= {blob.hex: f"image {image.name}" for blob in (image.config, *image.layers)}
     for name, model in lock.models.items():
         owners |= {blob.hex: f"model {name}" for blob in model.blobs}
+    owners |= {layer.hex: f"role {title.partition('/')[0]}" for title, layer, _ in lock.made}
     return owners

@@ -15,7 +15,7 @@ from sealift.host.refusals import replies
 from sealift.host.routes import routes_of
 from sealift.host.settings import OllamaSettings, SiteSettings
 from sealift.release.locked import Lock
-from sealift.release.roles import Answers, names_answered
+from sealift.release.roles import Answers, names_answered, names_of
 from sealift.services import ADMIN_PORT, FRONT, GATEWAY, HEALTH, OLLAMA, Service
 
 CLIENT_HEADER = "x-sealift-client"
@@ -149,11 +149,17 @@ def ollama_environment(settings: OllamaSettings) -> dict[str, str]:
 
 
 def _ollama(settings: SiteSettings, served: Served, _: SiteFiles) -> Inputs:
+    names = {
+        model: [tag for named in names_of(served.lock, model, served.answers) for tag in named.tags]
+        for model in served.answers.values()
+    }
     one_per_model = {model: role for role, model in sorted(served.answers.items(), reverse=True)}
     return Inputs(
         {
-            # A role stands for its model. Not more of them than stay loaded together.
-            "warm": sorted(one_per_model.values())[: settings.ollama.max_loaded_models],
+            # A role stands for its model, with all names of that. Not more of them than stay loaded together.
+            "warm": sorted((role, names[model]) for model, role in one_per_model.items())[
+                : settings.ollama.max_loaded_models
+            ],
             "health": HEALTH,
             "port": OLLAMA_PORT,
             "environment": ollama_environment(settings.ollama),

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sealift.host.settings import OllamaSettings, in_force
-from sealift.release.locked import Lock, Shape
+from sealift.release.locked import Lock
+from sealift.release.locked_model import Shape
 from sealift.release.memory import Memory, reckon, reckon_beside_gpus, reckon_on_gpus
 from sealift.release.roles import Answers, first_choices
 

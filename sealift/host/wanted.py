@@ -10,8 +10,9 @@ from sealift.host.behind import Behind
 from sealift.host.generation import Generation, render_generation
 from sealift.host.inputs import SiteFiles
 from sealift.host.settings import SiteSettings, in_force
-from sealift.release.locked import Lock, LockedImage, LockedModel, LockedPackage
-from sealift.release.roles import Answers, placed_models
+from sealift.release.locked import Lock, LockedImage, LockedPackage
+from sealift.release.locked_model import LockedModel
+from sealift.release.roles import Answers, Named, placed_models, placed_names
 from sealift.release.types import File, Role
 from sealift.services import OLLAMA, Service
 
@@ -63,6 +64,11 @@ class Wanted:
     def models(self) -> dict[str, LockedModel]:
         """The models of its store, by name."""
         return placed_models(self.lock, self.groups, self.answers)
+
+    @property
+    def names(self) -> tuple[Named, ...]:
+        """The names that its Ollama answers to, and what it has under each."""
+        return placed_names(self.lock, self.groups, self.answers)
 
     @property
     def packages(self) -> tuple[LockedPackage, ...]:

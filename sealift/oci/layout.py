@@ -33,6 +33,7 @@ OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
 OCI_EMPTY = "application/vnd.oci.empty.v1+json"
 PACKAGES_TYPE = "application/vnd.sealift.packages.v1"
+ROLES_TYPE = "application/vnd.sealift.roles.v1"
 FILES_TYPE = "application/vnd.sealift.files.v1"
 FILE_TYPE = "application/octet-stream"
 RELEASE_TYPE = "application/vnd.sealift.release.v1"
@@ -49,6 +50,7 @@ CONTROL_REF = "control"
 RELEASE_REF = "release"
 SBOM_REF = "sbom"
 FILES_REF = "files"
+ROLES_REF = "roles"
 
 _Model = TypeVar("_Model", bound=Foreign)
 

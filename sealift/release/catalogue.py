@@ -12,7 +12,7 @@ import yaml
 from packaging.version import InvalidVersion, Version
 from pydantic import Field, StringConstraints, model_validator
 
-from sealift.release.locked import Shape, Vision
+from sealift.release.locked_model import Shape, Vision
 from sealift.release.memory import Memory, Window, reckon, windowed_kv_cache
 from sealift.release.values import Frozen, ModelName
 

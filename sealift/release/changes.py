@@ -8,15 +8,8 @@ from typing import Literal, TypeVar
 
 from sealift.blob import Blob
 from sealift.files import canonical_json
-from sealift.release.locked import (
-    CODE,
-    REQUIREMENTS,
-    Lock,
-    LockedImage,
-    LockedModel,
-    LockedPackage,
-    LockedWheel,
-)
+from sealift.release.locked import CODE, REQUIREMENTS, Lock, LockedImage, LockedPackage, LockedWheel
+from sealift.release.locked_model import LockedModel
 from sealift.release.types import File, Role
 from sealift.release.values import Frozen
 

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from sealift.blob import Blob
+from sealift.release.locked_model import LockedModel, ModelLayer
 from sealift.release.types import File, Release
 from sealift.release.values import (
     CONTROL,
@@ -17,7 +18,6 @@ from sealift.release.values import (
     GroupName,
     ImageName,
     Many,
-    MediaType,
     ModelName,
     Name,
     PackageName,
@@ -30,11 +30,9 @@ from sealift.release.values import (
     is_empty,
     is_none,
 )
+from sealift.release.variants import Variant, variant_of
 from sealift.services import in_groups
 
-# Media type of a model's weights, in Ollama's manifests.
-WEIGHTS = "application/vnd.ollama.image.model"
-_IN_MEMORY = (WEIGHTS, "application/vnd.ollama.image.projector", "application/vnd.ollama.image.adapter")
 # What the control node's files are called beside its wheels, in a bundle and wherever they are shown.
 CODE = "code.tar"
 REQUIREMENTS = "requirements.txt"
@@ -68,65 +66,6 @@ class LockedImage(Frozen):
     def image_id(self) -> str:
         """The image ID on Docker's classic store."""
         return self.config.digest
-
-
-class ModelLayer(Blob):
-    """A layer of an Ollama model: weights, template, parameters, licence."""
-
-    media_type: MediaType
-
-
-class Vision(Frozen):
-    """What decides over the memory that looking at an image takes."""
-
-    image: int = Field(ge=1, description="pixels of a side")
-    patch: int = Field(ge=1, description="pixels of a patch's side")
-    width: int = Field(ge=1, description="the encoder's embedding length")
-    heads: int = Field(ge=1, description="the encoder's attention heads")
-
-
-class Shape(Frozen):
-    """What decides over a model's memory, beside the size of its weights: see sealift/release/memory.py."""
-
-    architecture: str = Field(description="as GGUF names it, such as gemma3")
-    layers: int = Field(ge=1)
-    heads: int = Field(ge=1, description="attention heads, of the layer with the most")
-    heads_per_kv_head: int = Field(ge=1, description="of the layer with the most")
-    width: int = Field(ge=1, description="embedding length")
-    vocabulary: int = Field(ge=0, description="tokens")
-    kv_bytes_per_token: int = Field(ge=0, description="bytes of KV cache for one token of context, at f16")
-    quantizes_cache: bool = Field(description="whether the KV cache can be q8_0 or q4_0")
-    embedding: int = Field(ge=0, description="bytes of the token embedding")
-    tied: bool = Field(description="whether the token embedding is the output layer too")
-    vision: Vision | None = Field(default=None, exclude_if=is_none)
-
-
-class LockedModel(Frozen):
-    """A model: Ollama's manifest, normalised to JSON without local paths, and the blobs it names."""
-
-    archive: SourcePath | None = Field(
-        default=None,
-        exclude_if=is_none,
-        description="or store or Modelfile: the path that it is out of, if it is",
-    )
-    manifest: Blob
-    config: ModelLayer
-    layers: Many[ModelLayer]
-    context_length: int = Field(ge=1, description="the longest context the model was trained for, in tokens")
-    shape: Shape = Field(description="what decides over its memory")
-
-    @property
-    def blobs(self) -> tuple[Blob, ...]:
-        """Config and layers: what lies in an Ollama store's `blobs/`.
-
-        As plain blobs, for what a layer is for does not matter to a store: a layer equals no plain blob.
-        """
-        return tuple(Blob(digest=layer.digest, size=layer.size) for layer in (self.config, *self.layers))
-
-    @property
-    def weights(self) -> int:
-        """Bytes of the weights, those of image encoders and adapters too."""
-        return sum(layer.size for layer in self.layers if layer.media_type in _IN_MEMORY)
 
 
 class LockedWheel(Frozen):
@@ -178,10 +117,30 @@ class Lock(Frozen):
             *(package.blob for package in self.packages),
             *(blob for image in self.images.values() for blob in (image.config, *image.layers)),
             *(blob for model in self.models.values() for blob in (model.manifest, *model.blobs)),
+            *(Blob(digest=layer.digest, size=layer.size) for _, layer, _ in self.made),
             *(file.blob for file in self.files.values()),
             *(blob for _, blob in (self.control.files if self.control else ())),
         )
         return tuple({blob.digest: blob for blob in named}.values())
+
+    def variant(self, model: str, role: str | None = None) -> Variant:
+        """A model as Ollama has it under a role's name; without a role, under its own."""
+        of_role = None if role is None else self.release.roles[role]
+        return variant_of(self.models[model], self.release.threads_of(model), of_role)
+
+    @property
+    def made(self) -> tuple[tuple[str, ModelLayer, bytes], ...]:
+        """What roles bring of their own, whichever model answers: title, layer and content."""
+        roles = sorted(self.release.roles.items())
+        named = [
+            *((model, self.variant(model)) for model in sorted(self.models)),
+            *((f"{name}/{model}", self.variant(model, name)) for name, r in roles for model in r.candidates),
+        ]
+        return tuple(
+            (f"{title}/{layer.media_type.rpartition('.')[2]}", layer, content)
+            for title, variant in named
+            for layer, content in variant.made.items()
+        )
 
     def packages_for(self, groups: frozenset[str]) -> tuple[LockedPackage, ...]:
         """The packages of a host in these inventory groups; the control node's are not among them."""

@@ -11,9 +11,12 @@ from packaging.version import InvalidVersion, Version
 from pydantic import ValidationError
 
 from sealift import mistakes
+from sealift.content import digest_of
 from sealift.errors import SealiftError
 from sealift.files import canonical_json, parse_json, read_limited
-from sealift.release.locked import WEIGHTS, Lock, LockedWheel
+from sealift.release.locked import Lock, LockedWheel
+from sealift.release.locked_model import PARAMETERS, WEIGHTS, LockedModel
+from sealift.release.parameters import parse_parameters
 from sealift.release.values import MOST_NAMED
 from sealift.services import SERVICES
 
@@ -74,6 +77,8 @@ def _cross_checks(lock: Lock) -> Iterator[str]:
     for name, model in lock.models.items():
         if not any(layer.media_type == WEIGHTS for layer in model.layers):
             yield f"models: {name} has no weights"
+        if name in release.merged_models and not _knows_parameters(model):
+            yield f"models: {name} has parameters that are not those of its layer"
     if (lock.control is None) != (release.control is None):
         yield "control: stands in one of the lock and its release only"
     wheels = () if lock.control is None else lock.control.wheels
@@ -87,6 +92,21 @@ def _cross_checks(lock: Lock) -> Iterator[str]:
         yield from (f"roles: {name} is played by {candidate}, which is missing" for candidate in missing)
         if len(set(role.candidates)) < len(role.candidates):
             yield f"roles: {name} has a model twice"
+        for candidate in role.candidates:
+            if role.threads != release.threads_of(candidate):
+                yield f"roles: {name} has other threads than the first role of {candidate}"
+
+
+def _knows_parameters(model: LockedModel) -> bool:
+    """Whether it has the content of its layer of parameters, if it has one, and that can be read."""
+    found = [layer.digest for layer in model.layers if layer.media_type == PARAMETERS]
+    if model.parameters is None:
+        return not found
+    try:
+        parse_parameters(model.parameters, "")
+    except SealiftError:
+        return False
+    return found == [digest_of(model.parameters.encode()).digest]
 
 
 def _is_file_of(wheel: LockedWheel) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sealift.release.locked import Shape, Vision
+from sealift.release.locked_model import Shape, Vision
 
 _BATCH = 512  # tokens that Ollama reads at once
 # Bytes for one element of the KV cache. Source: block_q8_0 and block_q4_0, 32 elements with a factor of two

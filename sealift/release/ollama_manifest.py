@@ -11,9 +11,10 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from sealift import mistakes
+from sealift.blob import Blob
 from sealift.errors import SealiftError
 from sealift.files import canonical_json, parse_json
-from sealift.release.locked import WEIGHTS, LockedModel, ModelLayer
+from sealift.release.locked_model import WEIGHTS, LockedModel, ModelLayer
 from sealift.release.values import Digest, Foreign, Many, MediaType
 
 MANIFEST_LIMIT = 1 << 20  # bytes
@@ -45,6 +46,11 @@ class ModelManifest:
 
     config: ModelLayer
     layers: tuple[ModelLayer, ...]
+
+    @property
+    def blobs(self) -> tuple[Blob, ...]:
+        """Config and layers, as plain blobs: what lies in an Ollama store's `blobs/`."""
+        return tuple(Blob(digest=layer.digest, size=layer.size) for layer in (self.config, *self.layers))
 
 
 def parse_model(content: bytes, where: str) -> ModelManifest:

@@ -15,6 +15,7 @@ from sealift import mistakes
 from sealift.errors import SealiftError, one_line
 from sealift.files import read_limited
 from sealift.release.catalogue import no_such_tag
+from sealift.release.parameters import LOAD_PARAMETERS, Parameters
 from sealift.release.types import Release
 from sealift.services import SERVICES
 
@@ -141,8 +142,13 @@ def _explain(item: ErrorDetails) -> str:
 def _nearest(loc: list[str]) -> str:
     known = {"name", "version", "suite", "architecture", "packages", "images", "models", "roles", "sources"}
     known |= {"base", "all", "archive", "store", "modelfile", "path", "key", "suites", "components"}
-    known |= {"model", "fallback", "context", "parallel", "control", "python"}
+    known |= {"model", "fallback", "context", "parallel", "control", "python", "threads", "system"}
+    known |= {"parameters", *Parameters.model_fields}
     known |= {"files", "url", "sha256", "target", "mode", "group", "groups"}
+    if loc[0] == "roles" and loc[-1] in LOAD_PARAMETERS:
+        instead = LOAD_PARAMETERS[loc[-1]]
+        use = f"Use {instead} of the role." if instead else "Remove it."
+        return f"The model would be loaded anew for it by each request. {use}"
     near = difflib.get_close_matches(loc[-1], known, n=1)
     return f"Did you mean {near[0]}?" if near else "Remove it."
 
@@ -168,6 +174,9 @@ def _cross_checks(raw: Any) -> Iterator[str]:
             yield f"roles.{name}.fallback: {twice} stands there twice, or is its model. Remove it."
         if f"{name}:latest" in models and model != f"{name}:latest":
             yield f"roles.{name}: Ollama would take it for the model {name}:latest. Give it another name."
+        if model == f"{name}:latest" and {"system", "parameters"} & _mapping(roles, name).keys():
+            yield f"roles.{name}: would change its model {model} under its own name. Give it another name."
+    yield from _thread_checks(roles)
     for name in models:
         if len(places := [key for key in _MODEL_PLACES if key in _mapping(models, name)]) > 1:
             yield f"models.{name}: has {' and '.join(places)}. Keep one."
@@ -193,6 +202,21 @@ def _cross_checks(raw: Any) -> Iterator[str]:
             yield f"packages.sources.{name}: has path and url. Keep one."
         if source.get("key") and not source.get("path") and not source.get("url"):
             yield f"packages.sources.{name}.key: goes with path or url; Debian's is the machine's. Remove it."
+
+
+def _thread_checks(roles: dict[Any, Any]) -> Iterator[str]:
+    """Ollama would load a model anew at each change between roles that have other threads."""
+    first: dict[str, Any] = {}
+    for name in roles:
+        role = _mapping(roles, name)
+        for model in (role.get("model"), *_texts(role, "fallback")):
+            other = first.setdefault(model, name) if isinstance(model, str) else name
+            if role.get("threads") != (needed := _mapping(roles, other).get("threads")):
+                yield (
+                    f"roles.{name}.threads: is {role.get('threads', 'not there')}, but {other} has "
+                    f"{needed or 'none'}, and {model} may answer both. It would be loaded anew at each "
+                    "change between them. Give both the same."
+                )
 
 
 def _image_checks(raw: Any, images: dict[Any, Any]) -> Iterator[str]:

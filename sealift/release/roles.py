@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
-from sealift.release.locked import Lock, LockedModel
+from sealift.release.locked import Lock
+from sealift.release.locked_model import LockedModel
 from sealift.release.types import Role
+from sealift.release.variants import Variant
 
 Answers = Mapping[str, str]  # role -> the model that answers
 
@@ -15,12 +18,41 @@ def first_choices(roles: Mapping[str, Role]) -> dict[str, str]:
     return {name: role.model for name, role in roles.items()}
 
 
-def role_tags(answers: Answers, model: str) -> tuple[str, ...]:
-    """The roles that a model plays, as MODEL:TAG: Ollama takes a name without a tag for `latest`.
+@dataclass(frozen=True)
+class Named:
+    """A model as Ollama has it, and its names.
+
+    + title: for people: `model gemma3:270m`, or `role classify` where that has something of its own
+    + tags: as MODEL:TAG: Ollama takes a name without a tag for `latest`
+    """
+
+    title: str
+    tags: tuple[str, ...]
+    variant: Variant
+
+
+def names_of(lock: Lock, model: str, answers: Answers) -> Iterator[Named]:
+    """A model under its own name and those of the roles that it answers.
 
     + model: its name in the lock
     """
-    return tuple(f"{name}:latest" for name, answering in sorted(answers.items()) if answering == model)
+    roles = {role: lock.variant(model, role) for role, its in sorted(answers.items()) if its == model}
+    own = lock.variant(model)
+    plain = [f"{role}:latest" for role, variant in roles.items() if variant == own]
+    yield Named(f"model {model}", tuple(dict.fromkeys((model, *plain))), own)
+    for role, variant in roles.items():
+        if variant != own:
+            yield Named(f"role {role}", (f"{role}:latest",), variant)
+
+
+def placed_names(lock: Lock, groups: frozenset[str], answers: Answers) -> tuple[Named, ...]:
+    """All that a host's Ollama has.
+
+    + groups: the inventory groups of the host
+    """
+    return tuple(
+        each for model in placed_models(lock, groups, answers) for each in names_of(lock, model, answers)
+    )
 
 
 def names_answered(lock: Lock, groups: frozenset[str], answers: Answers) -> tuple[str, ...]:

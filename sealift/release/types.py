@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
 
+from sealift.release.parameters import Parameters
 from sealift.release.values import (
     CONTROL,
     AptSuite,
@@ -164,12 +165,35 @@ class Role(Frozen):
     )
     context: int = Field(default=4096, ge=256, description="tokens of one request; costs memory")
     parallel: int = Field(default=1, ge=1, le=64, description="requests answered at once; costs memory")
+    threads: int | None = Field(
+        default=None,
+        ge=1,
+        le=1024,
+        exclude_if=is_none,
+        description="of the processor, for its models; without it Ollama decides",
+    )
+    system: str = Field(
+        default="",
+        max_length=100_000,
+        exclude_if=is_empty,
+        description="system prompt, in place of the model's own",
+    )
+    parameters: Parameters = Field(
+        default=Parameters(),
+        exclude_if=lambda parameters: not parameters.given,
+        description="how its models answer",
+    )
     groups: Groups = Field(default=(ALL,), description="inventory groups whose hosts serve it")
 
     @property
     def candidates(self) -> tuple[str, ...]:
         """The models that may answer, the best first."""
         return (self.model, *self.fallback)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it has nothing of its own, and is one more name for its model."""
+        return not (self.system or self.parameters.given)
 
 
 class Control(Frozen):
@@ -245,6 +269,16 @@ class Release(Frozen):
             and in_groups(groups, service.groups)
             and in_groups(groups, self.images[service.image_name].groups)
         )
+
+    @property
+    def merged_models(self) -> frozenset[str]:
+        """Models whose parameters roles change."""
+        changed = (r for r in self.roles.values() if r.parameters.given or r.threads is not None)
+        return frozenset(model for role in changed for model in role.candidates)
+
+    def threads_of(self, model: str) -> int | None:
+        """With how many threads a model is loaded, by whatever name it is asked for: its roles agree."""
+        return next((role.threads for role in self.roles.values() if model in role.candidates), None)
 
     def roles_for(self, groups: frozenset[str]) -> dict[str, Role]:
         """The roles that a host in these inventory groups serves."""

@@ -14,15 +14,8 @@ from typing import Any
 from sealift.blob import Blob
 from sealift.content import digest_of
 from sealift.files import canonical_json
-from sealift.release.locked import (
-    REQUIREMENTS,
-    WEIGHTS,
-    Lock,
-    LockedImage,
-    LockedModel,
-    LockedPackage,
-    ModelLayer,
-)
+from sealift.release.locked import REQUIREMENTS, Lock, LockedImage, LockedPackage
+from sealift.release.locked_model import WEIGHTS, LockedModel, ModelLayer
 from sealift.release.lockfile import dump_lock
 from sealift.release.types import File
 from sealift.sbom.layers import InstalledPackage, whole_image
@@ -52,7 +45,8 @@ def make_sbom(lock: Lock, records: Mapping[str, Record], manifests: Mapping[str,
     ]
     models = [_model(name, model, records) for name, model in sorted(lock.models.items())]
     files = [_file(name, lock.release.files[name], file.blob) for name, file in sorted(lock.files.items())]
-    components = [*packages, *images, *models, *files, *_control(lock, records)]
+    roles = [_part("role", title, layer) for title, layer, _ in lock.made]
+    components = [*packages, *images, *models, *roles, *files, *_control(lock, records)]
     root = f"release:{release.reference}"
     return canonical_json(
         {

@@ -7,12 +7,9 @@ the weights, where they came from on that machine.
 
 from __future__ import annotations
 
-import json
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import PurePosixPath
 
 from sealift.blob import Blob
@@ -20,10 +17,12 @@ from sealift.content import Content, digest_of, hash_content
 from sealift.errors import SealiftError
 from sealift.files import read_limited
 from sealift.progress import Meter
-from sealift.release.locked import WEIGHTS, LockedModel, ModelLayer
+from sealift.release.go_json import go_line
+from sealift.release.locked_model import WEIGHTS, LockedModel, ModelLayer
 from sealift.release.ollama_manifest import ModelManifest, weights_of
+from sealift.release.parameters import merged_parameters
 from sealift.sources.gguf import Description, read_context_cost, read_description
-from sealift.sources.modelfile import LIMIT, Modelfile, Parameter, parse_modelfile
+from sealift.sources.modelfile import LIMIT, Modelfile, parse_modelfile
 from sealift.sources.ollama_archive import lock_manifest
 from sealift.sources.source import BuildMachine, Find
 
@@ -151,16 +150,13 @@ def _layers(modelfile: Modelfile) -> Iterator[tuple[str, bytes]]:
     for licence in modelfile.licences:
         yield "license", licence.encode()
     if modelfile.parameters:
-        values = ",".join(
-            f"{_json(name)}:{_value(value)}" for name, value in sorted(modelfile.parameters.items())
-        )
-        yield "params", f"{{{values}}}\n".encode()
+        yield "params", merged_parameters(None, modelfile.parameters)
     if modelfile.messages:
-        yield "messages", _line([{"role": role, "content": text} for role, text in modelfile.messages])
+        yield "messages", go_line([{"role": role, "content": text} for role, text in modelfile.messages])
 
 
 def _config(description: Description, layers: tuple[ModelLayer, ...]) -> bytes:
-    return _line(
+    return go_line(
         {
             "model_format": "gguf",
             "model_family": description.family,
@@ -179,26 +175,3 @@ def _human(number: int) -> str:
         if number >= unit:
             return f"{number / unit:.{0 if number % unit == 0 else decimals}f}{letter}"
     return f"{number / 1000:.0f}K" if number >= 1000 else str(number)
-
-
-def _line(value: object) -> bytes:
-    return f"{_json(value)}\n".encode()
-
-
-def _json(value: object) -> str:
-    """JSON as Go's encoding/json writes it, which escapes what HTML or JavaScript would take for its own."""
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    return re.sub("[<>&\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", text)
-
-
-def _value(value: Parameter) -> str:
-    """A parameter as the server writes it, for which every number is a float64.
-
-    Source: floatEncoder in encoding/json/encode.go of Go.
-    """
-    if isinstance(value, bool | tuple):
-        return _json(value)
-    number = float(value)
-    if number == 0 or 1e-6 <= abs(number) < 1e21:
-        return f"{Decimal(repr(number)):f}".removesuffix(".0")
-    return re.sub(r"e-0(\d)$", r"e-\1", repr(number))

@@ -23,7 +23,8 @@ from sealift.oci.manifest import (
     read_diff_ids,
 )
 from sealift.progress import Meter
-from sealift.release.locked import LockedImage, LockedModel
+from sealift.release.locked import LockedImage
+from sealift.release.locked_model import LockedModel
 from sealift.release.ollama_manifest import LIBRARY, ModelManifest, parse_model, weights_of
 from sealift.sources.access import DOCKER_HUB
 from sealift.sources.compression import compression

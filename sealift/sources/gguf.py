@@ -12,7 +12,7 @@ from math import isqrt
 
 from sealift.content import Content
 from sealift.errors import SealiftError
-from sealift.release.locked import Shape, Vision
+from sealift.release.locked_model import Shape, Vision
 from sealift.sources.gguf_header import STRING, UINT32, Header, Tensor, Texts, Value
 
 _LIMITS = {"block_count": 4096}  # the header is foreign; the largest models have about 130 layers

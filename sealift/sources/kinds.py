@@ -5,7 +5,8 @@ Each kind of source is imported where a release has it: those that speak HTTP ta
 
 from __future__ import annotations
 
-from sealift.release.locked import LockedFile, LockedImage, LockedModel
+from sealift.release.locked import LockedFile, LockedImage
+from sealift.release.locked_model import LockedModel
 from sealift.release.types import File, Image, Model
 from sealift.sources.source import BuildMachine, Source
 

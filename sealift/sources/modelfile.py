@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import difflib
 import re
-import struct
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
 from sealift.errors import SealiftError
+from sealift.release.go_json import Value, single
 
 LIMIT = 1 << 20  # bytes
 _LICENCES = 32
 
 Kind = Literal["int", "float", "bool", "texts"]
-Parameter = int | float | bool | tuple[str, ...]
 
 _INTEGERS = (
     *("num_keep", "seed", "num_predict", "top_k", "repeat_last_n"),
@@ -64,7 +63,7 @@ class _Read:
     template: str = ""
     system: str = ""
     licences: list[str] = field(default_factory=list)
-    parameters: dict[str, Parameter] = field(default_factory=dict)
+    parameters: dict[str, Value] = field(default_factory=dict)
     messages: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -82,7 +81,7 @@ class Modelfile:
     template: str
     system: str
     licences: tuple[str, ...]
-    parameters: dict[str, Parameter]
+    parameters: dict[str, Value]
     messages: tuple[tuple[str, str], ...]
 
 
@@ -170,29 +169,12 @@ def _take_parameter(command: _Command, read: _Read) -> None:
     read.parameters[name] = found
 
 
-def _scalar(kind: Kind, value: str) -> Parameter | None:
+def _scalar(kind: Kind, value: str) -> Value | None:
     if kind == "bool":
         return value in _TRUE if value in (*_TRUE, *_FALSE) else None
     if kind == "int":
         return int(value) if _INTEGER.fullmatch(value) else None
-    return _single(float(value)) if _FLOAT.fullmatch(value) else None
-
-
-def _single(value: float) -> float | None:
-    """What Go writes for a float32: the shortest number that is the same float32. None beyond its range."""
-    wanted = _packed(value)
-    if wanted is None:
-        return None
-    (single,) = struct.unpack("<f", wanted)
-    candidates = (float(f"{single:.{digits}g}") for digits in range(1, 10))
-    return next(short for short in candidates if _packed(short) == wanted)
-
-
-def _packed(value: float) -> bytes | None:
-    try:
-        return struct.pack("<f", value)
-    except OverflowError:
-        return None
+    return single(float(value)) if _FLOAT.fullmatch(value) else None
 
 
 def _commands(text: str, where: str) -> Iterator[_Command]:

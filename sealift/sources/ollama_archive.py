@@ -16,7 +16,7 @@ from sealift.content import Content, digest_of, hash_content, read_foreign
 from sealift.errors import SealiftError
 from sealift.oci.tarball import Tarball
 from sealift.progress import Meter
-from sealift.release.locked import LockedModel
+from sealift.release.locked_model import LockedModel
 from sealift.release.ollama_manifest import (
     MANIFEST_LIMIT,
     ModelManifest,

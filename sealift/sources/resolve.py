@@ -13,18 +13,21 @@ from packaging.version import Version
 
 from sealift.blobs import BlobStore
 from sealift.cache import cache_folder
+from sealift.content import verified
 from sealift.dpkg import is_older
 from sealift.errors import SealiftError
 from sealift.progress import Progress
 from sealift.release.catalogue import oldest_ollama, ollama_version
-from sealift.release.locked import Lock, LockedFile, LockedImage, LockedModel, LockedPackage
+from sealift.release.locked import Lock, LockedFile, LockedImage, LockedPackage
+from sealift.release.locked_model import PARAMETERS, LockedModel
+from sealift.release.parameters import PARAMETERS_LIMIT, parse_parameters
 from sealift.release.types import File, Image, Model, Release
 from sealift.services import OLLAMA
 from sealift.sources.apt import lock_packages
 from sealift.sources.apt_sources import key_digests, read_keys
 from sealift.sources.control import lock_control
 from sealift.sources.kinds import file_source, image_source, model_source
-from sealift.sources.source import BuildMachine
+from sealift.sources.source import BuildMachine, Source
 from sealift.threads import at_once
 
 _AT_ONCE = 4  # downloads, or files that are hashed
@@ -93,7 +96,10 @@ def lock_contents(release: Release, machine: BuildMachine) -> tuple[Contents, li
         images[key] = image_source(wanted, machine).lock()
 
     def pin_model(name: str, wanted: Model) -> None:
-        models[name] = model_source(name, wanted, machine).lock()
+        source = model_source(name, wanted, machine)
+        models[name] = source.lock()
+        if name in release.merged_models:
+            models[name] = _with_parameters(name, models[name], source)
 
     def pin_file(name: str, wanted: File) -> None:
         files[name] = file_source(name, wanted, machine).lock()
@@ -112,6 +118,27 @@ def lock_contents(release: Release, machine: BuildMachine) -> tuple[Contents, li
     ]
     wrong = [said for said in at_once(mistake, steps, _AT_ONCE) if said is not None]
     return Contents(_sorted(images), _sorted(models), _sorted(files)), wrong
+
+
+def _with_parameters(name: str, locked: LockedModel, source: Source[LockedModel]) -> LockedModel:
+    """The same with its parameters, as roles change some of them."""
+    layers = [layer for layer in locked.layers if layer.media_type == PARAMETERS]
+    if not layers:
+        return locked
+    if len(layers) > 1 or layers[0].size > PARAMETERS_LIMIT:
+        raise SealiftError(
+            f"models.{name}: has more than one layer of parameters, or more than {PARAMETERS_LIMIT} bytes of "
+            "them, which roles cannot change. Name another model for roles with parameters."
+        )
+    (layer,) = layers
+    content = b"".join(verified(source.open(locked)(layer), layer, name))
+    try:
+        parse_parameters(text := content.decode(), f"models.{name}: parameters")
+    except UnicodeDecodeError:
+        raise SealiftError(
+            f"models.{name}: parameters: are not UTF-8. Pull or make the model again."
+        ) from None
+    return locked.model_copy(update={"parameters": text})
 
 
 def _sorted(found: dict[str, _Found]) -> dict[str, _Found]:

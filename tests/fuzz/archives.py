@@ -15,6 +15,7 @@ import zstandard
 from sealift.content import Content
 from sealift.oci.tarball import Tarball
 from sealift.release.ollama_manifest import parse_model, weights_of
+from sealift.release.parameters import merged_parameters, parse_parameters
 from sealift.release.types import Image, Model
 from sealift.sbom.layers import read_layer
 from sealift.sbom.licences import of_deb
@@ -86,6 +87,12 @@ def _model_store(case: Case, folder: Path) -> object:
 def _model_manifest(case: Case, _: Path) -> object:
     found = parse_model(only(case), "FUZZ")
     return weights_of(found, "FUZZ")
+
+
+def _model_parameters(case: Case, _: Path) -> object:
+    text = only(case).decode(errors="replace")
+    parse_parameters(text, "FUZZ")
+    return merged_parameters(text, {"temperature": 0.5, "stop": ("</s>",)})
 
 
 def _gguf(case: Case, folder: Path) -> object:
@@ -222,6 +229,7 @@ TARGETS = (
     Target("model store, tar file", _OLLAMA, _model_archive, _JSON, cost=2),
     Target("model store, folder", _OLLAMA, _model_store, _JSON, cost=2),
     Target("model manifest", alone(list(dict(_OLLAMA[0]).values())[-1]), _model_manifest, _JSON),
+    Target("model's parameters", alone(b'{"stop":["a"],"top_p":0.9,"seed":1}'), _model_parameters, _JSON),
     Target("GGUF", _GGUFS, _gguf, (b"GGUF", b"\x08\0\0\0", b"\x09\0\0\0", b"gemma3.block_count")),
     Target("GGUF, as ollama create reads it", _GGUFS, _described, (b"GGUF", b"\x08\0\0\0", b"\x09\0\0\0")),
     Target(

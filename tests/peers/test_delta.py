@@ -17,7 +17,8 @@ from sealift.blobs import BlobStore
 from sealift.content import digest_of
 from sealift.depot.store import Depot
 from sealift.oci.layout import SBOM_REF, read_index, read_layout
-from sealift.release.locked import WEIGHTS, Lock
+from sealift.release.locked import Lock
+from sealift.release.locked_model import WEIGHTS
 from sealift.release.lockfile import load_lock
 from tests.lab.commands import CHECKOUT, Commands
 from tests.peers.conftest import SOURCES, Demo

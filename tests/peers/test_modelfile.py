@@ -13,7 +13,7 @@ import pytest
 
 from sealift.blobs import BlobStore
 from sealift.errors import SealiftError
-from sealift.release.locked import LockedModel
+from sealift.release.locked_model import LockedModel
 from sealift.release.ollama_manifest import manifest_path, model_manifest
 from sealift.release.types import Model
 from sealift.sources.kinds import model_source

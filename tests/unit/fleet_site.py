@@ -12,7 +12,8 @@ from sealift.host import settings
 from sealift.host.inputs import SiteFiles
 from sealift.host.settings import SiteSettings
 from sealift.host.wanted import Wanted, want
-from sealift.release.locked import Lock, LockedImage, LockedModel, ModelLayer, Shape
+from sealift.release.locked import Lock, LockedImage
+from sealift.release.locked_model import LockedModel, ModelLayer, Shape
 from sealift.release.roles import first_choices
 from sealift.release.types import Release
 from tests.unit import samples

@@ -14,7 +14,8 @@ from typing import Any
 
 from sealift.content import digest_of
 from sealift.progress import silent
-from sealift.release.locked import Lock, LockedImage, LockedModel, LockedPackage
+from sealift.release.locked import Lock, LockedImage, LockedPackage
+from sealift.release.locked_model import LockedModel
 from sealift.release.types import Image, Model, Release
 from sealift.sources.kinds import image_source, model_source
 from sealift.sources.source import BuildMachine

@@ -16,7 +16,7 @@ from sealift.content import CHUNK, Content, digest_of
 from sealift.errors import SealiftError
 from sealift.integrity import drop_damaged
 from sealift.progress import silent
-from sealift.release.locked import WEIGHTS, ModelLayer
+from sealift.release.locked_model import WEIGHTS, ModelLayer
 
 CONTENT = os.urandom(2 * CHUNK + 17)
 BLOB = digest_of(CONTENT)

@@ -16,7 +16,7 @@ from sealift.host.model_fit import Room, needs
 from sealift.host.settings import OllamaSettings
 from sealift.release import catalogue as module
 from sealift.release.catalogue import Catalogue, catalogue, find, nearest, no_such_tag, oldest_ollama
-from sealift.release.locked import ModelLayer
+from sealift.release.locked_model import ModelLayer
 from sealift.release.parse import load_release
 from sealift.sources.resolve import _models_that_are_too_new
 from tests.unit import samples

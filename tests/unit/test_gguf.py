@@ -10,7 +10,7 @@ import pytest
 
 from sealift.content import Content
 from sealift.errors import SealiftError
-from sealift.release.locked import Shape, Vision
+from sealift.release.locked_model import Shape, Vision
 from sealift.sources.gguf import read_context_cost
 from tests.unit import samples
 

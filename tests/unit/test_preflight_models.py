@@ -9,7 +9,7 @@ import pytest
 
 from sealift.host.model_fit import Room, choose, needs
 from sealift.host.settings import OllamaSettings
-from sealift.release.roles import placed_models, role_tags
+from sealift.release.roles import names_of, placed_models
 from tests.unit.fleet_site import MIB, MODEL, lock
 from tests.unit.probed import ALL, GIB, misfit, problems, with_models
 
@@ -135,5 +135,7 @@ def test_a_host_has_the_models_that_answer_and_those_that_no_role_asks_for() -> 
     wanted = with_models({"chat": {"model": LARGE, "fallback": [MIDDLE]}}, **BOTH)
     assert list(placed_models(wanted, ALL, {"chat": LARGE})) == [LARGE, MODEL]
     assert list(placed_models(wanted, ALL, {"chat": MIDDLE})) == [MIDDLE, MODEL]
-    assert role_tags({"chat": MIDDLE, "sum": MIDDLE}, MIDDLE) == ("chat:latest", "sum:latest")
-    assert role_tags({"chat": MIDDLE}, LARGE) == ()
+    (named,) = names_of(wanted, MIDDLE, {"chat": MIDDLE})
+    assert named.tags == (MIDDLE, "chat:latest")
+    (named,) = names_of(wanted, LARGE, {"chat": MIDDLE})
+    assert named.tags == (LARGE,)

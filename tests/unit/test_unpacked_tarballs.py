@@ -10,7 +10,8 @@ import pytest
 from sealift.content import digest_of
 from sealift.errors import SealiftError
 from sealift.progress import Progress
-from sealift.release.locked import LockedImage, LockedModel
+from sealift.release.locked import LockedImage
+from sealift.release.locked_model import LockedModel
 from sealift.release.types import Image, Model
 from sealift.sources.arrivals import Arrivals
 from sealift.sources.kinds import image_source, model_source

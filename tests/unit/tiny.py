@@ -19,7 +19,7 @@ _FIGURES = {key: value for key, value in GEMMA.items() if not key.startswith("to
 
 
 def site(folder: Path) -> Site:
-    """One package, two images of one layer, one model, one file; the bundle is in `folder / "bundle"`."""
+    """One package, two images of one layer, one model of two roles, one file; below `folder / "bundle"`."""
     sources = folder / "sources"
     samples.tar(sources / "ollama.tar", samples.docker_files([_LAYER], IMAGE))
     samples.tar(sources / "gateway.tar", samples.docker_files([_LAYER], GATEWAY))
@@ -27,7 +27,11 @@ def site(folder: Path) -> Site:
     (sources / "apt").mkdir()
     (sources / "apt" / "hello.deb").write_bytes(b"a package")
     (sources / "tool").write_bytes(_TOOL)
-    wanted = samples.release(files={"tool": {"path": "tool", "target": "/opt/tool"}})
+    roles = {
+        "chat": {"model": MODEL},
+        "sum": {"model": MODEL, "system": "Sum up.", "parameters": {"seed": 1}},
+    }
+    wanted = samples.release(files={"tool": {"path": "tool", "target": "/opt/tool"}}, roles=roles)
     lock = Lock(
         release=wanted,
         keys=samples.KEYS,

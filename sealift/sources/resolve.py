@@ -133,11 +133,10 @@ def _with_parameters(name: str, locked: LockedModel, source: Source[LockedModel]
     (layer,) = layers
     content = b"".join(verified(source.open(locked)(layer), layer, name))
     try:
-        parse_parameters(text := content.decode(), f"models.{name}: parameters")
+        text = content.decode()
     except UnicodeDecodeError:
-        raise SealiftError(
-            f"models.{name}: parameters: are not UTF-8. Pull or make the model again."
-        ) from None
+        raise SealiftError(f"models.{name}: parameters: are not UTF-8. Make the model again.") from None
+    parse_parameters(text, f"models.{name}: parameters")
     return locked.model_copy(update={"parameters": text})
 
 

@@ -8,7 +8,7 @@ import os
 import subprocess
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,9 @@ from typing import Any
 
 import requests
 
+from sealift.release.ollama_manifest import manifest_bytes, manifest_path
+from sealift.release.roles import Named
+from sealift.sources.source import Find
 from tests.peers.registry import free_port
 
 _READY = 60  # seconds
@@ -109,3 +112,25 @@ def _wait(child: subprocess.Popen[bytes], ollama: Ollama, log: Path) -> None:
         else:
             return
     raise AssertionError(f"ollama serve does not answer:\n{log.read_text()}")
+
+
+def place(folder: Path, names: Iterable[Named], texts: Mapping[str, bytes], find: Find) -> None:
+    """Fill the store of an Ollama as a host's is filled.
+
+    + folder: as for `serving`
+    + texts: by digest, what is not the models' own
+    + find: gives what is
+    """
+    blobs = folder / "models/blobs"
+    blobs.mkdir(parents=True)
+    for named in names:
+        for blob in named.variant.blobs:
+            path = blobs / f"sha256-{blob.hex}"
+            if not path.exists():
+                chunks = (texts[blob.digest],) if blob.digest in texts else find(blob).chunks()
+                with path.open("wb") as file:
+                    file.writelines(chunks)
+        for tag in named.tags:
+            path = folder / "models/manifests" / manifest_path(tag)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(manifest_bytes(named.variant.manifest))

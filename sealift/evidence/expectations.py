@@ -49,10 +49,15 @@ class ExpectedService(Frozen):
 
 
 class ExpectedRole(Frozen):
-    """A role that must answer: the model, and the blobs of the role's manifest."""
+    """A role that must answer.
+
+    + blobs: of its manifest
+    + plain: whether nothing but its model decides how it answers
+    """
 
     model: str
     blobs: tuple[Blob, ...]
+    plain: bool
     context: int = Field(description="tokens")
 
 
@@ -111,6 +116,7 @@ def expect(
             name: ExpectedRole(
                 model=wanted.answers[name],
                 blobs=wanted.lock.variant(wanted.answers[name], name).blobs,
+                plain=role.is_plain,
                 context=role.context,
             )
             for name, role in wanted.roles.items()

@@ -20,8 +20,10 @@ OPTIONS = {"temperature": 0, "seed": 1, "num_predict": 64}
 SECOND = 10**9  # Ollama counts nanoseconds
 
 
-def test_answers(host: Host, gateway: Gateway, role: str, record_property: RecordProperty) -> None:
-    """The role answers a question sensibly."""
+def test_answers(
+    host: Host, gateway: Gateway, role: str, expected: Expectations, record_property: RecordProperty
+) -> None:
+    """The role answers a question, sensibly where nothing but its model decides how."""
     body = {"model": role, "messages": MESSAGES, "options": OPTIONS, "stream": False}
     response = gateway.send("POST", "/api/chat", gateway.right_key, body=body)
     if response.status_code != 200:
@@ -34,10 +36,13 @@ def test_answers(host: Host, gateway: Gateway, role: str, record_property: Recor
     record_property("tokens/s", f"{said['eval_count'] * SECOND / said['eval_duration']:.1f}")
     record_property("answered in", f"{said['total_duration'] / SECOND:.1f} s")
     record_property("of which loading", f"{said['load_duration'] / SECOND:.1f} s")
-    assert "Paris" in answer
+    assert said["done"] is True
+    assert "Paris" in answer or not expected.roles[role].plain
 
 
-def test_streams(gateway: Gateway, role: str, record_property: RecordProperty) -> None:
+def test_streams(
+    gateway: Gateway, role: str, expected: Expectations, record_property: RecordProperty
+) -> None:
     """The role's answer arrives word by word while it is made, not all at its end."""
     body = {"model": role, "messages": MESSAGES, "options": OPTIONS, "stream": True}
     started = time.monotonic()
@@ -50,20 +55,24 @@ def test_streams(gateway: Gateway, role: str, record_property: RecordProperty) -
     record_property("chunks", len(arrived))
     record_property("first after", f"{first:.2f} s")
     record_property("last after", f"{last:.2f} s")
-    assert len(arrived) > 2
     assert end["done"] is True
+    if not expected.roles[role].plain:  # its answers may be of one word
+        return
+    assert len(arrived) > 2
     made_in = float(str(end["eval_duration"])) / SECOND
     assert last - first > made_in / 2, "the chunks came together: something between holds them back"
 
 
-def test_answers_openai_clients(gateway: Gateway, role: str, record_property: RecordProperty) -> None:
+def test_answers_openai_clients(
+    gateway: Gateway, role: str, expected: Expectations, record_property: RecordProperty
+) -> None:
     """The role answers clients of the OpenAI API."""
     body = {"model": role, "messages": MESSAGES, "temperature": 0, "seed": 1, "max_tokens": 64}
     response = gateway.send("POST", "/v1/chat/completions", gateway.right_key, body=body)
     assert response.status_code == 200, response.text[:300]
     answer = response.json()["choices"][0]["message"]["content"].strip()
     record_property("said", answer)
-    assert "Paris" in answer
+    assert "Paris" in answer or not expected.roles[role].plain
 
 
 def test_has_its_context(
@@ -72,7 +81,9 @@ def test_has_its_context(
     """The role is loaded with at least the context that the release gives it."""
     assert gateway.send("POST", "/api/generate", gateway.right_key, body={"model": role}).status_code == 200
     loaded = gateway.send("GET", "/api/ps", gateway.right_key).json()["models"]
-    (context,) = (each["context_length"] for each in loaded if each["name"] == f"{role}:latest")
+    model = expected.roles[role].model  # which is listed by the name that it was loaded for
+    names = {f"{name}:latest" for name, its in expected.roles.items() if its.model == model} | {model}
+    (context,) = (each["context_length"] for each in loaded if each["name"] in names)
     record_property("tokens", context)
     assert context >= expected.roles[role].context
 

@@ -64,9 +64,14 @@ def test_manifest_names_the_blobs(host: Host, store: str, model: str, expected: 
 def test_role_stands_for_its_model(
     host: Host, store: str, role: str, expected: Expectations, record_property: RecordProperty
 ) -> None:
-    """The role stands for the weights of the model that the release gives it on a host of this memory."""
-    record_property("model", expected.roles[role].model)
-    assert expected.models[expected.roles[role].model].weights in digests_in(host, store, role)
+    """The role stands for the model that the release gives it on a host of this memory, with what is its own."""
+    model, blobs = expected.roles[role].model, expected.roles[role].blobs
+    record_property("model", model)
+    assert digests_in(host, store, role) == {blob.digest for blob in blobs}
+    assert expected.models[model].weights in digests_in(host, store, role)
+    own = [blob.hex for blob in blobs if blob not in expected.models[model].blobs]
+    for digest in own:
+        assert output(host, "sha256sum <%s", f"{store}/blobs/sha256-{digest}").split()[0] == digest
 
 
 def test_store_holds_nothing_else(host: Host, store: str, expected: Expectations) -> None:

@@ -103,7 +103,7 @@ def expected(folder: Path, port: int, ca: Path, *groups: str) -> Expectations:
         },
         files={},
         models={"gemma3:270m": ExpectedModel(blobs=(Blob(digest=DIGEST, size=1),), weights=DIGEST)},
-        roles={"chat": ExpectedRole(model="gemma3:270m", blobs=(), context=2048)},
+        roles={"chat": ExpectedRole(model="gemma3:270m", blobs=(), plain=True, context=2048)},
         api_key=SecretStr(KEY),
         acceptance_key=None,
         ollama=OllamaSettings(),

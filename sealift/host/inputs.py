@@ -15,7 +15,7 @@ from sealift.host.refusals import replies
 from sealift.host.routes import routes_of
 from sealift.host.settings import OllamaSettings, SiteSettings
 from sealift.release.locked import Lock
-from sealift.release.roles import Answers, names_answered, names_of
+from sealift.release.roles import Answers, blind_names, names_answered, names_of
 from sealift.services import ADMIN_PORT, FRONT, GATEWAY, HEALTH, OLLAMA, Service
 
 CLIENT_HEADER = "x-sealift-client"
@@ -74,11 +74,17 @@ class Guard:
     + load_options: the site's setting
     + context: tokens that Ollama loads models with, which preflight reckoned with
     + names: that may be asked for
+    + blind: those of them that see no images
+    + lists: cluster of Envoy that is asked for lists of models; empty where hosts answer them themselves
+    + fill: by role, its parameters that Ollama puts others in place of where OpenAI's clients do not say them
     """
 
     load_options: str
     context: int
     names: tuple[str, ...]
+    lists: str = ""
+    blind: tuple[str, ...] = ()
+    fill: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -174,7 +180,18 @@ def _gateway(settings: SiteSettings, served: Served, site_files: SiteFiles) -> I
     return Inputs(
         {
             **_envoy(GATEWAY, settings, served, site_files),
-            "guard": Guard(gateway.load_options, settings.ollama.context_length, served.names),
+            "guard": Guard(
+                gateway.load_options,
+                settings.ollama.context_length,
+                served.names,
+                "all_clients",
+                blind_names(served.lock, served.groups, served.answers),
+                {
+                    name: texts
+                    for name in sorted(served.answers)
+                    if (texts := served.lock.release.roles[name].parameters.for_openai)
+                },
+            ),
             "idle_timeout_s": gateway.idle_timeout_s,
             "max_connections": gateway.max_connections,
             "replies": replies(gateway),

@@ -11,7 +11,8 @@ from sealift.release.values import Frozen, Many, MediaType, SourcePath, is_none
 WEIGHTS = "application/vnd.ollama.image.model"
 SYSTEM = "application/vnd.ollama.image.system"
 PARAMETERS = "application/vnd.ollama.image.params"
-_IN_MEMORY = (WEIGHTS, "application/vnd.ollama.image.projector", "application/vnd.ollama.image.adapter")
+_PROJECTOR = "application/vnd.ollama.image.projector"
+_IN_MEMORY = (WEIGHTS, _PROJECTOR, "application/vnd.ollama.image.adapter")
 
 
 class ModelLayer(Blob):
@@ -71,6 +72,11 @@ class LockedModel(Frozen):
         As plain blobs, for what a layer is for does not matter to a store: a layer equals no plain blob.
         """
         return tuple(Blob(digest=layer.digest, size=layer.size) for layer in (self.config, *self.layers))
+
+    @property
+    def sees(self) -> bool:
+        """Whether it looks at images: with an encoder among its weights, or in a file of its own."""
+        return self.shape.vision is not None or any(layer.media_type == _PROJECTOR for layer in self.layers)
 
     @property
     def weights(self) -> int:

@@ -77,6 +77,14 @@ class Parameters(Frozen):
         """Those that are there, by Ollama's names."""
         return {name: value for name, value in self if value is not None}
 
+    @property
+    def for_openai(self) -> dict[str, str]:
+        """Those that Ollama overrides where a client of OpenAI's API does not say them, as JSON.
+
+        Source: `FromChatRequest` and `FromCompleteRequest` in openai/openai.go.
+        """
+        return {name: go_value(self.given[name]) for name in ("temperature", "top_p") if name in self.given}
+
 
 def merged_parameters(of_model: str | None, own: Mapping[str, Value]) -> bytes:
     """The layer with a model's parameters and those that take their place, as `ollama create` merges them.

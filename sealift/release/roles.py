@@ -66,6 +66,16 @@ def names_answered(lock: Lock, groups: frozenset[str], answers: Answers) -> tupl
     return tuple(sorted({name.removesuffix(":latest") for name in names}))
 
 
+def blind_names(lock: Lock, groups: frozenset[str], answers: Answers) -> tuple[str, ...]:
+    """Of the names by which clients may ask a host's Ollama, those whose models see no images.
+
+    + groups: the inventory groups of the host
+    """
+    models = placed_models(lock, groups, answers)
+    all_names = {**{name: name for name in models}, **answers}
+    return tuple(sorted(n.removesuffix(":latest") for n, m in all_names.items() if not lock.models[m].sees))
+
+
 def placed_models(lock: Lock, groups: frozenset[str], answers: Answers) -> dict[str, LockedModel]:
     """The models that a host's Ollama has: those that answer there, and those that no role asks for.
 

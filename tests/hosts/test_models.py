@@ -64,7 +64,7 @@ def test_manifest_names_the_blobs(host: Host, store: str, model: str, expected: 
 def test_role_stands_for_its_model(
     host: Host, store: str, role: str, expected: Expectations, record_property: RecordProperty
 ) -> None:
-    """The role stands for the model that the release gives it on a host of this memory, with what is its own."""
+    """The role stands for the model that it has on a host of this memory, and has what the lock gives it."""
     model, blobs = expected.roles[role].model, expected.roles[role].blobs
     record_property("model", model)
     assert digests_in(host, store, role) == {blob.digest for blob in blobs}

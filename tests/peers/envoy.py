@@ -19,15 +19,17 @@ from pydantic import SecretStr
 from sealift.host.inputs import CLIENT_HEADER, SiteFiles
 from sealift.host.judged import judged
 from sealift.host.wanted import want
+from sealift.release.locked import Lock
 from sealift.services import GATEWAY
 from tests.fuzz.bodies import CONTEXT
 from tests.fuzz.guard import ALLOWED as OF_CLIENT
 from tests.fuzz.guard import CLIENT, ROLES
-from tests.peers.gateway import memory_mib, running
+from tests.peers.gateway import VISION, memory_mib, running
 from tests.peers.registry import free_port
 from tests.unit import samples
 from tests.unit.fleet_site import BUNDLE, DATA, lock, site_settings
 
+BLIND = "blind:1m"  # a model that sees no images
 CLIENTS = (CLIENT, "bob", "carol", "dave")  # each with a key of its name and `-key`
 ALLOWED = {CLIENT: OF_CLIENT, "bob": ("secret",), "dave": ("elsewhere",)}  # carol may ask for all
 _READY = 30  # seconds
@@ -67,6 +69,11 @@ class Gateway:
         }
         url = f"http://127.0.0.1:{self.port}{path}"
         return self._session.post(url, data=body, headers=sent, timeout=30)
+
+    def look(self, path: str, client: str = "alice") -> requests.Response:
+        """GET."""
+        url, sent = f"http://127.0.0.1:{self.port}{path}", {"Authorization": f"Bearer {client}-key"}
+        return self._session.get(url, headers=sent, timeout=30)
 
     def memory_mib(self) -> int:
         """MiB that the process has resident."""
@@ -127,20 +134,31 @@ def configuration(load_options: str) -> dict[str, Any]:
 
     + load_options: the site's setting
     """
-    roles = {role: {"model": samples.MODEL} for role in ROLES}
+    of: dict[str, dict[str, Any]] = {role: {"model": samples.MODEL} for role in ROLES}
+    of["embed"] = {"model": BLIND}
+    of["secret"]["parameters"] = {"temperature": 0, "top_p": 0.9}
     # as many requests as the tests make, and a body of 16 MiB beside its keys
     more = {"load_options": load_options, "requests_per_minute": 1_000_000, "max_request_mib": 17}
     target = want(
         "h1",
         frozenset(),
         site_settings(gateway={**DATA["gateway"], **more}, ollama={"context_length": CONTEXT}),
-        lock(samples.release(roles=roles)),
+        _lock(of),
         BUNDLE,
-        dict.fromkeys(ROLES, samples.MODEL),
+        {role: its["model"] for role, its in of.items()},
         SiteFiles({each: (SecretStr(f"{each}-key"),) for each in CLIENTS}, b"", b"", ALLOWED),
     )
     found: dict[str, Any] = json.loads(judged(target.generation, GATEWAY))
     return found
+
+
+def _lock(roles: dict[str, dict[str, Any]]) -> Lock:
+    """Of two models: one sees images."""
+    models = {samples.MODEL: {"archive": "model.tar"}, BLIND: {"archive": "model.tar"}}
+    found = lock(samples.release(models=models, roles=roles))
+    blind = found.models[samples.MODEL]
+    seeing = blind.model_copy(update={"shape": blind.shape.model_copy(update={"vision": VISION})})
+    return found.model_copy(update={"models": {samples.MODEL: seeing, BLIND: blind}})
 
 
 def http_filters(of: dict[str, Any]) -> list[dict[str, Any]]:

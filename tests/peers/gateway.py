@@ -24,11 +24,13 @@ from sealift.host.inputs import SiteFiles
 from sealift.host.judged import judged
 from sealift.host.wanted import TEMPLATES
 from sealift.release.locked import Lock
+from sealift.release.locked_model import Vision
+from sealift.release.types import Role
 from sealift.services import GATEWAY
 from sealift.site.secrets import ClientKeys, Secrets
 from tests.peers.registry import free_port
 from tests.peers.stand_in import Ollama
-from tests.unit.fleet_site import BUNDLE, lock, site_settings
+from tests.unit.fleet_site import BUNDLE, MODEL, SHAPE, lock, site_settings
 
 
 def keys_of(client: str, **more: Any) -> ClientKeys:
@@ -39,6 +41,7 @@ def keys_of(client: str, **more: Any) -> ClientKeys:
 CLIENTS, ROLE = ("alice", "bob", "carol"), "chat"
 SECRETS = Secrets.model_construct(api_keys={name: keys_of(name) for name in CLIENTS})
 _READY_S = 30
+VISION = Vision(image=896, patch=14, width=1152, heads=16)
 NEWEST = "docker.io/ollama/ollama:0.32.15"
 _NAME = "localhost"
 
@@ -84,12 +87,14 @@ class Gateway:
     + certificate: the CA's that its own is of, PEM
     + process: its number
     + calls: that have come through to the stand-in of Ollama
+    + lists: what that answers, by path
     """
 
     port: int
     certificate: Path
     process: int = 0
     calls: list[str] = field(default_factory=list)
+    lists: dict[str, bytes] = field(default_factory=dict)
 
     def memory_mib(self) -> int:
         """MiB that Envoy has resident."""
@@ -185,10 +190,10 @@ def serving(
         gateway = {"certificate": "x", "key": "x", "ca": "x", **settings}
         generation = render_generation(
             site_settings(gateway=gateway),
-            lock,
+            _with_roles(lock, roles),
             BUNDLE,
             frozenset(),
-            dict.fromkeys(roles, "gemma3:270m"),
+            dict.fromkeys(roles, MODEL),
             files,
             TEMPLATES,
         )
@@ -201,10 +206,17 @@ def serving(
         (folder / "envoy.json").write_text(json.dumps(configuration))
         with running(program, folder, folder / "envoy.json", workers) as process:
             found = Gateway(port, shown.ca, process)
-            upstream.calls = found.calls  # type: ignore[attr-defined]
+            upstream.calls, upstream.lists = found.calls, found.lists  # type: ignore[attr-defined]
             _wait(found, folder, 200 if ollama else 503)
             yield found
         upstream.shutdown()
+
+
+def _with_roles(of: Lock, roles: Sequence[str]) -> Lock:
+    """The same with these roles, whose model sees images."""
+    model = of.models[MODEL].model_copy(update={"shape": SHAPE.model_copy(update={"vision": VISION})})
+    release = of.release.model_copy(update={"roles": {role: Role(model=MODEL) for role in roles}})
+    return of.model_copy(update={"release": release, "models": {MODEL: model}})
 
 
 def _here(configuration: dict[str, Any], port: int, upstream: int) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from tests.fuzz import guard
 from tests.fuzz.bodies import CONTEXT, PATHS, spoiled_bodies
 from tests.fuzz.guard import REFUSE, ROLES
 from tests.peers import envoy
-from tests.peers.envoy import Gateway
+from tests.peers.envoy import BLIND, Gateway
 from tests.peers.guard_bodies import PASS, REFUSED
 from tests.unit.samples import MODEL
 
@@ -60,6 +60,58 @@ def test_what_may_not_be_asked_is_refused_in_a_sentence(gateway: Gateway, name: 
     assert sentence in error
     assert error.endswith(f". Request {answer.headers['x-request-id']}.")
     assert len(gateway.reached) == before
+
+
+_IMAGES = {
+    "/api/generate": '"prompt":"What is it?","images":["%s"]',
+    "/api/chat": '"messages":[{"role":"user","content":"What is it?","images":["%s"]}]',
+    "/v1/chat/completions": '"messages":[{"content":[{"type":"text"},{"image_url":{"url":"%s"}}]}]',
+    "/v1/responses": '"input":[{"content":[{"image_url":"%s"}]}]',
+    "/v1/messages": '"messages":[{"content":[{"type":"image","source":{"data":"%s"}}]}]',
+}
+
+
+@pytest.mark.parametrize("path", _IMAGES)
+def test_an_image_is_refused_where_the_model_sees_none(gateway: Gateway, path: str) -> None:
+    for image in ("data:image/png;base64,QUJD", "QUJD" * 10_000):
+        body = '{"model":"%s",' + _IMAGES[path] % image + "}"
+        assert gateway.ask(path, (body % "chat").encode()).status_code == 200
+        answer = gateway.ask(path, (body % "embed").encode())
+        assert answer.status_code == 400
+        assert "images: embed does not see any. Leave them out, or ask a role" in answer.text
+    nothing = '{"model":"embed",' + _IMAGES[path] % "" + "}"
+    assert gateway.ask(path, nothing.encode()).status_code == 200
+    assert gateway.ask("/v1/images/edits", b'{"model":"embed","image":"QUJD"}').status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "rest", "becomes"),
+    [
+        ("/v1/chat/completions", '"n":1', '"top_p":0.9,"temperature":0,"n":1'),
+        ("/v1/completions", '"top_p":0.5', '"temperature":0,"top_p":0.5'),
+        ("/v1/responses", '"temperature":1,"top_p":null', '"temperature":1,"top_p":null'),
+        ("/v1/messages", '"n":1', '"n":1'),
+        ("/api/chat", '"n":1', '"n":1'),
+    ],
+)
+def test_openai_clients_get_a_roles_parameters_where_they_say_none(
+    gateway: Gateway, ignoring: Gateway, path: str, rest: str, becomes: str
+) -> None:
+    """Ollama would take 1 for what they do not say."""
+    for running in (gateway, ignoring):
+        answer = running.ask(path, f' {{{rest},"model":"secret"}}'.encode(), client="bob")
+        assert answer.status_code == 200, answer.text
+        reached = running.reached[-1].body.decode()
+        assert json.loads(reached) == json.loads(f'{{{becomes},"model":"secret"}}')
+    answer = ignoring.ask(path, f'{{"keep_alive":0,{rest},"model":"secret"}}'.encode(), client="bob")
+    assert answer.headers["x-sealift-ignored"] == "keep_alive"
+    assert json.loads(ignoring.reached[-1].body) == json.loads(f'{{{becomes},"model":"secret"}}')
+
+
+def test_parameters_are_read_as_ollama_reads_them(gateway: Gateway) -> None:
+    for bad in ('"Temperature":1', '"temperature":1,"temperature":2', '"TOP_P":1', '"temperature":[1]'):
+        answer = gateway.ask("/v1/chat/completions", f'{{"model":"chat",{bad}}}'.encode())
+        assert answer.status_code == 400
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -135,7 +187,7 @@ def test_a_client_that_is_not_restricted_may_ask_for_roles_and_models(gateway: G
         assert gateway.ask("/api/chat", body, client="carol").status_code == 200
     answer = gateway.ask("/api/chat", b'{"model":"another"}', client="carol")
     assert answer.status_code == 403
-    assert f"Ask for one of: chat, embed, secret, {MODEL}." in answer.json()["error"]
+    assert f"Ask for one of: {BLIND}, chat, embed, secret, {MODEL}." in answer.json()["error"]
     assert gateway.ask("/api/chat", json.dumps({"model": MODEL}).encode()).status_code == 403
 
 
@@ -208,6 +260,8 @@ def test_a_guard_that_breaks_lets_nothing_pass(
     with envoy.serving(envoy_program, tmp_path, of) as broken:
         answer = broken.ask("/api/chat", b'{"model":"chat"}')
         assert answer.status_code in (403, 500), answer.text
+        for path in ("/api/tags", "/api/ps", "/v1/models", "/v1/models/secret"):
+            assert broken.look(path).status_code in (403, 404, 500, 502)
         assert broken.reached == []
 
 

@@ -11,7 +11,7 @@ from sealift.host.settings import OllamaSettings
 from sealift.release.roles import names_answered
 from sealift.services import FRONT
 from tests.unit import samples
-from tests.unit.fleet_site import MODEL, lock
+from tests.unit.fleet_site import MODEL, lock, wanted
 from tests.unit.test_generation import KEYS, LAB, TEMPLATES, http_filter, rendered
 
 
@@ -38,14 +38,27 @@ def test_the_guard_knows_names_and_context_of_the_host() -> None:
     assert lua(rendered(applied), "guard").startswith(
         f"""GUARD = {{
   header = "x-sealift-client",
+  lists = "all_clients",
   load_options = "ignore",
   context = 8192,
   names = {{
     ["chat"] = true,
     ["{MODEL}"] = true,
   }},
+  blind = {{ ["chat"] = true, ["{MODEL}"] = true, }},
+  fill = {{
+  }},
 }}
 """
+    )
+
+
+def test_the_guard_knows_what_openai_clients_are_to_get_of_a_role() -> None:
+    parameters = {"temperature": 0, "top_p": 0.25, "seed": 1}
+    roles = {"chat": {"model": MODEL}, "sum": {"model": MODEL, "parameters": parameters}}
+    target = wanted(of=lock(samples.release(roles=roles)))
+    assert '  fill = {\n    ["sum"] = { temperature = "0", top_p = "0.25", },\n  },\n' in lua(
+        target.generation, "guard"
     )
 
 

@@ -18,7 +18,7 @@ local function set(...)
   return of
 end
 
-local TOP = set("model", "name", "options", "keep_alive", "context")
+local TOP = set("model", "name", "options", "keep_alive", "context", "temperature", "top_p")
 -- Ollama loads a model anew where one of these differs from what it was loaded with (server/sched.go, needsReload); the
 -- second half is of earlier versions.
 local LOAD = set(
@@ -39,9 +39,11 @@ local IMAGES = set(
   "input\1#\1output\1#\1image_url"
 )
 local DEEPEST = 8 -- of those
+local FIRST = { [100] = true, [105] = true, [117] = true } -- letters of the last keys of those: most texts are of others
 
 local function is_image(r)
-  if r.depth > DEEPEST then
+  local last = r.objects[r.depth] and r.depth or r.depth - 1
+  if r.depth > DEEPEST or not FIRST[byte(r.body, r.froms[last])] then
     return false
   end
   local path = {}
@@ -53,9 +55,11 @@ end
 
 -- Count what may become a part of the prompt.
 local function count(r, characters)
+  local image = is_image(r)
+  r.image = r.image or (image and characters > 0)
   if r.each and r.top == "input" and r.depth <= 2 then
     r.longest = math.max(r.longest, characters)
-  elseif not NOT_PROMPT[r.top] and (characters < SHORT or not is_image(r)) then
+  elseif not NOT_PROMPT[r.top] and not (image and characters >= SHORT) then
     r.characters = r.characters + characters
   end
 end
@@ -147,7 +151,7 @@ end
 --   each  whether each text of `input` is a prompt of its own
 -- Gives: values, as written, of guarded keys; load, those keys among them that load a model anew, in order; drops, where
 -- they lie; characters, of text; numbers, of tokens that are given as numbers; longest, characters of the longest text
--- of `input`.
+-- of `input`; seen, the guarded keys; image, whether there is one.
 local function read(body, each)
   local r = {
     body = body, each = each, depth = 0, keys = 0, characters = 0, numbers = 0, longest = 0,

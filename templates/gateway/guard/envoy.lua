@@ -1,8 +1,12 @@
 -- The edge: Envoy's Lua filter behind api_key_auth, which names the client, allowed.yaml, which notes what it may ask for,
 -- and buffer, which holds the whole body.
 
-local NAMESPACE = "sealift.guard" -- of dynamic metadata, for access logs: role, refused, ignored
-local TYPES = { [403] = "permission_error", [413] = "request_too_large", [500] = "api_error" } -- of errors, as sealift/host/refusals.py has them
+local NAMESPACE = "sealift.guard" -- of dynamic metadata: judged; for access logs role, refused, ignored
+local TYPES = { -- of errors, as sealift/host/refusals.py has them
+  [403] = "permission_error", [404] = "not_found_error", [413] = "request_too_large",
+  [500] = "api_error", [502] = "api_error",
+}
+local LIST_MS = 10000 -- Ollama may take for a list
 
 local function quoted(of)
   return '"' .. of:gsub('[%c\\"\128-\255]', "?") .. '"'
@@ -38,25 +42,53 @@ local function judge(handle, path)
     if headers:get("content-length") then
       headers:replace("content-length", tostring(#rest))
     end
-    noted:set(NAMESPACE, "ignored", ignored)
+    if ignored then
+      noted:set(NAMESPACE, "ignored", ignored)
+    end
   end
   handle:clearRouteCache() -- the route was chosen before the key said whose way to Ollama it is
   noted:set(NAMESPACE, "role", role)
+  noted:set(NAMESPACE, "judged", true)
 end
 
--- Envoy lets a request pass whose script breaks: the RBAC filter behind this one asks for a role that was noted.
+-- What a client may see of models without naming one in a body. Gives the answer where it is given here.
+local function look(handle, path)
+  local head = handle:headers():get(":method") == "HEAD"
+  local noted = handle:streamInfo():dynamicMetadata()
+  local may = noted:get(NAMESPACE).may
+  local name = path:match("^/v1/models/(.+)$")
+  if name then
+    guard_named(name, handle:headers():get(GUARD.header), may)
+  elseif GUARD.lists ~= "" and guard_lists(path) and (not head or path == "/api/tags") then
+    local asked = { [":method"] = "GET", [":path"] = path, [":authority"] = "localhost" }
+    local headers, body = handle:httpCall(GUARD.lists, asked, "", LIST_MS)
+    local status = headers[":status"]
+    if status ~= "200" then
+      return status:match("^[45]") and status or "502", "" -- said as where Envoy itself answers so
+    end
+    local readable, listed = pcall(guard_listed, path, body or "", may)
+    if not readable then
+      refuse(502, "list_unreadable", nil, "Ollama: its list of models cannot be read. Tell the operator.")
+    end
+    return "200", listed
+  end
+  noted:set(NAMESPACE, "judged", true)
+end
+
+-- Envoy lets a request pass whose script breaks: the RBAC filter behind this one asks for a note that it was judged.
 function envoy_on_request(handle)
   local method = handle:headers():get(":method")
-  if method == "GET" or method == "HEAD" then
-    return
-  end
   local path = handle:headers():get(":path"):match("^[^?#]*")
-  if not guard_knows(path) then -- said as where no route is
+  local looks = method == "GET" or method == "HEAD"
+  if not looks and not guard_knows(path) then -- said as where no route is
     handle:respond({ [":status"] = "404" }, "")
     return
   end
-  local passes, refusal = pcall(judge, handle, path)
+  local passes, refusal, listed = pcall(looks and look or judge, handle, path)
   if passes then
+    if listed then
+      handle:respond({ [":status"] = refusal, ["content-type"] = "application/json" }, listed)
+    end
     return
   elseif type(refusal) ~= "table" then
     handle:logErr("guard: " .. tostring(refusal))

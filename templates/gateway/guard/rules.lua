@@ -2,6 +2,9 @@
 --   load_options  "refuse" or "ignore": what becomes of that which would load a model anew for everybody
 --   context       tokens that models are loaded with
 --   names         that the host answers to, {name = true}
+--   blind         those of them that see no images, {name = true}
+--   fill          by name, what is put into bodies that do not say it, {key = value as written}
+--   lists         of whom lists of models are asked, as Envoy names it; empty where each host answers them itself
 
 -- There is no tokenizer here. Gemma 3's gave 3.2 characters a token for code, 5.0 for German and Russian, and 7.2 for
 -- English of long words: what is refused would leave hardly any room for an answer, if it fits at all.
@@ -25,6 +28,11 @@ local ROUTES = {
   ["/v1/images/generations"] = OPENAI,
   ["/v1/images/edits"] = OPENAI,
 }
+
+-- Where an image is not one to look at.
+local DRAWS = set("/v1/images/generations", "/v1/images/edits")
+-- Ollama takes 1 for what these do not say, whatever the model's parameters are (openai/openai.go, openai/responses.go).
+local FILLED = set("/v1/chat/completions", "/v1/completions", "/v1/responses")
 
 -- Of what the host answers to, what a client may ask for: in words.
 local function choice(may)
@@ -108,6 +116,23 @@ local function check_prompt(r, most)
   end
 end
 
+local function check_image(r, role, path)
+  if r.image and GUARD.blind[role] and not DRAWS[path] then
+    local message = "images: %s does not see any. Leave them out, or ask a role whose model sees."
+    refuse(400, "images_not_supported", nil, message:format(role))
+  end
+end
+
+-- The body with what a role says and the body does not, or nil where that is nothing.
+local function filled(body, r, role, path)
+  local texts = {}
+  for key, value in pairs(FILLED[path] and GUARD.fill[role] or {}) do
+    texts[#texts + 1] = not r.seen[key] and ('"%s":%s,'):format(key, value) or nil
+  end
+  local opening = space(body, 1)
+  return #texts > 0 and sub(body, 1, opening) .. table.concat(texts) .. sub(body, opening + 1) or nil
+end
+
 local function without(body, drops)
   local parts, at = {}, 1
   for _, drop in ipairs(drops) do
@@ -128,7 +153,7 @@ end
 --   limits  the client's, as allowed.yaml notes them: may, the names that it may ask for, {name = true}, or "all"; paths,
 --           the forms in which it may ask, {api = true}, or "all"; where it has such, context, in tokens, and body, in
 --           bytes
--- Gives the name that it asks for, and where something is to be ignored, the body without it and what.
+-- Gives the name that it asks for; where the body is to be another, that, and what of it is ignored.
 function guard_judge(path, body, client, limits)
   local route, may = ROUTES[path], limits.may
   local most = math.min(limits.context or GUARD.context, GUARD.context)
@@ -140,9 +165,11 @@ function guard_judge(path, body, client, limits)
   local role = role_of(r, client, may, route)
   check_load(r, most)
   check_prompt(r, most)
+  check_image(r, role, path)
+  local rest, ignored
   if #r.drops > 0 and GUARD.load_options == "ignore" then
-    local ignored = table.concat(r.load, ","):gsub("[^,]+", full_name)
-    return role, without(body, r.drops), ignored
+    ignored = table.concat(r.load, ","):gsub("[^,]+", full_name)
+    rest = without(body, r.drops)
   end
-  return role
+  return role, filled(rest or body, r, role, path) or rest, ignored
 end

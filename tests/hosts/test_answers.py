@@ -23,7 +23,7 @@ SECOND = 10**9  # Ollama counts nanoseconds
 def test_answers(
     host: Host, gateway: Gateway, role: str, expected: Expectations, record_property: RecordProperty
 ) -> None:
-    """The role answers a question, sensibly where nothing but its model decides how."""
+    """The role answers a question sensibly."""
     body = {"model": role, "messages": MESSAGES, "options": OPTIONS, "stream": False}
     response = gateway.send("POST", "/api/chat", gateway.right_key, body=body)
     if response.status_code != 200:

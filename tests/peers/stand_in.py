@@ -11,7 +11,8 @@ from http.server import BaseHTTPRequestHandler
 class Ollama(BaseHTTPRequestHandler):
     """Says for every call which it was, after the seconds of `x-wait`, with the status of `x-status`.
 
-    Lists are what its server has as `lists`, by path, or else are empty. With `x-parts`, it is a stream of so many, a tenth of a second apart.
+    Lists are what its server has as `lists`, by path, or else are empty. With `x-parts`, it is a stream of so
+    many, a tenth of a second apart.
     """
 
     protocol_version = "HTTP/1.1"

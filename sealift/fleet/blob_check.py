@@ -60,5 +60,7 @@ def _owners(lock: Lock) -> Mapping[str, str]:
         owners |= {blob.hex: f"image {image.name}" for blob in (image.config, *image.layers)}
     for name, model in lock.models.items():
         owners |= {blob.hex: f"model {name}" for blob in model.blobs}
-    owners |= {layer.hex: f"role {title.partition('/')[0]}" for title, layer, _ in lock.made}
+    for title, layer, _ in lock.made:
+        name = title.partition("/")[0]
+        owners[layer.hex] = f"model {name}" if name in lock.models else f"role {name}"
     return owners

@@ -39,6 +39,7 @@ local IMAGES = set(
   "input\1#\1output\1#\1image_url"
 )
 local DEEPEST = 8 -- of those
+local LOOKS = 10000 -- at short texts, for there may be a million
 local FIRST = { [100] = true, [105] = true, [117] = true } -- letters of the last keys of those: most texts are of others
 
 local function is_image(r)
@@ -46,6 +47,7 @@ local function is_image(r)
   if r.depth > DEEPEST or not FIRST[byte(r.body, r.froms[last])] then
     return false
   end
+  r.looks = r.looks + 1
   local path = {}
   for level = 1, r.depth do
     path[level] = r.objects[level] and sub(r.body, r.froms[level], r.tos[level]) or "#"
@@ -55,7 +57,7 @@ end
 
 -- Count what may become a part of the prompt.
 local function count(r, characters)
-  local image = is_image(r)
+  local image = (characters >= SHORT or r.looks < LOOKS) and is_image(r)
   r.image = r.image or (image and characters > 0)
   if r.each and r.top == "input" and r.depth <= 2 then
     r.longest = math.max(r.longest, characters)
@@ -155,7 +157,7 @@ end
 local function read(body, each)
   local r = {
     body = body, each = each, depth = 0, keys = 0, characters = 0, numbers = 0, longest = 0,
-    objects = {}, froms = {}, tos = {}, kept = {},
+    looks = 0, objects = {}, froms = {}, tos = {}, kept = {},
     seen = {}, values = {}, load = {}, drops = {},
   }
   local at = space(body, 1)

@@ -148,7 +148,7 @@ def _nearest(loc: list[str]) -> str:
     if loc[0] == "roles" and loc[-1] in LOAD_PARAMETERS:
         instead = LOAD_PARAMETERS[loc[-1]]
         use = f"Use {instead} of the role." if instead else "Remove it."
-        return f"The model would be loaded anew for it by each request. {use}"
+        return f"Ollama would load the model anew at each change between roles. {use}"
     near = difflib.get_close_matches(loc[-1], known, n=1)
     return f"Did you mean {near[0]}?" if near else "Remove it."
 

@@ -130,7 +130,7 @@ def release_file(folder: Path, roles: str) -> Path:
     [
         (
             "{parameters: {num_ctx: 512}}",
-            "num_ctx: is unknown. The model would be loaded anew for it by",
+            "num_ctx: is unknown. Ollama would load the model anew at",
         ),
         ("{parameters: {num_ctx: 512}}", "Use context of the role."),
         ("{parameters: {num_gpu: 1}}", "Remove it."),

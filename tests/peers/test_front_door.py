@@ -58,6 +58,10 @@ def test_a_host_is_asked_only_for_roles_that_it_serves_and_only_where_its_certif
     assert {_ask(door, EMBED).status_code for _ in range(20)} == {200}
     assert _new(door, before) == {"h2": 20}
     before = door.calls()
+    assert {door.asked.ask("GET", "/v1/models/embed").status_code for _ in range(10)} == {200}
+    assert _new(door, before) == {"h2": 10}
+    assert door.asked.ask("GET", "/v1/models/elsewhere").status_code == 404
+    before = door.calls()
     assert {door.asked.ask("GET", "/v1/models").status_code for _ in range(40)} == {200}
     assert _new(door, before).keys() == {"h1", "h2"}
 

@@ -119,7 +119,10 @@ def test_a_call_of_ollamas_passes(running: Gateway, route: Any) -> None:
     path = route.path.replace("{name}", "chat:latest")
     answer = running.ask(route.method, path, "bob", json=BODY if route.method == "POST" else None)
     assert answer.status_code == 200
-    assert route.method == "HEAD" or answer.json() == {"call": f"{route.method} {path}"}
+    if path in ("/api/tags", "/api/ps", "/v1/models"):  # the gateway answers these itself
+        assert running.calls[-1] == f"GET {path}"
+    else:
+        assert route.method == "HEAD" or answer.json() == {"call": f"{route.method} {path}"}
 
 
 def test_a_call_that_the_releases_ollama_lacks_is_closed(without_ollama: Gateway) -> None:

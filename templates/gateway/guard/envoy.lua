@@ -1,7 +1,7 @@
 -- The edge: Envoy's Lua filter behind api_key_auth, which names the client, allowed.yaml, which notes what it may ask for,
 -- and buffer, which holds the whole body.
 
-local NAMESPACE = "sealift.guard" -- of dynamic metadata: judged; for access logs role, refused, ignored
+local NAMESPACE = "sealift.guard" -- of dynamic metadata: judged, named; for access logs role, refused, ignored
 local TYPES = { -- of errors, as sealift/host/refusals.py has them
   [403] = "permission_error", [404] = "not_found_error", [413] = "request_too_large",
   [500] = "api_error", [502] = "api_error",
@@ -58,7 +58,7 @@ local function look(handle, path)
   local may = noted:get(NAMESPACE).may
   local name = path:match("^/v1/models/(.+)$")
   if name then
-    guard_named(name, handle:headers():get(GUARD.header), may)
+    noted:set(NAMESPACE, "named", guard_named(name, handle:headers():get(GUARD.header), may))
   elseif GUARD.lists ~= "" and guard_lists(path) and (not head or path == "/api/tags") then
     local asked = { [":method"] = "GET", [":path"] = path, [":authority"] = "localhost" }
     local headers, body = handle:httpCall(GUARD.lists, asked, "", LIST_MS)

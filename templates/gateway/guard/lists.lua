@@ -12,9 +12,10 @@ local LISTS = {
   ["/v1/models"] = { key = "data", names = set("id"), name = "id", form = '{"object":"list","data":[%s]}' },
 }
 
+-- The name by which the host knows what a client may see; nil where that is nothing.
 local function visible(name, may)
   local role = name:match("^(.*):latest$") or name
-  return GUARD.names[role] and (may == "all" or may[role])
+  return GUARD.names[role] and (may == "all" or may[role]) and role or nil
 end
 
 -- Go through an object or array: `each` is told where a value begins, and of an object its key as `text` gives it, and
@@ -118,10 +119,12 @@ function guard_listed(path, body, may)
   end))
 end
 
--- Refuse a model's name that a client may not ask for, as OpenAI's API does one that there is not.
+-- What a model's name stands for; refused where the client may not ask for it, as OpenAI's API does what is not there.
 function guard_named(name, client, may)
-  if not visible(name, may) then
+  local role = visible(name, may)
+  if not role then
     local message = "model: %s is not for client %s. %s"
     refuse(404, "model_not_found", "model", message:format(name, client, choice(may)))
   end
+  return role
 end

@@ -83,9 +83,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.send_response(200)
-        self.send_header("Content-Length", "2")
+        self.send_header("Content-Length", "13")
         self.end_headers()
-        self.wfile.write(b"{}")
+        self.wfile.write(b'{"models":[]}')
 
     def _write(self, text: str) -> None:
         with suppress(BrokenPipeError):

@@ -65,6 +65,14 @@ class Gateway:
                 timeout=(CONNECT_S, ANSWER_S),
             )
 
+    def loaded(self, expected: Expectations, role: str) -> dict[str, Any]:
+        """What Ollama says of the role's model, which is loaded: it lists it by the name of the first request."""
+        model = expected.roles[role].model
+        names = {f"{name}:latest" for name, its in expected.roles.items() if its.model == model} | {model}
+        listed = self.send("GET", "/api/ps", self.right_key).json()["models"]
+        (found,) = (each for each in listed if each["name"] in names)
+        return dict(found)
+
     def connect(self, name: str | None = None) -> ssl.SSLSocket:
         """A TLS connection, verified.
 

@@ -80,10 +80,7 @@ def test_has_its_context(
 ) -> None:
     """The role is loaded with at least the context that the release gives it."""
     assert gateway.send("POST", "/api/generate", gateway.right_key, body={"model": role}).status_code == 200
-    loaded = gateway.send("GET", "/api/ps", gateway.right_key).json()["models"]
-    model = expected.roles[role].model  # which is listed by the name that it was loaded for
-    names = {f"{name}:latest" for name, its in expected.roles.items() if its.model == model} | {model}
-    (context,) = (each["context_length"] for each in loaded if each["name"] in names)
+    context = gateway.loaded(expected, role)["context_length"]
     record_property("tokens", context)
     assert context >= expected.roles[role].context
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sealift.evidence.expectations import Expectations
 from tests.hosts.gateway_client import Gateway, refusal
 
 
@@ -15,14 +16,13 @@ def test_refuses_more_context_than_there_is(gateway: Gateway, role: str) -> None
     assert refusal(answer).startswith("options.num_ctx: 999999999 is more than")
 
 
-def test_no_client_unloads_a_model(gateway: Gateway, role: str) -> None:
+def test_no_client_unloads_a_model(gateway: Gateway, role: str, expected: Expectations) -> None:
     """A request that would unload the role's model leaves it loaded."""
     body = {"model": role}
     assert gateway.send("POST", "/api/generate", gateway.right_key, body=body).status_code == 200
     answer = gateway.send("POST", "/api/generate", gateway.right_key, body={**body, "keep_alive": 0})
     assert answer.status_code == 400 or answer.headers["x-sealift-ignored"] == "keep_alive"
-    loaded = gateway.send("GET", "/api/ps", gateway.right_key).json()["models"]
-    assert f"{role}:latest" in [each["name"] for each in loaded]
+    assert gateway.loaded(expected, role)
 
 
 @pytest.mark.parametrize("path", ["/api/generate", "/v1/chat/completions"])

@@ -55,11 +55,12 @@ def test_ollama_sees_the_gpu(host: Host, record_property: RecordProperty) -> Non
 
 
 @pytest.mark.on("real gpu")
-def test_models_are_on_the_gpu(gateway: Gateway, role: str, record_property: RecordProperty) -> None:
+def test_models_are_on_the_gpu(
+    gateway: Gateway, role: str, expected: Expectations, record_property: RecordProperty
+) -> None:
     """The role's model is in the GPU's memory as a whole: none of it fell back to the processor."""
     load = {"model": role, "stream": False}
     assert gateway.send("POST", "/api/generate", gateway.right_key, body=load).status_code == 200
-    loaded = gateway.send("GET", "/api/ps", gateway.right_key).json()["models"]
-    (model,) = [entry for entry in loaded if entry["name"].partition(":")[0] == role]
+    model = gateway.loaded(expected, role)
     record_property("bytes", f"{model['size_vram']} of {model['size']} on the GPU")
     assert model["size_vram"] == model["size"] > 0

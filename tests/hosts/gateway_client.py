@@ -66,7 +66,7 @@ class Gateway:
             )
 
     def loaded(self, expected: Expectations, role: str) -> dict[str, Any]:
-        """What Ollama says of the role's model, which is loaded: it lists it by the name of the first request."""
+        """What Ollama says of the role's model, which is loaded: its name is that of the first request."""
         model = expected.roles[role].model
         names = {f"{name}:latest" for name, its in expected.roles.items() if its.model == model} | {model}
         listed = self.send("GET", "/api/ps", self.right_key).json()["models"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -19,8 +20,9 @@ import pytest
 import requests
 
 from sealift.host.inputs import UNSENT_HEADER
+from sealift.host.judged import judged
 from sealift.live.drain import parse_running
-from sealift.services import HOSTS
+from sealift.services import FRONT, HOSTS
 from sealift.site.secrets import Secrets
 from tests.peers.fleet import FrontDoor, front_door
 from tests.peers.gateway import ROLE, keys_of, message_of
@@ -92,6 +94,14 @@ def test_the_log_names_client_role_and_host_and_never_tokens(door: FrontDoor) ->
     lines = [json.loads(line) for line in log.read_text().splitlines() if '"role":"embed"' in line]
     assert {(line["client"], line["host"], line["status"]) for line in lines} == {("alice", "h2", 200)}
     assert not any("tokens_in" in line for line in lines) and "alice-key" not in log.read_text()
+
+
+def test_its_image_finds_what_it_is_to_judge_in_order(
+    door: FrontDoor, envoy_program: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "judged.json").write_bytes(judged(door.generation(), FRONT))
+    command = (envoy_program, "--mode", "validate", "--config-path", tmp_path / "judged.json")
+    assert subprocess.run(command, capture_output=True).returncode == 0
 
 
 def test_health_needs_no_key(door: FrontDoor) -> None:

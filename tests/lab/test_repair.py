@@ -48,6 +48,7 @@ ELSEWHERE = {
     "rm /etc/apt/keyrings/sealift.asc": "/etc/apt/keyrings/sealift.asc missing",
     f"rm {STORE}/repositories/*/Packages": "/Packages missing",
     f"rm {MODEL_BLOB}": "model gemma3:270m altered",
+    f"cp {LIBRARY}/chat/latest {LIBRARY}/classify/latest": "role classify altered",
     f"mkdir {LIBRARY}/foreign; echo {{}} > {LIBRARY}/foreign/latest": "model foreign/latest is too much",
     f"echo x > {STORE}/models/blobs/sha256-foreign": "files of no model in Ollama's store",
     f"chmod 777 {STORE}/models {BLOBS}": f"{STORE}/models has mode 777, expected 755",

@@ -55,3 +55,36 @@ def test_the_usage_of_a_known_load_adds_up_to_the_token(
     assert key not in noted and "Count to" not in noted
     assert f"the keys of spender run out on {last_day}" in commands.ok("sealift", "status", "lab").said
     commands.ok("sealift", "clients", "revoke", "lab", "spender")
+
+
+def test_the_official_packages_do_their_work_through_the_gateway(
+    site: Site, commands: Commands, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    add = ("sealift", "clients", "add", "lab", "package", "--role", "chat", "--json")
+    key = json.loads(commands.ok(*add).out)["key"]
+    (host, *_) = json.loads((commands.lab / "hosts.json").read_text())["hosts"]
+    told = tmp_path / "told.json"
+    told.touch(mode=0o600)
+    ca = str(commands.site / "tls/ca.crt")
+    told.write_text(
+        json.dumps({"name": "h1", "address": host["address"], "port": 8443, "ca": ca, "key": key})
+    )
+    said = json.loads(
+        commands.ok("sealift", "lab", "exec", "--", sys.executable, "-m", "tests.lab.official", told).out
+    )
+    record_property("said", said)
+    for package in said.values():
+        assert package["list"] == ["chat:latest"]
+        assert package["chat"] and len(package["stream"]) > 2
+        assert package["schema"] in ("red", "blue")
+        assert package["embed"] == [500, "this model does not support embeddings"]
+        assert package["tools"] == [400, "registry.ollama.ai/library/chat:latest does not support tools"]
+        assert package["images"][0] == 400 and "images: chat does not see any." in package["images"][1]
+        assert package["another"][0] == 403 and "Ask for one of: chat." in package["another"][1]
+    assert said["ollama"]["show"] == "gemma3" and said["ollama"]["generate"]
+    assert set(said["ollama"]["loaded"]) <= {"chat:latest"}
+    assert said["ollama"]["pull"][0] == 404
+    assert said["openai"]["retrieve"] == "chat" and said["openai"]["completion"]
+    assert said["openai"]["tokens"] == 4
+    assert said["openai"]["retrieve another"][0] == 404
+    commands.ok("sealift", "clients", "revoke", "lab", "package")

@@ -12,6 +12,7 @@ REPOSITORIES = f"{ROOT}/repositories"  # one apt repository per bundle, of links
 MODELS = f"{ROOT}/models"  # Ollama's store, of hard links into the host store; read-only for Ollama
 GENERATIONS = f"{ROOT}/generations"
 LIVE = f"{ROOT}/live"  # what running services read anew, by service; a copy out of the current generation
+BUDGETS = f"{ROOT}/budgets"  # what clients with a budget used; kept over every generation
 PACKAGES = f"{ROOT}/packages"  # a list of the OS packages that the host had not before it got them
 FILES = f"{ROOT}/files"  # a list of the release's plain files, which stand elsewhere
 WRITTEN = f"{ROOT}/written"  # hashes of the daemons' configurations that were written here: all ever

@@ -6,9 +6,9 @@ Its image is one of the release's. How it is rendered, started, watched and veri
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from sealift.host_paths import CURRENT, LIVE, MODELS
+from sealift.host_paths import BUDGETS, CURRENT, LIVE, MODELS
 
 ALL = "all"  # the group of every host
 
@@ -27,16 +27,18 @@ class Port:
 
 @dataclass(frozen=True)
 class Mount:
-    """What a container sees of its host, read-only.
+    """What a container sees of its host.
 
     + source: absolute, or a file of the service's folder in the current generation
     + target: absolute, in the container
     + private: whether root alone may read the file
+    + writable: whether the container may change it: a folder, which is made where it is missing
     """
 
     source: str
     target: str
     private: bool = False
+    writable: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Service:
     + ports: that it publishes
     + mounts: what it sees of its host
     + networks: without a way out, which it shares with other services; one that publishes a port has beside
-      them a network of its own
+      them a network of its own, and one with neither has none
     + beside: the service whose network with a way out it shares in place of one of its own: Docker lets
       nobody from one such network into another, not even by a port that is published on the host
     + serves_models: whether the release's models are for it
@@ -110,10 +112,15 @@ class Service:
         return mount.source if mount.source.startswith("/") else f"{CURRENT}/{self.name}/{mount.source}"
 
     @property
-    def binds(self) -> tuple[tuple[str, str], ...]:
-        """All that its container sees of its host: source there, target in the container."""
-        live = ((f"{LIVE}/{self.name}", self.live.target),) if self.live else ()
-        return (*((self.source(mount), mount.target) for mount in self.mounts), *live)
+    def binds(self) -> tuple[tuple[str, str, bool], ...]:
+        """What its container sees of its host: source there, target in the container, whether writable."""
+        live = ((f"{LIVE}/{self.name}", self.live.target, False),) if self.live else ()
+        return (*((self.source(mount), mount.target, mount.writable) for mount in self.mounts), *live)
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Those of its host that its container writes to."""
+        return tuple(self.source(mount) for mount in self.mounts if mount.writable)
 
 
 PROJECT_PREFIX = "sealift-"
@@ -142,6 +149,7 @@ LIMITS = "limits.yaml"
 ALLOWED = "allowed.yaml"
 CLUSTERS = "clusters.yaml"
 GUARD = "guard.yaml"
+BUDGET = "budget.yaml"
 TLS = "tls.yaml"
 CA = "ca.yaml"
 HOSTS = "hosts.yaml"
@@ -160,6 +168,14 @@ _VALIDATE = ("envoy", "--mode", "validate", "--config-path", "/dev/fd/0")
 # In Ollama's container: its health check, which tells how its models are, too.
 HEALTH = "/etc/ollama/health.sh"
 
+# What the gateway notes of answers to clients with a budget, and what the keeper of budgets makes of it.
+_ANSWERS = Mount(f"{BUDGETS}/answers", "/budgets/answers", writable=True)
+_SUMS = Mount(f"{BUDGETS}/sums", "/budgets/sums", writable=True)
+ANSWERS_LOG, SUMS, USED = f"{_ANSWERS.target}/log", _SUMS.target, f"{_SUMS.target}/used"
+STALE_S = 15  # the keeper speaks every second; one that has been silent for longer counts no more
+_KEEPER = "/etc/sealift/keeper.sh"
+KEEPING = {"keeper": _KEEPER, "log": ANSWERS_LOG, "folder": SUMS, "stale_s": STALE_S}
+
 OLLAMA = Service(
     name="ollama",
     mounts=(Mount(MODELS, "/models"), Mount("health.sh", HEALTH)),
@@ -170,11 +186,29 @@ OLLAMA = Service(
 GATEWAY = Service(
     name="gateway",
     ports=(Port(8443, setting="port"),),
-    mounts=(Mount("envoy.yaml", "/etc/envoy/envoy.yaml"),),
+    mounts=(
+        Mount("envoy.yaml", "/etc/envoy/envoy.yaml"),
+        _ANSWERS,
+        replace(_SUMS, writable=False),
+    ),
     networks=(INNER,),
     required=True,
     validate=_VALIDATE,
-    live=Live("/etc/envoy/live", {**_LIVE, CLUSTERS: "cluster_manager.cds.version_text"}, ask=_VERSIONS),
+    live=Live(
+        "/etc/envoy/live",
+        {
+            **_LIVE,
+            BUDGET: "extension_config_discovery.http_filter.budget.version_text",
+            CLUSTERS: "cluster_manager.cds.version_text",
+        },
+        ask=_VERSIONS,
+    ),
+)
+BUDGET_KEEPER = Service(
+    name="budgets",
+    image=GATEWAY.name,
+    mounts=(Mount("keeper.sh", _KEEPER), _ANSWERS, _SUMS),
+    memory_limit_mib=64,
 )
 FRONT = Service(
     name="front",
@@ -192,7 +226,7 @@ FRONT = Service(
 )
 
 # In the order in which they start.
-SERVICES = (OLLAMA, GATEWAY, FRONT)
+SERVICES = (OLLAMA, GATEWAY, BUDGET_KEEPER, FRONT)
 
 
 def in_groups(groups: frozenset[str], wanted: Iterable[str]) -> bool:

@@ -6,7 +6,13 @@ from pyinfra import host
 from pyinfra.api import deploy
 
 from sealift.host.wanted import Wanted
-from sealift.operations.compose import Project, network_present, only_projects, project_running
+from sealift.operations.compose import (
+    Project,
+    folder_present,
+    network_present,
+    only_projects,
+    project_running,
+)
 from sealift.operations.docker import ports_open
 from sealift.operations.live import live_files_taken
 
@@ -17,6 +23,8 @@ def run_services(wanted: Wanted) -> None:
     networks = sorted({network for service in wanted.services for network in service.networks})
     for network in host.loop(networks):
         network_present(name=f"Make the network {network}", network=network)
+    for folder in host.loop(sorted({folder for service in wanted.services for folder in service.folders})):
+        folder_present(name=f"Make the folder {folder}", path=folder)
     for service in host.loop(wanted.services):
         project_running(
             name=f"Run {service.name}",

@@ -26,6 +26,10 @@ Requests = Annotated[int | None, typer.Option("--requests-per-minute", metavar="
 Context = Annotated[int | None, typer.Option(metavar="TOKENS", help="Of its longest prompt.")]
 Body = Annotated[int | None, typer.Option("--body-mib", metavar="MIB", help="Of its largest request.")]
 Streams = Annotated[int | None, typer.Option(metavar="N", help="Requests that a host works on at once.")]
+TokensPerDay = Annotated[
+    int | None, typer.Option(metavar="N", help="That each host gives it, in UTC. Beyond them, 429.")
+]
+TokensPerMonth = Annotated[int | None, typer.Option(metavar="N", help="The same by calendar month.")]
 Clear = Annotated[
     list[str] | None,
     typer.Option(
@@ -42,6 +46,8 @@ def named_terms(
     context: int | None,
     body_mib: int | None,
     streams: int | None,
+    tokens_per_day: int | None,
+    tokens_per_month: int | None,
 ) -> dict[str, object]:
     """Those that were named."""
     every = {
@@ -51,6 +57,8 @@ def named_terms(
         "context": context,
         "body_mib": body_mib,
         "streams": streams,
+        "tokens_per_day": tokens_per_day,
+        "tokens_per_month": tokens_per_month,
     }
     return {name: value for name, value in every.items() if value is not None}
 

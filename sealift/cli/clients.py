@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from sealift.cli.client_budgets import budgets
 from sealift.cli.client_options import (
     Body,
     Clear,
@@ -17,6 +18,8 @@ from sealift.cli.client_options import (
     Requests,
     Roles,
     Streams,
+    TokensPerDay,
+    TokensPerMonth,
     named_terms,
     own_terms,
 )
@@ -47,6 +50,7 @@ _Expires = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the tool."""
+    _clients.command()(budgets)
     app.add_typer(_clients, name="clients")
 
 
@@ -105,6 +109,8 @@ def add(
     context: Context = None,
     body_mib: Body = None,
     streams: Streams = None,
+    tokens_per_day: TokensPerDay = None,
+    tokens_per_month: TokensPerMonth = None,
     limit: Limit = None,
     as_json: AsJson = False,
 ) -> None:
@@ -116,7 +122,8 @@ def add(
 
     Example: sealift clients add prod chatbot --expires 2027-01-31 --role chat --streams 2
     """
-    terms = named_terms(roles, paths, requests_per_minute, context, body_mib, streams)
+    tokens = tokens_per_day, tokens_per_month
+    terms = named_terms(roles, paths, requests_per_minute, context, body_mib, streams, *tokens)
     site = _load(name, limit)
     with no_rollout(site):
         key = add_client(site, client, _today(), _day(expires), terms)
@@ -166,6 +173,8 @@ def set_(
     context: Context = None,
     body_mib: Body = None,
     streams: Streams = None,
+    tokens_per_day: TokensPerDay = None,
+    tokens_per_month: TokensPerMonth = None,
     clear: Clear = None,
     limit: Limit = None,
     as_json: AsJson = False,
@@ -178,7 +187,8 @@ def set_(
 
     Example: sealift clients set prod chatbot --role chat --role embed --clear streams
     """
-    terms = named_terms(roles, paths, requests_per_minute, context, body_mib, streams)
+    tokens = tokens_per_day, tokens_per_month
+    terms = named_terms(roles, paths, requests_per_minute, context, body_mib, streams, *tokens)
     site = _load(name, limit)
     with no_rollout(site):
         set_terms(site, client, terms, clear or ())
@@ -234,6 +244,8 @@ def _value(term: Term) -> str:
 
 
 def _words(term: Term, value: object) -> str:
+    if value is None:
+        return "any number"
     if isinstance(value, tuple):
         return ", ".join(value) or f"every {term.name.removesuffix('s')}"
     return str(value)

@@ -36,7 +36,7 @@ def usage(
 ) -> None:
     """Sum up tokens, requests and times by client, role or host, out of the gateways' logs.
 
-    A gateway writes its log every ten seconds. Where a host's log does not go back that far, it is named.
+    Where a host's log does not go back that far, it is named.
 
     Example: sealift usage prod --since 7d --by role
     """

@@ -8,6 +8,7 @@ from dataclasses import replace
 from sealift.drift.check import Check
 from sealift.facts.compose import ComposeContainers, ComposeProjects, Container, Networks
 from sealift.facts.docker import DockerRules, shut_ports
+from sealift.facts.files import PlainFile, Standing
 from sealift.facts.live import LiveVersions
 from sealift.host.wanted import Wanted
 from sealift.operations.compose import Project, is_ours, runs
@@ -18,6 +19,8 @@ def service_checks(wanted: Wanted) -> Iterator[Check]:
     """Checks of a host's services, in the order of the tasks."""
     networks = {network for service in wanted.services for network in service.networks}
     yield Check(Networks, lambda found: (f"network {name} missing" for name in sorted(networks - set(found))))
+    for folder in sorted({folder for service in wanted.services for folder in service.folders}):
+        yield _folder(folder)
     for service in wanted.services:
         yield _service(service, wanted)
         if service.live:
@@ -36,6 +39,14 @@ def service_checks(wanted: Wanted) -> Iterator[Check]:
             f"service {name} is too much" for name in found if name not in projects and is_ours(name)
         ),
     )
+
+
+def _folder(path: str) -> Check:
+    def judge(found: Standing | None) -> Iterator[str]:
+        if found is None:
+            yield f"folder {path} missing"
+
+    return Check(PlainFile, judge, {"path": path})
 
 
 def _service(service: Service, wanted: Wanted) -> Check:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pyinfra.api import FactBase
 
 from sealift.facts.foreign import foreign
-from sealift.host_paths import BLOBS, FILES, GENERATIONS, LIVE, MODELS, PACKAGES, ROOT, WRITTEN
+from sealift.host_paths import BLOBS, BUDGETS, FILES, GENERATIONS, LIVE, MODELS, PACKAGES, ROOT, WRITTEN
 from sealift.ship.plan import listing_script
 
 _FOLDER, _FILE = "755", "644"  # apt reads packages as a user of its own
-_PRIVATE = "700"  # of generations and live files, which have secrets in them
+_PRIVATE = "700"  # of generations and live files, which have secrets in them, and of what clients used
 
 
 class Root(FactBase[str]):
@@ -100,6 +100,6 @@ def _right(kind: str, path: str) -> str:
 
     + kind: find's letter: d is a folder
     """
-    if path == GENERATIONS or f"{path}/".startswith(f"{LIVE}/"):
+    if path == GENERATIONS or f"{path}/".startswith((f"{LIVE}/", f"{BUDGETS}/")):
         return _PRIVATE
     return _FOLDER if kind == "d" else _FILE

@@ -20,7 +20,18 @@ from sealift.host.inputs import Served, SiteFiles, inputs_of
 from sealift.host.settings import SiteSettings, memory_limit_mib, published
 from sealift.release.locked import Lock
 from sealift.release.roles import Answers
-from sealift.services import ALLOWED, CLUSTERS, FRONT, HOSTS, KEYS, LIMITS, PROJECT_PREFIX, SERVICES, Service
+from sealift.services import (
+    ALLOWED,
+    BUDGET,
+    CLUSTERS,
+    FRONT,
+    HOSTS,
+    KEYS,
+    LIMITS,
+    PROJECT_PREFIX,
+    SERVICES,
+    Service,
+)
 
 SPEC_LABEL = "io.sealift.spec"  # on each container: digest of the configuration it was made from
 COMPOSE = "compose.yaml"
@@ -29,7 +40,7 @@ COMPOSE = "compose.yaml"
 _PROXIES = tuple(
     name for kind in ("http", "https", "ftp", "all") for name in (f"{kind.upper()}_PROXY", f"{kind}_proxy")
 )
-CLIENTS_FILES = (ALLOWED, CLUSTERS, KEYS, LIMITS)  # live files about clients
+CLIENTS_FILES = (ALLOWED, BUDGET, CLUSTERS, KEYS, LIMITS)  # live files about clients
 LIVE = "live"  # folder of a service's live files, in its own
 _VERSION = re.compile(rb'^version_info: "([0-9a-f]{16})"', re.MULTILINE)
 

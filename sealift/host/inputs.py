@@ -16,7 +16,19 @@ from sealift.host.routes import routes_of
 from sealift.host.settings import OllamaSettings, SiteSettings
 from sealift.release.locked import Lock
 from sealift.release.roles import Answers, blind_names, names_answered, names_of
-from sealift.services import ADMIN_PORT, FRONT, GATEWAY, HEALTH, OLLAMA, Service
+from sealift.services import (
+    ADMIN_PORT,
+    ANSWERS_LOG,
+    BUDGET_KEEPER,
+    FRONT,
+    GATEWAY,
+    HEALTH,
+    KEEPING,
+    OLLAMA,
+    STALE_S,
+    USED,
+    Service,
+)
 
 CLIENT_HEADER = "x-sealift-client"
 UNSENT_HEADER = "x-sealift-unsent"  # of a gateway's 503: no model has got the request
@@ -96,6 +108,7 @@ class Client:
     + paths: forms of asking; every one where this is empty
     + context, body_bytes, requests_per_minute: None where it has none of its own
     + next_request_s: until a request is due again
+    + budget: tokens by period, `day` and `month`
     """
 
     share: Share
@@ -105,6 +118,7 @@ class Client:
     body_bytes: int | None
     requests_per_minute: int | None
     next_request_s: int
+    budget: Mapping[str, int]
 
     @property
     def restricted(self) -> bool:
@@ -192,6 +206,7 @@ def _gateway(settings: SiteSettings, served: Served, site_files: SiteFiles) -> I
                     if (texts := served.lock.release.roles[name].parameters.for_openai)
                 },
             ),
+            "answers_log": ANSWERS_LOG,
             "idle_timeout_s": gateway.idle_timeout_s,
             "max_connections": gateway.max_connections,
             "replies": replies(gateway),
@@ -250,6 +265,8 @@ def clients_values(settings: SiteSettings, site_files: SiteFiles) -> dict[str, o
         "requests_per_minute": gateway.requests_per_minute,
         "next_request_s": _next_request_s(gateway.requests_per_minute),
         "most_clients": MOST_CLIENTS,
+        "used": USED,
+        "stale_s": STALE_S,
         "upstream_host": OLLAMA.name,
         "upstream_port": OLLAMA_PORT,
     }
@@ -266,6 +283,7 @@ def _client(client: str, settings: SiteSettings, site_files: SiteFiles) -> Clien
         body_bytes=share.body_mib * _MIB if own.body_mib else None,
         requests_per_minute=own.requests_per_minute,
         next_request_s=_next_request_s(share.requests_per_minute),
+        budget=own.budget,
     )
 
 
@@ -277,5 +295,6 @@ def _next_request_s(requests_per_minute: int) -> int:
 _OF_SERVICE: Mapping[str, Callable[[SiteSettings, Served, SiteFiles], Inputs]] = {
     OLLAMA.name: _ollama,
     GATEWAY.name: _gateway,
+    BUDGET_KEEPER.name: lambda *_: Inputs(KEEPING),
     FRONT.name: _front,
 }

@@ -11,6 +11,7 @@ import yaml
 from sealift.host.generation import LIVE, Generation
 from sealift.services import (
     ALLOWED,
+    BUDGET,
     CA,
     CLUSTERS,
     FRONT,
@@ -27,6 +28,7 @@ from sealift.services import (
 _FILTERS = {
     "keys": KEYS,
     "limits": LIMITS,
+    "budget": BUDGET,
     "allowed": ALLOWED,
     "guard": GUARD,
 }  # by their names in the listener
@@ -59,6 +61,9 @@ class _Envoy:
                 del tls["tls_certificate_sds_secret_configs"]
                 tls["tls_certificates"] = [certificate["tls_certificate"]]
                 http = chain["filters"][0]["typed_config"]
+                for log in http["access_log"]:
+                    if "path" in log["typed_config"]:  # whose folder the image does not see here
+                        log["typed_config"]["path"] = "/dev/null"
                 http["http_filters"] = list(map(self._filter, http["http_filters"]))
         static = bootstrap["static_resources"]
         static["clusters"] = [

@@ -14,6 +14,8 @@ _OVERFLOW = "UO"  # Envoy's flag of a request that found its client's queue full
 _NOT_REACHED = "UF, UH"  # and of one for which there was no connection, or no host
 _REQUEST_ID = "%REQ(x-request-id)%"
 _NAMED = f"Request {_REQUEST_ID}."
+_BUDGET = "sealift.budget"  # what templates/gateway/budget.lua notes in
+_OF_BUDGETS = f"%DYNAMIC_METADATA({_BUDGET}:refused)% {_NAMED}"
 
 Body = Mapping[str, object]
 
@@ -27,6 +29,7 @@ class Refusal:
     + message: with Envoy's `%OPERATORS%`
     + retry_after_s: seconds; None where to ask again is no use, or where the filter itself says it
     + flag: Envoy's reason, where that matters beside the status: no model has got such a request
+    + noted: dynamic metadata whose `refused` says why, where a filter of ours refuses
     """
 
     status: int | None
@@ -35,6 +38,7 @@ class Refusal:
     message: str
     retry_after_s: int | None = None
     flag: str | None = None
+    noted: str | None = None
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Reply:
 
     + paths: a regular expression of all that are that API's
     + body: JSON, with Envoy's `%OPERATORS%` in its strings
-    + flag: as of the refusal
+    + flag, noted: as of the refusal
     """
 
     paths: str
@@ -51,6 +55,7 @@ class Reply:
     body: Body
     retry_after_s: int | None
     flag: str | None
+    noted: str | None
 
 
 def replies(settings: GatewaySettings, unavailable: str = "Ollama: does not answer now") -> tuple[Reply, ...]:
@@ -60,7 +65,7 @@ def replies(settings: GatewaySettings, unavailable: str = "Ollama: does not answ
     + unavailable: what a 503 says
     """
     return tuple(
-        Reply(paths, refusal.status, form(refusal), refusal.retry_after_s, refusal.flag)
+        Reply(paths, refusal.status, form(refusal), refusal.retry_after_s, refusal.flag, refusal.noted)
         for paths, form in _FORMS
         for refusal in _refusals(settings, unavailable)
     )
@@ -95,6 +100,8 @@ def _refusals(settings: GatewaySettings, unavailable: str) -> tuple[Refusal, ...
             "request_too_large",
             f"request: too large, expected {settings.max_request_mib} MiB at most. Send less. {_NAMED}",
         ),
+        Refusal(429, "rate_limit_error", "insufficient_quota", _OF_BUDGETS, noted=_BUDGET),
+        Refusal(503, "api_error", "unavailable", _OF_BUDGETS, noted=_BUDGET),
         Refusal(
             429,
             "rate_limit_error",

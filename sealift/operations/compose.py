@@ -10,6 +10,7 @@ from pyinfra import host
 from pyinfra.api import StringCommand, operation
 
 from sealift.facts.compose import ComposeContainers, ComposeProjects, Container, Networks
+from sealift.facts.files import PlainFile
 from sealift.host.wanted import Wanted
 from sealift.operations.live import go_back
 from sealift.services import PROJECT_PREFIX, Service
@@ -65,6 +66,16 @@ def project_running(project: Project, wait_s: int = 180) -> Commands:
         f" || {{ {compose} ps --all >&2; {compose} logs --tail 30 >&2; "
         f"{go_back('a service did not come up')}; exit 1; }}"
     )
+
+
+@operation()
+def folder_present(path: str) -> Commands:
+    """Have a folder that a container writes to; what is in it stays.
+
+    + path: absolute, on the host
+    """
+    if host.get_fact(PlainFile, path=path) is None:
+        yield StringCommand(f"umask 077 && mkdir -p {path}")
 
 
 @operation()

@@ -14,6 +14,7 @@ import requests
 from pyinfra.api import FactBase, FactProcessError
 
 import sealift.facts
+from sealift.clients.budgets import parse_sums
 from sealift.clients.usage import parse_log, sum_up
 from sealift.depot.needed import needed_blobs
 from sealift.errors import SealiftError
@@ -70,6 +71,10 @@ def _stands(case: Case, _: Path) -> object:
 
 def _damaged(case: Case, _: Path) -> object:
     return parse_damaged("FUZZ", "\n".join(_lines(case)), fleet_site.lock())
+
+
+def _sums(case: Case, _: Path) -> object:
+    return parse_sums("FUZZ", only(case).decode(errors="replace"))
 
 
 def _usage(case: Case, _: Path) -> object:
@@ -216,6 +221,12 @@ def targets() -> tuple[Target, ...]:
             (b"hosts::", b"::rq_active::", b"::hostname::h1"),
         ),
         Target("drained hosts", alone(b"h1\nh2\n"), lambda case, _: parse_drained(only(case), _WHERE)),
+        Target(
+            "what clients with a budget used",
+            alone(b"100\nnow 99\nday 2026-11-29 200\nmonth 2026-11 300\nshop 1 2\nend\n"),
+            _sums,
+            (b"\nnow ", b"\nend\n"),
+        ),
         Target("inventory", alone(json.dumps(_INVENTORY).encode()), _inventory, where="inventor", cost=2),
         Target("complaint of a host", alone(b"ssh: x\nsh: 1: no such thing\n"), _complaint),
         Target("pyinfra's log", alone(b"--> a\n  error\n"), lambda case, _: complaint(only(case))),

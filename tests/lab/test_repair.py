@@ -65,6 +65,7 @@ ELSEWHERE = {
 IMAGE_GONE = {
     f"docker rmi -f {ENVOY}": f"image {ENVOY} missing",
     "docker stop $(docker ps -q --filter name=sealift-gateway)": "service gateway exited",
+    "docker stop $(docker ps -q --filter name=sealift-budgets)": "service budgets exited",
 }
 BY_HAND = {
     f"cd {STORE}/current/gateway && sed -i s/unless-stopped/always/ compose.yaml && "

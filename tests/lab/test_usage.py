@@ -1,4 +1,4 @@
-"""What a client used adds up to the token."""
+"""What a client used adds up to the token, and is held against its budget."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from tests.lab.commands import Commands
 from tests.lab.conftest import Site
 
-_PATIENCE_S = 30  # Envoy writes its log every ten seconds
+_PATIENCE_S = 30
 
 
 def _usage(commands: Commands, *options: str) -> Any:
@@ -24,7 +24,8 @@ def test_the_usage_of_a_known_load_adds_up_to_the_token(
     site: Site, commands: Commands, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     last_day = (datetime.now(UTC) + timedelta(days=20)).date().isoformat()
-    add = ("sealift", "clients", "add", "lab", "spender", "--expires", last_day, "--json")
+    budget = ("--tokens-per-month", "1000000")
+    add = ("sealift", "clients", "add", "lab", "spender", "--expires", last_day, *budget, "--json")
     key = json.loads(commands.ok(*add).out)["key"]
     hosts = json.loads((commands.lab / "hosts.json").read_text())["hosts"]
     told = tmp_path / "told.json"
@@ -54,7 +55,29 @@ def test_the_usage_of_a_known_load_adds_up_to_the_token(
     noted = commands.on("h1", "docker logs sealift-gateway-gateway-1 2>&1")
     assert key not in noted and "Count to" not in noted
     assert f"the keys of spender run out on {last_day}" in commands.ok("sealift", "status", "lab").said
+
+    # beside what answers say, an estimate for the stream that does not
+    of_budget = _of_budget(commands, spent["tokens_in"] + spent["tokens_out"])
+    began = time.monotonic()
+    commands.ok("sealift", "clients", "set", "lab", "spender", "--tokens-per-day", "1")
+    refused = commands.refused("sealift", "try", "lab", "--client", "spender", "--limit", "h1")
+    record_property("seconds until a budget of one token held", time.monotonic() - began)
+    assert f"tokens: client spender has used {of_budget} of its 1 a day on this host." in refused.said
+    commands.on("h1", "docker restart sealift-budgets-budgets-1 sealift-gateway-gateway-1")
+    assert _of_budget(commands, 0) == of_budget
     commands.ok("sealift", "clients", "revoke", "lab", "spender")
+
+
+def _of_budget(commands: Commands, more_than: int) -> int:
+    """Tokens that h1 counts of the client's month, once these are so many."""
+    end = time.monotonic() + _PATIENCE_S
+    while True:
+        ran = commands.run("sealift", "clients", "budgets", "lab", "--json")
+        found = {(each["host"], each["period"]): int(each["used"]) for each in json.loads(ran.out)}
+        if ran.code == 0 and found["h1", "month"] > more_than:
+            return found["h1", "month"]
+        assert time.monotonic() < end, ran.said
+        time.sleep(0.5)
 
 
 def test_the_official_packages_do_their_work_through_the_gateway(

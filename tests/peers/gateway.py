@@ -44,6 +44,7 @@ _READY_S = 30
 VISION = Vision(image=896, patch=14, width=1152, heads=16)
 NEWEST = "docker.io/ollama/ollama:0.32.15"
 _NAME = "localhost"
+_LOGS = ("--file-flush-interval-msec", "1000")  # as its container has it
 
 
 def program(image: Path, folder: Path) -> Path:
@@ -238,7 +239,7 @@ def running(program: Path, folder: Path, configuration: Path, workers: int = 1) 
     + folder: gets its log
     + workers: threads
     """
-    command = (program, "-c", configuration, "--concurrency", str(workers), "--disable-hot-restart")
+    command = (program, "-c", configuration, "--concurrency", str(workers), "--disable-hot-restart", *_LOGS)
     with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as child:
         try:
             yield child.pid

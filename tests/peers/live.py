@@ -10,7 +10,7 @@ from pathlib import Path
 import requests
 
 from sealift.host.generation import Generation
-from sealift.services import ADMIN_PORT, Service
+from sealift.services import ADMIN_PORT, ANSWERS_LOG, Service
 from tests.peers import gateway
 from tests.peers.registry import free_port
 
@@ -29,6 +29,7 @@ class LiveEnvoy:
         self.port, self.admin = free_port(), free_port()
         self._here = {
             service.live.target if service.live else "": str(folder / "live"),
+            ANSWERS_LOG: str(folder / "answers"),
             f"port_value: {ADMIN_PORT}": f"port_value: {self.admin}",
             f"port_value: {service.ports[0].inside}": f"port_value: {self.port}",
             **here,

@@ -136,7 +136,7 @@ def test_a_limit_changes_alone_and_can_be_taken_off(acme: Path) -> None:
     inventory = load_inventory(str(acme))
     terms: dict[str, object] = {"streams": 4, "context": 1_000_000, "paths": ["openai", "openai"]}
     add_client(inventory, "shop", TODAY, terms={**terms, "roles": ["chat"]})
-    set_terms(inventory, "shop", {"requests_per_minute": 600}, ["streams"])
+    set_terms(inventory, "shop", {"requests_per_minute": 600, "tokens_per_month": 10**12}, ["streams"])
     own = clients_of(inventory)["shop"]
     assert (own.streams, own.requests_per_minute, own.paths, own.roles) == (None, 600, ("openai",), ("chat",))
     every = terms_of(inventory, own)
@@ -147,6 +147,8 @@ def test_a_limit_changes_alone_and_can_be_taken_off(acme: Path) -> None:
         "body_mib": (False, {16}),
         "streams": (False, {1, 4}),  # as many as Ollama answers at once there
         "queue": (False, {8}),
+        "tokens_per_day": (False, {None}),
+        "tokens_per_month": (True, {10**12}),
         "paths": (True, {("openai",)}),
     }
     refused: dict[str, object] = {"streams": 0, "body_mib": 2000, "paths": ["soap"]}

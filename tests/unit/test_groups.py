@@ -74,7 +74,7 @@ def test_a_host_without_the_runtime_has_no_models_and_no_roles() -> None:
     document = samples.release().model_dump()
     images = {**document["images"], OLLAMA.name: {**document["images"][OLLAMA.name], "groups": ["llm"]}}
     found = wanted("front", of=lock(samples.release(images=images)))
-    assert [service.name for service in found.services] == ["gateway", "front"]
+    assert [service.name for service in found.services] == ["gateway", "budgets", "front"]
     assert not found.models and not found.roles
     images_blobs: set[Blob] = {found.images["gateway"].config, *found.images["gateway"].layers}
     assert images_blobs <= set(needed_blobs(found.lock, found.groups))

@@ -30,7 +30,7 @@ def test_what_gateways_say_of_clients_are_files_of_the_generation() -> None:
     files = rendered(LAB, FRONT.name, allowed=allowed, limits=limits).files
     values = clients_values(LAB, SiteFiles(KEYS, b"", b"", allowed, limits))
     found = clients_files(values, TEMPLATES)
-    assert len(found) == 7 and found.items() <= files.items()
+    assert len(found) == 8 and found.items() <= files.items()
 
 
 def test_the_guard_knows_names_and_context_of_the_host() -> None:

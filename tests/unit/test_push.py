@@ -31,7 +31,7 @@ from sealift.live.push import _ASK, Stands, packed, parse_stands, script
 from sealift.operations.live import PLACE, expected_live, go_back, taking
 from sealift.progress import silent
 from sealift.release.types import Role
-from sealift.services import ALLOWED, CLUSTERS, FRONT, GATEWAY, KEYS, LIMITS
+from sealift.services import ALLOWED, BUDGET, CLUSTERS, FRONT, GATEWAY, KEYS, LIMITS
 from sealift.site.inventory import Host
 from tests.unit import tiny
 from tests.unit.fleet_site import site_settings, wanted
@@ -219,7 +219,7 @@ def test_half_of_the_keys_are_not_placed(host: FakeHost) -> None:
 
 def test_a_generation_of_an_older_sealift_gets_what_it_knows(host: FakeHost) -> None:
     now = rendered()
-    older = {path: file for path, file in now.files.items() if not path.endswith((ALLOWED, CLUSTERS))}
+    older = {path: file for path, file in now.files.items() if not path.endswith((ALLOWED, BUDGET, CLUSTERS))}
     host.has(dataclasses.replace(now, files=older), CURRENT)
     assert host.stands()[CURRENT].known(NEW) == (KEYS_FILE, LIMITS_FILE)
     host.goes_by({path: NEW[path] for path in (KEYS_FILE, LIMITS_FILE)})

@@ -71,7 +71,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (folder / part).write_bytes(source.read_bytes())
     services = folder / "sealift/services.py"
     changed = services.read_text().replace(
-        "SERVICES = (OLLAMA, GATEWAY, FRONT)", f"SERVICES = (OLLAMA, GATEWAY, FRONT, {ENTRY})"
+        "SERVICES = (OLLAMA, GATEWAY", f"SERVICES = (OLLAMA, GATEWAY, {ENTRY}"
     )
     assert changed.count(ENTRY) == 1
     services.write_text(changed)
@@ -92,8 +92,8 @@ def said(copy: Path) -> dict[str, object]:
 
 
 def test_it_runs_on_hosts_of_its_groups(said: dict[str, object]) -> None:
-    assert said["services"] == ["ollama", "gateway", "node"]
-    assert said["elsewhere"] == ["ollama", "gateway"]
+    assert said["services"] == ["ollama", "gateway", "node", "budgets"]
+    assert said["elsewhere"] == ["ollama", "gateway", "budgets"]
 
 
 def test_its_container_is_as_confined_as_the_others(said: dict[str, object]) -> None:
@@ -122,6 +122,6 @@ def test_services_are_named_where_they_are_defined_and_nowhere_else() -> None:
     named = {
         str(path.relative_to(ROOT))
         for path in (ROOT / "sealift").rglob("*.py")
-        if any(f'"{name}"' in path.read_text() for name in ("ollama", "gateway"))
+        if any(f'"{name}"' in path.read_text() for name in ("ollama", "gateway", "budgets"))
     }
     assert named == {"sealift/services.py"}

@@ -56,13 +56,13 @@ local function is_image(r)
 end
 
 -- Count what may become a part of the prompt.
-local function count(r, characters)
+local function count(r, characters, bytes)
   local image = (characters >= SHORT or r.looks < LOOKS) and is_image(r)
   r.image = r.image or (image and characters > 0)
   if r.each and r.top == "input" and r.depth <= 2 then
-    r.longest = math.max(r.longest, characters)
+    r.longest, r.bytes = math.max(r.longest, characters), r.bytes + bytes
   elseif not NOT_PROMPT[r.top] and not (image and characters >= SHORT) then
-    r.characters = r.characters + characters
+    r.characters, r.bytes = r.characters + characters, r.bytes + bytes
   end
 end
 
@@ -87,7 +87,9 @@ local function key(r, at)
   end
   r.name = name
   r.kept[depth] = r.kept[depth] or not (name == "keep_alive" or LOAD[name])
-  r.characters = r.characters + (NOT_PROMPT[r.top] and 0 or characters)
+  if not NOT_PROMPT[r.top] then
+    r.characters, r.bytes = r.characters + characters, r.bytes + characters
+  end
   at = space(r.body, to + 1)
   if byte(r.body, at) ~= 58 then
     malformed(at, "expected a colon behind a key. Send one JSON object.")
@@ -153,11 +155,11 @@ end
 --   each  whether each text of `input` is a prompt of its own
 -- Gives: values, as written, of guarded keys; load, those keys among them that load a model anew, in order; drops, where
 -- they lie; characters, of text; numbers, of tokens that are given as numbers; longest, characters of the longest text
--- of `input`; seen, the guarded keys; image, whether there is one.
+-- of `input`; seen, the guarded keys; image, whether there is one; bytes, of all text.
 local function read(body, each)
   local r = {
     body = body, each = each, depth = 0, keys = 0, characters = 0, numbers = 0, longest = 0,
-    looks = 0, objects = {}, froms = {}, tos = {}, kept = {},
+    looks = 0, bytes = 0, objects = {}, froms = {}, tos = {}, kept = {},
     seen = {}, values = {}, load = {}, drops = {},
   }
   local at = space(body, 1)
@@ -176,7 +178,7 @@ local function read(body, each)
       at = enter(r, at)
     elseif first == 34 then
       local to, characters = text(body, at + 1)
-      count(r, characters)
+      count(r, characters, to - at - 1)
       at = to + 1
     else
       at = scalar(body, at)

@@ -1,7 +1,8 @@
 -- The edge: Envoy's Lua filter behind api_key_auth, which names the client, allowed.yaml, which notes what it may ask for,
 -- and buffer, which holds the whole body.
 
-local NAMESPACE = "sealift.guard" -- of dynamic metadata: judged, named; for access logs role, refused, ignored
+local NAMESPACE = "sealift.guard" -- of dynamic metadata: judged, named; for access logs role, prompt, refused,
+-- ignored
 local TYPES = { -- of errors, as sealift/host/refusals.py has them
   [403] = "permission_error", [404] = "not_found_error", [413] = "request_too_large",
   [500] = "api_error", [502] = "api_error",
@@ -36,7 +37,7 @@ local function judge(handle, path)
   local length = content and content:length() or 0
   local body = length > 0 and content:getBytes(0, length)
   local noted = handle:streamInfo():dynamicMetadata()
-  local role, rest, ignored = guard_judge(path, body, headers:get(GUARD.header), noted:get(NAMESPACE))
+  local role, rest, ignored, reckoned = guard_judge(path, body, headers:get(GUARD.header), noted:get(NAMESPACE))
   if rest then
     content:setBytes(rest)
     if headers:get("content-length") then
@@ -47,6 +48,7 @@ local function judge(handle, path)
     end
   end
   handle:clearRouteCache() -- the route was chosen before the key said whose way to Ollama it is
+  noted:set(NAMESPACE, "prompt", reckoned)
   noted:set(NAMESPACE, "role", role)
   noted:set(NAMESPACE, "judged", true)
 end

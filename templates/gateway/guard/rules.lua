@@ -9,9 +9,10 @@
 -- There is no tokenizer here. Gemma 3's gave 3.2 characters a token for code, 5.0 for German and Russian, and 7.2 for
 -- English of long words: what is refused would leave hardly any room for an answer, if it fits at all.
 local CHARACTERS_PER_TOKEN = 6
+local BYTES_PER_TOKEN = 3 -- fewer than any of these texts had: by it budgets reckon where an answer does not say
 
 -- api: the form of asking, as sealift/host/client_limits.py names it; names: the keys that say the model; each: whether
--- each text of `input` is a prompt of its own
+-- each text of `input` is a prompt of its own; free: uses no tokens
 local NATIVE, OPENAI = { api = "native", names = { "model" } }, { api = "openai", names = { "model" } }
 local EMBEDDING = { api = "embeddings", names = { "model" }, each = true }
 local ROUTES = {
@@ -19,7 +20,7 @@ local ROUTES = {
   ["/api/chat"] = NATIVE,
   ["/api/embed"] = EMBEDDING,
   ["/api/embeddings"] = { api = "embeddings", names = { "model" } },
-  ["/api/show"] = { api = "native", names = { "model", "name" } },
+  ["/api/show"] = { api = "native", names = { "model", "name" }, free = true },
   ["/v1/chat/completions"] = OPENAI,
   ["/v1/completions"] = OPENAI,
   ["/v1/embeddings"] = EMBEDDING,
@@ -153,7 +154,8 @@ end
 --   limits  the client's, as allowed.yaml notes them: may, the names that it may ask for, {name = true}, or "all"; paths,
 --           the forms in which it may ask, {api = true}, or "all"; where it has such, context, in tokens, and body, in
 --           bytes
--- Gives the name that it asks for; where the body is to be another, that, and what of it is ignored.
+-- Gives the name that it asks for; where the body is to be another, that, and what of it is ignored; and tokens that the
+-- prompt has at most, for budgets.
 function guard_judge(path, body, client, limits)
   local route, may = ROUTES[path], limits.may
   local most = math.min(limits.context or GUARD.context, GUARD.context)
@@ -171,5 +173,6 @@ function guard_judge(path, body, client, limits)
     ignored = table.concat(r.load, ","):gsub("[^,]+", full_name)
     rest = without(body, r.drops)
   end
-  return role, filled(rest or body, r, role, path) or rest, ignored
+  local reckoned = route.free and 0 or math.ceil(r.bytes / BYTES_PER_TOKEN) + r.numbers
+  return role, filled(rest or body, r, role, path) or rest, ignored, reckoned
 end

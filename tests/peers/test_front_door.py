@@ -96,9 +96,7 @@ def test_the_log_names_client_role_and_host_and_never_tokens(door: FrontDoor) ->
     assert not any("tokens_in" in line for line in lines) and "alice-key" not in log.read_text()
 
 
-def test_its_image_finds_what_it_is_to_judge_in_order(
-    door: FrontDoor, envoy_program: Path, tmp_path: Path
-) -> None:
+def test_its_image_judges_it_in_order(door: FrontDoor, envoy_program: Path, tmp_path: Path) -> None:
     (tmp_path / "judged.json").write_bytes(judged(door.generation(), FRONT))
     command = (envoy_program, "--mode", "validate", "--config-path", tmp_path / "judged.json")
     assert subprocess.run(command, capture_output=True).returncode == 0
@@ -238,9 +236,7 @@ def test_a_full_host_is_passed_over_and_when_all_are_the_client_learns_when_to_a
             assert _flags(door, "failed_outlier_check") == 0  # full is not broken
 
 
-def test_the_room_of_all_queues_is_used_before_anybody_is_refused(
-    envoy_program: Path, tmp_path: Path
-) -> None:
+def test_the_room_of_all_queues_is_used_first(envoy_program: Path, tmp_path: Path) -> None:
     one = Secrets.model_construct(api_keys={"alice": keys_of("alice", streams=1)})
     hosts = {"h1": (ROLE,), "h2": (ROLE,)}
     with front_door(envoy_program, tmp_path, hosts, secrets=one, queue=1) as door:
@@ -265,9 +261,7 @@ def test_while_the_ollama_of_a_host_is_down_another_host_answers(envoy_program: 
             assert len(door.hosts["h2"].calls) == 12
 
 
-def test_a_host_that_only_fails_is_left_out_but_never_more_than_half_of_them(
-    envoy_program: Path, tmp_path: Path
-) -> None:
+def test_only_failing_leaves_a_host_out_but_never_more_than_half(envoy_program: Path, tmp_path: Path) -> None:
     Broken.seen = 0
     with _instead(Broken) as port:
         hosts = {"h1": (ROLE,), "h2": (ROLE, "embed")}

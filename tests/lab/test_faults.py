@@ -57,7 +57,7 @@ def test_a_disk_that_fills_while_an_image_is_loaded(commands: Commands, small_di
 
 
 def test_a_host_whose_connections_end_while_an_image_is_loaded(site: Site, commands: Commands) -> None:
-    commands.on("h2", f"docker rm -f $(docker ps -q --filter name=gateway); docker rmi {ENVOY}")
+    commands.on("h2", f"docker rm -f $(docker ps -q --filter ancestor={ENVOY}); docker rmi {ENVOY}")
     meanwhile(commands, CUT)
     refused = commands.refused("sealift", "apply", "lab")
     assert "h2: the connection was cut or the command there was killed" in refused.said

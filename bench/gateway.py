@@ -1,8 +1,8 @@
-"""What the gateway costs: beside direct access, and beside nginx as a plain TLS proxy, in the same run.
+"""What the gateway costs: beside direct access, nginx as a plain TLS proxy, and LiteLLM, in the same run.
 
     python -m bench.gateway
 
-wrk must be installed; nginx is fetched from Debian and not installed. Accounting is on.
+wrk must be installed; nginx comes from Debian, LiteLLM from PyPI, neither is installed. Accounting is on.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any
 
 import requests
 
+from bench.proxies import ANSWER, KEY, PROXY, UPSTREAM, child, fetched_nginx, litellm_serving, nginx_serving
 from demo import images
 from demo.cache import make
 from sealift.cache import cache_folder
@@ -37,32 +38,13 @@ _WRK = f"""\
 wrk.method = "POST"
 wrk.body = '{_BODY}'
 wrk.headers["Content-Type"] = "application/json"
-wrk.headers["x-api-key"] = "alice-key"
+wrk.headers["Authorization"] = "Bearer {KEY}"
 done = function(summary, latency)
   local errors = summary.errors.status + summary.errors.read + summary.errors.timeout
   io.write(("found %f %f %f %d\\n"):format(
     latency:percentile(50), latency:percentile(99), summary.requests / summary.duration * 1e6, errors))
 end
 """
-# Answers small requests from memory: the quickest there is.
-_UPSTREAM = """\
-server {{ listen 127.0.0.1:{port};
-  location / {{ default_type application/json; return 200 '{answer}'; }} }}
-"""
-_PROXY = """\
-upstream up {{ server 127.0.0.1:{upstream}; keepalive 64; keepalive_requests 100000000; }}
-server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {folder}/tls.crt; ssl_certificate_key {folder}/tls.key;
-  location / {{ proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection ""; }} }}
-"""
-_ANSWER = '{"done":true,"total_duration":1,"prompt_eval_count":26,"eval_count":1,"eval_duration":1}'
-_NGINX = """\
-daemon off; worker_processes {workers}; pid {own}.pid; error_log {own}.log;
-events {{ worker_connections 4096; }}
-http {{ access_log {log}; keepalive_requests 100000000; {temporary}
-{servers}
-}}
-"""
-_TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 _CHUNKS, _STREAMS, _FIRSTS = 20_000, 1000, 300
 
 
@@ -81,40 +63,9 @@ def main() -> int:
         cache = cache_folder(os.environ) / "ingredients"
         (image,) = make(images.envoy_image(make(images.base(), cache, print)), cache, print).iterdir()
         envoy = gateway.program(image, work)
-        _small_requests(envoy, _nginx(work), work, given.rounds, given.seconds)
+        _small_requests(envoy, fetched_nginx(work), work, given.rounds, given.seconds)
         _streams(envoy, work)
     return 0
-
-
-def _nginx(work: Path) -> Path:
-    subprocess.run(["apt-get", "download", "-qq", "nginx"], cwd=work, check=True, stderr=subprocess.DEVNULL)
-    (package,) = work.glob("nginx_*.deb")
-    subprocess.run(["dpkg-deb", "-x", package, work / "nginx"], check=True)
-    return work / "nginx/usr/sbin/nginx"
-
-
-@contextmanager
-def _child(*command: str | Path) -> Iterator[None]:
-    with subprocess.Popen(command) as child:
-        try:
-            yield
-        finally:
-            child.terminate()
-
-
-@contextmanager
-def _serving_by(nginx: Path, own: Path, servers: str, workers: int, log: str) -> Iterator[None]:
-    """Run nginx.
-
-    + own: where its files are, without an ending
-    + log: of requests: a file, or off
-    """
-    temporary = " ".join(f"{kind}_temp_path {own}.{kind};" for kind in _TEMPORARY)
-    config = _NGINX.format(own=own, workers=workers, log=log, temporary=temporary, servers=servers)
-    own.with_suffix(".conf").write_text(config)
-    with _child(nginx, "-c", own.with_suffix(".conf")):
-        time.sleep(1)
-        yield
 
 
 @contextmanager
@@ -129,15 +80,20 @@ def _serving(envoy: Path, work: Path, upstream: int, **more: Any) -> Iterator[Ga
 
 def _small_requests(envoy: Path, nginx: Path, work: Path, rounds: int, seconds: int) -> None:
     up, proxy = free_port(), free_port()
-    answering = _UPSTREAM.format(port=up, answer=_ANSWER)
-    with _serving_by(nginx, work / "up", answering, 1, "off"), _serving(envoy, work, up) as running:
-        proxying = _PROXY.format(folder=work, port=proxy, upstream=up)
-        with _serving_by(nginx, work / "proxy", proxying, 2, f"{work}/proxy.access"):
-            urls = {
-                "direct": f"http://127.0.0.1:{up}/api/chat",
-                "nginx": f"https://127.0.0.1:{proxy}/api/chat",
-                "the gateway": f"https://127.0.0.1:{running.port}/api/chat",
+    answering = UPSTREAM.format(port=up, answer=ANSWER)
+    with nginx_serving(nginx, work / "up", answering, 1, "off"), _serving(envoy, work, up) as running:
+        proxying = PROXY.format(folder=work, port=proxy, upstream=up)
+        with (
+            nginx_serving(nginx, work / "proxy", proxying, 2, f"{work}/proxy.access"),
+            litellm_serving(work, up) as lite,
+        ):
+            bases = {
+                "direct": f"http://127.0.0.1:{up}",
+                "nginx": f"https://127.0.0.1:{proxy}",
+                "the gateway": f"https://127.0.0.1:{running.port}",
+                "LiteLLM": f"https://127.0.0.1:{lite}",
             }
+            urls = {name: f"{base}/v1/chat/completions" for name, base in bases.items()}
             for connections in (1, 32):
                 found: dict[str, list[list[float]]] = {name: [] for name in urls}
                 for _ in range(rounds):
@@ -165,7 +121,7 @@ def _wrk(work: Path, url: str, connections: int, seconds: int) -> list[float]:
 
 def _streams(envoy: Path, work: Path) -> None:
     up = free_port()
-    with _child(sys.executable, "-m", "bench.upstream", str(up)):
+    with child(sys.executable, "-m", "bench.upstream", str(up)):
         time.sleep(1)
         with _serving(envoy, work, up) as running:
             direct, through = _firsts(f"http://127.0.0.1:{up}", None), _firsts(_url(running), running)
@@ -189,7 +145,7 @@ def _url(running: Gateway) -> str:
 def _session(running: Gateway | None) -> requests.Session:
     session = requests.Session()
     session.trust_env = False
-    session.headers.update({"x-api-key": "alice-key", "Content-Type": "application/json"})
+    session.headers.update({"x-api-key": KEY, "Content-Type": "application/json"})
     session.verify = str(running.certificate) if running else True
     return session
 

@@ -78,6 +78,7 @@ class Expectations(Frozen):
     roles: dict[str, ExpectedRole]
     api_key: SecretStr
     acceptance_key: SecretStr | None = Field(description="of a client whose limit may be used up")
+    acceptance_roles: tuple[str, ...] = Field(description="that this client may ask for; empty is every role")
     ollama: OllamaSettings
     gateway: GatewaySettings
     front: FrontSettings = FrontSettings()
@@ -87,7 +88,12 @@ class Expectations(Frozen):
 
 
 def expect(
-    wanted: Wanted, *, address: str, api_key: SecretStr, acceptance_key: SecretStr | None
+    wanted: Wanted,
+    *,
+    address: str,
+    api_key: SecretStr,
+    acceptance_key: SecretStr | None,
+    acceptance_roles: tuple[str, ...] = (),
 ) -> Expectations:
     """What a host that is as it is to be shows.
 
@@ -95,6 +101,7 @@ def expect(
     + address: where clients reach it
     + api_key: a key that the gateway accepts
     + acceptance_key: the same of a client whose limit may be used up
+    + acceptance_roles: that this client may ask for; empty is every role
     """
     settings = wanted.settings
     return Expectations(
@@ -123,6 +130,7 @@ def expect(
         },
         api_key=api_key,
         acceptance_key=acceptance_key,
+        acceptance_roles=acceptance_roles,
         ollama=settings.ollama,
         gateway=settings.gateway,
         front=settings.front,

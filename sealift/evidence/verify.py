@@ -18,7 +18,7 @@ from sealift.fleet.survey import targets, wanted_of
 from sealift.host.wanted import Wanted
 from sealift.progress import Progress
 from sealift.site.inventory import Inventory
-from sealift.site.secrets import Secrets, open_secrets
+from sealift.site.secrets import ACCEPTANCE, Secrets, open_secrets
 from sealift.ssh import Ssh
 
 
@@ -54,6 +54,7 @@ def _expect(wanted: Wanted) -> Expectations:
         address=Ssh(wanted.host, settings.ssh_config_file).address(),
         api_key=secrets.first_key(today),
         acceptance_key=secrets.acceptance_key(today),
+        acceptance_roles=secrets.allowed.get(ACCEPTANCE, ()),
     )
 
 

@@ -146,7 +146,11 @@ def _files(site: NewSite, folder: Path, api_key: SecretStr) -> dict[str, tuple[b
         "identity": (f"# public key: {identity.to_public()}\n{identity}\n".encode(), 0o600),
         "secrets.age": (
             seal(
-                {FIRST_CLIENT: ClientKeys(keys=(api_key,)), ACCEPTANCE: ClientKeys(keys=(new_key(),))},
+                {
+                    FIRST_CLIENT: ClientKeys(keys=(api_key,)),
+                    # A role of its name is in no release: it may ask for none.
+                    ACCEPTANCE: ClientKeys(keys=(new_key(),), roles=(ACCEPTANCE,)),
+                },
                 identity.to_public(),
             ),
             0o600,

@@ -63,6 +63,8 @@ def _traits(expected: Expectations) -> set[str]:
     traits = set(expected.groups)
     if expected.acceptance_key:
         traits.add("a client for acceptance")
+        if expected.acceptance_roles and not set(expected.acceptance_roles) & set(expected.roles):
+            traits.add("a client without a role")
     if "gpu" in traits:
         traits.add("stand-in gpu" if expected.stand_in_gpu else "real gpu")
     return traits

@@ -48,24 +48,6 @@ def test_lets_in_with_a_key_in_its_own_header(gateway: Gateway) -> None:
     assert gateway.send("GET", "/api/version", gateway.right_key_in_its_own_header).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/api/version", "/api/chat", "/v1/models"])
-def test_refuses_without_a_key(gateway: Gateway, path: str) -> None:
-    """A request without a key is refused with 401, in the form of the API that was asked."""
-    answer = gateway.send("GET", path, {})
-    assert answer.status_code == 401
-    assert "x-api-key: KEY" in refusal(answer)
-
-
-def test_refuses_a_wrong_key(gateway: Gateway) -> None:
-    """A request with a wrong key is refused with 401."""
-    assert gateway.send("GET", "/api/version", gateway.wrong_key).status_code == 401
-
-
-def test_a_forged_client_is_nobody(gateway: Gateway) -> None:
-    """A request that names its client itself, without a key, is refused with 401."""
-    assert gateway.send("GET", "/api/version", {"x-sealift-client": "first"}).status_code == 401
-
-
 @pytest.mark.on("a client for acceptance")
 def test_knows_every_client_by_its_own_key(gateway: Gateway) -> None:
     """A second client's key is known, and a key made of two clients' keys is refused with 401."""

@@ -106,6 +106,7 @@ def expected(folder: Path, port: int, ca: Path, *groups: str) -> Expectations:
         roles={"chat": ExpectedRole(model="gemma3:270m", blobs=(), plain=True, context=2048)},
         api_key=SecretStr(KEY),
         acceptance_key=None,
+        acceptance_roles=(),
         ollama=OllamaSettings(),
         gateway=GatewaySettings(port=port, certificate=ca, key=ca, ca=ca, max_request_mib=1),
         docker=DockerSettings(),

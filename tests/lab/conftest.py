@@ -120,6 +120,13 @@ def digest_of(bundle: Path) -> str:
     return f"sha256:{hashlib.sha256((bundle / 'index.json').read_bytes()).hexdigest()}"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests run side by side: these share a lab, and others what their file has."""
+    here = Path(__file__).parent
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("lab" if item.path.parent == here else item.path.stem))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Show what tests recorded, such as the models' answers, in the log of every run."""
     for report in terminalreporter.stats.get("passed", []):

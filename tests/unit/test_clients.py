@@ -84,7 +84,7 @@ def test_a_client_may_ask_for_the_roles_that_are_named(acme: Path) -> None:
     first = open_secrets(acme / "secrets.age", acme / "identity").first_key(TODAY)
     add_client(inventory, "chatbot", TODAY, terms={"roles": ("gemma3:270m", "chat", "chat")})
     opened = open_secrets(acme / "secrets.age", acme / "identity")
-    assert opened.allowed == {"chatbot": ("chat", "gemma3:270m")}
+    assert opened.allowed == {"acceptance": ("acceptance",), "chatbot": ("chat", "gemma3:270m")}
     assert opened.first_key(TODAY) == first  # of a client that may ask for all
     assert opened.roles_of("chatbot", ["embed", "chat"]) == ["chat"]
     assert opened.roles_of("first", ["embed", "chat"]) == ["chat", "embed"]

@@ -32,7 +32,7 @@ check: debian-packages .venv/installed
 # The lab is one of the two groups that run side by side: most of its time it waits.
 test: check
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m demo.ingredients build/ingredients
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest --numprocesses 2 --dist loadgroup -m "not exhaustive" tests/lab tests/peers
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest --numprocesses 2 --dist loadfile -m "not exhaustive" tests/lab tests/peers
 
 nightly: debian-packages .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m exhaustive tests/peers tests/lab

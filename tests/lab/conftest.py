@@ -6,8 +6,10 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from tests.lab.commands import CHECKOUT, START, Commands, Ran
 
@@ -120,11 +122,16 @@ def digest_of(bundle: Path) -> str:
     return f"sha256:{hashlib.sha256((bundle / 'index.json').read_bytes()).hexdigest()}"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run side by side: these share a lab, and others what their file has."""
-    here = Path(__file__).parent
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("lab" if item.path.parent == here else item.path.stem))
+class _Scheduling(LoadFileScheduling):  # type: ignore[misc] # it has no types
+    """Side by side go the files of tests, and those of this folder as one: they share a lab."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "tests/lab" if nodeid.startswith("tests/lab/") else str(super()._split_scope(nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """For pytest-xdist."""
+    return _Scheduling(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

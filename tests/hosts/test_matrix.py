@@ -20,13 +20,21 @@ def calls(expected: Expectations) -> tuple[tuple[Route, str, object], ...]:
     )
 
 
+@pytest.fixture(params=["gateway", pytest.param("front_door", marks=pytest.mark.on("front"))])
+def asked(request: pytest.FixtureRequest) -> Gateway:
+    """The host's gateway, and its front door where it has one."""
+    found = request.getfixturevalue(request.param)
+    assert isinstance(found, Gateway)
+    return found
+
+
 @pytest.mark.parametrize("key", ["none", "wrong"])
-def test_no_call_without_a_key_that_holds(gateway: Gateway, expected: Expectations, key: str) -> None:
+def test_no_call_without_a_key_that_holds(asked: Gateway, expected: Expectations, key: str) -> None:
     """Every call is refused with 401 to who has this key, whatever client a header names."""
-    headers = {"x-sealift-client": "first", **({} if key == "none" else gateway.wrong_key)}
+    headers = {"x-sealift-client": "first", **({} if key == "none" else asked.wrong_key)}
     found = {}
     for route, path, body in calls(expected):
-        answer = gateway.send(route.method, path, headers, body=body)
+        answer = asked.send(route.method, path, headers, body=body)
         found[f"{route.method} {path}"] = answer.status_code
         if route.method != "HEAD":
             assert "x-api-key: KEY" in refusal(answer)
@@ -34,10 +42,10 @@ def test_no_call_without_a_key_that_holds(gateway: Gateway, expected: Expectatio
 
 
 @pytest.mark.on("a client without a role")
-def test_no_role_for_a_client_that_may_not_ask_for_it(gateway: Gateway, expected: Expectations) -> None:
+def test_no_role_for_a_client_that_may_not_ask_for_it(asked: Gateway, expected: Expectations) -> None:
     """Every call that asks for a role is refused with 403 to a client that has none."""
     found = {
-        path: gateway.send(route.method, path, gateway.acceptance_key, body=body).status_code
+        path: asked.send(route.method, path, asked.acceptance_key, body=body).status_code
         for route, path, body in calls(expected)
         if route.method == "POST"
     }

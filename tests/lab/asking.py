@@ -1,7 +1,7 @@
-"""Asks gateways every call with every key: `python -m tests.lab.asking FILE`.
+"""Asks gateways and front doors every call with every key: `python -m tests.lab.asking FILE`.
 
-FILE is JSON with `ca`, `gateways` as name and URL, `keys` by what they are (null for none), and `calls` as
-method, path and body. Prints the statuses as JSON, by gateway, key and call.
+FILE is JSON with `ca`, `asked` as pairs of a host's name and a URL, `keys` by what they are (null for none),
+and `calls` as method, path and body. Prints the statuses as JSON, by URL, key and call.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _HEADERS = {"x-sealift-client": "first"}  # forged, which helps nobody
 
 
 def _statuses(told: dict[str, Any], name: str, url: str) -> dict[str, dict[str, int]]:
-    """What one gateway says."""
+    """What one of them says."""
     found: dict[str, dict[str, int]] = {}
     with requests.Session() as session:
         session.trust_env = False
@@ -39,10 +39,10 @@ def _statuses(told: dict[str, Any], name: str, url: str) -> dict[str, dict[str, 
 
 
 def main(told: dict[str, Any]) -> None:
-    """Ask all gateways at the same time."""
+    """Ask all at the same time."""
     with ThreadPoolExecutor() as pool:
-        asked = {name: pool.submit(_statuses, told, name, url) for name, url in told["gateways"].items()}
-    print(json.dumps({name: each.result() for name, each in asked.items()}))
+        asked = {url: pool.submit(_statuses, told, name, url) for name, url in told["asked"]}
+    print(json.dumps({url: each.result() for url, each in asked.items()}))
 
 
 if __name__ == "__main__":

@@ -14,11 +14,25 @@ from typing import Any
 import pytest
 
 from sealift.facts.live import asking
+from sealift.host.routes import NAME, routes_of
 from sealift.services import FRONT, asking_envoy
+from sealift.site.secrets import new_key
 from tests.lab.commands import CHECKOUT, Commands
 from tests.lab.conftest import Site
 
 _DOORS = ("h1", "h2")
+_OLLAMA = "docker.io/ollama/ollama:0.11.4"  # the demo's
+# The shortest answer of each form.
+_BODY = {
+    "model": "chat",
+    "prompt": "x",
+    "input": "x",
+    "messages": [{"role": "user", "content": "x"}],
+    "max_tokens": 1,
+    "options": {"num_predict": 1},
+    "stream": False,
+}
+_CLOSED = tuple(("POST", f"/api/{name}", {"model": "chat"}) for name in ("pull", "push", "create", "copy"))
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +88,57 @@ def test_keys_open_front_doors_and_hosts_at_once(doors: Path, commands: Commands
     assert all(host["confirmed"] for host in revoked["hosts"])
     assert [_ask(commands, tmp_path, door, made["key"], asking) for door in _DOORS] == ["401", "401"]
     assert [host["differs"] for host in _json(commands, "status", doors)] == [[], [], []]
+
+
+def _guest(commands: Commands, inventory: Path, name: str, *more: str) -> str:
+    """A new client's key, which every host has confirmed."""
+    said = _json(commands, "clients", "add", inventory, name, *more)
+    assert all(host["confirmed"] for host in said["hosts"]), said["hosts"]
+    return str(said["key"])
+
+
+def _statuses(commands: Commands, told: Path, **values: object) -> dict[str, dict[str, dict[str, int]]]:
+    """What tests.lab.asking is told, and finds."""
+    told.touch(mode=0o600)
+    told.write_text(json.dumps({"ca": str(commands.site / "tls/ca.crt"), **values}))
+    ran = commands.ok("sealift", "lab", "exec", "--", sys.executable, "-m", "tests.lab.asking", told)
+    found: dict[str, dict[str, dict[str, int]]] = json.loads(ran.out)
+    return found
+
+
+def test_every_call_with_every_key(doors: Path, commands: Commands, tmp_path: Path) -> None:
+    """On every gateway and front door."""
+    keys = {
+        "none": None,
+        "wrong": new_key().get_secret_value(),
+        "revoked": _guest(commands, doors, "gone"),
+        "without the role": _guest(commands, doors, "guest", "--role", "other"),
+        "right": commands.api_key(),
+    }
+    commands.ok("sealift", "clients", "revoke", doors, "gone")
+    opened = [
+        (route.method, route.path.replace(NAME, "chat"), _BODY if route.method == "POST" else None)
+        for route in routes_of(_OLLAMA)
+    ]
+    addresses = {host: _address(commands, host) for host in ("h1", "h2", "h3")}
+    asked = [(host, f"https://{address}:8443") for host, address in addresses.items()]
+    asked += [(door, f"https://{addresses[door]}:443") for door in _DOORS]
+    said = _statuses(commands, tmp_path / "told.json", asked=asked, keys=keys, calls=[*opened, *_CLOSED])
+    commands.ok("sealift", "clients", "revoke", doors, "guest")
+    assert len(said) == len(asked)
+    for found in said.values():
+        for kind in ("none", "wrong", "revoked"):
+            assert set(found[kind].values()) == {401}, kind
+        for method, path, _ in opened:
+            call = f"{method} {path}"
+            refused = 403 if method == "POST" else 404 if path.endswith("/chat") else 200
+            assert found["without the role"][call] == refused, call
+            # The demo's model makes no embeddings: Ollama says so.
+            good = {200, 400, 500, 501} if "embed" in path else {200}
+            assert found["right"][call] in good, call
+        for method, path, _ in _CLOSED:
+            assert found["without the role"][f"{method} {path}"] == 404
+            assert found["right"][f"{method} {path}"] == 404
 
 
 @pytest.mark.exhaustive

@@ -12,20 +12,20 @@ from sealift.site.secrets import ClientKeys
 
 Roles = Annotated[
     list[str] | None,
-    typer.Option("--role", metavar="ROLE", help="That it may ask for; name several one by one."),
+    typer.Option("--role", metavar="ROLE", help="That it may ask for; repeat for more."),
 ]
 Paths = Annotated[
     list[str] | None,
     typer.Option(
         "--path",
         metavar="FORM",
-        help=f"In which it may ask; name several one by one. One of: {', '.join(APIS)}.",
+        help=f"In which it may ask; repeat for more. One of: {', '.join(APIS)}.",
     ),
 ]
 Requests = Annotated[int | None, typer.Option("--requests-per-minute", metavar="N", help="Beyond it, 429.")]
 Context = Annotated[int | None, typer.Option(metavar="TOKENS", help="Of its longest prompt.")]
 Body = Annotated[int | None, typer.Option("--body-mib", metavar="MIB", help="Of its largest request.")]
-Streams = Annotated[int | None, typer.Option(metavar="N", help="Requests that a host works on at once.")]
+Streams = Annotated[int | None, typer.Option(metavar="N", help="Requests that Ollama has of it at once.")]
 TokensPerDay = Annotated[
     int | None, typer.Option(metavar="N", help="That each host gives it, in UTC. Beyond them, 429.")
 ]
@@ -34,7 +34,7 @@ Clear = Annotated[
     list[str] | None,
     typer.Option(
         metavar="WHAT",
-        help=f"Have the site's hold again; name several one by one. One of: {', '.join(TERMS)}.",
+        help=f"Take its own away: the site's holds again. Repeat for more. One of: {', '.join(TERMS)}.",
     ),
 ]
 

@@ -74,7 +74,7 @@ def list_(name: InventoryName, limit: Limit = None, as_json: AsJson = False) -> 
 @_clients.command("show")
 def show_(
     name: InventoryName,
-    client: Annotated[str, typer.Argument(help="Whose terms to show.")],
+    client: Annotated[str, typer.Argument(metavar="CLIENT", help="Whose terms to show.")],
     limit: Limit = None,
     as_json: AsJson = False,
 ) -> None:
@@ -101,7 +101,7 @@ def show_(
 @_clients.command()
 def add(
     name: InventoryName,
-    client: Annotated[str, typer.Argument(help="Small letters, digits and dashes.")],
+    client: Annotated[str, typer.Argument(metavar="CLIENT", help="Small letters, digits and dashes.")],
     expires: _Expires = None,
     roles: Roles = None,
     paths: Paths = None,
@@ -134,7 +134,7 @@ def add(
 @_clients.command()
 def rotate(
     name: InventoryName,
-    client: Annotated[str, typer.Argument(help="Whose key is to change.")],
+    client: Annotated[str, typer.Argument(metavar="CLIENT", help="Whose key is to change.")],
     end: Annotated[bool, typer.Option("--end", help="End the older key; make no new one.")] = False,
     expires: _Expires = None,
     limit: Limit = None,
@@ -166,7 +166,7 @@ def rotate(
 @_clients.command("set")
 def set_(
     name: InventoryName,
-    client: Annotated[str, typer.Argument(help="Whose roles or limits are to change.")],
+    client: Annotated[str, typer.Argument(metavar="CLIENT", help="Whose roles or limits are to change.")],
     roles: Roles = None,
     paths: Paths = None,
     requests_per_minute: Requests = None,

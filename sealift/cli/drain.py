@@ -36,7 +36,7 @@ def drain(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Have every front door send a host no more. What runs there goes on to its end.
+    """Have every front door send a host nothing more. What runs there goes on to its end.
 
     It stays drained, whatever is applied, until you undrain it. Who asks its own gateway is not turned away.
 

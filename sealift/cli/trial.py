@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 def try_command(
     inventory: InventoryName,
     client: Annotated[
-        str | None, typer.Option(help="Whose key.", show_default="the client that comes first by name")
+        str | None, typer.Option(help="Whose key.", show_default="that of the client that ask takes")
     ] = None,
     limit: Limit = None,
     exclude: Exclude = None,

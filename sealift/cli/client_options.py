@@ -26,9 +26,10 @@ Requests = Annotated[int | None, typer.Option("--requests-per-minute", metavar="
 Context = Annotated[int | None, typer.Option(metavar="TOKENS", help="Of its longest prompt.")]
 Body = Annotated[int | None, typer.Option("--body-mib", metavar="MIB", help="Of its largest request.")]
 Streams = Annotated[int | None, typer.Option(metavar="N", help="Requests that Ollama has of it at once.")]
-TokensPerDay = Annotated[
-    int | None, typer.Option(metavar="N", help="That each host gives it, in UTC. Beyond them, 429.")
+TokensPerMinute = Annotated[
+    int | None, typer.Option(metavar="N", help="That each host gives it. Beyond them, 429.")
 ]
+TokensPerDay = Annotated[int | None, typer.Option(metavar="N", help="The same by day, in UTC.")]
 TokensPerMonth = Annotated[int | None, typer.Option(metavar="N", help="The same by calendar month.")]
 Clear = Annotated[
     list[str] | None,
@@ -46,6 +47,7 @@ def named_terms(
     context: int | None,
     body_mib: int | None,
     streams: int | None,
+    tokens_per_minute: int | None,
     tokens_per_day: int | None,
     tokens_per_month: int | None,
 ) -> dict[str, object]:
@@ -57,6 +59,7 @@ def named_terms(
         "context": context,
         "body_mib": body_mib,
         "streams": streams,
+        "tokens_per_minute": tokens_per_minute,
         "tokens_per_day": tokens_per_day,
         "tokens_per_month": tokens_per_month,
     }

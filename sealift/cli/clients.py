@@ -19,6 +19,7 @@ from sealift.cli.client_options import (
     Roles,
     Streams,
     TokensPerDay,
+    TokensPerMinute,
     TokensPerMonth,
     named_terms,
     own_terms,
@@ -109,6 +110,7 @@ def add(
     context: Context = None,
     body_mib: Body = None,
     streams: Streams = None,
+    tokens_per_minute: TokensPerMinute = None,
     tokens_per_day: TokensPerDay = None,
     tokens_per_month: TokensPerMonth = None,
     limit: Limit = None,
@@ -122,7 +124,7 @@ def add(
 
     Example: sealift clients add prod chatbot --expires 2027-01-31 --role chat --streams 2
     """
-    tokens = tokens_per_day, tokens_per_month
+    tokens = tokens_per_minute, tokens_per_day, tokens_per_month
     terms = named_terms(roles, paths, requests_per_minute, context, body_mib, streams, *tokens)
     site = _load(name, limit)
     with no_rollout(site):
@@ -173,6 +175,7 @@ def set_(
     context: Context = None,
     body_mib: Body = None,
     streams: Streams = None,
+    tokens_per_minute: TokensPerMinute = None,
     tokens_per_day: TokensPerDay = None,
     tokens_per_month: TokensPerMonth = None,
     clear: Clear = None,
@@ -187,7 +190,7 @@ def set_(
 
     Example: sealift clients set prod chatbot --role chat --role embed --clear streams
     """
-    tokens = tokens_per_day, tokens_per_month
+    tokens = tokens_per_minute, tokens_per_day, tokens_per_month
     terms = named_terms(roles, paths, requests_per_minute, context, body_mib, streams, *tokens)
     site = _load(name, limit)
     with no_rollout(site):

@@ -15,8 +15,9 @@ from sealift.site.secrets import ClientKeys
 from sealift.ssh import on_all
 
 _N = "([0-9]{1,16})"
-_HEAD = re.compile(rf"{_N}\nnow {_N}\nday [0-9-]{{10}} {_N}\nmonth [0-9-]{{7}} {_N}\n")
-_CLIENT = re.compile(rf"([a-z0-9][a-z0-9-]{{0,62}}) {_N} {_N}")
+_HEAD = re.compile(rf"{_N}\nnow {_N}\nminute {_N}\nday [0-9-]{{10}} {_N}\nmonth [0-9-]{{7}} {_N}\n")
+_CLIENT = re.compile(rf"([a-z0-9][a-z0-9-]{{0,62}}) {_N} {_N} {_N}")
+_PERIODS = ("minute", "day", "month")
 _LAST = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 # The host's own time comes first: by that the keeper has said something lately, or has not. $1: its file
 _READ = 'date +%s; if [ -e "$1" ]; then head -c 10000000 "$1"; fi'
@@ -26,7 +27,7 @@ _READ = 'date +%s; if [ -e "$1" ]; then head -c 10000000 "$1"; fi'
 class Sums:
     """What a host counted.
 
-    + ends: of the day and the month that it counts now, by period
+    + ends: of the minute, the day and the month that it counts now, by period
     + used: tokens by client and period
     """
 
@@ -38,7 +39,7 @@ class Sums:
 class Spent:
     """How much of a budget is used up on a host.
 
-    + period: `day` or `month`
+    + period: `minute`, `day` or `month`
     + until: when the next one begins
     """
 
@@ -65,16 +66,15 @@ def parse_sums(host: str, said: str) -> Sums:
         raise SealiftError(
             f"{host}: does not say what clients used, expected a keeper of budgets. Run sealift status."
         )
-    now, counted, day, month = map(int, head.groups())
-    if abs(now - counted) > STALE_S or max(day, month) > _LAST:
+    now, counted, *ends = map(int, head.groups())
+    if abs(now - counted) > STALE_S or max(ends) > _LAST:
         raise SealiftError(
             f"{host}: does not count tokens now: clients with a budget are refused there. Run sealift status."
         )
     found = [_CLIENT.fullmatch(line) for line in said[head.end() :].splitlines()[:-1]]
-    ends = {"day": day, "month": month}
     return Sums(
-        {period: datetime.fromtimestamp(at, UTC) for period, at in ends.items()},
-        {each[1]: {"day": int(each[2]), "month": int(each[3])} for each in found if each},
+        {period: datetime.fromtimestamp(at, UTC) for period, at in zip(_PERIODS, ends, strict=True)},
+        {each[1]: dict(zip(_PERIODS, map(int, each.groups()[1:]), strict=True)) for each in found if each},
     )
 
 

@@ -25,7 +25,8 @@ class ClientLimits(Frozen):
     + context: tokens of its longest prompt; never more than models are loaded with
     + body_mib: MiB of its largest request; never more than the site's
     + streams: requests that a host works on at once
-    + tokens_per_day, tokens_per_month: that a host gives it, in UTC; beyond them, 429. A site sets none
+    + tokens_per_minute, tokens_per_day, tokens_per_month: that a host gives it, in UTC; beyond them, 429. A
+      site sets none
     + paths: forms in which it may ask; all of them where this is empty
     """
 
@@ -33,14 +34,19 @@ class ClientLimits(Frozen):
     context: Annotated[int, Field(ge=1, le=_MOST)] | None = None
     body_mib: Annotated[int, Field(ge=1, le=1024)] | None = None
     streams: Annotated[int, Field(ge=1, le=1000)] | None = None
+    tokens_per_minute: Tokens | None = None
     tokens_per_day: Tokens | None = None
     tokens_per_month: Tokens | None = None
     paths: tuple[Api, ...] = ()
 
     @property
     def budget(self) -> dict[str, int]:
-        """Its tokens by period, `day` and `month`, as far as they are limited."""
-        every = {"day": self.tokens_per_day, "month": self.tokens_per_month}
+        """Its tokens by period, `minute`, `day` and `month`, as far as they are limited."""
+        every = {
+            "minute": self.tokens_per_minute,
+            "day": self.tokens_per_day,
+            "month": self.tokens_per_month,
+        }
         return {period: tokens for period, tokens in every.items() if tokens}
 
 
@@ -56,6 +62,7 @@ class Share:
     body_mib: int
     streams: int
     queue: int
+    tokens_per_minute: int | None
     tokens_per_day: int | None
     tokens_per_month: int | None
     paths: tuple[Api, ...]
@@ -73,6 +80,7 @@ def share_of(limits: ClientLimits, settings: SiteSettings) -> Share:
         body_mib=min(limits.body_mib or gateway.max_request_mib, gateway.max_request_mib),
         streams=limits.streams or ollama.num_parallel,
         queue=gateway.queue,
+        tokens_per_minute=limits.tokens_per_minute,
         tokens_per_day=limits.tokens_per_day,
         tokens_per_month=limits.tokens_per_month,
         paths=in_order(limits.paths or APIS),

@@ -108,7 +108,7 @@ class Client:
     + paths: forms of asking; every one where this is empty
     + context, body_bytes, requests_per_minute: None where it has none of its own
     + next_request_s: until a request is due again
-    + budget: tokens by period, `day` and `month`
+    + budget: tokens by period, `minute`, `day` and `month`
     """
 
     share: Share

@@ -16,6 +16,8 @@ _REQUEST_ID = "%REQ(x-request-id)%"
 _NAMED = f"Request {_REQUEST_ID}."
 _BUDGET = "sealift.budget"  # what templates/gateway/budget.lua notes in
 _OF_BUDGETS = f"%DYNAMIC_METADATA({_BUDGET}:refused)% {_NAMED}"
+_MINUTE = "sealift.minute"  # the same of a budget that is anew in a minute
+_OF_MINUTES = f"%DYNAMIC_METADATA({_MINUTE}:refused)% {_NAMED}"
 
 Body = Mapping[str, object]
 
@@ -101,6 +103,7 @@ def _refusals(settings: GatewaySettings, unavailable: str) -> tuple[Refusal, ...
             f"request: too large, expected {settings.max_request_mib} MiB at most. Send less. {_NAMED}",
         ),
         Refusal(429, "rate_limit_error", "insufficient_quota", _OF_BUDGETS, noted=_BUDGET),
+        Refusal(429, "rate_limit_error", "rate_limit_exceeded", _OF_MINUTES, noted=_MINUTE),
         Refusal(503, "api_error", "unavailable", _OF_BUDGETS, noted=_BUDGET),
         Refusal(
             429,

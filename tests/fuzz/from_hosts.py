@@ -223,7 +223,7 @@ def targets() -> tuple[Target, ...]:
         Target("drained hosts", alone(b"h1\nh2\n"), lambda case, _: parse_drained(only(case), _WHERE)),
         Target(
             "what clients with a budget used",
-            alone(b"100\nnow 99\nday 2026-11-29 200\nmonth 2026-11 300\nshop 1 2\nend\n"),
+            alone(b"100\nnow 99\nminute 120\nday 2026-11-29 200\nmonth 2026-11 300\nshop 0 1 2\nend\n"),
             _sums,
             (b"\nnow ", b"\nend\n"),
         ),

@@ -27,6 +27,7 @@ SECRETS = Secrets.model_construct(
         "bob": keys_of("bob"),
         "carol": keys_of("carol", tokens_per_day=10**9, tokens_per_month=100),
         "dave": keys_of("dave", tokens_per_month=10**9),
+        "erin": keys_of("erin", tokens_per_minute=100),
     }
 )
 _PATIENCE_S = 30
@@ -146,7 +147,7 @@ class Host:
     def used(self, client: str) -> int:
         """Tokens of the month."""
         found = [line.split() for line in (self.sums / "used").read_text().splitlines()]
-        return sum(int(line[2]) for line in found if line[0] == client)
+        return sum(int(line[3]) for line in found if line[0] == client)
 
     def counted(self, client: str, more_than: int) -> int:
         """Wait until more has been counted."""
@@ -210,6 +211,17 @@ def test_a_used_up_budget_ends_what_the_client_may_ask(host: Host, running: Gate
         assert running.ask("GET", "/api/tags", client).status_code == 200
     assert ask(running, "bob", 90).status_code == 200
     assert host.used("bob") == 0
+
+
+def test_a_used_up_minute_is_told_from_a_used_up_day(running: Gateway) -> None:
+    spend(running, "erin")
+    refused = ask(running, "erin", path=CHAT)  # a new minute may have begun
+    if refused.status_code == 200:
+        spend(running, "erin")
+        refused = ask(running, "erin", path=CHAT)
+    assert refused.status_code == 429 and 1 <= int(refused.headers["retry-after"]) <= 60
+    assert refused.json()["error"]["code"] == "rate_limit_exceeded"
+    assert " of its 100 a minute on this host. " in message_of(refused, CHAT)
 
 
 def test_a_stream_that_is_broken_off_is_not_free(host: Host, running: Gateway) -> None:

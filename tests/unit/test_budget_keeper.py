@@ -59,9 +59,16 @@ class Host:
 
     def says(self) -> dict[str, tuple[int, int]]:
         """Tokens of the day and of the month, by client."""
-        _, _, _, *clients, end = self.used.read_text().splitlines()
+        return {name: (day, month) for name, (_, day, month) in self._said().items()}
+
+    def of_minute(self) -> dict[str, int]:
+        """Tokens of the minute, by client."""
+        return {name: minute for name, (minute, _, _) in self._said().items()}
+
+    def _said(self) -> dict[str, tuple[int, ...]]:
+        _, _, _, _, *clients, end = self.used.read_text().splitlines()
         assert end == "end"
-        return {name: (int(day), int(month)) for name, day, month in map(str.split, clients)}
+        return {name: tuple(map(int, of)) for name, *of in map(str.split, clients)}
 
     @property
     def states(self) -> list[Path]:
@@ -86,8 +93,13 @@ def test_tokens_add_up_by_client_day_and_month(host: Host) -> None:
     good(host.counts(host.logs(TOLD, TOLD.replace("alice", "bob-2")), host.logs(TOLD)))
     assert host.says() == {"alice": (570, 570), "bob-2": (285, 285)}
     ends = [int(datetime(2026, month, day, tzinfo=UTC).timestamp()) for month, day in ((11, 29), (12, 1))]
-    head = [f"now {START}", f"day 2026-11-28 {ends[0]}", f"month 2026-11 {ends[1]}"]
-    assert host.used.read_text().splitlines()[:3] == head
+    head = [
+        f"now {START}",
+        f"minute {START // 60 * 60 + 60}",
+        f"day 2026-11-28 {ends[0]}",
+        f"month 2026-11 {ends[1]}",
+    ]
+    assert host.used.read_text().splitlines()[:4] == head
 
 
 @pytest.mark.parametrize(
@@ -111,6 +123,14 @@ def test_tokens_add_up_by_client_day_and_month(host: Host) -> None:
 def test_an_answer_that_does_not_say_counts_by_an_estimate(host: Host, line: str, tokens: int) -> None:
     good(host.counts(host.logs(line)))
     assert host.says() == {"alice": (tokens, tokens)}
+
+
+def test_a_minute_ends_and_is_not_kept(host: Host) -> None:
+    good(host.counts(host.logs(TOLD), clock(START + 60), host.logs(TOLD.replace("alice", "bob"))))
+    assert host.of_minute() == {"alice": 0, "bob": 285}
+    good(host.counts("true", start=START + 60))
+    assert host.of_minute() == {"alice": 0, "bob": 0}
+    assert host.says() == {"alice": (285, 285), "bob": (285, 285)}
 
 
 def test_a_day_and_a_month_end_at_midnight_utc(host: Host) -> None:

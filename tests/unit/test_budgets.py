@@ -28,11 +28,12 @@ def test_used_and_left_are_told_by_client_host_and_period(host: Host) -> None:
     sums = {"h1": parse_sums("h1", f"{START + 3}\n{host.used.read_text()}")}
     keys = (SecretStr("k" * 24),)
     clients = {
-        "alice": ClientKeys(keys=keys, tokens_per_day=1000, tokens_per_month=5000),
+        "alice": ClientKeys(keys=keys, tokens_per_minute=300, tokens_per_day=1000, tokens_per_month=5000),
         "bob": ClientKeys(keys=keys),
         "carol": ClientKeys(keys=keys, tokens_per_day=7),
     }
     assert spent(clients, sums) == (
+        Spent("alice", "h1", "minute", 285, 300, datetime.fromtimestamp(START // 60 * 60 + 60, UTC)),
         Spent("alice", "h1", "day", 285, 1000, MIDNIGHT),
         Spent("alice", "h1", "month", 285, 5000, DECEMBER),
         Spent("carol", "h1", "day", 0, 7, MIDNIGHT),
@@ -44,9 +45,15 @@ def test_used_and_left_are_told_by_client_host_and_period(host: Host) -> None:
     [
         (f"{START}\n", "does not say what clients used"),
         ("", "does not say what clients used"),
-        (f"{START}\nnow {START}\nday 2026-11-28 1\nmonth 2026-11 1\nalice 1 1\n", "does not say"),
-        (f"{START + 60}\nnow {START}\nday 2026-11-28 1\nmonth 2026-11 1\nend\n", "does not count tokens now"),
-        (f"{START}\nnow {START}\nday 2026-11-28 {'9' * 16}\nmonth 2026-11 1\nend\n", "does not count"),
+        (f"{START}\nnow {START}\nminute 1\nday 2026-11-28 1\nmonth 2026-11 1\nalice 1 1 1\n", "does not say"),
+        (
+            f"{START + 60}\nnow {START}\nminute 1\nday 2026-11-28 1\nmonth 2026-11 1\nend\n",
+            "does not count tokens now",
+        ),
+        (
+            f"{START}\nnow {START}\nminute 1\nday 2026-11-28 {'9' * 16}\nmonth 2026-11 1\nend\n",
+            "does not count",
+        ),
     ],
 )
 def test_a_host_that_does_not_count_is_an_error(said: str, why: str) -> None:

@@ -147,6 +147,7 @@ def test_a_limit_changes_alone_and_can_be_taken_off(acme: Path) -> None:
         "body_mib": (False, {16}),
         "streams": (False, {1, 4}),  # as many as Ollama answers at once there
         "queue": (False, {8}),
+        "tokens_per_minute": (False, {None}),
         "tokens_per_day": (False, {None}),
         "tokens_per_month": (True, {10**12}),
         "paths": (True, {("openai",)}),

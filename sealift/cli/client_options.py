@@ -35,7 +35,8 @@ Clear = Annotated[
     list[str] | None,
     typer.Option(
         metavar="WHAT",
-        help=f"Take its own away: the site's holds again. Repeat for more. One of: {', '.join(TERMS)}.",
+        help="Take its own away: the site's holds again. Repeat for more. One of: "
+        f"{', '.join(TERMS).replace('_', '-')}.",
     ),
 ]
 

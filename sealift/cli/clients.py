@@ -194,7 +194,7 @@ def set_(
     terms = named_terms(roles, paths, requests_per_minute, context, body_mib, streams, *tokens)
     site = _load(name, limit)
     with no_rollout(site):
-        set_terms(site, client, terms, clear or ())
+        set_terms(site, client, terms, [each.replace("-", "_") for each in clear or ()])
         keys = clients_of(site)[client]
         if not as_json:
             say(f"{client}: {own_terms(keys) or 'every role, and the limits of the site'}")

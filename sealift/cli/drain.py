@@ -45,16 +45,17 @@ def drain(
     Example: sealift drain prod llm1 --wait
     """
     site = load_inventory(name)
-    fronts = fronts_of(site)
-    found = host_behind(site, fronts, host)
-    needed = needed_for(fronts.fleet, host)
-    if needed and not last:
-        raise SealiftError(
-            f"{host}: no other host that is not drained answers {', '.join(needed)}. Undrain one first, or "
-            "drain it all the same: --last."
-        )
-    with no_rollout(site), working("telling the front doors"):
-        pushed = set_drained(site, found, drained=True)
+    with no_rollout(site):
+        fronts = fronts_of(site)
+        found = host_behind(site, fronts, host)
+        needed = needed_for(fronts.fleet, host)
+        if needed and not last:
+            raise SealiftError(
+                f"{host}: no other host that is not drained answers {', '.join(needed)}. Undrain one first, "
+                "or drain it all the same: --last."
+            )
+        with working("telling the front doors"):
+            pushed = set_drained(site, found, drained=True)
     confirmed = replace(
         fronts, doors=fronts.doors.limited([each.host for each in pushed if each.confirmed] or None)
     )

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from sealift.errors import SealiftError, printable
 from sealift.services import GATEWAY
@@ -24,6 +24,7 @@ from sealift.ssh import on_all
 
 By = Literal["client", "role", "host"]
 _Count = Annotated[int, Field(ge=0)]
+_DIGITS = re.compile("[0-9]{1,15}")
 _NO_ROLE = "-"  # of a request that asks no model, such as GET /api/tags
 _SINCE = re.compile(r"([0-9]{1,5})([mhd])")
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
@@ -39,6 +40,14 @@ id=$(docker ps --all --quiet --filter label=com.docker.compose.project="$1" | he
 docker logs "$id" 2>/dev/null | head -n 1 | sed 's/^/{_BEGINS}/'
 docker logs --since "$2" "$id" 2>/dev/null
 """
+
+
+def _told(given: object) -> object:
+    """The gateway's script tells numbers as text."""
+    return int(given) if isinstance(given, str) and _DIGITS.fullmatch(given) else given
+
+
+_Told = Annotated[_Count, BeforeValidator(_told)]
 
 
 class Entry(BaseModel):
@@ -58,10 +67,10 @@ class Entry(BaseModel):
     type: str | None = None
     first_byte_ms: _Count | None = None
     duration_ms: _Count
-    tokens_in: _Count | None = None
-    tokens_out: _Count | None = None
-    load_ms: _Count | None = None
-    out_ms: _Count | None = None
+    tokens_in: _Told | None = None
+    tokens_out: _Told | None = None
+    load_ms: _Told | None = None
+    out_ms: _Told | None = None
 
 
 @dataclass(frozen=True)

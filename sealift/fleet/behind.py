@@ -49,14 +49,18 @@ def hosts_behind(hosts: Sequence[Host]) -> tuple[Behind, ...]:
 
 
 def address_of(host: Host) -> str:
-    """The IP address of a host: Envoy takes no names. Raises SealiftError where it is not known here."""
+    """The IP address of a host: Envoy takes no names, and gateways listen on IPv4.
+
+    Raises SealiftError where it is not known here.
+    """
     address = host.ssh.address()
     try:
         return str(ipaddress.ip_address(address))
     except ValueError:
         pass
     try:
-        return socket.getaddrinfo(address, None, type=socket.SOCK_STREAM)[0][4][0]  # type: ignore[return-value]
+        found = socket.getaddrinfo(address, None, socket.AF_INET, socket.SOCK_STREAM)
+        return str(min(each[4][0] for each in found))  # a name may have several, in another order each time
     except OSError as error:
         raise SealiftError(
             f"{host.name}: its address {address} is not known here ({error.strerror}), expected an IP "

@@ -239,7 +239,6 @@ def _envoy(
     """What the templates of gateway and front door have in common."""
     return {
         **clients_values(settings, site_files),
-        "unsent_header": UNSENT_HEADER,
         "listener_port": service.ports[0].inside,
         "admin_port": ADMIN_PORT,
         "live": service.live.target if service.live else "",
@@ -260,6 +259,7 @@ def clients_values(settings: SiteSettings, site_files: SiteFiles) -> dict[str, o
     clients = {client: _client(client, settings, site_files) for client in sorted(api_keys)}
     return {
         "client_header": CLIENT_HEADER,
+        "unsent_header": UNSENT_HEADER,
         "api_keys": {client: [key.get_secret_value() for key in api_keys[client]] for client in clients},
         "clients": clients,
         "requests_per_minute": gateway.requests_per_minute,
@@ -279,7 +279,7 @@ def _client(client: str, settings: SiteSettings, site_files: SiteFiles) -> Clien
         share,
         roles=tuple(sorted({role.removesuffix(":latest") for role in allowed})),
         paths=share.paths if own.paths else (),
-        context=share.context if own.context else None,
+        context=own.context,
         body_bytes=share.body_mib * _MIB if own.body_mib else None,
         requests_per_minute=own.requests_per_minute,
         next_request_s=_next_request_s(share.requests_per_minute),

@@ -78,7 +78,7 @@ def set_drained(inventory: Inventory, host: Host, drained: bool) -> tuple[Pushed
 
     Raises SealiftError where the site's files cannot be read.
     """
-    known = read_drained(host.settings) & set(inventory.names)
+    known = read_drained(host.settings)  # maybe of another inventory with the same secrets, too
     write_drained(host.settings, known | {host.name} if drained else known - {host.name})
     fronts = fronts_of(inventory)
     news = News("list of hosts", hosts_files(fronts.fleet, TEMPLATES), {live_path(FRONT, HOSTS): ""})

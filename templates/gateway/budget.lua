@@ -19,13 +19,13 @@ end
 -- What a client used and until when that counts, by period; nil where nobody counts now.
 --   said  the keeper's file
 local function used_by(client, said, now)
-  local counted, minute_ends, day_ends, month_ends =
-    said:match("^now (%d+)\nminute (%d+)\nday %S+ (%d+)\nmonth %S+ (%d+)\n")
+  local counted, minute_ends, day_ends, month_ends, clients =
+    said:match("^now (%d+)\nminute (%d+)\nday %S+ (%d+)\nmonth %S+ (%d+)()\n")
   if not counted or math.abs(now - counted) > STALE_S or not said:match("\nend\n$") then
     return nil
   end
   local minute, day, month = "0", "0", "0" -- where the client is not there
-  local _, at = said:find("\n" .. client .. " ", 1, true)
+  local _, at = said:find("\n" .. client .. " ", clients, true)
   if at then
     minute, day, month = said:match("^(%d+) (%d+) (%d+)\n", at + 1)
   end
@@ -69,6 +69,10 @@ function envoy_on_request(handle)
   end
   if status then
     noted:set(namespace or NAMESPACE, "refused", message)
-    handle:respond({ [":status"] = status, ["retry-after"] = tostring(wait_s) }, "")
+    local headers = { [":status"] = status, ["retry-after"] = tostring(wait_s) }
+    if status == "503" then -- a front door asks another host, and does not take this one for a bad one
+      headers[UNSENT] = "1"
+    end
+    handle:respond(headers, "")
   end
 end

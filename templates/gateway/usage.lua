@@ -13,12 +13,15 @@ local function milliseconds(text, key)
   return math.floor((number(text, key) or 0) / 1e6)
 end
 
--- The numbers at the end of an answer, or nil where it has none: it was cut, or is a stream of the OpenAI API that was
--- not asked for them. A model may write such keys itself, but not behind the last of them.
+-- The numbers at the end of an answer, or nil where it has none: it was cut, is a stream of the OpenAI API that was not
+-- asked for them, or has more behind them than was kept. Nor does an answer have them that says them twice: a model may
+-- write such keys into the call of a tool, which /api/generate puts behind the numbers, and /api/chat before them.
 function usage_of(tail)
-  local own = tail:match('.*("total_duration":.*)$')
+  local own, twice = tail:match('("total_duration":.*)$'), tail:match('"total_duration":.*"total_duration":')
   local usage = tail:match('.*"usage":%s*({.*)$')
-  if own then -- Ollama leaves out what is 0
+  if twice then
+    return nil
+  elseif own then -- Ollama leaves out what is 0
     return {
       tokens_in = number(own, "prompt_eval_count") or 0,
       tokens_out = number(own, "eval_count") or 0,
@@ -55,6 +58,6 @@ function envoy_on_response(handle)
   local tail = table.concat(parts, "", first, last)
   local noted = handle:streamInfo():dynamicMetadata()
   for key, value in pairs(usage_of(tail) or {}) do
-    noted:set(NAMESPACE, key, value)
+    noted:set(NAMESPACE, key, ("%d"):format(value)) -- of a number Envoy would write 100000 as 1e+05
   end
 end

@@ -46,7 +46,8 @@ class Model(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         tokens = int(self.headers["x-tokens"] or 0)
-        count = {"total_duration": 1, "prompt_eval_count": PROMPT, "eval_count": tokens}
+        prompt = int(self.headers["x-prompt"] or PROMPT)
+        count = {"total_duration": 1, "prompt_eval_count": prompt, "eval_count": tokens}
         if not asked["stream"]:
             time.sleep(tokens / 200)
             usage = {"prompt_tokens": PROMPT, "completion_tokens": tokens}
@@ -211,6 +212,13 @@ def test_a_used_up_budget_ends_what_the_client_may_ask(host: Host, running: Gate
         assert running.ask("GET", "/api/tags", client).status_code == 200
     assert ask(running, "bob", 90).status_code == 200
     assert host.used("bob") == 0
+
+
+def test_a_round_number_of_tokens_counts_as_any_other(host: Host, running: Gateway) -> None:
+    """Envoy itself writes the number 100000 as 1e+05."""
+    used, body = host.used("dave"), {"model": ROLE, "stream": False, "prompt": "x"}
+    running.ask("POST", GENERATE, "dave", json=body, headers={"x-prompt": "100000"})
+    assert host.counted("dave", used + 99_999) == used + 100_000
 
 
 def test_a_used_up_minute_is_told_from_a_used_up_day(running: Gateway) -> None:

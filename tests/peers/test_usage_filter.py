@@ -27,7 +27,15 @@ ANSWERS: dict[str, tuple[str, dict[str, int]]] = {
     ),
     "numbers that the model wrote itself": (
         '{"message":{"content":"\\"eval_count\\":999,","tool_calls":[{"function":{"arguments":'
-        '{"total_duration":1,"eval_count":999,"usage":{"prompt_tokens":999}}}}]},"done":true,' + DURATIONS,
+        '{"eval_count":999,"usage":{"prompt_tokens":999}}}}]},"done":true,' + DURATIONS,
+        NATIVE,
+    ),
+    "numbers twice": (
+        '{"done":true,' + DURATIONS[:-1] + ',"tool_calls":[{"function":{"arguments":{"total_duration":1}}}]}',
+        {},
+    ),
+    "more behind them": (
+        '{"done":true,' + DURATIONS[:-1] + ',"logprobs":[{"token":"Hi","logprob":-1}]}',
         NATIVE,
     ),
     "OpenAI": (

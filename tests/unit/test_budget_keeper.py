@@ -26,7 +26,7 @@ read() {
 exec 9<"$STEPS"
 source "$KEEPER" count "$1" "$2"
 """
-TOLD = "alice 10.0.0.2:11434 200 - 26 259 40 9000 1500 application/json"  # 285 tokens
+TOLD = "alice 10.0.0.2:11434 200 - 26 259 40 text 9000 1500 application/json"  # 285 tokens
 
 
 class Host:
@@ -105,19 +105,26 @@ def test_tokens_add_up_by_client_day_and_month(host: Host) -> None:
 @pytest.mark.parametrize(
     ("line", "tokens"),
     [
-        ("alice 10.0.0.2:11434 200 DC - - 40 6400 2000 application/x-ndjson", 204),
+        ("alice 10.0.0.2:11434 200 DC - - 40 text 6400 2000 application/x-ndjson", 204),
         (
-            "alice 10.0.0.2:11434 200 - - - 40 6400 20000 text/event-stream",
+            "alice 10.0.0.2:11434 200 - - - 40 text 6400 9000 text/event-stream",
             204,
         ),  # of OpenAI's API, not asked for its usage
-        ("alice 10.0.0.2:11434 200 DC - - 40 64 30000 application/x-ndjson", 404),
-        ("alice 10.0.0.2:11434 0 DC - - 40 0 30000 -", 404),
-        ("alice 10.0.0.2:11434 504 SI - - 40 90 300000 application/json", 3104),
-        ("alice 10.0.0.2:11434 200 - - - 40 64000 900 application/json", 40),  # the older call for embeddings
-        ("alice 10.0.0.2:11434 200 - - - 0 64000 900 application/json", 0),  # /api/show
-        ("alice 10.0.0.2:11434 404 - - - 40 90 20 application/json", 0),
-        ("alice - 503 UH - - 40 90 20000 application/json", 0),
-        ("alice - 0 DC - - 40 0 30000 -", 0),  # it waited for others of its client
+        ("alice 10.0.0.2:11434 200 DC - - 40 text 64 30000 application/x-ndjson", 404),
+        ("alice 10.0.0.2:11434 0 DC - - 40 text 0 30000 -", 404),
+        ("alice 10.0.0.2:11434 504 SI - - 40 text 90 300000 application/json", 3104),
+        (
+            "alice 10.0.0.2:11434 200 - - - 40 nothing 64000 900 application/json",
+            40,
+        ),  # the older call for embeddings
+        ("alice 10.0.0.2:11434 200 - - - 0 nothing 64000 900 application/json", 0),  # /api/show
+        ("alice 10.0.0.2:11434 200 - - - 40 text 6400 20000 text/event-stream", 304),  # it took 20 s
+        ("alice 10.0.0.2:11434 200 - - - 40 text 6400 900 application/json", 304),  # it has logprobs
+        ("alice 10.0.0.2:11434 200 - - - 40 tools 6400 900 text/event-stream", 1704),
+        ("alice 10.0.0.2:11434 200 DC - - 40 nothing 0 30000 -", 404),  # embeddings
+        ("alice 10.0.0.2:11434 404 - - - 40 text 90 20 application/json", 0),
+        ("alice - 503 UH - - 40 text 90 20000 application/json", 0),
+        ("alice - 0 DC - - 40 text 0 30000 -", 0),  # it waited for others of its client
     ],
 )
 def test_an_answer_that_does_not_say_counts_by_an_estimate(host: Host, line: str, tokens: int) -> None:

@@ -26,6 +26,7 @@ local LOAD = set(
   "numa", "low_vram", "f16_kv", "logits_all", "vocab_only", "use_mlock"
 )
 local NOT_PROMPT = set("format", "response_format")
+local TOOLS = set("tools", "functions")
 -- Where images lie: keys by \1, # for the items of an array.
 local IMAGES = set(
   "image",
@@ -84,6 +85,7 @@ local function key(r, at)
   end
   if depth == 1 then
     r.top = found
+    r.tools = r.tools or (found and TOOLS[folded(found)])
   end
   r.name = name
   r.kept[depth] = r.kept[depth] or not (name == "keep_alive" or LOAD[name])
@@ -155,7 +157,7 @@ end
 --   each  whether each text of `input` is a prompt of its own
 -- Gives: values, as written, of guarded keys; load, those keys among them that load a model anew, in order; drops, where
 -- they lie; characters, of text; numbers, of tokens that are given as numbers; longest, characters of the longest text
--- of `input`; seen, the guarded keys; image, whether there is one; bytes, of all text.
+-- of `input`; seen, the guarded keys; image, whether there is one; tools, the same; bytes, of all text.
 local function read(body, each)
   local r = {
     body = body, each = each, depth = 0, keys = 0, characters = 0, numbers = 0, longest = 0,

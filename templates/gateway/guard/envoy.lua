@@ -37,7 +37,7 @@ local function judge(handle, path)
   local length = content and content:length() or 0
   local body = length > 0 and content:getBytes(0, length)
   local noted = handle:streamInfo():dynamicMetadata()
-  local role, rest, ignored, reckoned = guard_judge(path, body, headers:get(GUARD.header), noted:get(NAMESPACE))
+  local role, rest, ignored, cost = guard_judge(path, body, headers:get(GUARD.header), noted:get(NAMESPACE))
   if rest then
     content:setBytes(rest)
     if headers:get("content-length") then
@@ -48,7 +48,8 @@ local function judge(handle, path)
     end
   end
   handle:clearRouteCache() -- the route was chosen before the key said whose way to Ollama it is
-  noted:set(NAMESPACE, "prompt", reckoned)
+  noted:set(NAMESPACE, "prompt", ("%d"):format(cost.prompt)) -- of a number Envoy would write 100000 as 1e+05
+  noted:set(NAMESPACE, "writes", cost.writes)
   noted:set(NAMESPACE, "role", role)
   noted:set(NAMESPACE, "judged", true)
 end

@@ -173,6 +173,7 @@ function guard_judge(path, body, client, limits)
     ignored = table.concat(r.load, ","):gsub("[^,]+", full_name)
     rest = without(body, r.drops)
   end
-  local reckoned = route.free and 0 or math.ceil(r.bytes / BYTES_PER_TOKEN) + r.numbers
-  return role, filled(rest or body, r, role, path) or rest, ignored, reckoned
+  local prompt = route.free and 0 or math.ceil(r.bytes / BYTES_PER_TOKEN) + r.numbers
+  local writes = (route.free or route.api == "embeddings") and "nothing" or r.tools and "tools" or "text"
+  return role, filled(rest or body, r, role, path) or rest, ignored, { prompt = prompt, writes = writes }
 end

@@ -16,7 +16,7 @@ from sealift.facts.generation import GenerationFiles
 from sealift.facts.live import LiveVersions, asking
 from sealift.host.wanted import Wanted
 from sealift.host_paths import CURRENT, LIVE, PREVIOUS, ROOT
-from sealift.services import Service
+from sealift.services import KEYS, Service
 
 Commands = Generator[StringCommand, None, None]
 FOLDER = "../live"  # as GenerationFiles finds it
@@ -120,11 +120,16 @@ wait_taken() {{
 def go_back(why: str) -> str:
     """Lines of sh(1) by which a host goes back to the generation before, with its services and live files.
 
+    The clients' keys stay as they are: one that was revoked meanwhile does not come back.
+
     + why: told before
     """
     told = shlex.quote(f"{why}: this host went back to the generation that was active before")
     return (
-        f"if [ -e {PREVIOUS} ]; then mv -T {PREVIOUS} {CURRENT}; sync {ROOT}; "
+        f"if [ -e {PREVIOUS} ]; then "
+        f'for new in {CURRENT}/*/live/{KEYS}; do old={PREVIOUS}/${{new#{CURRENT}/}}; if [ -e "$old" ]; then '
+        'cp -p "$new" "$old.new" && sync "$old.new" && mv -T "$old.new" "$old"; fi; done; '
+        f"mv -T {PREVIOUS} {CURRENT}; sync {ROOT}; "
         f"{PLACE}\nplace_live {CURRENT} {LIVE}; "
         f"for file in {CURRENT}/*/compose.yaml; do docker compose --file $file up --detach --wait >&2; done; "
         f"echo {told} >&2; fi"

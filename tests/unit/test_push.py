@@ -127,14 +127,17 @@ def test_live_files_are_those_of_the_generation_and_private(host: FakeHost) -> N
         assert placed[f"gateway/{name}"].read_bytes() == file.content
 
 
-def test_going_back_puts_the_live_files_of_the_generation_before_in_place(host: FakeHost) -> None:
+def test_going_back_brings_the_generation_before_but_no_key_of_it(host: FakeHost) -> None:
     before, after = rendered(), rendered(keys={"other": (SecretStr("another"),)})
     host.has(before, PREVIOUS)
     host.has(after, CURRENT)
     host.run(f"{PLACE}\nplace_live {CURRENT} {LIVE}")
     host.run(go_back("gateway has not taken its configuration"))
     assert host.ids() == {"current": before.id}
-    assert host.keys() == version_of(before.files[f"gateway/live/{KEYS}"].content)
+    assert host.keys() == version_of(after.files[f"gateway/live/{KEYS}"].content)
+    for name, file in before.live(GATEWAY).items():
+        if name != KEYS:
+            assert (host.root / "live/gateway" / Path(name).name).read_bytes() == file.content
 
 
 @pytest.mark.parametrize(("says", "code"), [("0123456789abcdef", 0), ("another", 1), ("", 2)])

@@ -108,6 +108,6 @@ def test_the_official_packages_do_their_work_through_the_gateway(
     assert set(said["ollama"]["loaded"]) <= {"chat:latest"}
     assert said["ollama"]["pull"][0] == 404
     assert said["openai"]["retrieve"] == "chat" and said["openai"]["completion"]
-    assert said["openai"]["tokens"] == 4
+    assert 1 <= said["openai"]["tokens"] <= 4
     assert said["openai"]["retrieve another"][0] == 404
     commands.ok("sealift", "clients", "revoke", "lab", "package")

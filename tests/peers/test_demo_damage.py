@@ -111,7 +111,9 @@ def test_damage_to_manifests_lock_and_blobs_is_refused(
     small = [bundle / "blobs/sha256" / digest.removeprefix("sha256:") for digest in sorted(tables)]
     blobs = sorted((bundle / "blobs/sha256").iterdir(), key=lambda path: (path.stat().st_size, path.name))
     blobs = [path for path in blobs if path not in small]
-    assert len(small) == len(demo.lock.images) + len(demo.lock.models) + 6  # lock, packages, files, ...
+    assert (
+        len(small) == len(demo.lock.images) + len(demo.lock.models) + 7
+    )  # lock, packages, files, roles, ...
     for path in (*small, *blobs[-_BIG:], *chance.sample(blobs[:-_BIG], 20)):
         (depot.store.folder / path.name).unlink()
         with _away(path) as kept:

@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 
 from tests.lab.commands import CHECKOUT, Commands
+from tests.peers.conftest import SOURCES, Demo
 
 
-def test_check_tells_a_stale_lock_and_lock_shows_what_changed(sources: Path, tmp_path: Path) -> None:
+def test_check_tells_a_stale_lock_and_lock_shows_what_changed(demo: Demo, tmp_path: Path) -> None:
     release, path = tmp_path / "demo.yaml", tmp_path / "demo.lock"
     release.write_text((CHECKOUT / "releases/demo.yaml").read_text())
-    lock = ("sealift", "lock", release, "--sources", sources)
+    lock = ("sealift", "lock", release, "--sources", SOURCES)
     commands = Commands(tmp_path / "no lab")  # this needs no hosts
 
     commands.refused(*lock, "--check")

@@ -45,7 +45,8 @@ class FrontDoor:
     def generation(self) -> Generation:
         """What its host is to have."""
         lock, files, settings = self._site
-        site = site_settings(gateway={"certificate": "x", "key": "x", "ca": "x", **settings})
+        most = {"max_connections": settings["max_connections"]} if "max_connections" in settings else {}
+        site = site_settings(gateway={"certificate": "x", "key": "x", "ca": "x", **settings}, front=most)
         groups = frozenset(FRONT.groups)
         return render_generation(site, lock, BUNDLE, groups, {ROLE: MODEL}, files, TEMPLATES, self.behind)
 
@@ -126,8 +127,8 @@ def front_door(
         files = SiteFiles(keys, own.certificate, own.key, secrets.allowed, secrets.api_keys, ca.read_bytes())
         envoy = LiveEnvoy(folder / "front", FRONT, {"address: 0.0.0.0": "address: 127.0.0.1"})
         door = FrontDoor(envoy, Gateway(envoy.port, ca), running, behind, (lock, files, often), authority)
-        stack.enter_context(envoy.running(program, door.generation()))
-        yield door
+        process = stack.enter_context(envoy.running(program, door.generation()))
+        yield replace(door, asked=replace(door.asked, process=process))
 
 
 def _shown(authority: Authority, name: str, ca: Path) -> Shown:

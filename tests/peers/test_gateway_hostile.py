@@ -8,13 +8,15 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.peers import gateway
-from tests.peers.gateway import NEWEST, Gateway, lock_of
+from tests.peers.fleet import front_door
+from tests.peers.gateway import NEWEST, ROLE, SECRETS, Gateway, lock_of
 
 _HEAD = "POST /api/chat HTTP/1.1\r\nHost: localhost\r\nx-api-key: alice-key\r\n"
 _BODY = '{"model":"chat"}'
@@ -43,13 +45,21 @@ _MANY = 2000
 _MIB = 1 << 20
 
 
-@pytest.fixture(scope="module")
-def running(envoy_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+@pytest.fixture(scope="module", params=["gateway", "front door"])
+def running(
+    envoy_program: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("gateway")
     more: dict[str, Any] = {"max_connections": _MANY + 100, "max_request_mib": 1}
-    with gateway.serving(envoy_program, folder, lock_of(NEWEST), requests_per_minute=60000, **more) as found:
-        yield found
-        _is_alive(found)
+    if request.param == "gateway":
+        lock = lock_of(NEWEST)
+        with gateway.serving(envoy_program, folder, lock, requests_per_minute=60000, **more) as found:
+            yield found
+            _is_alive(found)
+    else:
+        with front_door(envoy_program, folder, {"h1": (ROLE,)}, secrets=SECRETS, **more) as door:
+            yield (found := replace(door.asked, calls=door.hosts["h1"].calls))
+            _is_alive(found)
 
 
 def _is_alive(running: Gateway) -> None:

@@ -200,9 +200,9 @@ def test_a_client_has_as_many_requests_in_work_as_it_may(
         one = host.generation(_secrets(**{FLOODING: keys_of(FLOODING, streams=streams)}), queue=2)
         with host.running(envoy_program, one) as gateway:
             asked = []
-            for number in range(streams):  # one by one: who is just getting a connection counts as waiting
+            for _ in range(streams):  # one by one: who is just getting a connection counts as waiting
                 asked.append(pool.submit(_ask, gateway, FLOODING))
-                _until(lambda: len(slot.clients()) == number + 1)  # noqa: B023
+                _until(lambda: len(slot.clients()) == len(asked))
             asked += [pool.submit(_ask, gateway, FLOODING) for _ in range(2)]
             _until(lambda: host.waiting(FLOODING) == 2)
             assert _ask(gateway, FLOODING).status_code == requests.codes.service_unavailable

@@ -35,6 +35,7 @@ from sealift.ship.plan import parse_listing, plan
 from sealift.site.drained import parse_drained
 from sealift.site.inventory import complaint, parse_inventory
 from sealift.ssh import Ssh
+from sealift.watch.prometheus import parse_answers
 from tests.fuzz.mutate import Case
 from tests.fuzz.target import Target, alone, only
 from tests.unit import fleet_site, test_evidence
@@ -79,6 +80,10 @@ def _sums(case: Case, _: Path) -> object:
 
 def _usage(case: Case, _: Path) -> object:
     return sum_up({"FUZZ": parse_log("\n".join(_lines(case)))}, "client")
+
+
+def _figures(case: Case, _: Path) -> object:
+    return parse_answers("FUZZ", ("a.0", "b.0"), only(case).decode(errors="replace"))
 
 
 def _inventory(case: Case, _: Path) -> object:
@@ -210,6 +215,15 @@ def targets() -> tuple[Target, ...]:
             ),
             _usage,
             (b"begins=", b'"tokens_in":'),
+        ),
+        Target(
+            "figures of Prometheus",
+            alone(
+                b'ok [{"metric":{"host":"h1"},"values":[[1795967438,"1.5e+06"],[1795967448,"NaN"]]}]\n'
+                b"failed query error: bad_data\n"
+            ),
+            _figures,
+            (b"ok ", b"failed ", b'"values":', b"+Inf"),
         ),
         Target(
             "requests that a front door has on a host",

@@ -63,6 +63,7 @@ FORBIDDEN = {
     "sealift/drift": ("rich", "typer", "sealift.cli", "sealift.lab", "sealift.evidence"),
     "sealift/clients": ("rich", "typer", "sealift.cli", "sealift.lab", "sealift.evidence", "sealift.drift"),
     "sealift/live": ("rich", "typer", "sealift.cli", "sealift.lab", "sealift.evidence", "sealift.drift"),
+    "sealift/watch": ("rich", "typer", "sealift.cli", "sealift.lab", "sealift.evidence", "sealift.drift"),
     "sealift/facts": ("rich", "typer", "sealift.cli"),
     "tasks": ("rich", "typer", "sealift.cli"),
     # a wrong operation must not vouch for itself

@@ -278,7 +278,6 @@ DAMAGED = _each(
     "only after sealift status --check-blobs --publish",
 )
 
-_FLEET = (UP, ALERTS, REQUESTS, ERRORS, ANSWER, FIRST, TOKENS, ACTIVE)
 _HOSTS = (
     *(HOST_UP, HOST_REQUESTS, HOST_FAILED, HOST_ANSWER, HOST_TOKENS, HOST_CPU),
     *(HOST_MEMORY, HOST_RUNTIME, HOST_DISK, HOST_CLOCK, HOST_CERTIFICATE, HOST_PROBED),
@@ -288,14 +287,12 @@ _ROLES = (
     *(PROBE_FIRST, PROBE_ANSWER, PROBE_SPEED, PROBE_LOAD, KEPT, BUDGET),
 )
 _CLIENTS = (CLIENT_REQUESTS, CLIENT_WRITTEN, CLIENT_READ, CLIENT_ANSWER, CLIENT_KEYS)
-_GPUS = (GPU_USE, GPU_MEMORY, GPU_HEAT, GPU_POWER)
-_ROLLOUT = (RELEASES, GENERATIONS, DRAINED, DIFFERENCES, DAMAGED)
 
 BOARDS = (
-    Board("fleet", "Fleet", (), _FLEET),
+    Board("fleet", "Fleet", (), (UP, ALERTS, REQUESTS, ERRORS, ANSWER, FIRST, TOKENS, ACTIVE)),
     Board("host", "Host", ("host",), _HOSTS),
     Board("role", "Role", ("role", "host"), _ROLES),
     Board("clients", "Client usage", ("client", "role"), _CLIENTS),
-    Board("gpu", "GPU", ("host",), _GPUS),
-    Board("rollout", "Rollout", (), _ROLLOUT),
+    Board("gpu", "GPU", ("host",), (GPU_USE, GPU_MEMORY, GPU_HEAT, GPU_POWER)),
+    Board("rollout", "Rollout", (), (RELEASES, GENERATIONS, DRAINED, DIFFERENCES, DAMAGED)),
 )

@@ -19,7 +19,10 @@ class SealiftError(Exception):
 
 def printable(text: str) -> str:
     """Foreign text without what would move a terminal's cursor or worse; lines stay lines."""
-    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+    return "\n".join(
+        line if line.isprintable() else "".join(c if c.isprintable() else "?" for c in line)
+        for line in text.split("\n")
+    )
 
 
 def one_line(text: str) -> str:

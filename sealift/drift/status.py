@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -12,6 +13,7 @@ from sealift.errors import SealiftError
 from sealift.fleet.status import Standing, parse_status, status_script
 from sealift.fleet.survey import Surveyed, Target, first_choice, look, survey_script, with_site
 from sealift.host.root import lost_link
+from sealift.host.wanted import Wanted
 from sealift.site.drained import read_drained
 from sealift.ssh import on_all
 
@@ -59,15 +61,15 @@ def _ask(target: Target, bare: bool) -> tuple[Standing, tuple[str, ...]]:
     What is asked for does not depend on which models answer, what is expected does.
     """
     repository = signed_repository(Depot(target.host.settings.depot), target.stored)
-    try:
-        asked = checks(first_choice(target), repository)
-    except SealiftError:  # of the site's secrets or certificates, which the survey tells
-        asked = ()
+    likely: Wanted | None = None
+    with suppress(SealiftError):  # of the site's secrets or certificates, which the survey tells
+        likely = first_choice(target)
+    asked = checks(likely, repository) if likely else ()
     settings = target.host.settings
     scripts = survey_script(settings), status_script(settings), script(asked)
     said = target.host.ssh.run_long("\n".join(scripts))
     standing = parse_status(target.host.name, said)
-    surveyed = with_site(target.host, look(target, said, datetime.now(UTC)))
+    surveyed = with_site(target.host, look(target, said, datetime.now(UTC), likely))
     if surveyed.wanted is None:
         return standing, surveyed.problems
     lost = surveyed.facts and lost_link(surveyed.facts.root_folder, settings)
@@ -77,7 +79,7 @@ def _ask(target: Target, bare: bool) -> tuple[Standing, tuple[str, ...]]:
         return standing, ("nothing deployed",)
     return standing, (
         *_release(standing, surveyed),
-        *differences(checks(surveyed.wanted, repository), said),
+        *differences(asked if surveyed.wanted is likely else checks(surveyed.wanted, repository), said),
         *_store(surveyed),
         *(f"role {role} does not answer: {why}" for role, why in standing.failed.items()),
     )

@@ -166,11 +166,12 @@ def survey_script(settings: SiteSettings) -> str:
     return f"{probe(settings)}\n{listing_script(settings.root)}"
 
 
-def look(target: Target, said: str, now: datetime) -> Surveyed:
+def look(target: Target, said: str, now: datetime, likely: Wanted | None = None) -> Surveyed:
     """What a host's answer means for it.
 
     + said: what the probe printed, and the listing of its store
     + now: the control node's time, when the host was asked
+    + likely: what it is to be if the models that come first have room, where that was rendered already
 
     Raises SealiftError where the answer is not whole.
     """
@@ -186,7 +187,8 @@ def look(target: Target, said: str, now: datetime) -> Surveyed:
         check(host.name, facts, host.settings, lock, host.groups, choice.misfit, shipping.bytes_total, now),
     )
     try:
-        wanted = _want(target, choice.answers)
+        is_likely = likely is not None and dict(likely.answers) == dict(choice.answers)
+        wanted = likely if is_likely else _want(target, choice.answers)
     except SealiftError as error:
         problems += [f"{host.name}: {line}" for line in str(error).splitlines()]
         return Surveyed(facts, shipping, None, tuple(problems))

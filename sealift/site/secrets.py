@@ -7,7 +7,9 @@ import secrets
 import stat
 from collections.abc import Iterable, Mapping
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Annotated, Any
 
 import pyrage
@@ -25,6 +27,7 @@ ACCEPTANCE = "acceptance"  # a client of the site's, by which `verify` shows tha
 MOST_KEYS = 2  # of a client: the one it uses, and the one it changes to
 _LIMIT = 1 << 20  # bytes: keys are small
 _REMEDY = "Make it again: docs/secrets.md."
+_OPENING = Lock()  # threads that want the same file wait for the first of them
 
 Client = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 
@@ -148,10 +151,17 @@ def open_secrets(path: Path, identity: Path) -> Secrets:
 
     Raises SealiftError, without any secret in it.
     """
-    identities = _identities(identity)
+    private = read_private(identity, _LIMIT)
     sealed = read_limited(path, _LIMIT)
+    with _OPENING:
+        return _opened(path, sealed, identity, private)
+
+
+@lru_cache(maxsize=4)
+def _opened(path: Path, sealed: bytes, identity: Path, private: bytes) -> Secrets:
+    """The same of files that were read: all hosts of a site have the same ones."""
     try:
-        opened = pyrage.decrypt(sealed, identities)
+        opened = pyrage.decrypt(sealed, _parse_identities(identity, private))
     except pyrage.DecryptError:
         raise SealiftError(
             f"{path}: cannot be opened with {identity}, expected a file sealed for it. {_REMEDY}"
@@ -185,7 +195,7 @@ def _written(client: ClientKeys) -> object:
 
 def recipient_of(identity: Path) -> pyrage.x25519.Recipient:
     """Whom an age file is sealed for that an identity opens. Raises SealiftError where it is none."""
-    return _identities(identity)[0].to_public()
+    return _parse_identities(identity, read_private(identity, _LIMIT))[0].to_public()
 
 
 def parse_secrets(opened: bytes, path: Path) -> Secrets:
@@ -223,8 +233,8 @@ def _where(location: tuple[int | str, ...]) -> str:
     return "api_keys" if location[:1] == ("api_keys",) else "top level"
 
 
-def _identities(path: Path) -> list[pyrage.x25519.Identity]:
-    text = read_private(path, _LIMIT).decode(errors="replace")
+def _parse_identities(path: Path, content: bytes) -> list[pyrage.x25519.Identity]:
+    text = content.decode(errors="replace")
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
     try:
         identities = [pyrage.x25519.Identity.from_str(line) for line in lines]

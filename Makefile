@@ -1,6 +1,6 @@
 # make demo   three closed hosts, a real release, a prompt answered by Gemma on each (root; first time 5 to 10 min)
 # make check  style, types and unit tests: some three minutes, for everyday work
-# make test   everything: check, then the whole way end to end on a lab of its own (root)
+# make test   everything: style, types, unit tests, and the whole way end to end on a lab of its own (root)
 # make nightly  what is exhaustive: every single byte of what is signed, damaged, and faults on hosts (a quarter of an hour)
 # make bench  measures speed, memory and disk anew for docs/benchmarks.md (three quarters of an hour, 40 GB of disk)
 # make clean  takes the demo's lab down and removes what was built in this checkout
@@ -17,22 +17,26 @@ DEBIAN_PACKAGES := ca-certificates debian-archive-keyring g++ git iproute2 mmdeb
 test nightly: DEBIAN_PACKAGES += apt-utils btrfs-progs busybox curl docker-registry exfat-fuse exfatprogs jq \
                                    luajit ntfs-3g xfsprogs
 
-.PHONY: demo check test nightly bench debian-packages requirements clean
+.PHONY: demo lint check test nightly bench debian-packages requirements clean
 .DELETE_ON_ERROR:
 
 demo: debian-packages .venv/installed
 	@PATH="$(CURDIR)/$(BIN):$$PATH" demo/run.sh
 
-check: debian-packages .venv/installed
+lint: debian-packages .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+check: lint
 	$(BIN)/pytest --numprocesses auto tests/unit
 
-# The lab is one of the two groups that run side by side: most of its time it waits.
-test: check
+# The lab comes first, and by itself takes one of two processes: most of its time it waits, and the others' tests
+# fill that.
+test: lint
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m demo.ingredients build/ingredients
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest --numprocesses 2 --dist loadfile -m "not exhaustive" tests/lab tests/peers
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not exhaustive" \
+	    tests/lab tests/peers tests/unit
 
 nightly: debian-packages .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m exhaustive tests/peers tests/lab

@@ -82,7 +82,7 @@ class GatewaySettings(Frozen):
         description="what becomes of keep_alive and of options that load a model anew for everybody: they are"
         " taken out of the request, or it gets 400",
     )
-    max_connections: int = Field(default=1000, ge=1, description="open at once, of all clients together")
+    max_connections: int = Field(default=4000, ge=1, description="open at once, of all clients together")
     memory_limit_mib: int = Field(default=1024, ge=64, description="MiB that the container may take")
     idle_timeout_s: int = Field(
         default=300,

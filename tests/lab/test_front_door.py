@@ -141,6 +141,27 @@ def test_every_call_with_every_key(doors: Path, commands: Commands, tmp_path: Pa
             assert found["right"][f"{method} {path}"] == 404
 
 
+def test_hostile_clients(doors: Path, commands: Commands, tmp_path: Path) -> None:
+    """Of every gateway and front door: nothing of it comes through, and others are served."""
+    asked = [(host, _address(commands, host), 8443) for host in ("h1", "h2", "h3")]
+    asked += [(door, _address(commands, door), 443) for door in _DOORS]
+    told = tmp_path / "hostile.json"
+    told.touch(mode=0o600)
+    values = {"ca": str(commands.site / "tls/ca.crt"), "key": commands.api_key(), "asked": asked}
+    told.write_text(json.dumps(values))
+    ran = commands.ok("sealift", "lab", "exec", "--", sys.executable, "-m", "tests.lab.hostile", told)
+    found: dict[str, dict[str, str]] = json.loads(ran.out)
+    assert len(found) == len(asked)
+    for door, said in found.items():
+        for beside in ("beside those", "beside 2,000 silent ones", "after"):
+            assert said.pop(beside) == "HTTP/1.1 200 OK", (door, beside)
+        assert said.pop("byte by byte") == "HTTP/1.1 408 Request Timeout", door
+        for way in ("with a length", "chunked"):
+            assert said.pop(f"endless, {way}") in ("HTTP/1.1 413 Payload Too Large", ""), (door, way)
+        refused = ("HTTP/1.1 400 Bad Request", "HTTP/1.1 501 Not Implemented")
+        assert len(said) > 10 and [each for each in said.items() if each[1] not in refused] == [], door
+
+
 @pytest.mark.exhaustive
 def test_front_doors_are_verified(doors: Path, commands: Commands) -> None:
     """All claims, of a host that is a front door beside everything else."""

@@ -92,7 +92,7 @@ def _tried(door: _Door) -> dict[str, str]:
 def main(told: dict[str, Any]) -> None:
     """One after the other: each would have the machine for itself."""
     context = ssl.create_default_context(cafile=told["ca"])
-    doors = [_Door(*asked, context, told["key"]) for asked in told["asked"]]
+    doors = [_Door(name, address, port, context, told["key"]) for name, address, port in told["asked"]]
     print(json.dumps({f"{door.address}:{door.port}": _tried(door) for door in doors}))
 
 

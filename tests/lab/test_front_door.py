@@ -141,6 +141,7 @@ def test_every_call_with_every_key(doors: Path, commands: Commands, tmp_path: Pa
             assert found["right"][f"{method} {path}"] == 404
 
 
+@pytest.mark.exhaustive
 def test_hostile_clients(doors: Path, commands: Commands, tmp_path: Path) -> None:
     """Of every gateway and front door: nothing of it comes through, and others are served."""
     asked = [(host, _address(commands, host), 8443) for host in ("h1", "h2", "h3")]

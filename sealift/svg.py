@@ -32,9 +32,9 @@ svg .c0 { stroke: var(--c0); } svg .c1 { stroke: var(--c1); } svg .c2 { stroke: 
 svg .c3 { stroke: var(--c3); } svg .c4 { stroke: var(--c4); } svg .c5 { stroke: var(--c5); }
 svg .rest { stroke: var(--rest); stroke-width: 1; }
 svg .end { stroke-width: 6; stroke-linecap: round; }
-svg.spark { display: block; width: 7rem; height: 1.6rem; }
+svg.spark { display: block; overflow: visible; width: 4.2rem; height: 1.6rem; }
 """
-_COLOURS = 6
+COLOURS = 6  # lines that have one, and a name
 _WIDTH, _HEIGHT = 420, 180
 _TOP, _BOTTOM = 10, 22
 _CHARACTER = 6.2  # of 11px, on average
@@ -111,7 +111,7 @@ def draw(curves: Sequence[Curve], x: Axis, y: Axis, label: str, *, dots: bool = 
     + label: what is seen, for who does not see it
     + dots: instead of lines
     """
-    named = curves[:_COLOURS]
+    named = curves[:COLOURS]
     left = 8 + _CHARACTER * max(len(text) for _, text in y.ticks)
     right = _WIDTH - 14 - _CHARACTER * max([len(_cut(curve.name)) for curve in named], default=0)
 
@@ -134,7 +134,7 @@ def draw(curves: Sequence[Curve], x: Axis, y: Axis, label: str, *, dots: bool = 
         parts.append(_line("grid", at, _HEIGHT - _BOTTOM, at, _HEIGHT - _BOTTOM + 4))
         parts.append(_text(at, _HEIGHT - 6, text, "middle"))
     for number, curve in reversed([*enumerate(curves)]):
-        colour = f"c{number}" if number < _COLOURS else "rest"
+        colour = f"c{number}" if number < COLOURS else "rest"
         path = _path([(across(a), down(b)) for a, b in curve.points], dots)
         parts.append(_curve(f"line {colour}{' end' if dots else ''}", path, curve.name))
     if not any(_ends(curve) for curve in curves):
@@ -201,7 +201,8 @@ def _path(points: Sequence[tuple[float, float]], dots: bool) -> str:
 
 
 def _cut(name: str) -> str:
-    return name if len(name) <= _NAME else f"{name[: _NAME - 1]}…"
+    """A name that has room: what tells names apart stands at either end."""
+    return name if len(name) <= _NAME else f"{name[:4]}…{name[5 - _NAME :]}"
 
 
 def _curve(kind: str, path: str, title: str) -> Markup:

@@ -35,6 +35,8 @@ from sealift.ship.plan import parse_listing, plan
 from sealift.site.drained import parse_drained
 from sealift.site.inventory import complaint, parse_inventory
 from sealift.ssh import Ssh
+from sealift.watch import page as watch_page
+from sealift.watch.figures import window
 from sealift.watch.prometheus import parse_answers
 from tests.fuzz.mutate import Case
 from tests.fuzz.target import Target, alone, only
@@ -83,7 +85,8 @@ def _usage(case: Case, _: Path) -> object:
 
 
 def _figures(case: Case, _: Path) -> object:
-    return parse_answers("FUZZ", ("a.0", "b.0"), only(case).decode(errors="replace"))
+    answers = parse_answers("FUZZ", ("firing", "host-cpu.0"), only(case).decode(errors="replace"))
+    return watch_page.render("FUZZ", ("h1",), answers, window(1795967498, 600))
 
 
 def _inventory(case: Case, _: Path) -> object:
@@ -224,6 +227,7 @@ def targets() -> tuple[Target, ...]:
             ),
             _figures,
             (b"ok ", b"failed ", b'"values":', b"+Inf"),
+            cost=20,
         ),
         Target(
             "requests that a front door has on a host",

@@ -1,0 +1,278 @@
+"""The page that shows what a fleet does, out of what Prometheus answered."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from html.parser import HTMLParser
+
+import pytest
+
+from sealift.errors import SealiftError
+from sealift.watch.figures import by_label, drawn, window, words
+from sealift.watch.page import policy, questions, render
+from sealift.watch.prometheus import Answers, Series, Window
+from sealift.watch.queries import BOARDS
+from sealift.watch.server import ADDRESS, server
+from sealift.watch.tables import alerts, clients, hosts, objectives, roles
+
+AT = 1795869000
+OVER = window(AT, 3600)
+NAN = float("nan")
+
+
+def now(value: float, **labels: str) -> Series:
+    return Series(labels, ((AT, value),))
+
+
+def answers(found: Mapping[str, tuple[Series, ...]], **failed: str) -> Answers:
+    return Answers("mon", found, failed)
+
+
+GOOD = {
+    "targets": tuple(now(1, host=host, job=job) for host in ("h1", "h2") for job in ("node", "gateway")),
+    "roles": (now(1, host="h1", role="chat"), now(1, host="h2", role="chat")),
+    "release": (now(1, host="h1", release="demo:1"),),
+}
+
+
+def page(found: Mapping[str, tuple[Series, ...]], *names: str) -> str:
+    return render("prod", names or ("h1", "h2"), answers(found), OVER).decode()
+
+
+def states(found: Mapping[str, tuple[Series, ...]]) -> dict[str, tuple[str, str]]:
+    heard = answers(found)
+    panels = {panel.id: drawn(panel, heard, OVER) for board in BOARDS for panel in board.panels}
+    return {row.name: (row.state, row.tone) for row in hosts(("h1", "h2"), panels, heard, alerts(heard, AT))}
+
+
+def test_the_last_of_a_pages_points_is_now() -> None:
+    assert window(AT, 3600) == Window(AT - 3600, AT, 30)
+    assert window(AT, 601) == Window(AT - 600, AT, 15)
+    month = window(AT, 30 * 86400)
+    assert (month.end, month.step_s, (month.end - month.start) % month.step_s) == (AT, 21600, 0)
+
+
+def test_no_question_is_left_with_a_variable() -> None:
+    asked = questions(OVER)
+    assert [name for name, each in asked.items() if "$" in each.expression] == []
+    assert "[3600s]" in asked["written"].expression
+    assert asked["answer.1"].window == OVER and "[300s]" in asked["answer.1"].expression
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "said"),
+    [
+        (0.43, "s", "430 ms"),
+        (2.44, "s", "2.4 s"),
+        (12.2, "s", "12 s"),
+        (0.0021, "ratio", "0.2 %"),
+        (0.00021, "ratio", "0.021 %"),
+        (6.5 * 2**30, "bytes", "6.5 GiB"),
+        (300 * 2**20, "bytes", "300 MiB"),
+        (0.0, "requests/s", "0"),
+        (1234.5, "tokens/s", "1,234"),
+        (71.2, "days", "71 d"),
+        (NAN, "s", "-"),
+        (float("inf"), "ratio", "-"),
+        (None, "ratio", "-"),
+    ],
+)
+def test_a_cell_has_few_digits_and_a_unit(value: float | None, unit: str, said: str) -> None:
+    assert words(value, unit) == said  # type: ignore[arg-type]
+
+
+def test_a_series_without_the_label_or_a_number_is_left_out() -> None:
+    found = (now(1, host="h1"), now(2), now(NAN, host="h2"))
+    assert by_label(found, "host") == {("h1",): 1}
+
+
+def test_a_hosts_state_is_the_worst_that_is_known() -> None:
+    alert = now(1, alertname="DiskLow", severity="warning", host="h2")
+    silent = (now(0, host="h2", job="node"), now(1, host="h2", job="gateway"))
+    assert states(GOOD) == {"h1": ("works", "good"), "h2": ("works", "good")}
+    assert states({})["h1"] == ("not watched", "none")
+    assert states({**GOOD, "firing": (alert,)})["h2"] == ("alert", "warn")
+    assert states({**GOOD, "slow": (now(1, host="h2", role="chat"),)})["h2"] == ("chat slow", "warn")
+    assert states({**GOOD, "roles": (now(0, host="h2", role="chat"),)})["h2"] == ("chat down", "bad")
+    assert states({**GOOD, "targets": silent})["h2"] == ("node silent", "bad")
+    assert states({**GOOD, "drained": (now(1, of="h2"),)})["h2"] == ("works, drained", "good")
+    assert states({**GOOD, "differs": (now(3, of="h2"),)})["h2"] == ("works, differs by 3", "good")
+
+
+def test_alerts_stand_with_the_critical_first_and_since_when() -> None:
+    late = {"alertname": "RoleDegraded", "severity": "warning", "host": "h1", "role": "chat", "job": "node"}
+    down = {"alertname": "HostDown", "severity": "critical", "host": "h2"}
+    found = {
+        "firing": (now(1, alertstate="firing", **late), now(1, alertstate="firing", **down)),
+        "firing-since": (now(AT - 300, **late), now(AT - 3 * 3600, **down)),
+    }
+    assert [tuple(each) for each in alerts(answers(found), AT)] == [
+        ("HostDown", "bad", "h2", "", "3 h 0 min"),
+        ("RoleDegraded", "warn", "h1", "role chat", "5 min"),
+    ]
+
+
+def test_an_objective_that_was_broken_too_often_is_overspent() -> None:
+    found = {
+        "goals": (
+            now(3, role="chat", objective="answer"),
+            now(5, role="chat", objective="tokens_per_second"),
+        ),
+        "kept": (
+            now(0.9995, role="chat", objective="answer"),
+            now(0.9, role="chat", objective="tokens_per_second"),
+        ),
+        "left": (
+            now(0.95, role="chat", objective="answer"),
+            now(-9, role="chat", objective="tokens_per_second"),
+        ),
+    }
+    assert [tuple(each) for each in objectives(answers(found))] == [
+        ("chat", "answer", "at most 3 s", "99.95 %", "95 %", 95, "good"),
+        ("chat", "tokens per second", "at least 5", "90.00 %", "overspent", 0, "bad"),
+    ]
+
+
+def test_clients_stand_with_the_one_that_wrote_most_first() -> None:
+    found = {
+        "answers": (now(10.2, client="a"), now(1200, client="b")),
+        "written": (now(100, client="a"), now(1_000_000, client="b")),
+        "client-p95": (now(NAN, client="a"), now(2.5, client="b")),
+    }
+    assert clients(answers(found)) == (
+        ("b", "1,200", "0", "1,000,000", "2.5 s"),
+        ("a", "10", "0", "100", "-"),
+    )
+    assert roles({}, answers({})) == ()
+
+
+class _Outside(HTMLParser):
+    """What a page would have a browser fetch or run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [f"{tag} {name}={value}" for name, value in attrs if name in ("src", "href", "action")]
+        self.found += [tag] * (tag in ("script", "iframe", "object", "form", "img"))
+        self.found += [name for name, _ in attrs if name.startswith("on") or name == "style"]
+
+
+def test_a_page_fetches_and_runs_nothing() -> None:
+    reader = _Outside()
+    reader.feed(page(GOOD))
+    assert reader.found == ["link href=data:,"]
+
+
+def test_foreign_text_stays_text() -> None:
+    hostile = '</style><script>alert(1)</script>"><img src=x>'
+    labels = ("host", "role", "client", "release", "alertname", "severity", "objective", "of", "job")
+    series = (now(1, **dict.fromkeys(labels, hostile)),)
+    every = dict.fromkeys(questions(OVER), series)
+    told = render(hostile, (hostile,), answers(every, broken=hostile), OVER).decode()
+    assert "<script" not in told and "<img" not in told
+    assert told.count("</style>") == 1
+    assert told.count("&lt;script&gt;") > 20
+
+
+def test_without_any_figures_the_page_says_so() -> None:
+    told = page({})
+    assert told.count("no figures") >= 8
+    assert re.findall(r"not watched", told) == ["not watched"] * 2
+    assert "<h2>GPUs</h2>" not in told and "<h2>Alerts</h2>" not in told
+
+
+def test_a_question_that_failed_is_named() -> None:
+    told = render("prod", ("h1",), answers({}, **{"answer.0": "query timed out"}), OVER).decode()
+    assert "Not answered: answer.0: query timed out" in told
+
+
+def test_only_a_page_that_is_served_asks_to_be_looked_at_again() -> None:
+    assert 'http-equiv="refresh"' not in page(GOOD)
+    assert '<meta http-equiv="refresh" content="60">' in render("p", (), answers(GOOD), OVER, 60).decode()
+
+
+@contextmanager
+def serving(make: Callable[[], bytes], fresh_s: float = 0) -> Iterator[int]:
+    with server(make, 0, policy(), fresh_s) as made:
+        thread = threading.Thread(target=made.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield made.server_address[1]
+        finally:
+            made.shutdown()
+            thread.join()
+
+
+def ask(port: int, method: str, path: str, *hosts: str) -> tuple[int, bytes, Mapping[str, str]]:
+    connection = http.client.HTTPConnection(ADDRESS, port, timeout=10)
+    connection.putrequest(method, path, skip_host=True)
+    for host in hosts:
+        connection.putheader("Host", host)
+    connection.endheaders()
+    answer = connection.getresponse()
+    return answer.status, answer.read(), dict(answer.getheaders())
+
+
+def test_the_server_answers_this_machine_alone_by_its_own_names() -> None:
+    with serving(lambda: b"page") as port:
+        assert ask(port, "GET", "/", f"127.0.0.1:{port}")[:2] == (200, b"page")
+        assert ask(port, "GET", "/", f"localhost:{port}")[:2] == (200, b"page")
+        assert ask(port, "HEAD", "/", f"localhost:{port}")[:2] == (200, b"")
+        for wrong in ((f"evil.example:{port}",), ("127.0.0.1",), (), (f"localhost:{port}", "evil.example")):
+            assert ask(port, "GET", "/", *wrong)[0] == 403
+        for path in ("/x", "/?a", "http://evil.example/"):
+            assert ask(port, "GET", path, f"127.0.0.1:{port}")[0] == 404
+        for method in ("POST", "PUT", "DELETE", "OPTIONS", "TRACE"):
+            assert ask(port, method, "/", f"127.0.0.1:{port}")[0] == 501
+
+
+def test_a_browser_may_show_the_page_and_do_nothing_else() -> None:
+    with serving(lambda: b"page") as port:
+        _, _, headers = ask(port, "GET", "/", f"127.0.0.1:{port}")
+    assert headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'sha256-")
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Cache-Control"] == "no-store"
+
+
+def test_a_page_that_cannot_be_made_is_said_in_words_and_tried_again() -> None:
+    made = [b"page"]
+
+    def make() -> bytes:
+        if not made:
+            return b"again"
+        made.pop()
+        raise SealiftError("mon: does not answer")
+
+    with serving(make, fresh_s=600) as port:
+        assert ask(port, "GET", "/", f"localhost:{port}")[:2] == (503, b"mon: does not answer\n")
+        assert ask(port, "GET", "/", f"localhost:{port}")[:2] == (200, b"again")
+
+
+def test_a_page_is_made_once_for_all_who_ask_while_it_is_fresh() -> None:
+    made: list[int] = []
+
+    def make() -> bytes:
+        made.append(1)
+        return b"page"
+
+    with serving(make, fresh_s=600) as port:
+        for _ in range(3):
+            ask(port, "GET", "/", f"localhost:{port}")
+    assert made == [1]
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    with socket.socket() as taken:
+        taken.bind((ADDRESS, 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(SealiftError, match=rf"127\.0\.0\.1:{port}: cannot be listened on .* --port"):
+            server(lambda: b"", port, policy(), 0)

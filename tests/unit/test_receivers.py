@@ -58,7 +58,8 @@ def test_what_is_no_address_is_refused_without_being_shown(tmp_path: Path, text:
     with pytest.raises(SealiftError) as caught:
         open_receivers(_settings(tmp_path, webhook=wrong))
     assert str(caught.value) == (
-        f"{wrong}: is something else, expected one address that begins with http:// or https://. Write it anew."
+        f"{wrong}: is something else, expected one address that begins with "
+        "http:// or https://. Write it anew."
     )
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pyinfra import host
 from pyinfra.api import deploy
 
+from sealift.facts.project import Project
 from sealift.host.wanted import Wanted
 from sealift.operations.compose import (
-    Project,
     folder_present,
     network_present,
     only_projects,

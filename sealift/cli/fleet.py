@@ -15,6 +15,7 @@ from rich.table import Table
 from sealift.cli.console import say, show, working
 from sealift.cli.options import AsJson, CheckBlobs, Exclude, InventoryName, Limit, print_json
 from sealift.cli.progress import shown
+from sealift.cli.waiting import asking, counted, hashing
 from sealift.drift.plan import Plan, plan, with_damaged
 from sealift.fleet import apply as course
 from sealift.fleet.apply import Ready
@@ -87,7 +88,7 @@ def apply(
     if not as_json:
         say(_fit_for_it(ready, seconds))
     if dry_run:
-        with asking(ready.inventory):
+        with asking(len(ready.inventory.hosts)):
             planned = plan(ready.targets, ready.survey.wanted)
         if check_blobs:
             with hashing(len(ready.targets)):
@@ -119,25 +120,9 @@ def apply(
 def _checked(inventory: Inventory) -> tuple[Ready, float]:
     """Ask all hosts; give the seconds it took. Raises SealiftError with what keeps any from its release."""
     started = time.monotonic()
-    with asking(inventory):
+    with asking(len(inventory.hosts)):
         ready = course.preflight(inventory)
     return ready, time.monotonic() - started
-
-
-@contextmanager
-def asking(inventory: Inventory) -> Iterator[None]:
-    """A host that does not answer is waited for a minute: say so."""
-    with shown() as progress:
-        progress(f"asking {_hosts(len(inventory.hosts))}", 0, 0)
-        yield
-
-
-@contextmanager
-def hashing(hosts: int) -> Iterator[None]:
-    """Hashing takes as long as reading whole disks: say so."""
-    with shown() as progress:
-        progress(f"hashing the blobs of {_hosts(hosts)}", 0, 0)
-        yield
 
 
 def _what_was_hashed(damaged: Mapping[str, tuple[str, ...]]) -> str:
@@ -163,13 +148,9 @@ def _operations() -> Iterator[Watch]:
         yield Watch(at=lambda operation: work.now(f"pyinfra: {operation}"), tell=work.tell)
 
 
-def _hosts(count: int) -> str:
-    return f"{count} host" if count == 1 else f"{count} hosts"
-
-
 def _fit_for_it(ready: Ready, seconds: float) -> str:
     releases = " and ".join(sorted({target.release for target in ready.targets}))
-    can = f"preflight  {_hosts(len(ready.targets))} can take {releases} ({seconds:.1f} s)"
+    can = f"preflight  {counted(len(ready.targets))} can take {releases} ({seconds:.1f} s)"
     return "\n".join((can, *_fallbacks(ready)))
 
 
@@ -188,7 +169,9 @@ def _what_was_shipped(shipped: Mapping[str, Shipped], seconds: float) -> str:
     if not blobs:
         return f"shipping   no change ({seconds:.1f} s)"
     rate = decimal(int(total / seconds))
-    return f"shipping   {blobs} blobs, {decimal(total)} to {_hosts(len(shipped))} ({seconds:.1f} s, {rate}/s)"
+    return (
+        f"shipping   {blobs} blobs, {decimal(total)} to {counted(len(shipped))} ({seconds:.1f} s, {rate}/s)"
+    )
 
 
 def _print_plan(ready: Ready, planned: Mapping[str, Plan], as_json: bool) -> None:

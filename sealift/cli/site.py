@@ -15,7 +15,7 @@ from sealift.cli.options import AsJson, InventoryName, print_json
 from sealift.files import read_limited
 from sealift.site.check import check_site
 from sealift.site.init import Made, NewHost, NewSite, make_site
-from sealift.site.inventory import sites_folder
+from sealift.site.reading import sites_folder
 
 _KNOWN_HOSTS_LIMIT = 16 << 20  # bytes
 

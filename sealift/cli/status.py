@@ -1,26 +1,22 @@
-"""status: what stands on the hosts of an inventory."""
+"""status: what stands on the hosts of an inventory.
+
+What takes long to import is imported while pyinfra reads the inventory.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator
-from dataclasses import replace
-from datetime import UTC, datetime
+import time
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.filesize import decimal
-from rich.table import Table
 
-from sealift.cli.console import say, show
-from sealift.cli.fleet import asking, hashing
 from sealift.cli.options import AsJson, CheckBlobs, Exclude, InventoryName, Limit, print_json
-from sealift.drift.status import HostStatus, fleet_status
-from sealift.fleet.blob_check import damaged_blobs
-from sealift.fleet.status import Standing
-from sealift.fleet.survey import Target, targets
-from sealift.site.check import site_warnings
-from sealift.site.inventory import load_inventory
+from sealift.errors import SealiftError
+from sealift.site.reading import Reading, begin_reading
+
+if TYPE_CHECKING:
+    from sealift.drift.look import Look
+    from sealift.site.inventory import Inventory
 
 
 def register(app: typer.Typer) -> None:
@@ -33,6 +29,18 @@ def status(
     limit: Limit = None,
     exclude: Exclude = None,
     check_blobs: CheckBlobs = False,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch", help="Go on looking, until Ctrl-C; elsewhere than on a terminal, a line a change."
+        ),
+    ] = False,
+    every: Annotated[
+        float, typer.Option(min=1, max=3600, metavar="SECONDS", help="From one look of --watch to the next.")
+    ] = 5,
+    publish: Annotated[
+        bool, typer.Option("--publish", help="Write what is found where the site's Prometheus reads it.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what stands on every host, where it differs from the inventory, and what runs out within 30 days.
@@ -41,54 +49,72 @@ def status(
 
     Example: sealift status staging
     """
-    site = load_inventory(inventory).limited(limit, exclude)
-    found = targets(site)
-    with asking(site):
-        statuses = fleet_status(found)
-    if check_blobs:
-        statuses = _with_damaged(statuses, found)
+    if watch and (as_json or publish or check_blobs):
+        raise typer.BadParameter("--watch goes with none of --json, --publish and --check-blobs")
+    if publish and (limit or exclude):
+        raise typer.BadParameter("--publish is about all hosts, and goes with neither --limit nor --exclude")
+    reading = begin_reading(inventory)
+    if watch:
+        _watch(reading, inventory, limit, exclude, every)
+        return
+    site, found = _look(reading, limit, exclude, check_blobs)
+    from sealift.cli.status_view import data, print_look
+
+    if publish:
+        _publish(site, found)
     if as_json:
-        print_json([{**dataclasses.asdict(host), "ok": host.ok} for host in statuses])
+        print_json(data(found))
+        if found.unknown:
+            typer.echo(f"alerts are unknown: {found.unknown}", err=True)
     else:
-        _print_statuses(statuses)
-        for line in site_warnings(site.hosts, datetime.now(UTC)):
-            say(f"warning: {line}")
-    if not all(host.ok for host in statuses):
+        print_look(found, site)
+    if not found.ok:
         raise typer.Exit(1)
 
 
-def _with_damaged(statuses: tuple[HostStatus, ...], found: tuple[Target, ...]) -> tuple[HostStatus, ...]:
-    """The same with what hashing finds on the hosts that answer."""
-    answering = {status.host for status in statuses if status.standing}
-    with hashing(len(answering)):
-        damaged = damaged_blobs([t for t in found if t.host.name in answering], mark=False)
-    return tuple(replace(each, differs=each.differs + damaged.get(each.host, ())) for each in statuses)
+def _look(
+    reading: Reading, limit: list[str] | None, exclude: list[str] | None, check_blobs: bool
+) -> tuple[Inventory, Look]:
+    from sealift.cli.waiting import asking, hashing
+    from sealift.drift.look import look_at, with_damaged
+    from sealift.fleet.survey import targets
+    from sealift.site.inventory import finish_reading
+
+    site = finish_reading(reading).limited(limit, exclude)
+    targeted = targets(site)
+    with asking(len(site.hosts)):
+        found = look_at(site, targeted)
+    if check_blobs:
+        with hashing(len(site.hosts)):
+            found = with_damaged(found, targeted)
+    return site, found
 
 
-def _with_roles(standing: Standing) -> Iterator[str]:
-    """The models, each with the roles that it answers; a role is a model to Ollama, named ROLE:latest."""
-    for model in standing.models:
-        if model.removesuffix(":latest") not in standing.roles:
-            roles = [role for role, answering in sorted(standing.roles.items()) if answering == model]
-            loaded = {model, *(f"{role}:latest" for role in roles)} & set(standing.loaded)
-            said = f"{model} ({', '.join(roles)})" if roles else model
-            yield f"{said} loaded" if loaded else said
+def _publish(site: Inventory, found: Look) -> None:
+    from sealift.cli.status_view import publish
+
+    publish(site, found, int(time.time()))
 
 
-def _print_statuses(statuses: tuple[HostStatus, ...]) -> None:
-    columns = ("host", "release", "containers", "models", "disk free", "as wanted")
-    table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for status in statuses:
-        standing, name = status.standing, f"{status.host}\ndrained" if status.drained else status.host
-        if standing is None:
-            table.add_row(name, *["?"] * 4, status.error)
-            continue
-        table.add_row(
-            name,
-            standing.release or "-",
-            "\n".join(map(str, standing.containers)),
-            "\n".join(_with_roles(standing)),
-            "-" if standing.disk_free is None else decimal(standing.disk_free),
-            "\n".join(status.differs) or "yes",
-        )
-    show(table)
+def _watch(
+    reading: Reading, inventory: str, limit: list[str] | None, exclude: list[str] | None, every: float
+) -> None:
+    """Look again and again. An inventory that cannot be read while it is edited ends nothing."""
+    from sealift.cli.status_view import Screen
+    from sealift.drift.look import look_at
+    from sealift.fleet.survey import targets
+    from sealift.site.inventory import finish_reading
+
+    with Screen() as screen:
+        try:
+            while True:
+                began = time.monotonic()
+                try:
+                    site = finish_reading(reading).limited(limit, exclude)
+                    screen.show(look_at(site, targets(site)), site)
+                except SealiftError as error:
+                    screen.complain(str(error))
+                time.sleep(max(0.0, began + every - time.monotonic()))
+                reading = begin_reading(inventory)
+        except KeyboardInterrupt:
+            return

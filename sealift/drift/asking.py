@@ -6,9 +6,8 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from pyinfra.api import FactBase, FactProcessError
-
 from sealift.drift.check import Check
+from sealift.facts.fact import FactBase, unreadable
 
 _MARK = "sealift-fact="  # begins the line in front of a fact's answer
 
@@ -36,7 +35,7 @@ def differences(checks: Sequence[Check], said: str) -> tuple[str, ...]:
     for number, check in enumerate(checks):
         try:
             found += check.judge(_processed(check.fact(), answers.get(str(number), [])))
-        except FactProcessError:
+        except unreadable():
             found.append(f"{check.fact.__name__} cannot be read")
     if "end" not in answers:
         found.append("the host did not say all that it was asked")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pyinfra.api import FactBase
+from sealift.facts.fact import FactBase
 
 
 @dataclass(frozen=True)

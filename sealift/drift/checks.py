@@ -23,10 +23,10 @@ from sealift.facts.docker import (
 )
 from sealift.facts.files import FileList, PlainFile, Standing
 from sealift.facts.garbage import Garbage, Unneeded
-from sealift.facts.generation import GenerationFiles
+from sealift.facts.generation import LIVE_FOLDER, GenerationFiles, expected_files, expected_live
 from sealift.facts.host_store import Access, Root, StoreAccess
 from sealift.facts.images import Images, ImageStore, familiar
-from sealift.facts.models import Models, ModelStore
+from sealift.facts.models import Models, ModelStore, blob_name, unnamed, unplaced
 from sealift.facts.nvidia import CDI_SPEC, STAND_IN, CdiState, Merged, NvidiaCdi, StandingAndMerged
 from sealift.facts.text import Links, TextFile
 from sealift.host import package_source
@@ -34,9 +34,6 @@ from sealift.host.daemon_json import daemon_json, daemon_json_mode, for_toolkit,
 from sealift.host.gpus import GPU
 from sealift.host.wanted import Wanted
 from sealift.host_paths import BLOBS, GENERATIONS, ROOT
-from sealift.operations.generation import expected_files
-from sealift.operations.live import FOLDER, expected_live
-from sealift.operations.models import blob_name, repairs
 from sealift.release.ollama_manifest import manifest_bytes, manifest_path
 
 _FILES = Path(__file__).parents[2] / "files"
@@ -188,7 +185,7 @@ def _generation(wanted: Wanted) -> Iterator[Check]:
 
     yield Check(Links, current, {"folder": ROOT})
     yield _folder("configuration", "../current", right)
-    yield _folder("live file", FOLDER, expected_live(wanted))
+    yield _folder("live file", LIVE_FOLDER, expected_live(wanted))
 
 
 def _folder(what: str, folder: str, right: Mapping[str, tuple[str, str]]) -> Check:
@@ -219,7 +216,8 @@ def _models(store: ModelStore, wanted: Wanted) -> Iterator[str]:
     for named in wanted.names:
         tags += named.tags
         blobs += map(blob_name, named.variant.blobs)
-        if any(repairs(store, named.variant.blobs, manifest_bytes(named.variant.manifest), named.tags)):
+        manifest = manifest_bytes(named.variant.manifest)
+        if unplaced(store, named.variant.blobs) or unnamed(store, manifest, named.tags):
             missing = any(manifest_path(tag) not in store.manifests for tag in named.tags)
             yield f"{named.title} {'missing' if missing else 'altered'}"
     for path in sorted(store.manifests.keys() - set(map(manifest_path, tags))):

@@ -10,8 +10,8 @@ from sealift.facts.compose import ComposeContainers, ComposeProjects, Container,
 from sealift.facts.docker import DockerRules, shut_ports
 from sealift.facts.files import PlainFile, Standing
 from sealift.facts.live import LiveVersions
+from sealift.facts.project import Project, is_ours, runs
 from sealift.host.wanted import Wanted
-from sealift.operations.compose import Project, is_ours, runs
 from sealift.services import Service
 
 

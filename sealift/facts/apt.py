@@ -6,8 +6,7 @@ import re
 import shlex
 from dataclasses import dataclass, field
 
-from pyinfra.api import FactBase
-
+from sealift.facts.fact import FactBase
 from sealift.facts.foreign import foreign
 from sealift.host_paths import PACKAGES
 

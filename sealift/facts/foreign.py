@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
 
-from pyinfra.api import FactBase, FactProcessError
+from sealift.facts.fact import FactBase, unreadable
 
 F = TypeVar("F", bound=FactBase[Any])
 T = TypeVar("T")
@@ -20,6 +20,6 @@ def foreign(process: Callable[[F, list[str]], T]) -> Callable[[F, list[str]], T]
         try:
             return process(fact, output)
         except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
-            raise FactProcessError(f"this is no answer to it: {error!r}") from None
+            raise unreadable()(f"this is no answer to it: {error!r}") from None
 
     return read

@@ -6,8 +6,7 @@ import shlex
 from dataclasses import dataclass
 from importlib import resources
 
-from pyinfra.api import FactBase
-
+from sealift.facts.fact import FactBase
 from sealift.facts.foreign import foreign
 from sealift.host_paths import ROOT
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from pyinfra.api import FactBase
+from pathlib import PurePosixPath
 
+from sealift.facts.fact import FactBase
 from sealift.facts.foreign import foreign
+from sealift.host.generation import Generation
+from sealift.host.wanted import Wanted
 from sealift.host_paths import GENERATIONS
+
+LIVE_FOLDER = "../live"  # as GenerationFiles finds it
 
 
 class GenerationFiles(FactBase[dict[str, tuple[str, str]]]):
@@ -39,3 +44,26 @@ class GenerationFiles(FactBase[dict[str, tuple[str, str]]]):
                 digest, _, path = line.partition("  ./")
                 found[path] = (found[path][0], digest)
         return found
+
+
+def expected_files(generation: Generation) -> dict[str, tuple[str, str]]:
+    """What GenerationFiles finds where a generation is whole."""
+    files = {path: (f"{file.mode:o}", file.sha256) for path, file in generation.files.items()}
+    return {**dict.fromkeys((".", *folders(generation)), ("700", "d")), **files}
+
+
+def folders(generation: Generation) -> list[str]:
+    """Those that its files lie in."""
+    parents = {str(parent) for path in generation.files for parent in PurePosixPath(path).parents}
+    return sorted(parents - {"."})
+
+
+def expected_live(wanted: Wanted) -> dict[str, tuple[str, str]]:
+    """What GenerationFiles finds in the folder of live files."""
+    files = {
+        f"{service.name}/{name}": (f"{file.mode:o}", file.sha256)
+        for service in wanted.services
+        for name, file in wanted.generation.live(service).items()
+    }
+    folders = {path.partition("/")[0] for path in files}
+    return {**dict.fromkeys((".", *sorted(folders)), ("700", "d")), **files} if files else {}

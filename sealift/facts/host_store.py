@@ -6,8 +6,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pyinfra.api import FactBase
-
+from sealift.facts.fact import FactBase
 from sealift.facts.foreign import foreign
 from sealift.host_paths import BLOBS, BUDGETS, FILES, GENERATIONS, LIVE, MODELS, PACKAGES, ROOT, WRITTEN
 from sealift.ship.plan import listing_script

@@ -6,8 +6,7 @@ import re
 import shlex
 from collections.abc import Sequence
 
-from pyinfra.api import FactBase
-
+from sealift.facts.fact import FactBase
 from sealift.facts.foreign import foreign
 from sealift.services import Service
 

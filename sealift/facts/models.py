@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from pyinfra.api import FactBase
-
+from sealift.blob import Blob
+from sealift.facts.fact import FactBase
 from sealift.facts.foreign import foreign
 from sealift.host_paths import BLOBS, MODELS
+from sealift.release.ollama_manifest import manifest_path
 
 REPLACED = f"{MODELS}/.replaced"  # there from before a damaged blob is replaced until models are loaded anew
 VERIFIED = 1.0  # the modification time of a blob whose content was compared with its name
@@ -34,6 +36,33 @@ class ModelStore:
     placed: Mapping[str, StoredFile] = field(default_factory=dict)
     manifests: Mapping[str, str] = field(default_factory=dict)
     replaced: bool = False
+
+
+def blob_name(blob: Blob) -> str:
+    """A blob's file name in Ollama's `blobs/`."""
+    return f"sha256-{blob.hex}"
+
+
+def is_verified(store: ModelStore, blob: Blob) -> bool:
+    """Whether the host store has a blob whose content was compared with its name."""
+    file = store.blobs.get(blob.hex)
+    return file is not None and file.size == blob.size and file.modified == VERIFIED
+
+
+def unplaced(store: ModelStore, blobs: Iterable[Blob]) -> list[Blob]:
+    """Those of a model's blobs that are not in Ollama's store as they should be."""
+
+    def placed(blob: Blob) -> bool:
+        found = store.placed.get(blob_name(blob))
+        return is_verified(store, blob) and found is not None and found.inode == store.blobs[blob.hex].inode
+
+    return [blob for blob in blobs if not placed(blob)]
+
+
+def unnamed(store: ModelStore, manifest: bytes, tags: Iterable[str]) -> list[str]:
+    """The paths of those of a model's names that have another manifest, or none."""
+    digest = hashlib.sha256(manifest).hexdigest()
+    return [path for path in map(manifest_path, tags) if store.manifests.get(path) != digest]
 
 
 class Models(FactBase[ModelStore]):

@@ -6,9 +6,8 @@ import json
 import shlex
 from dataclasses import dataclass
 
-from pyinfra.api import FactBase
-
 from sealift.facts.docker import DAEMON_JSON
+from sealift.facts.fact import FactBase
 from sealift.facts.foreign import foreign
 from sealift.facts.text import TextFile
 

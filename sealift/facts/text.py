@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from pyinfra.api import FactBase
-
+from sealift.facts.fact import FactBase
 from sealift.facts.foreign import foreign
 
 

@@ -16,7 +16,8 @@ from typing import IO, Any
 from sealift.errors import SealiftError
 from sealift.fleet.pyinfra_log import PyinfraLog
 from sealift.processes import WITH_US
-from sealift.site.inventory import PYINFRA, Inventory, complaint
+from sealift.site.inventory import Inventory, complaint
+from sealift.site.reading import PYINFRA
 
 _DEPLOY = Path("deploy.py")
 _PATIENCE_S = 30  # for pyinfra to close its connections when it is interrupted

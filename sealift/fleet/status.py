@@ -13,16 +13,20 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from sealift.errors import SealiftError, one_line, printable
 from sealift.files import parse_json
+from sealift.fleet.figures import Figures, parse_figures
 from sealift.fleet.survey import Target
 from sealift.host.key_values import key_values
 from sealift.host.settings import SiteSettings
-from sealift.host_paths import CURRENT, ROOT
+from sealift.host_paths import ALERTS, CURRENT, METRICS, ROOT
 from sealift.release.ollama_manifest import LIBRARY
 from sealift.release.values import MOST_NAMED, Foreign
 from sealift.services import HEALTH, OLLAMA
 from sealift.ssh import on_all
 
+FIGURES = f"{METRICS}/probe.prom"
+HEARTBEAT = f"{ALERTS}/heartbeat"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_NUMBERS = ("free", "disk_size", "figures_age", "heartbeat_age")
 _Text = Annotated[str, AfterValidator(printable)]  # a host's word, for the terminal
 _SCRIPT = resources.files("sealift.fleet").joinpath("status.sh").read_text()
 
@@ -32,7 +36,9 @@ def status_script(settings: SiteSettings) -> str:
 
     + settings: the host's
     """
-    return f"set -- {shlex.join((ROOT, settings.root, OLLAMA.project, HEALTH))}\n{_SCRIPT}"
+    return (
+        f"set -- {shlex.join((ROOT, settings.root, OLLAMA.project, HEALTH, FIGURES, HEARTBEAT))}\n{_SCRIPT}"
+    )
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,10 @@ class Standing:
     + roles: the model that answers each
     + loaded: names of models and roles that are in memory now
     + failed: roles that do not answer, and why, as Ollama says it
+    + disk: bytes of that file system
+    + figures: what its probe has measured; None without one
+    + heartbeat_age: seconds since its receiver of alerts had the last word that alerts would arrive; None
+      where it has none
     """
 
     generation: str | None
@@ -67,6 +77,9 @@ class Standing:
     roles: Mapping[str, str]
     loaded: tuple[str, ...] = ()
     failed: Mapping[str, str] = field(default_factory=dict)
+    disk: int | None = None
+    figures: Figures | None = None
+    heartbeat_age: int | None = None
 
 
 @dataclass(frozen=True)
@@ -117,9 +130,10 @@ def parse_status(host: str, text: str) -> Standing:
     Raises SealiftError where it is not whole.
     """
     found = key_values(text)
-    free, containers = found.get("free", []), found.get("runs", [])
+    containers = found.get("runs", [])
     whole = "end" in found and all(value.count("|") >= 3 for value in containers)
-    if not whole or not all(re.fullmatch("[0-9]{1,18}", value) for value in free):
+    numbers = {key: found[key][0] for key in _NUMBERS if key in found}
+    if not whole or not all(re.fullmatch("-?[0-9]{1,18}", value) for value in numbers.values()):
         raise SealiftError(f"{host}: does not tell its status, expected Debian's coreutils. Log in and look.")
     if "away" in found:
         raise SealiftError(
@@ -127,17 +141,25 @@ def parse_status(host: str, text: str) -> Standing:
             "expected that folder. Mount its disk."
         )
     deployed = _deployed(host, found["release"][0]) if "release" in found else _Deployed()
+    age = _number(numbers, "figures_age")
     return Standing(
         generation=found.get("generation", [None])[0],
         release=deployed.release,
         bundle=deployed.bundle,
         containers=tuple(sorted(map(_container, containers), key=lambda c: c.project)),
         models=tuple(_model(path) for path in found.get("model", [])),
-        disk_free=int(free[0]) if free else None,
+        disk_free=_number(numbers, "free"),
         roles=deployed.roles,
         loaded=tuple(found.get("loaded", [])),
         failed=dict(_failed(line) for line in found.get("failed", [])),
+        disk=_number(numbers, "disk_size"),
+        figures=None if age is None else parse_figures(age, found.get("figure", [])),
+        heartbeat_age=_number(numbers, "heartbeat_age"),
     )
+
+
+def _number(numbers: Mapping[str, str], key: str) -> int | None:
+    return int(numbers[key]) if key in numbers else None
 
 
 class _Deployed(Foreign):

@@ -2,50 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Generator
 
 from pyinfra import host
 from pyinfra.api import StringCommand, operation
 
 from sealift.facts.compose import ComposeContainers, ComposeProjects, Container, Networks
 from sealift.facts.files import PlainFile
-from sealift.host.wanted import Wanted
+from sealift.facts.project import Project, is_ours, runs
 from sealift.operations.live import go_back
-from sealift.services import PROJECT_PREFIX, Service
 
-_OURS = re.compile(rf"{PROJECT_PREFIX}[a-z0-9][a-z0-9.-]*")
 Commands = Generator[StringCommand, None, None]
-
-
-@dataclass(frozen=True)
-class Project:
-    """What must run.
-
-    + name: Compose's name of the project, and of its only service's container
-    + file: the Compose file, on the host
-    + spec: digest of the configuration, which the containers carry as a label
-    + images: image ID by service
-    + mounted: SHA-256 of configuration files by their path in the containers
-    """
-
-    name: str
-    file: str
-    spec: str
-    images: Mapping[str, str]
-    mounted: Mapping[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, service: Service, wanted: Wanted) -> Project:
-        """A service's, as a host is to run it."""
-        return cls(
-            name=service.project,
-            file=service.compose_file,
-            spec=wanted.generation.specs[service.name],
-            images={service.name: wanted.images[service.name].image_id},
-            mounted=wanted.generation.mounted(service),
-        )
 
 
 @operation()
@@ -100,25 +67,6 @@ def only_projects(projects: tuple[str, ...]) -> Commands:
     for project in running:
         if project not in projects and is_ours(project):
             yield StringCommand(f"docker compose --project-name {project} down --remove-orphans")
-
-
-def is_ours(project: str) -> bool:
-    """Whether a Compose project is one of sealift's, by its name."""
-    return _OURS.fullmatch(project) is not None
-
-
-def runs(project: Project, containers: tuple[Container, ...]) -> bool:
-    """Whether these containers are what the project must run."""
-    services = sorted(container.service for container in containers)
-    return services == sorted(project.images) and all(
-        container.state == "running"
-        and container.health == "healthy"
-        and container.spec == project.spec
-        and container.image == project.images[container.service]
-        and container.made_from == container.to_be
-        and container.mounted == project.mounted
-        for container in containers
-    )
 
 
 def _is_stuck(project: Project, container: Container) -> bool:

@@ -12,12 +12,11 @@ import re
 import shlex
 import tarfile
 from collections.abc import Generator
-from pathlib import PurePosixPath
 
 from pyinfra import host
 from pyinfra.api import StringCommand, operation
 
-from sealift.facts.generation import GenerationFiles
+from sealift.facts.generation import GenerationFiles, expected_files, folders
 from sealift.facts.text import Links
 from sealift.host.generation import Generation
 from sealift.host.judged import judged
@@ -125,22 +124,11 @@ def validation(service: Service, image: str) -> str:
     return f"said=$({run} 2>&1) || {{ {told}; exit 1; }}"
 
 
-def expected_files(generation: Generation) -> dict[str, tuple[str, str]]:
-    """What GenerationFiles finds where a generation is whole."""
-    files = {path: (f"{file.mode:o}", file.sha256) for path, file in generation.files.items()}
-    return {**dict.fromkeys((".", *_folders(generation)), ("700", "d")), **files}
-
-
-def _folders(generation: Generation) -> list[str]:
-    parents = {str(parent) for path in generation.files for parent in PurePosixPath(path).parents}
-    return sorted(parents - {"."})
-
-
 def archive(generation: Generation) -> bytes:
     """The generation as a tar archive of root's."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for folder in _folders(generation):
+        for folder in folders(generation):
             entry = tarfile.TarInfo(folder)
             entry.type, entry.mode = tarfile.DIRTYPE, 0o700
             archive.addfile(entry)

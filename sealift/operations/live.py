@@ -12,14 +12,13 @@ from collections.abc import Generator, Mapping
 from pyinfra import host
 from pyinfra.api import StringCommand, operation
 
-from sealift.facts.generation import GenerationFiles
+from sealift.facts.generation import LIVE_FOLDER, GenerationFiles, expected_live
 from sealift.facts.live import LiveVersions, asking
 from sealift.host.wanted import Wanted
 from sealift.host_paths import CURRENT, LIVE, PREVIOUS, ROOT
 from sealift.services import KEYS, Service
 
 Commands = Generator[StringCommand, None, None]
-FOLDER = "../live"  # as GenerationFiles finds it
 _PATIENCE_S = 10  # Envoy takes a file within a few hundredths of a second
 
 
@@ -29,7 +28,7 @@ def live_files_placed(wanted: Wanted) -> Commands:
 
     + wanted: whose generation is active
     """
-    if host.get_fact(GenerationFiles, generation=FOLDER) != expected_live(wanted):
+    if host.get_fact(GenerationFiles, generation=LIVE_FOLDER) != expected_live(wanted):
         yield StringCommand(f"set -eu\n{PLACE}\nplace_live {CURRENT} {LIVE}")
 
 
@@ -52,17 +51,6 @@ def live_files_taken(wanted: Wanted, service: Service) -> Commands:
         f"{PLACE}\nplace_live {CURRENT} {LIVE}\n{taking(service, versions)}\n"
         f"wait_taken || {{ echo {shlex.quote(refused)} >&2; {back}; exit 1; }}"
     )
-
-
-def expected_live(wanted: Wanted) -> dict[str, tuple[str, str]]:
-    """What GenerationFiles finds in the folder of live files."""
-    files = {
-        f"{service.name}/{name}": (f"{file.mode:o}", file.sha256)
-        for service in wanted.services
-        for name, file in wanted.generation.live(service).items()
-    }
-    folders = {path.partition("/")[0] for path in files}
-    return {**dict.fromkeys((".", *sorted(folders)), ("700", "d")), **files} if files else {}
 
 
 # A function of sh(1). $1: folder of a generation, $2: of all live files, which may be missing.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import PurePosixPath
@@ -11,7 +10,16 @@ from pyinfra import host
 from pyinfra.api import StringCommand, operation
 
 from sealift.blob import Blob
-from sealift.facts.models import REPLACED, VERIFIED, Models, ModelStore
+from sealift.facts.models import (
+    REPLACED,
+    VERIFIED,
+    Models,
+    ModelStore,
+    blob_name,
+    is_verified,
+    unnamed,
+    unplaced,
+)
 from sealift.host_paths import BLOBS, MODELS
 from sealift.release.ollama_manifest import manifest_path
 
@@ -64,45 +72,28 @@ def models_reloaded(project: str) -> Commands:
         yield StringCommand(f'ids=$({running}); [ -z "$ids" ] || docker restart $ids && rm -f {REPLACED}')
 
 
-def blob_name(blob: Blob) -> str:
-    """A blob's file name in Ollama's `blobs/`."""
-    return f"sha256-{blob.hex}"
-
-
 def repairs(store: ModelStore, blobs: Iterable[Blob], manifest: bytes, tags: Iterable[str]) -> Iterator[str]:
     """Lines of shell that make a store hold a model; none where it does.
 
     + store: as it is
     """
-    wrong = [blob for blob in blobs if not _placed(store, blob)]
+    wrong = unplaced(store, blobs)
     if any(blob_name(blob) in store.placed for blob in wrong):
         yield f": > {REPLACED} && sync {MODELS}"
     for blob in wrong:
-        if not _verified(store, blob):
+        if not is_verified(store, blob):
             yield _verify(blob)
         yield f"ln -f {BLOBS}/{blob.hex} {MODELS}/.new-blob"
         yield f"mv -T {MODELS}/.new-blob {MODELS}/blobs/{blob_name(blob)}"
     if wrong:
         yield f"sync {MODELS}/blobs"
-    digest = hashlib.sha256(manifest).hexdigest()
-    for path in map(manifest_path, tags):
-        if store.manifests.get(path) != digest:
-            place = PurePosixPath(f"{MODELS}/manifests/{path}")
-            yield f"mkdir -p {shlex.quote(str(place.parent))}"
-            yield f"printf %s {shlex.quote(manifest.decode())} > {MODELS}/.new-manifest"
-            yield f"sync {MODELS}/.new-manifest"
-            yield f"mv -T {MODELS}/.new-manifest {shlex.quote(str(place))}"
-            yield f"sync {shlex.quote(str(place.parent))}"
-
-
-def _verified(store: ModelStore, blob: Blob) -> bool:
-    file = store.blobs.get(blob.hex)
-    return file is not None and file.size == blob.size and file.modified == VERIFIED
-
-
-def _placed(store: ModelStore, blob: Blob) -> bool:
-    placed = store.placed.get(blob_name(blob))
-    return _verified(store, blob) and placed is not None and placed.inode == store.blobs[blob.hex].inode
+    for path in unnamed(store, manifest, tags):
+        place = PurePosixPath(f"{MODELS}/manifests/{path}")
+        yield f"mkdir -p {shlex.quote(str(place.parent))}"
+        yield f"printf %s {shlex.quote(manifest.decode())} > {MODELS}/.new-manifest"
+        yield f"sync {MODELS}/.new-manifest"
+        yield f"mv -T {MODELS}/.new-manifest {shlex.quote(str(place))}"
+        yield f"sync {shlex.quote(str(place.parent))}"
 
 
 def _verify(blob: Blob) -> str:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,10 +15,8 @@ from sealift.host import settings
 from sealift.host.settings import SettingsError, SiteSettings
 from sealift.release.values import Foreign
 from sealift.services import FRONT, in_groups
+from sealift.site.reading import Reading, begin_reading
 from sealift.ssh import Ssh
-
-# The pyinfra of this very Python environment.
-PYINFRA = (sys.executable, "-m", "pyinfra")
 
 
 class _Entry(Foreign):
@@ -111,40 +106,6 @@ def _matches(host: Host, limit: str) -> bool:
     return limit == host.name or limit in host.groups
 
 
-def sites_folder(environment: Mapping[str, str]) -> Path:
-    """Where a site's own inventories are: SEALIFT_SITES, else /etc/sealift/sites."""
-    return Path(environment.get("SEALIFT_SITES") or "/etc/sealift/sites").absolute()
-
-
-def inventory_path(name: str, sites: Path | None = None) -> Path:
-    """The file of an inventory.
-
-    + name: a path of a file or a folder; or a short name: `acme` is `acme/acme.py` in the folder of the
-      site's own inventories, or else among the examples in `inventories/` below the working directory
-    + sites: the folder of the site's own inventories
-
-    Raises SealiftError where there is no such file.
-    """
-    bases = (sites or sites_folder(os.environ), Path("inventories"))
-    if "/" in name or name.endswith(".py"):
-        path = Path(name)
-        tried = [path / f"{path.resolve().name}.py" if path.is_dir() else path]
-    else:
-        tried = [base / name / f"{name}.py" for base in bases]
-    for path in tried:
-        if path.is_file():
-            return path
-    known = sorted({path.parent.name for base in bases for path in base.glob("*/*.py") if _is_own(path)})
-    raise SealiftError(
-        f"{' and '.join(map(str, tried))}: no such inventory, expected a path or one of: "
-        f"{', '.join(known) or 'none'}. Make one: sealift init NAME --host HOST=ADDRESS"
-    )
-
-
-def _is_own(path: Path) -> bool:
-    return path.stem == path.parent.name
-
-
 def load_inventory(name: str) -> Inventory:
     """Read an inventory by `pyinfra INVENTORY debug-inventory --json` and parse every host's settings.
 
@@ -152,16 +113,15 @@ def load_inventory(name: str) -> Inventory:
 
     Raises SealiftError with every mistake of every host.
     """
-    path = inventory_path(name)
-    ran = subprocess.run(
-        [*PYINFRA, str(path), "debug-inventory", "--json"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-    )
-    if ran.returncode != 0:
-        raise SealiftError(f"{path}: pyinfra cannot read it: {complaint(ran.stderr)}. Correct it.")
-    return parse_inventory(path, parse_json(ran.stdout, f"{path}: what pyinfra prints of it"))
+    return finish_reading(begin_reading(name))
+
+
+def finish_reading(reading: Reading) -> Inventory:
+    """The inventory of which the reading was begun. Raises SealiftError with every mistake of every host."""
+    path, (said, log) = reading.path, reading.process.communicate()
+    if reading.process.returncode != 0:
+        raise SealiftError(f"{path}: pyinfra cannot read it: {complaint(log)}. Correct it.")
+    return parse_inventory(path, parse_json(said, f"{path}: what pyinfra prints of it"))
 
 
 def parse_inventory(path: Path, raw: Any) -> Inventory:

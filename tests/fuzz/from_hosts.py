@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from pyinfra.api import FactBase, FactProcessError
+from pyinfra.api import FactProcessError
 
 import sealift.facts
 from sealift.clients.budgets import parse_sums
@@ -19,10 +19,12 @@ from sealift.clients.usage import parse_log, sum_up
 from sealift.depot.needed import needed_blobs
 from sealift.errors import SealiftError
 from sealift.evidence import junit, page
+from sealift.facts.fact import FactBase
 from sealift.facts.nvidia import Merged
 from sealift.files import canonical_json, parse_json
 from sealift.fleet.ask import _parse
 from sealift.fleet.blob_check import parse_damaged
+from sealift.fleet.figures import parse_figures
 from sealift.fleet.status import parse_status
 from sealift.host.daemon_json import merged_daemon_json
 from sealift.host.preflight import check
@@ -118,7 +120,10 @@ def facts() -> dict[str, type[FactBase[Any]]]:
         name: fact
         for module in modules
         for name, fact in vars(module).items()
-        if isinstance(fact, type) and issubclass(fact, FactBase) and fact.__module__ == module.__name__
+        if isinstance(fact, type)
+        and issubclass(fact, FactBase)
+        and fact is not FactBase
+        and fact.__module__ == module.__name__
     }
 
 
@@ -239,6 +244,12 @@ def targets() -> tuple[Target, ...]:
             (b"hosts::", b"::rq_active::", b"::hostname::h1"),
         ),
         Target("drained hosts", alone(b"h1\nh2\n"), lambda case, _: parse_drained(only(case), _WHERE)),
+        Target(
+            "what a probe measured",
+            alone(b'sealift_role_up{role="chat",model="m"} 1\nsealift_gpu_watts{gpu="0",name="H \\"2"} 7\n'),
+            lambda case, _: parse_figures(0, only(case).decode(errors="replace").splitlines()),
+            (b"sealift_role_", b'{role="', b'"} '),
+        ),
         Target(
             "what clients with a budget used",
             alone(b"100\nnow 99\nminute 120\nday 2026-11-29 200\nmonth 2026-11 300\nshop 0 1 2\nend\n"),

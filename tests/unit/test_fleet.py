@@ -12,14 +12,14 @@ from typing import Any
 import pyrage
 import pytest
 
-from sealift.cli.status import _with_roles
 from sealift.errors import SealiftError
 from sealift.files import canonical_json
 from sealift.fleet.rollout import HostResult, WaveResult, one_rollout, parse_results
 from sealift.fleet.status import HostStanding, Standing, bundles_in_use, parse_status
 from sealift.fleet.survey import only_depot
 from sealift.release.values import MOST_NAMED
-from sealift.site.inventory import Inventory, complaint, inventory_path, load_inventory, parse_inventory
+from sealift.site.inventory import Inventory, complaint, load_inventory, parse_inventory
+from sealift.site.reading import inventory_path
 from sealift.site.secrets import open_secrets
 from tests.unit.fleet_site import BUNDLE, DATA, MODEL, lock
 
@@ -227,12 +227,6 @@ end=
 """
 
 
-def test_status_shows_which_model_answers() -> None:
-    assert list(_with_roles(parse_status("h1", STATUS))) == [f"{MODEL} (chat)"]
-    older = parse_status("h1", STATUS.replace(', "roles": ' + json.dumps({"chat": MODEL}), ""))
-    assert list(_with_roles(older)) == ["chat:latest", MODEL]
-
-
 def test_as_many_roles_as_a_release_may_have_are_read_from_a_host(tmp_path: Path) -> None:
     roles = {f"{number:063}": MODEL for number in range(MOST_NAMED)}
     release = {"release": "demo:2026.11.0", "bundle": BUNDLE, "roles": roles}
@@ -241,7 +235,7 @@ def test_as_many_roles_as_a_release_may_have_are_read_from_a_host(tmp_path: Path
     script = resources.files("sealift.fleet").joinpath("status.sh").read_text()
     (tmp_path / "link").symlink_to(tmp_path)
     for folder, behind in ((tmp_path, "none"), (tmp_path / "link", "none"), (tmp_path / "gone", tmp_path)):
-        command = ("sh", "-c", script, "status", folder, behind, "none", "none")
+        command = ("sh", "-c", script, "status", str(folder), str(behind), *["none"] * 4)
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         assert parse_status("h1", said).roles == roles
 
@@ -249,7 +243,7 @@ def test_as_many_roles_as_a_release_may_have_are_read_from_a_host(tmp_path: Path
 def test_a_host_whose_disk_is_away_is_not_taken_for_a_bare_one(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("/data/sealift")
     script = resources.files("sealift.fleet").joinpath("status.sh").read_text()
-    command = ("sh", "-c", script, "status", tmp_path / "link", "/data/sealift", "none", "none")
+    command = ("sh", "-c", script, "status", str(tmp_path / "link"), "/data/sealift", *["none"] * 4)
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     with pytest.raises(SealiftError, match="is a link to /data/sealift, which is not there, expected"):
         parse_status("h1", said)

@@ -39,7 +39,7 @@ _OWN = {
     "what an operator or a caller says": {
         *("bundle/export.py:_check_name", "depot/collecting.py:version_key", "depot/store.py:Depot.resolve"),
         *("site/clients.py:add_client", "site/clients.py:_changed", "site/clients.py:_roles"),
-        *("ssh.py:Ssh.address", "site/secrets.py:_identities", "cli/verify.py:_print"),
+        *("ssh.py:Ssh.address", "site/secrets.py:_parse_identities", "cli/verify.py:_print"),
     },
     "what sealift, or pyinfra for it, wrote": {
         *(
@@ -58,7 +58,7 @@ _OWN = {
         "sbom/python_licences.py:_read",
     },
     "lines that a target's function reads": {
-        *("site/inventory.py:load_inventory", "fleet/survey.py:survey", "fleet/survey.py:look"),
+        *("site/inventory.py:finish_reading", "fleet/survey.py:survey", "fleet/survey.py:look"),
         *(
             "operations/host_store.py:_ship",
             "site/check.py:site_problems",

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from sealift.facts.generation import expected_files
 from sealift.host.generation import Generation
-from sealift.operations.generation import archive, expected_files, placing
+from sealift.operations.generation import archive, placing
 from tests.unit.test_generation import rendered
 
 

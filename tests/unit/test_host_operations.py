@@ -13,7 +13,7 @@ from sealift.facts.apt import DpkgState, InstalledPackages
 from sealift.facts.docker import Daemon, DaemonState
 from sealift.facts.nvidia import CdiState, NvidiaCdi
 from sealift.facts.text import TextFile
-from sealift.site.inventory import PYINFRA
+from sealift.site.reading import PYINFRA
 
 DEPLOY = """
 from sealift.operations.text import links_present, text_absent, text_present

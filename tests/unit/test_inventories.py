@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from sealift.host.settings import SettingsError, SiteSettings, parse
-from sealift.site.inventory import PYINFRA
+from sealift.site.reading import PYINFRA
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,7 +11,7 @@ import pytest
 
 from sealift.facts.apt import HeldLock, PackageLock
 from sealift.fleet.pyinfra_log import PyinfraLog
-from sealift.site.inventory import PYINFRA
+from sealift.site.reading import PYINFRA
 
 NAME = Path(sys.executable).name
 HOLD = """\

@@ -16,8 +16,8 @@ from sealift.facts.docker import Daemon
 from sealift.facts.generation import GenerationFiles
 from sealift.facts.images import CONTAINERD, Images, ImageStore, familiar
 from sealift.facts.models import Models, ModelStore, StoredFile
+from sealift.facts.project import Project, runs
 from sealift.facts.text import Links, TextFile
-from sealift.operations.compose import Project, runs
 from sealift.operations.images import known_layers, load_script
 from sealift.operations.models import repairs
 from sealift.release.locked import LockedImage

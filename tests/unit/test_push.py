@@ -15,6 +15,7 @@ from sealift.clients.push import settings_of
 from sealift.depot.importing import import_bundle
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
+from sealift.facts.generation import expected_live
 from sealift.host.behind import Behind
 from sealift.host.generation import (
     Generation,
@@ -28,7 +29,7 @@ from sealift.host.inputs import SiteFiles, clients_values
 from sealift.host.wanted import applied_to
 from sealift.host_paths import CURRENT, LIVE, PREVIOUS, ROOT
 from sealift.live.push import _ASK, Stands, packed, parse_stands, script
-from sealift.operations.live import PLACE, expected_live, go_back, taking
+from sealift.operations.live import PLACE, go_back, taking
 from sealift.progress import silent
 from sealift.release.types import Role
 from sealift.services import ALLOWED, BUDGET, CLUSTERS, FRONT, GATEWAY, KEYS, LIMITS

@@ -15,9 +15,8 @@ from sealift.depot.needed import needed_blobs
 from sealift.depot.store import Depot
 from sealift.drift.checks import _models
 from sealift.errors import SealiftError
-from sealift.facts.models import ModelStore, StoredFile
+from sealift.facts.models import ModelStore, StoredFile, blob_name
 from sealift.oci.layout import INDEX
-from sealift.operations.models import blob_name
 from sealift.progress import silent
 from sealift.release.locked import Lock
 from sealift.release.locked_model import PARAMETERS, SYSTEM, ModelLayer

@@ -22,7 +22,8 @@ from sealift.errors import SealiftError
 from sealift.site import certificates
 from sealift.site.check import check_site
 from sealift.site.init import NewHost, NewSite, make_site
-from sealift.site.inventory import inventory_path, load_inventory
+from sealift.site.inventory import load_inventory
+from sealift.site.reading import inventory_path
 from sealift.site.secrets import open_secrets
 
 NOW = datetime.now(UTC)

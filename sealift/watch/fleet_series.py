@@ -1,0 +1,103 @@
+"""What status found, as series that a site's Prometheus reads from the host that it runs on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from sealift.errors import SealiftError
+from sealift.host_paths import METRICS
+from sealift.site.inventory import Host
+from sealift.ssh import on_all
+
+PLACE = f"{METRICS}/fleet.prom"
+# $1: the file. Whoever reads it is no root. An older one is there until the new one is whole; that has a name
+# that nobody knows before, because a container writes to this folder, too.
+_PUT = """\
+set -eu
+[ -d "${1%/*}" ] || { echo "${1%/*} is missing" >&2; exit 3; }
+new=$(mktemp "$1.XXXXXX"); trap 'rm -f "$new"' EXIT
+cat >"$new"; chmod 644 "$new"; sync "$new"; mv -T "$new" "$1"
+"""
+# By series: what it tells. Source of the form: Prometheus' text format, version 0.0.4.
+_HELP = {
+    "sealift_fleet_answers": "Whether a host answered status.",
+    "sealift_fleet_differences": "In how many points a host is not what its inventory wants.",
+    "sealift_fleet_generation_info": "The generation and the release that a host runs.",
+    "sealift_fleet_drained": "Whether front doors send a host nothing.",
+    "sealift_fleet_damaged_blobs": "How many blobs of a host store are damaged; of those that were hashed.",
+    "sealift_fleet_key_expiry_timestamp_seconds": "When the keys of a client end.",
+    "sealift_fleet_checked_timestamp_seconds": "When status asked.",
+}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What status found of a host.
+
+    + differences: None where it did not answer
+    + damaged: blobs; None where they were not hashed
+    """
+
+    host: str
+    differences: int | None
+    generation: str
+    release: str
+    drained: bool
+    damaged: int | None = None
+
+
+def fleet_series(hosts: Sequence[Found], expiries: Mapping[str, date], now: int) -> str:
+    """A file in Prometheus' text format.
+
+    + expiries: by client, the last day on which its keys hold
+    + now: seconds since 1970, when the hosts were asked
+    """
+    lines: dict[str, list[str]] = {name: [] for name in _HELP}
+    for name, labels, value in _samples(hosts, expiries, now):
+        written = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
+        lines[name].append(f"{name}{{{written}}} {value}" if written else f"{name} {value}")
+    return "".join(
+        f"# HELP {name} {_HELP[name]}\n# TYPE {name} gauge\n" + "".join(f"{line}\n" for line in found)
+        for name, found in lines.items()
+        if found
+    )
+
+
+def _samples(
+    hosts: Sequence[Found], expiries: Mapping[str, date], now: int
+) -> Iterator[tuple[str, dict[str, str], int]]:
+    for host in hosts:
+        of = {"of": host.host}
+        yield "sealift_fleet_answers", of, int(host.differences is not None)
+        yield "sealift_fleet_drained", of, int(host.drained)
+        if host.differences is not None:
+            yield "sealift_fleet_differences", of, host.differences
+            info = {**of, "generation": host.generation, "release": host.release}
+            yield "sealift_fleet_generation_info", info, 1
+        if host.damaged is not None:
+            yield "sealift_fleet_damaged_blobs", of, host.damaged
+    for client, last in sorted(expiries.items()):
+        end = datetime(last.year, last.month, last.day, tzinfo=UTC) + timedelta(days=1)
+        yield "sealift_fleet_key_expiry_timestamp_seconds", {"client": client}, int(end.timestamp())
+    yield "sealift_fleet_checked_timestamp_seconds", {}, now
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r'([\\"])', r"\\\1", text).replace("\n", r"\n")
+
+
+def publish(monitors: Sequence[Host], series: str) -> None:
+    """Write the series onto every host that runs Prometheus, in one step each.
+
+    Raises SealiftError with the reason of each host where that failed; the others have it.
+    """
+    by_name = {host.name: host for host in monitors}
+    gathered = on_all(list(by_name), lambda name: by_name[name].ssh.run_with(_PUT, series.encode(), PLACE))
+    if gathered.errors:
+        lines = (
+            f"{error} Was a release with the image node applied there?" for error in gathered.errors.values()
+        )
+        raise SealiftError("\n".join(lines))

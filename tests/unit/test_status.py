@@ -1,0 +1,200 @@
+"""What status shows, and what it publishes, of what hosts say."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import date
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sealift.cli.status_view import _row, _table, changes, data, wrong
+from sealift.drift.look import Look
+from sealift.drift.status import HostStatus
+from sealift.fleet.figures import Figures, GpuFigures, RoleFigures, parse_figures
+from sealift.fleet.role_state import RoleState, State, role_states
+from sealift.fleet.status import parse_status
+from sealift.watch.firing import Alert
+from sealift.watch.fleet_series import Found, fleet_series
+from tests.unit.fleet_site import BUNDLE, MODEL
+
+RELEASE = {"release": "demo:2026.11.0", "bundle": BUNDLE, "roles": {"chat": MODEL, "embed": "minilm"}}
+SAID = f"""\
+generation=0123456789ab
+release={json.dumps(RELEASE)}
+runs=sealift-ollama|running|healthy|x
+runs=sealift-gateway|exited||x
+loaded=chat:latest
+figures_age=30
+figure=sealift_role_up{{role="chat",model="{MODEL}"}} 1
+figure=sealift_role_degraded{{role="chat"}} 1
+figure=sealift_role_answer_seconds{{role="chat"}} 6.25
+figure=sealift_gpu_utilization_ratio{{gpu="0",name="H200 \\"x\\""}} 0.5
+figure=sealift_gpu_temperature_celsius{{gpu="0",name="H200"}} 41
+heartbeat_age=12
+disk_size=4000
+free=1000
+end=
+"""
+
+
+def host(text: str = SAID, **more: Any) -> HostStatus:
+    return HostStatus("h1", "demo:2026.11.0", parse_status("h1", text), None, more.pop("differs", ()), **more)
+
+
+def test_what_the_probe_measured_is_read_with_the_rest() -> None:
+    found = parse_status("h1", SAID)
+    assert (found.disk_free, found.disk, found.heartbeat_age) == (1000, 4000, 12)
+    assert found.figures == Figures(
+        30,
+        {"chat": RoleFigures(up=True, degraded=True, answer_seconds=6.25)},
+        {"0": GpuFigures("H200", utilization=0.5, temperature=41)},
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("sealift_role_up", "sealift_role_up{} 1", 'sealift_role_up{role="chat"} nan', "{} 1", " 1"),
+        *('sealift_role_up{role="chat"} 1 2', 'sealift_role_up{role="chat} 1', 'sealift_role_up{role="c"}1'),
+        *('sealift_role_up{role="chat"} 1e999', 'sealift_role_up{role="chat"} ' + "1" * 50),
+    ],
+)
+def test_lines_that_are_no_figures_are_passed_over(line: str) -> None:
+    assert parse_figures(0, [line]) == Figures(0, {}, {})
+
+
+UP, SLOW = RoleState(State.UP), RoleState(State.DEGRADED, "answers in 6.2 s")
+LOADING = RoleState(State.LOADING, "its model is not in memory")
+STOPPED = RoleState(State.DOWN, "ollama does not run")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "chat", "embed"),
+    [
+        ("", "", SLOW, LOADING),
+        ("figures_age=30", "figures_age=3000", UP, LOADING),
+        ("loaded=chat:latest", "loaded=embed:latest", SLOW, UP),
+        ("loaded=chat:latest", "loaded=minilm", SLOW, UP),
+        (
+            "loaded=chat",
+            'failed=embed {"error":"no room"}\nloaded=chat',
+            SLOW,
+            RoleState(State.DOWN, "no room"),
+        ),
+        ("ollama|running|healthy", "ollama|exited|", STOPPED, STOPPED),
+        ("figure=", 'figure=sealift_role_up{role="embed"} 1\nfigure=', SLOW, UP),
+        (
+            "figure=",
+            'figure=sealift_role_up{role="embed"} 0\nfigure=',
+            SLOW,
+            RoleState(State.DOWN, "the probe got no answer"),
+        ),
+    ],
+)
+def test_a_role_is_as_health_check_and_probe_say(
+    old: str, new: str, chat: RoleState, embed: RoleState
+) -> None:
+    assert role_states(parse_status("h1", SAID.replace(old, new))) == {"chat": chat, "embed": embed}
+
+
+ALERT = Alert("RoleSlow", "warning", "h1", "role=chat")
+
+
+def test_a_host_is_one_row() -> None:
+    drained = host(differs=("a differs", "b differs"), drained=True)
+    assert list(_row(drained, Look((drained,), (ALERT,)), gpus=True)) == [
+        "h1 (drained)",
+        "demo:2026.11.0",
+        "0123456789ab",
+        "chat degraded; embed loading",
+        "1 healthy, gateway exited",
+        "1.0 kB (25 %)",
+        "50% 41 °C",
+        "1",
+        "2 differences",
+    ]
+    gone = HostStatus("h2", "demo:2026.11.0", None, "h2: does not answer over SSH.", ())
+    assert list(_row(gone, Look((gone,), None), gpus=False)) == ["h2", *"?????", "no answer"]
+    assert list(wrong(gone)) == ["does not answer over SSH."]
+
+
+def test_a_site_without_gpus_and_prometheus_has_no_columns_of_them() -> None:
+    bare = host("end=\n")
+    headers = [str(column.header) for column in _table(Look((bare,), None)).columns]
+    assert headers == ["host", "release", "generation", "roles", "services", "disk free", "as wanted"]
+    assert list(_row(bare, Look((bare,), None), gpus=False)) == ["h1", "-", "-", "-", "-", "-", "yes"]
+
+
+def test_what_is_wrong_is_told_by_item() -> None:
+    failed = host(
+        SAID.replace("loaded=chat", "failed=embed no room\nloaded=chat"), differs=("role embed: no room",)
+    )
+    assert list(wrong(failed)) == ["role embed: no room", "role chat is degraded: answers in 6.2 s"]
+
+
+def test_programs_get_all_of_it() -> None:
+    (found,) = data(Look((host(),), (ALERT,)))
+    assert found["serves"]["chat"] == {"state": "degraded", "why": "answers in 6.2 s"}
+    assert found["alerts"] == [
+        {"name": "RoleSlow", "severity": "warning", "host": "h1", "about": "role=chat"}
+    ]
+    assert (found["ok"], found["standing"]["figures"]["gpus"]["0"]["temperature"]) == (True, 41)
+    json.dumps(found)
+    assert data(Look((host(),), None))[0]["alerts"] is None
+
+
+def test_watching_elsewhere_than_on_a_terminal_tells_changes() -> None:
+    assert list(changes(None, {"h1: a"}, 1)) == ["looking at 1 host, 1 to look after", "now       h1: a"]
+    assert list(changes(None, set(), 2)) == ["looking at 2 hosts, nothing to look after"]
+    assert list(changes({"h1: a", "h1: b"}, {"h1: b", "h2: c"}, 2)) == ["now       h2: c", "no longer h1: a"]
+
+
+FOUND = [
+    Found("h1", 0, "0123456789ab", "demo:2026.11.0", drained=False, damaged=2),
+    Found("h2", None, "", "", drained=True),
+    Found('h"3\\', 4, "", "", drained=False),
+]
+
+
+def test_what_is_published_is_what_was_found() -> None:
+    lines = fleet_series(FOUND, {"crm": date(2027, 1, 31)}, 1_800_000_000).splitlines()
+    assert [line for line in lines if not line.startswith("#")] == [
+        'sealift_fleet_answers{of="h1"} 1',
+        'sealift_fleet_answers{of="h2"} 0',
+        'sealift_fleet_answers{of="h\\"3\\\\"} 1',
+        'sealift_fleet_differences{of="h1"} 0',
+        'sealift_fleet_differences{of="h\\"3\\\\"} 4',
+        'sealift_fleet_generation_info{of="h1",generation="0123456789ab",release="demo:2026.11.0"} 1',
+        'sealift_fleet_generation_info{of="h\\"3\\\\",generation="",release=""} 1',
+        'sealift_fleet_drained{of="h1"} 0',
+        'sealift_fleet_drained{of="h2"} 1',
+        'sealift_fleet_drained{of="h\\"3\\\\"} 0',
+        'sealift_fleet_damaged_blobs{of="h1"} 2',
+        'sealift_fleet_key_expiry_timestamp_seconds{client="crm"} 1801440000',
+        "sealift_fleet_checked_timestamp_seconds 1800000000",
+    ]
+
+
+def test_the_status_script_reads_figures_and_heartbeat(tmp_path: Path) -> None:
+    script = resources.files("sealift.fleet").joinpath("status.sh").read_text()
+    (tmp_path / "probe.prom").write_text(
+        '# HELP x\nsealift_role_up{role="chat"} 1\nfigure=no\nend=\nroot:x:0\n'
+    )
+    (tmp_path / "heartbeat").write_text("now\n")
+    paths = (str(tmp_path / name) for name in ("probe.prom", "heartbeat"))
+    command = ("sh", "-c", script, "status", *[str(tmp_path)] * 2, "none", "none", *paths)
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found = parse_status("h1", said)
+    assert found.figures and found.figures.roles == {"chat": RoleFigures(up=True)}
+    assert "root" not in said and found.figures.age in range(60) and found.heartbeat_age in range(60)
+
+
+def test_status_does_without_pyinfra() -> None:
+    code = "import sealift.drift.look, sealift.cli.status_view, sys; print('pyinfra' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "False\n"

@@ -12,9 +12,9 @@ BIN := .venv/bin
 # What the control node and the lab need from Debian. g++ builds Ollama for the demo release.
 DEBIAN_PACKAGES := ca-certificates debian-archive-keyring g++ git iproute2 mmdebstrap netcat-openbsd openssh-client \
                    python3-venv skopeo systemd systemd-container util-linux xz-utils zstd
-# What only the tests need: clients, file systems, an HTTP server, and a real registry (Debian starts it where systemd
+# What only the tests need: clients, a browser, file systems, an HTTP server, and a real registry (Debian starts it where systemd
 # runs; stop it if unwanted).
-test nightly: DEBIAN_PACKAGES += apt-utils btrfs-progs busybox curl docker-registry exfat-fuse exfatprogs jq \
+test nightly: DEBIAN_PACKAGES += apt-utils btrfs-progs busybox chromium chromium-driver curl docker-registry exfat-fuse exfatprogs jq \
                                    luajit ntfs-3g xfsprogs
 
 .PHONY: demo lint check test nightly bench debian-packages requirements clean

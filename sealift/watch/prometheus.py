@@ -155,13 +155,14 @@ def ask(hosts: Sequence[Host], questions: Mapping[str, Question], at: int) -> An
     wrong = []
     for host in hosts:
         try:
-            return _ask(host.ssh, questions, at)
+            return ask_one(host.ssh, questions, at)
         except SealiftError as error:
             wrong.append(str(error))
     raise SealiftError("\n".join(wrong))
 
 
-def _ask(ssh: Ssh, questions: Mapping[str, Question], at: int) -> Answers:
+def ask_one(ssh: Ssh, questions: Mapping[str, Question], at: int) -> Answers:
+    """As `ask`, of one host."""
     said = "".join(_line(question, at) for question in questions.values())
     text = ssh.run_with(_ASK, said.encode(), _PROJECT, _EACH, timeout_s=_TIMEOUT_S)
     return parse_answers(ssh.host, tuple(questions), text)

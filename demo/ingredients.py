@@ -12,7 +12,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from demo import gemma, images, minilm, nvidia
+from demo import images, model, nvidia, watch_images
 from demo.cache import Recipe, Tell, make, place
 from demo.go import find_go
 from sealift.cache import cache_folder
@@ -36,18 +36,18 @@ def prepare(sources: Path, cache: Path, tell: Tell) -> None:
         go = find_go(cache, tell)
         return made(images.ollama_binary(go)), made(nvidia.repository(made(nvidia.programs(go))))
 
-    def assembled() -> tuple[Path, Path]:
+    def assembled() -> tuple[Path, tuple[Path, ...]]:
         base = made(images.base())
-        return base, made(images.envoy_image(base))
+        watching = (made(watch_images.watch_image(each, base)) for each in watch_images.PROGRAMS)
+        return base, (made(images.envoy_image(base)), *watching)
 
     pool = ThreadPoolExecutor(2)  # one waits for compilers, the other mostly for the network
     compiling, assembling = pool.submit(compiled), pool.submit(assembled)
     for ready in as_completed((compiling, assembling)):
         ready.result()  # raises at once what went wrong in one of them
     ollama, nvidia_apt = compiling.result()
-    base, envoy = assembling.result()
-    models = (made(gemma.store(ollama)), made(minilm.store(ollama)))
-    for entry in (made(images.ollama_image(base, ollama)), envoy, *models):
+    base, others = assembling.result()
+    for entry in (made(images.ollama_image(base, ollama)), *others, made(model.store(ollama))):
         place(entry, sources)
     place(nvidia_apt, sources / "nvidia-apt")
     place(ollama / "LICENSE", sources / "ollama" / "LICENSE")

@@ -2,13 +2,13 @@
 # The demo's site, as its administrator makes it on the control node. Once: what is there is the site's own.
 set -eu
 [ ! -e /srv/sealift/sites/lab ] || exit 0
-sealift init lab --host h1=10.77.0.11 --host h2=10.77.0.12 --gpu h3=10.77.0.13 --release demo:2026.11.0 \
+sealift init lab --host h1=10.77.0.11 --host h2=10.77.0.12 --gpu h3=10.77.0.13 --monitor h1 --release demo:2026.11.0 \
     --user admin --ssh-key /srv/sealift/id_ed25519 --known-hosts /srv/sealift/known_hosts
 cat >>/srv/sealift/sites/lab/group_data/all.py <<'END'
 
 # Small: the hosts share one machine with each other. Models that answer together take longer there than in turn,
-# because Ollama's threads spin while they wait for each other. Both models stay loaded.
-ollama = {"memory_limit_mib": 2048, "context_length": 2048, "max_loaded_models": 2}
+# because Ollama's threads spin while they wait for each other.
+ollama = {"memory_limit_mib": 2048, "context_length": 2048}
 minimum = {"disk_free_mib": 512, "memory_mib": 1024}
 verify_at_once = 1
 END

@@ -5,126 +5,16 @@ Its image is one of the release's. How it is rendered, started, watched and veri
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from sealift.host_paths import BUDGETS, CURRENT, LIVE, MODELS
+from sealift.host_paths import ALERTMANAGER_DATA, ALERTS, BUDGETS, METRICS, MODELS, PROMETHEUS_DATA
+from sealift.service import Live, Mount, Port, Service
 
-ALL = "all"  # the group of every host
-
-
-@dataclass(frozen=True)
-class Port:
-    """A TCP port that a service publishes on every address of its host.
-
-    + inside: the port in the container
-    + setting: the key of the service's settings that says which port it is on the host; without one, `inside`
-    """
-
-    inside: int
-    setting: str | None = None
-
-
-@dataclass(frozen=True)
-class Mount:
-    """What a container sees of its host.
-
-    + source: absolute, or a file of the service's folder in the current generation
-    + target: absolute, in the container
-    + private: whether root alone may read the file
-    + writable: whether the container may change it: a folder, which is made where it is missing
-    """
-
-    source: str
-    target: str
-    private: bool = False
-    writable: bool = False
-
-
-@dataclass(frozen=True)
-class Live:
-    """Files that a service reads anew by itself whenever one is renamed into their folder.
-
-    In a generation they are the service's folder `live`. On a host they lie in a folder of their own, which
-    the container sees whole: of a file that is mounted by itself, it would not see a new one.
-
-    + target: the folder in the container, absolute
-    + versions: by file, what the service calls the version of it that it goes by
-    + ask: command and arguments that print lines `NAME: "VERSION"`, run in the container
-    """
-
-    target: str
-    versions: Mapping[str, str]
-    ask: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Service:
-    """A service of a host: one Compose project with one container.
-
-    + name: of its settings, and of its folders of templates and in a generation
-    + image: name of its image in a release; its own name where empty
-    + groups: the inventory groups whose hosts run it, where the release has its image for them
-    + ports: that it publishes
-    + mounts: what it sees of its host
-    + networks: without a way out, which it shares with other services; one that publishes a port has beside
-      them a network of its own, and one with neither has none
-    + beside: the service whose network with a way out it shares in place of one of its own: Docker lets
-      nobody from one such network into another, not even by a port that is published on the host
-    + serves_models: whether the release's models are for it
-    + required: whether every release has it
-    + validate: entrypoint and arguments by which its image judges its configuration, which it gets over
-      standard input, before it is activated
-    + live: what changes without a restart
-    + memory_limit_mib: MiB that the container may take, where its settings do not say
-    """
-
-    name: str
-    image: str = ""
-    groups: frozenset[str] = frozenset({ALL})
-    ports: tuple[Port, ...] = ()
-    mounts: tuple[Mount, ...] = ()
-    networks: tuple[str, ...] = ()
-    beside: str = ""
-    serves_models: bool = False
-    required: bool = False
-    validate: tuple[str, ...] = ()
-    live: Live | None = None
-    memory_limit_mib: int = 256
-
-    @property
-    def image_name(self) -> str:
-        """The name of its image in a release."""
-        return self.image or self.name
-
-    @property
-    def project(self) -> str:
-        """Compose's name of it."""
-        return f"{PROJECT_PREFIX}{self.name}"
-
-    @property
-    def compose_file(self) -> str:
-        """Its Compose file on the host."""
-        return f"{CURRENT}/{self.name}/compose.yaml"
-
-    def source(self, mount: Mount) -> str:
-        """Where a mount's source lies on the host."""
-        return mount.source if mount.source.startswith("/") else f"{CURRENT}/{self.name}/{mount.source}"
-
-    @property
-    def binds(self) -> tuple[tuple[str, str, bool], ...]:
-        """What its container sees of its host: source there, target in the container, whether writable."""
-        live = ((f"{LIVE}/{self.name}", self.live.target, False),) if self.live else ()
-        return (*((self.source(mount), mount.target, mount.writable) for mount in self.mounts), *live)
-
-    @property
-    def folders(self) -> tuple[str, ...]:
-        """Those of its host that its container writes to."""
-        return tuple(self.source(mount) for mount in self.mounts if mount.writable)
-
-
-PROJECT_PREFIX = "sealift-"
 INNER = "sealift-inner"  # where the gateway meets what it stands before
+WATCH = "sealift-watch"  # where Prometheus meets whom it tells of alerts
+MONITOR_GROUP = "monitor"  # whose hosts watch all others
+MONITOR_NAME = "sealift-monitor"  # of the one certificate that may read figures
+PROMETHEUS_IMAGE = "prometheus"  # a release that has it shows figures of its gateways
 
 ADMIN_PORT = 9901  # of Envoy, on loopback in its container
 # An Envoy image has no client but bash.
@@ -185,7 +75,10 @@ OLLAMA = Service(
 )
 GATEWAY = Service(
     name="gateway",
-    ports=(Port(8443, setting="port"),),
+    ports=(
+        Port(8443, "gateway.port"),
+        Port(9464, "monitoring.metrics_port", PROMETHEUS_IMAGE, figures=True),
+    ),
     mounts=(
         Mount("envoy.yaml", "/etc/envoy/envoy.yaml"),
         _ANSWERS,
@@ -214,9 +107,12 @@ FRONT = Service(
     name="front",
     image=GATEWAY.name,
     groups=frozenset({"front"}),
-    ports=(Port(9443, setting="port"),),
+    ports=(
+        Port(9443, "front.port"),
+        Port(9465, "monitoring.front_metrics_port", PROMETHEUS_IMAGE, figures=True),
+    ),
     mounts=(Mount("envoy.yaml", "/etc/envoy/envoy.yaml"),),
-    beside=GATEWAY.name,
+    beside=(GATEWAY.name,),
     validate=_VALIDATE,
     live=Live(
         "/etc/envoy/live",
@@ -225,14 +121,81 @@ FRONT = Service(
     ),
 )
 
+# What watches the fleet: docs/watch.md.
+_NOBODY = 65534  # of both, the user and the group: node exporter sees all of its host, and only what all may
+NODE = Service(
+    name="node",
+    ports=(Port(9100, "monitoring.node_port", figures=True),),
+    mounts=(
+        Mount("web.yaml", "/etc/node/web.yaml", group=_NOBODY),
+        Mount("/", "/rootfs", follows=True),
+        Mount(METRICS, "/metrics", kept=True),
+    ),
+    beside=(GATEWAY.name,),
+    memory_limit_mib=64,
+)
+PROBE_FOLDER = "/opt/sealift"
+PROBE = Service(
+    name="probe",
+    mounts=(
+        *(
+            Mount(f"{name}.py", f"{PROBE_FOLDER}/probe/{name}.py")
+            for name in ("probe", "asking", "configuration", "said", "series")
+        ),
+        Mount("/proc", "/host/proc"),
+        Mount("probe.json", "/etc/sealift/probe.json"),
+        Mount("key", "/etc/sealift/key", private=True),
+        Mount("ca.crt", "/etc/sealift/ca.crt"),
+        Mount(METRICS, "/metrics", writable=True),
+    ),
+    networks=(INNER,),
+    needs=frozenset({GATEWAY.name}),
+    memory_limit_mib=96,
+)
+_MONITOR = frozenset({MONITOR_GROUP})
+PROMETHEUS = Service(
+    name=PROMETHEUS_IMAGE,
+    groups=_MONITOR,
+    mounts=(
+        Mount("prometheus.yml", "/etc/prometheus/prometheus.yml"),
+        Mount("alerts.yml", "/etc/prometheus/rules/alerts.yml"),
+        Mount("ca.crt", "/etc/prometheus/ca.crt"),
+        Mount("monitor.crt", "/etc/prometheus/monitor.crt"),
+        Mount("monitor.key", "/etc/prometheus/monitor.key", private=True),
+        Mount(PROMETHEUS_DATA, "/prometheus", writable=True),
+    ),
+    networks=(WATCH,),
+    reaches_out=True,
+    beside=(GATEWAY.name, NODE.name),
+    # Files are found beside the one that names them, here as there.
+    validate=("sh", "-c", "cd /tmp && base64 -d | tar -xf - && promtool check config prometheus.yml"),
+    memory_setting="monitoring.memory_limit_mib",
+)
+ALERTMANAGER = Service(
+    name="alertmanager",
+    groups=_MONITOR,
+    mounts=(
+        Mount("alertmanager.yml", "/etc/alertmanager/alertmanager.yml", private=True),
+        Mount(ALERTMANAGER_DATA, "/alertmanager", writable=True),
+    ),
+    networks=(WATCH,),
+    reaches_out=True,
+    needs=frozenset({PROMETHEUS.name}),
+    validate=("amtool", "check-config", "/dev/stdin"),
+    memory_limit_mib=128,
+)
+ALERT_LOG = Service(
+    name="alertlog",
+    image=PROBE.name,
+    groups=_MONITOR,
+    mounts=(
+        Mount("alertlog.py", "/etc/sealift/alertlog.py"),
+        Mount(ALERTS, "/alerts", writable=True),
+    ),
+    networks=(WATCH,),
+    needs=frozenset({ALERTMANAGER.name}),
+    memory_limit_mib=64,
+)
+
 # In the order in which they start.
-SERVICES = (OLLAMA, GATEWAY, BUDGET_KEEPER, FRONT)
-
-
-def in_groups(groups: frozenset[str], wanted: Iterable[str]) -> bool:
-    """Whether what is meant for some groups is for a host.
-
-    + groups: the host's, in the inventory
-    + wanted: those that it is meant for
-    """
-    return not (groups | {ALL}).isdisjoint(wanted)
+SERVICES = (OLLAMA, GATEWAY, BUDGET_KEEPER, FRONT, NODE, PROBE, ALERT_LOG, ALERTMANAGER, PROMETHEUS)

@@ -18,10 +18,9 @@ from sealift.depot.store import Depot
 from sealift.errors import SealiftError
 from sealift.facts.host_store import HostStore
 from sealift.facts.preflight import Probe
-from sealift.fleet.behind import hosts_behind
-from sealift.fleet.survey import Surveyed, Target, has_front, look, with_site, with_twins
+from sealift.fleet.behind import Fleets
+from sealift.fleet.survey import Surveyed, Target, look, with_site, with_twins
 from sealift.host import settings
-from sealift.host.behind import Behind
 from sealift.host.wanted import Wanted
 from sealift.site.inventory import Host as InventoryHost
 
@@ -55,16 +54,15 @@ def _look_at_all() -> Mapping[str, Surveyed]:
     return with_twins({name: each.value for name, each in looks.items()})
 
 
-@cache
-def _fleet() -> tuple[Behind, ...]:
-    """All hosts of the site as its front doors see them, those that this run leaves alone too."""
-    hosts = sorted(state.inventory, key=str)
-    return hosts_behind(
-        [
-            InventoryHost(host.name, frozenset(host.groups), settings.parse(host.name, host.data.dict()))
-            for host in hosts
-        ]
-    )
+def _all_hosts() -> list[InventoryHost]:
+    """All hosts of the site, those that this run leaves alone too."""
+    return [
+        InventoryHost(host.name, frozenset(host.groups), settings.parse(host.name, host.data.dict()))
+        for host in sorted(state.inventory, key=str)
+    ]
+
+
+_FLEETS = Fleets(_all_hosts)
 
 
 def _look_at(host: Host) -> Surveyed:
@@ -75,8 +73,8 @@ def _look_at(host: Host) -> Surveyed:
             listing: list[str] = host.get_fact(HostStore, root=parsed.root)
             said: list[str] = host.get_fact(Probe, settings=parsed)
             own = InventoryHost(host.name, frozenset(host.groups), parsed)
-            target = Target(own, stored, _fleet() if has_front(own, stored) else ())
-            return with_site(target.host, look(target, "\n".join((*said, *listing)), datetime.now(UTC)))
+            target = Target(own, stored, _FLEETS.of(own, stored))
+            return with_site(target, look(target, "\n".join((*said, *listing)), datetime.now(UTC)))
         except (PyinfraError, EOFError):  # EOFError: pyinfra asked for sudo's password without a terminal
             return Surveyed(
                 problems=(

@@ -38,7 +38,7 @@ def run_services(wanted: Wanted) -> None:
         )
     ports_open(
         name="Have Docker let the network in to what services publish",
-        ports=tuple(port.inside for service in wanted.services for port in service.ports),
+        ports=tuple(port.inside for service in wanted.services for port in wanted.ports(service)),
     )
     only_projects(
         name="Remove services that the host is to have no more",

@@ -25,5 +25,8 @@ llm = [
     for host in json.loads(_file.read_text())["hosts"]
 ]
 
+# The first host watches all of them.
+monitor = llm[:1]
+
 # The last host has a stand-in for a GPU: a device that is none.
 gpu = llm[-1:]

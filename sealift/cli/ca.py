@@ -17,13 +17,14 @@ from rich.table import Table
 from sealift.cli.console import complain, say, show
 from sealift.cli.options import AsJson, InventoryName, print_json
 from sealift.errors import SealiftError
+from sealift.services import MONITOR_NAME
 from sealift.site.authority import key_of, make_authority, one_ca, open_authority
 from sealift.site.certificate_files import dns_names, ip_addresses
 from sealift.site.certificate_list import CA, CertificateList, certificate_list
-from sealift.site.certificates import Names
+from sealift.site.certificates import SERVER, Names
 from sealift.site.inventory import load_inventory
 from sealift.site.issuing import Wanted, due, issue, lacking, must_have, must_lack, request, take
-from sealift.site.places import Place, chosen, host_places, other_place, other_places
+from sealift.site.places import Place, all_places, chosen, other_place, own_places
 
 _DIGITS = 12  # of a serial number or fingerprint: enough to tell one from another
 _WIDTH = 120  # columns that the table needs; a narrower one would cut names
@@ -89,7 +90,7 @@ def issue_(
     if address and not dns:
         raise typer.BadParameter("--address belongs to a certificate for a --name.")
     inventory = load_inventory(name)
-    of_hosts = chosen(host_places(inventory), hosts or ()) if hosts or every else ()
+    of_hosts = chosen(own_places(inventory), hosts or ()) if hosts or every else ()
     of_hosts = lacking(of_hosts) if every else of_hosts
     wanted = [Wanted(place, place.names()) for place in of_hosts]
     if dns:
@@ -130,7 +131,7 @@ def renew(
     if names and every:
         raise typer.BadParameter("give names or --all.")
     inventory = load_inventory(name)
-    places = (*host_places(inventory), *other_places(inventory))
+    places = all_places(inventory)
     found = chosen(places, names or ())
     if names:
         must_have(found)
@@ -157,7 +158,7 @@ def take_(
     Example: sealift ca take prod /media/stick/*.crt
     """
     inventory = load_inventory(name)
-    taken = take(files, (*host_places(inventory), *other_places(inventory)), datetime.now(UTC))
+    taken = take(files, all_places(inventory), datetime.now(UTC))
     places = [each.place for each in taken]
     if as_json:
         print_json([_described(place) for place in places])
@@ -196,9 +197,11 @@ def _make(name: str, wanted: Sequence[Wanted], ca_key: Path | None, own_ca: bool
     if as_json:
         print_json([_described(place) for place in places])
     elif own_ca:
+        usages = {place.usage for place in places}
+        kind = "servers" if usages == {SERVER} else f"servers, and that of {MONITOR_NAME} as a client's"
         say("\n".join(f"{place.name}: {place.request}" for place in places))
         say(
-            f"Next:\n  Have your CA sign these requests, as certificates of servers.\n"
+            f"Next:\n  Have your CA sign these requests, as certificates of {kind}.\n"
             f"  sealift ca take {name} FILE..."
         )
     else:

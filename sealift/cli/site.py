@@ -34,6 +34,9 @@ def init(
     gpu: Annotated[
         list[str] | None, typer.Option(metavar="NAME[=ADDRESS]", help="A host with an NVIDIA GPU.")
     ] = None,
+    monitor: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Which of them watches all; repeat for more.")
+    ] = None,
     release: Annotated[str, typer.Option(help="What is to run, NAME:VERSION.")] = "assistant:2026.11.0",
     depot: Annotated[Path, typer.Option(help="The site's depot.")] = Path("/srv/sealift/depot"),
     user: Annotated[str, typer.Option(help="Who logs in. Any but root needs sudo.")] = "root",
@@ -59,7 +62,9 @@ def init(
     hosts += [NewHost.parse(text, gpu=True) for text in gpu or ()]
     keys = read_limited(known_hosts, _KNOWN_HOSTS_LIMIT) if known_hosts else b""
     key = ssh_key.absolute()
-    site = NewSite(name, tuple(hosts), release, depot.absolute(), user, jump, key, keys, own_ca)
+    site = NewSite(
+        name, tuple(hosts), release, depot.absolute(), user, jump, key, keys, own_ca, tuple(monitor or ())
+    )
     made = make_site(site, sites_folder(os.environ))
     if as_json:
         paths = {"folder": str(made.folder), "requests": [str(path) for path in made.requests]}
@@ -76,7 +81,7 @@ def _next(site: NewSite, made: Made) -> list[str]:
     if made.requests:
         lines += [
             f"  Copy the certificate of your CA to {made.folder}/tls/ca.crt.",
-            f"  Have it sign {made.folder}/tls/*.csr, as certificates of servers.",
+            f"  Have it sign {made.folder}/tls/*.csr, as servers' certificates; monitor.csr as a client's.",
             f"  sealift ca take {site.name} FILE...",
         ]
     if not site.known_hosts:

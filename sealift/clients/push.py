@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
+from sealift.host.client_inputs import clients_values
 from sealift.host.generation import clients_files
-from sealift.host.inputs import SiteFiles, clients_values
+from sealift.host.given import SiteFiles
 from sealift.host.settings import SiteSettings
 from sealift.host.wanted import TEMPLATES, applied_to
 from sealift.live.push import News, Pushed, push

@@ -10,10 +10,10 @@ from sealift.drift.status import HostStatus, fleet_status
 from sealift.errors import SealiftError
 from sealift.fleet.blob_check import damaged_blobs
 from sealift.fleet.survey import Target, targets
+from sealift.services import MONITOR_GROUP
 from sealift.site.inventory import Inventory
 from sealift.threads import at_once
 from sealift.watch.firing import Alert, firing
-from sealift.watch.prometheus import MONITOR
 
 _IMAGE = "prometheus"
 
@@ -67,7 +67,7 @@ def with_damaged(look: Look, found: tuple[Target, ...]) -> Look:
 
 
 def _alerts(site: Inventory) -> Look:
-    monitors = tuple(host for host in site.whole.hosts if MONITOR in host.groups)
+    monitors = tuple(host for host in site.whole.hosts if MONITOR_GROUP in host.groups)
     try:
         watched = targets(replace(site, hosts=monitors)) if monitors else ()
         running = tuple(each.host for each in watched if _IMAGE in each.stored.lock.release.images)

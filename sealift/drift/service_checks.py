@@ -12,7 +12,7 @@ from sealift.facts.files import PlainFile, Standing
 from sealift.facts.live import LiveVersions
 from sealift.facts.project import Project, is_ours, runs
 from sealift.host.wanted import Wanted
-from sealift.services import Service
+from sealift.service import Service
 
 
 def service_checks(wanted: Wanted) -> Iterator[Check]:
@@ -25,7 +25,7 @@ def service_checks(wanted: Wanted) -> Iterator[Check]:
         yield _service(service, wanted)
         if service.live:
             yield _taken(service, wanted)
-    ports = {port.inside: service for service in wanted.services for port in service.ports}
+    ports = {port.inside: service for service in wanted.services for port in wanted.ports(service)}
     yield Check(
         DockerRules,
         lambda rules: (

@@ -69,7 +69,7 @@ def _ask(target: Target, bare: bool) -> tuple[Standing, tuple[str, ...]]:
     scripts = survey_script(settings), status_script(settings), script(asked)
     said = target.host.ssh.run_long("\n".join(scripts))
     standing = parse_status(target.host.name, said)
-    surveyed = with_site(target.host, look(target, said, datetime.now(UTC), likely))
+    surveyed = with_site(target, look(target, said, datetime.now(UTC), likely))
     if surveyed.wanted is None:
         return standing, surveyed.problems
     lost = surveyed.facts and lost_link(surveyed.facts.root_folder, settings)

@@ -17,7 +17,7 @@ from sealift.host.wanted import Wanted
 from sealift.release.locked import Lock
 from sealift.release.locked_model import WEIGHTS
 from sealift.release.values import Digest, Frozen
-from sealift.services import Service
+from sealift.service import Service
 
 
 class ExpectedModel(Frozen):
@@ -53,13 +53,11 @@ class ExpectedRole(Frozen):
 
     + blobs: of its manifest
     + plain: whether nothing but its model decides how it answers
-    + embeds: whether it answers in numbers
     """
 
     model: str
     blobs: tuple[Blob, ...]
     plain: bool
-    embeds: bool = False
     context: int = Field(description="tokens")
 
 
@@ -126,7 +124,6 @@ def expect(
                 model=wanted.answers[name],
                 blobs=wanted.lock.variant(wanted.answers[name], name).blobs,
                 plain=role.is_plain,
-                embeds=wanted.lock.models[wanted.answers[name]].shape.embeds,
                 context=role.context,
             )
             for name, role in wanted.roles.items()
@@ -148,7 +145,7 @@ def _expect_service(wanted: Wanted, service: Service) -> ExpectedService:
     return ExpectedService(
         image=image.name,
         image_id=image.image_id,
-        ports=tuple(published(wanted.settings, service, port) for port in service.ports),
+        ports=tuple(published(wanted.settings, port) for port in wanted.ports(service)),
         private=tuple(mount.source for mount in service.mounts if mount.private),
     )
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from sealift.facts.fact import FactBase
 from sealift.facts.foreign import foreign
-from sealift.services import Service
+from sealift.service import Service
 
 _VERSION = re.compile(r'([a-z_.]+): "([^"]*)"\s*')
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from sealift.facts.compose import Container
 from sealift.host.wanted import Wanted
-from sealift.services import PROJECT_PREFIX, Service
+from sealift.service import PROJECT_PREFIX, Service
 
 _OURS = re.compile(rf"{PROJECT_PREFIX}[a-z0-9][a-z0-9.-]*")
 

@@ -1,15 +1,23 @@
-"""The hosts of a site as its front doors see them: out of inventory, releases and what is drained."""
+"""The hosts of a site as its front doors, and those that watch, see them.
+
+It comes out of inventory, releases and what is drained; no host is asked.
+"""
 
 from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from sealift.depot.store import Depot, StoredRelease
 from sealift.errors import SealiftError
 from sealift.host.behind import Behind, behind
+from sealift.host.fleet import Fleet
+from sealift.host.watched import Watched, watched
+from sealift.service import Service
+from sealift.services import FRONT, PROMETHEUS
 from sealift.site.drained import read_drained
 from sealift.site.inventory import Host
 from sealift.ssh import on_all
@@ -48,6 +56,48 @@ def hosts_behind(hosts: Sequence[Host]) -> tuple[Behind, ...]:
     return tuple(found for found in on_all(list(by_name), look).all().values() if found)
 
 
+def hosts_watched(hosts: Sequence[Host]) -> tuple[Watched, ...]:
+    """A site's hosts as Prometheus sees them: those that show figures.
+
+    + hosts: all of the site
+
+    Raises SealiftError where a host's release is not in the depot, or its address is not known.
+    """
+    stored = stored_releases(hosts)
+    by_name = {host.name: host for host in hosts}
+
+    def look(name: str) -> Watched:
+        host = by_name[name]
+        lock = stored[host.settings.depot, host.settings.release].lock
+        return watched(name, host.groups, host.settings, lock, address_of(host))
+
+    return tuple(found for found in on_all(list(by_name), look).all().values() if found.targets)
+
+
+def has_service(host: Host, stored: StoredRelease, service: Service) -> bool:
+    """Whether a host with this release runs a service."""
+    return service in stored.lock.release.services_for(host.groups)
+
+
+class Fleets:
+    """What each host of a site has to know of the others; nobody is asked before one has to know."""
+
+    def __init__(self, hosts: Callable[[], Sequence[Host]]) -> None:
+        """+ hosts: gives all of the site."""
+        self._behind = cache(lambda: hosts_behind(hosts()))
+        self._watched = cache(lambda: hosts_watched(hosts()))
+
+    def of(self, host: Host, stored: StoredRelease) -> Fleet:
+        """What a host with this release has to know.
+
+        Raises SealiftError as `hosts_behind` does.
+        """
+        return Fleet(
+            self._behind() if has_service(host, stored, FRONT) else (),
+            self._watched() if has_service(host, stored, PROMETHEUS) else (),
+        )
+
+
 def address_of(host: Host) -> str:
     """The IP address of a host: Envoy takes no names, and gateways listen on IPv4.
 
@@ -64,5 +114,6 @@ def address_of(host: Host) -> str:
     except OSError as error:
         raise SealiftError(
             f"{host.name}: its address {address} is not known here ({error.strerror}), expected an IP "
-            f"address, which front doors need. Write it as HostName into {host.settings.ssh_config_file}."
+            "address, which front doors and Prometheus need. Write it as HostName into "
+            f"{host.settings.ssh_config_file}."
         ) from None

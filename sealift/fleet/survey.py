@@ -10,38 +10,33 @@ from pathlib import Path
 from sealift.depot.needed import needed_blobs
 from sealift.depot.store import Depot, StoredRelease
 from sealift.errors import SealiftError
-from sealift.files import read_limited
-from sealift.fleet.behind import hosts_behind, stored_releases
+from sealift.fleet.behind import Fleets, stored_releases
 from sealift.fleet.host_lock import lock_problem, owner
-from sealift.host.behind import Behind
-from sealift.host.inputs import SiteFiles
+from sealift.host.fleet import ALONE, Fleet
 from sealift.host.model_fit import choose
 from sealift.host.preflight import check, room_of, twins
 from sealift.host.probe import HostFacts, parse_probe, probe, shell_problems
 from sealift.host.settings import SiteSettings
 from sealift.host.wanted import Wanted, want
 from sealift.release.roles import Answers, first_choices
-from sealift.services import FRONT
 from sealift.ship.plan import ShipPlan, listing_script, parse_listing, plan
 from sealift.ship.types import Order
 from sealift.site.check import site_problems
 from sealift.site.inventory import Host, Inventory
-from sealift.site.secrets import open_secrets, read_private
+from sealift.site.site_files import open_site_files
 from sealift.ssh import on_all
-
-_PEM_LIMIT = 1 << 20  # bytes
 
 
 @dataclass(frozen=True)
 class Target:
     """A host and the release it is to run.
 
-    + fleet: the hosts that a front door there is before
+    + fleet: what it has to know of others
     """
 
     host: Host
     stored: StoredRelease
-    fleet: tuple[Behind, ...] = ()
+    fleet: Fleet = ALONE
 
     @property
     def release(self) -> str:
@@ -100,13 +95,8 @@ def targets(inventory: Inventory) -> tuple[Target, ...]:
     """
     found = stored_releases(inventory.hosts)
     pairs = [(host, found[host.settings.depot, host.settings.release]) for host in inventory.hosts]
-    fleet = hosts_behind(inventory.whole.hosts) if any(has_front(*pair) for pair in pairs) else ()
-    return tuple(Target(*pair, fleet if has_front(*pair) else ()) for pair in pairs)
-
-
-def has_front(host: Host, stored: StoredRelease) -> bool:
-    """Whether a host with this release is a front door."""
-    return FRONT in stored.lock.release.services_for(host.groups)
+    fleets = Fleets(lambda: inventory.whole.hosts)
+    return tuple(Target(*pair, fleets.of(*pair)) for pair in pairs)
 
 
 def only_depot(inventory: Inventory) -> Depot:
@@ -131,7 +121,7 @@ def survey(found: tuple[Target, ...]) -> Survey:
     return Survey(
         with_twins(
             {
-                name: with_site(target.host, gathered.results.get(name) or lost[name])
+                name: with_site(target, gathered.results.get(name) or lost[name])
                 for name, target in by_name.items()
             }
         )
@@ -147,9 +137,10 @@ def with_twins(surveyed: Mapping[str, Surveyed]) -> Mapping[str, Surveyed]:
     }
 
 
-def with_site(host: Host, surveyed: Surveyed) -> Surveyed:
+def with_site(target: Target, surveyed: Surveyed) -> Surveyed:
     """The same with what is wrong with the site's own files for this host, whether it answers or not."""
-    found = [line for line in site_problems(host, datetime.now(UTC)) if line not in surveyed.problems]
+    problems = site_problems(target.host, target.stored.lock.release, datetime.now(UTC))
+    found = [line for line in problems if line not in surveyed.problems]
     return replace(surveyed, problems=(*found, *surveyed.problems))
 
 
@@ -226,7 +217,7 @@ def first_choice(target: Target) -> Wanted:
 
 def _want(target: Target, answers: Answers) -> Wanted:
     host, stored = target.host, target.stored
-    site_files = open_site_files(host.settings)
+    site_files = open_site_files(host, stored.lock.release)
     return want(
         host.name,
         host.groups,
@@ -236,17 +227,4 @@ def _want(target: Target, answers: Answers) -> Wanted:
         answers,
         site_files,
         target.fleet,
-    )
-
-
-def open_site_files(settings: SiteSettings) -> SiteFiles:
-    """What the site keeps beside its inventory for a host. Raises SealiftError where it cannot be had."""
-    secrets = open_secrets(settings.secrets, settings.identity)
-    return SiteFiles(
-        api_keys=secrets.in_force(datetime.now(UTC).date()),
-        allowed=secrets.allowed,
-        limits=secrets.api_keys,
-        certificate=read_limited(settings.gateway.certificate, _PEM_LIMIT),
-        key=read_private(settings.gateway.key, _PEM_LIMIT),
-        ca=read_limited(settings.gateway.ca, _PEM_LIMIT),
     )

@@ -53,8 +53,10 @@ class AlertSettings(Frozen):
 class EmailSettings(Frozen):
     """Who gets mail, and by which relay. Host names are looked up on the host that watches."""
 
-    to: Annotated[tuple[Address, ...], Field(min_length=1, max_length=50)]
-    sender: Address
+    to: Annotated[tuple[Address, ...], Field(min_length=1, max_length=50)] = Field(
+        description="addresses that get it"
+    )
+    sender: Address = Field(description="address that it is from")
     relay: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]{1,253}:[0-9]{1,5}$")] = Field(
         description="HOST:PORT of the site's mail relay"
     )
@@ -78,7 +80,7 @@ class EmailSettings(Frozen):
 class ReceiverSettings(Frozen):
     """Who is told of alerts, beside the file that every watching host keeps of them."""
 
-    email: EmailSettings | None = None
+    email: EmailSettings | None = Field(default=None, description="mail, by a relay of the site's")
     webhook: Path | None = Field(
         default=None,
         description="file with the address that gets Alertmanager's JSON, mode 0600, on the control node",

@@ -12,7 +12,7 @@ from sealift.files import parse_json
 from sealift.host.daemon_json import daemon_json
 from sealift.host.root import STOP
 from sealift.host.settings import DockerSettings
-from sealift.services import PROJECT_PREFIX
+from sealift.service import PROJECT_PREFIX
 
 # Which setting says what a key of daemon.json says; the other keys that sealift writes have none.
 _SETTINGS: Mapping[str, str] = {

@@ -17,22 +17,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sealift.depot.needed import needed_blobs
 from sealift.files import canonical_json
 from sealift.host.behind import Behind
-from sealift.host.inputs import Served, SiteFiles, inputs_of
+from sealift.host.fleet import ALONE, Fleet
+from sealift.host.given import Served, SiteFiles
+from sealift.host.inputs import inputs_of
 from sealift.host.settings import SiteSettings, memory_limit_mib, published
 from sealift.release.locked import Lock
 from sealift.release.roles import Answers
-from sealift.services import (
-    ALLOWED,
-    BUDGET,
-    CLUSTERS,
-    FRONT,
-    HOSTS,
-    KEYS,
-    LIMITS,
-    PROJECT_PREFIX,
-    SERVICES,
-    Service,
-)
+from sealift.service import Service
+from sealift.services import ALLOWED, BUDGET, CLUSTERS, FRONT, HOSTS, KEYS, LIMITS, SERVICES
 
 SPEC_LABEL = "io.sealift.spec"  # on each container: digest of the configuration it was made from
 COMPOSE = "compose.yaml"
@@ -52,6 +44,7 @@ class RenderedFile:
 
     content: bytes = field(repr=False)
     mode: int = 0o644
+    group: int = 0
 
     @property
     def sha256(self) -> str:
@@ -97,7 +90,8 @@ def render_generation(
     answers: Answers,
     site_files: SiteFiles,
     templates: Path,
-    fleet: tuple[Behind, ...] = (),
+    fleet: Fleet = ALONE,
+    host: str = "",
 ) -> Generation:
     """Render the configuration of a host.
 
@@ -107,7 +101,8 @@ def render_generation(
     + groups: the host's inventory groups
     + answers: which models answer the roles there
     + templates: folder that has a folder of templates for each service
-    + fleet: the hosts that a front door there is before
+    + fleet: what it has to know of others
+    + host: its name in the inventory
     """
     render = _Renderer(templates)
     release = {"release": lock.release.reference, "bundle": bundle, "roles": dict(answers)}
@@ -116,7 +111,7 @@ def render_generation(
         "release.json": RenderedFile(canonical_json(release, indent=2)),
         "blobs": RenderedFile(blobs.encode()),  # what going back to this generation needs in the host store
     }
-    served = Served(lock, groups, answers, fleet)
+    served = Served(lock, bundle, host, groups, answers, fleet)
     specs = {}
     for service in lock.release.services_for(groups):
         found, spec = _render_service(render, service, settings, served, site_files)
@@ -138,14 +133,23 @@ def _render_service(
     nothing: the container goes on with new ones.
     """
     values = {
-        **_common(service, served.lock.images[service.image_name].name, settings),
+        **_common(service, served, settings),
         **inputs_of(service, settings, served, site_files).values,
     }
-    private = {mount.source for mount in service.mounts if mount.private}
-    files = {
-        name: RenderedFile(render(f"{service.name}/{name}.j2", values), 0o600 if name in private else 0o644)
+    mounts = {mount.source: mount for mount in service.mounts}
+    contents = {
+        name: render(f"{service.name}/{name}.j2", values)
         for name in render.names(service.name)
         if name != COMPOSE
+    }
+    contents |= {
+        name: render.plain(f"{service.name}/{name}") for name in service.files if name not in contents
+    }
+    files = {
+        name: RenderedFile(content, mounts[name].mode, mounts[name].group)
+        if name in mounts
+        else RenderedFile(content)
+        for name, content in contents.items()
     }
     compose = f"{service.name}/{COMPOSE}.j2"
     blank = RenderedFile(render(compose, {**values, "spec": ""}))
@@ -158,7 +162,7 @@ def _render_service(
 def clients_files(values: Mapping[str, object], templates: Path) -> dict[str, RenderedFile]:
     """The live files about clients, by path below a generation: their keys, what they may ask for, and take.
 
-    + values: from `sealift.host.inputs.clients_values`
+    + values: from `sealift.host.client_inputs.clients_values`
     + templates: as for a generation
     """
     render = _Renderer(templates)
@@ -202,17 +206,20 @@ def version_of(content: bytes) -> str:
     return found[1].decode()
 
 
-def _common(service: Service, image: str, settings: SiteSettings) -> dict[str, object]:
+def _common(service: Service, served: Served, settings: SiteSettings) -> dict[str, object]:
     """What every service's templates get by name."""
+    release = served.lock.release
+    outer = service.outer(each.name for each in served.services)
     return {
         "project": service.project,
         "service": service.name,
-        "image": image,
+        "image": served.lock.images[service.image_name].name,
         "spec_label": SPEC_LABEL,
-        "ports": [(published(settings, service, port), port.inside) for port in service.ports],
+        "ports": [(published(settings, port), port.inside) for port in release.ports_of(service)],
+        "reaches_out": bool(release.ports_of(service)) or service.reaches_out,
         "mounts": service.binds,
         "networks": service.networks,
-        "outer": f"{PROJECT_PREFIX}{service.beside}_outer" if service.beside else "",
+        "outer": "" if outer == service.project else f"{outer}_outer",
         "memory_limit_mib": memory_limit_mib(settings, service),
         "proxies": _PROXIES,
     }
@@ -256,6 +263,10 @@ class _Renderer:
     def names(self, folder: str) -> list[str]:
         """The files that a folder has templates of."""
         return sorted(path.name.removesuffix(".j2") for path in (self._templates / folder).glob("*.j2"))
+
+    def plain(self, path: str) -> bytes:
+        """A file as it is."""
+        return (self._templates / path).read_bytes()
 
     def __call__(self, template: str, inputs: Mapping[str, object]) -> bytes:
         return self._environment.get_template(template).render(inputs).encode()

@@ -2,81 +2,35 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from pydantic import SecretStr
-
-from sealift.host.behind import Behind
-from sealift.host.client_limits import ClientLimits, Share, share_of
+from sealift.host.client_inputs import MIB, OLLAMA_PORT, clients_values
+from sealift.host.given import Served, SiteFiles
 from sealift.host.gpus import GPU
 from sealift.host.refusals import replies
 from sealift.host.routes import routes_of
 from sealift.host.settings import OllamaSettings, SiteSettings
-from sealift.release.locked import Lock
-from sealift.release.roles import Answers, blind_names, names_answered, names_of
+from sealift.host.watch_inputs import alertmanager, node, probe, prometheus
+from sealift.release.roles import blind_names, names_of
+from sealift.service import Service
 from sealift.services import (
     ADMIN_PORT,
+    ALERTMANAGER,
     ANSWERS_LOG,
     BUDGET_KEEPER,
     FRONT,
     GATEWAY,
     HEALTH,
     KEEPING,
+    MONITOR_NAME,
+    NODE,
     OLLAMA,
-    STALE_S,
-    USED,
-    Service,
+    PROBE,
+    PROMETHEUS,
 )
 
-CLIENT_HEADER = "x-sealift-client"
-UNSENT_HEADER = "x-sealift-unsent"  # of a gateway's 503: no model has got the request
-OLLAMA_PORT = 11434
-_MIB = 1 << 20  # bytes
 _LATER_S = 10
-MOST_CLIENTS = 100_000  # whose limits Envoy keeps; of more, it would forget those who ask least
-
-
-@dataclass(frozen=True)
-class SiteFiles:
-    """What the site keeps beside its inventory, opened on the control node. Secret.
-
-    + api_keys: of the gateway, by client; a client may have several
-    + certificate: PEM, of the host's gateway
-    + key: PEM, of the certificate
-    + allowed: roles by client; a client that is not there may ask for every role
-    + limits: by client; for one that is not there the site's hold
-    + ca: PEM, that the certificates of all hosts are of
-    """
-
-    api_keys: Mapping[str, tuple[SecretStr, ...]] = field(repr=False)
-    certificate: bytes = field(repr=False)
-    key: bytes = field(repr=False)
-    allowed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    limits: Mapping[str, ClientLimits] = field(default_factory=dict, repr=False)
-    ca: bytes = b""
-
-
-@dataclass(frozen=True)
-class Served:
-    """What a host serves.
-
-    + lock: what its release pins
-    + groups: of the host in the inventory
-    + answers: which models answer the roles there
-    + fleet: the hosts that a front door there is before
-    """
-
-    lock: Lock
-    groups: frozenset[str]
-    answers: Answers
-    fleet: tuple[Behind, ...] = ()
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """By which clients may ask there."""
-        return names_answered(self.lock, self.groups, self.answers)
 
 
 @dataclass(frozen=True)
@@ -100,37 +54,13 @@ class Guard:
 
 
 @dataclass(frozen=True)
-class Client:
-    """What the gateway holds a client to.
-
-    + share: what it may take
-    + roles: that it may ask for; every one where this is empty
-    + paths: forms of asking; every one where this is empty
-    + context, body_bytes, requests_per_minute: None where it has none of its own
-    + next_request_s: until a request is due again
-    + budget: tokens by period, `minute`, `day` and `month`
-    """
-
-    share: Share
-    roles: tuple[str, ...]
-    paths: tuple[str, ...]
-    context: int | None
-    body_bytes: int | None
-    requests_per_minute: int | None
-    next_request_s: int
-    budget: Mapping[str, int]
-
-    @property
-    def restricted(self) -> bool:
-        """Whether something of it stands in allowed.yaml."""
-        return bool(self.roles or self.paths or self.context or self.body_bytes or self.requests_per_minute)
-
-
-@dataclass(frozen=True)
 class Inputs:
     """What a service's templates get by name."""
 
     values: Mapping[str, object] = field(default_factory=dict, repr=False)
+
+
+_Make = Callable[[SiteSettings, Served, SiteFiles], Inputs]
 
 
 def inputs_of(
@@ -215,7 +145,7 @@ def _gateway(settings: SiteSettings, served: Served, site_files: SiteFiles) -> I
 
 
 def _front(settings: SiteSettings, served: Served, site_files: SiteFiles) -> Inputs:
-    gateway, fleet = settings.gateway, served.fleet
+    gateway, fleet = settings.gateway, served.fleet.behind
     names = tuple(sorted({name for host in fleet for name in host.names}))
     # A host's own answer, which says why, comes first.
     idle_timeout_s = _LATER_S + max((gateway.idle_timeout_s, *(host.idle_timeout_s for host in fleet)))
@@ -228,7 +158,6 @@ def _front(settings: SiteSettings, served: Served, site_files: SiteFiles) -> Inp
             "max_connections": settings.front.max_connections,
             "replies": replies(gateway, "host: none that could answer this does"),
             "fleet": fleet,
-            "ca": site_files.ca.decode(errors="replace"),
         }
     )
 
@@ -237,64 +166,29 @@ def _envoy(
     service: Service, settings: SiteSettings, served: Served, site_files: SiteFiles
 ) -> dict[str, object]:
     """What the templates of gateway and front door have in common."""
+    ports = served.lock.release.ports_of(service)
     return {
         **clients_values(settings, site_files),
         "listener_port": service.ports[0].inside,
+        "metrics_port": next((port.inside for port in ports if port.figures), 0),
+        "monitor": MONITOR_NAME,
+        "ca": site_files.ca.decode(errors="replace"),
         "admin_port": ADMIN_PORT,
         "live": service.live.target if service.live else "",
         "certificate": site_files.certificate.decode(errors="replace"),
         "key": site_files.key.decode(errors="replace"),
-        "max_request_bytes": settings.gateway.max_request_mib * _MIB,
+        "max_request_bytes": settings.gateway.max_request_mib * MIB,
         "routes": routes_of(served.lock.images[OLLAMA.name].name),
     }
 
 
-def clients_values(settings: SiteSettings, site_files: SiteFiles) -> dict[str, object]:
-    """What the templates of the gateway's clients get by name.
-
-    + settings: in force on the host
-    + site_files: of which the certificate is not looked at
-    """
-    api_keys, gateway = site_files.api_keys, settings.gateway
-    clients = {client: _client(client, settings, site_files) for client in sorted(api_keys)}
-    return {
-        "client_header": CLIENT_HEADER,
-        "unsent_header": UNSENT_HEADER,
-        "api_keys": {client: [key.get_secret_value() for key in api_keys[client]] for client in clients},
-        "clients": clients,
-        "requests_per_minute": gateway.requests_per_minute,
-        "next_request_s": _next_request_s(gateway.requests_per_minute),
-        "most_clients": MOST_CLIENTS,
-        "used": USED,
-        "stale_s": STALE_S,
-        "upstream_host": OLLAMA.name,
-        "upstream_port": OLLAMA_PORT,
-    }
-
-
-def _client(client: str, settings: SiteSettings, site_files: SiteFiles) -> Client:
-    own, allowed = site_files.limits.get(client, ClientLimits()), site_files.allowed.get(client, ())
-    share = share_of(own, settings)
-    return Client(
-        share,
-        roles=tuple(sorted({role.removesuffix(":latest") for role in allowed})),
-        paths=share.paths if own.paths else (),
-        context=own.context,
-        body_bytes=share.body_mib * _MIB if own.body_mib else None,
-        requests_per_minute=own.requests_per_minute,
-        next_request_s=_next_request_s(share.requests_per_minute),
-        budget=own.budget,
-    )
-
-
-def _next_request_s(requests_per_minute: int) -> int:
-    """The bucket fills evenly, not once a minute."""
-    return math.ceil(60 / requests_per_minute)
-
-
-_OF_SERVICE: Mapping[str, Callable[[SiteSettings, Served, SiteFiles], Inputs]] = {
+_OF_SERVICE: Mapping[str, _Make] = {
     OLLAMA.name: _ollama,
     GATEWAY.name: _gateway,
     BUDGET_KEEPER.name: lambda *_: Inputs(KEEPING),
     FRONT.name: _front,
+    NODE.name: lambda _, __, site_files: Inputs(node(site_files)),
+    PROBE.name: lambda *given: Inputs(probe(*given)),
+    PROMETHEUS.name: lambda *given: Inputs(prometheus(*given)),
+    ALERTMANAGER.name: lambda _, served, site_files: Inputs(alertmanager(served, site_files)),
 }

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
+import tarfile
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 import yaml
 
 from sealift.host.generation import LIVE, Generation
+from sealift.service import Service
 from sealift.services import (
+    ALERTMANAGER,
     ALLOWED,
     BUDGET,
     CA,
@@ -21,8 +27,8 @@ from sealift.services import (
     KEYS,
     LIMITS,
     LISTENER,
+    PROMETHEUS,
     TLS,
-    Service,
 )
 
 _FILTERS = {
@@ -36,7 +42,27 @@ _FILTERS = {
 
 def judged(generation: Generation, service: Service) -> bytes:
     """What a service's image gets over standard input to judge a generation by; secret."""
-    return _Envoy(generation, service).static() if service in (GATEWAY, FRONT) else b""
+    if service in (GATEWAY, FRONT):
+        return _Envoy(generation, service).static()
+    if service == PROMETHEUS:
+        return base64.encodebytes(_folder(generation, service))
+    if service == ALERTMANAGER:
+        return generation.files[f"{service.name}/alertmanager.yml"].content
+    return b""
+
+
+def _folder(generation: Generation, service: Service) -> bytes:
+    """The files that a container sees beside its configuration, as a tar file; what is private is empty."""
+    here = {mount.target: mount for mount in service.mounts if not mount.source.startswith("/")}
+    base = PurePosixPath(service.mounts[0].target).parent
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for target, mount in here.items():
+            content = b"" if mount.private else generation.files[f"{service.name}/{mount.source}"].content
+            entry = tarfile.TarInfo(str(PurePosixPath(target).relative_to(base)))
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
 
 
 @dataclass(frozen=True)
@@ -60,8 +86,8 @@ class _Envoy:
                 tls = chain["transport_socket"]["typed_config"]["common_tls_context"]
                 del tls["tls_certificate_sds_secret_configs"]
                 tls["tls_certificates"] = [certificate["tls_certificate"]]
-                http = chain["filters"][0]["typed_config"]
-                for log in http["access_log"]:
+                http = chain["filters"][-1]["typed_config"]
+                for log in http.get("access_log", ()):
                     if "path" in log["typed_config"]:  # whose folder the image does not see here
                         log["typed_config"]["path"] = "/dev/null"
                 http["http_filters"] = list(map(self._filter, http["http_filters"]))

@@ -14,7 +14,8 @@ from sealift.host.root import root_problems
 from sealift.host.settings import SiteSettings, published
 from sealift.release.locked import Lock
 from sealift.release.suites import SUITES
-from sealift.services import Service
+from sealift.release.types import Release
+from sealift.service import Port, Service
 
 # What brings an engine or a `docker` command of its own. Source: "Uninstall old versions" in Docker's
 # installation guide for Debian, read the other way round too. What a lock has itself conflicts with nothing.
@@ -75,7 +76,7 @@ def check(
         *_disks(facts, settings, _bytes_to_load(facts, lock, groups), bytes_to_ship),
         *_memory(facts, settings),
         *_models(facts, settings, lock, groups, misfit),
-        *_ports(facts, settings, lock.release.services_for(groups)),
+        *_ports(facts, settings, lock.release, groups),
         *_clock(facts, settings, now),
         *_packages(facts, lock, groups),
         *docker_problems(facts.docker, settings.docker, GPU in groups),
@@ -189,22 +190,22 @@ def _models(
         )
 
 
-def _ports(facts: HostFacts, settings: SiteSettings, services: tuple[Service, ...]) -> _Found:
-    taken: dict[int, Service] = {}
-    for service in services:
-        for port in service.ports:
-            setting = f"{service.name}.{port.setting}" if port.setting else None
-            number = published(settings, service, port)
-            yield from _port(facts, number, service, setting)
-            if (other := taken.setdefault(number, service)) is not service:
+def _ports(facts: HostFacts, settings: SiteSettings, release: Release, groups: frozenset[str]) -> _Found:
+    taken: dict[int, tuple[Service, Port]] = {}
+    for service in release.services_for(groups):
+        for port in release.ports_of(service):
+            number = published(settings, port)
+            yield from _port(facts, number, service, port.setting)
+            other, its = taken.setdefault(number, (service, port))
+            if its is not port:
                 yield (
                     f"port {number} is that of {other.name} and of {service.name}",
                     "a port for each",
-                    f"Set another {setting}.",
+                    f"Set another {port.setting}.",
                 )
 
 
-def _port(facts: HostFacts, port: int, service: Service, setting: str | None) -> _Found:
+def _port(facts: HostFacts, port: int, service: Service, setting: str) -> _Found:
     holders = {container.project: container.name for container in facts.containers if port in container.ports}
     if service.project in holders:
         return

@@ -21,3 +21,6 @@ class Receivers:
     webhook: str = field(default="", repr=False)
     heartbeat: str = field(default="", repr=False)
     ca: str = field(default="", repr=False)
+
+
+NOBODY = Receivers()

@@ -14,10 +14,12 @@ from pydantic import Field, StringConstraints, ValidationError, field_validator
 
 from sealift import mistakes
 from sealift.errors import SealiftError
+from sealift.host.monitoring_settings import MonitoringSettings
 from sealift.host_paths import ROOT
 from sealift.release.types import Role
 from sealift.release.values import Frozen
-from sealift.services import GATEWAY, Port, Service
+from sealift.service import Port, Service
+from sealift.services import GATEWAY
 
 # pyinfra's other ways of becoming somebody, which ssh, shipping and acceptance would not go along with.
 _OTHER_WAYS = re.compile(r"_(sudo_|use_sudo_|preserve_sudo_|su_|use_su_|preserve_su_|doas)")
@@ -200,6 +202,7 @@ class SiteSettings(Frozen):
     front: FrontSettings = FrontSettings()
     docker: DockerSettings = DockerSettings()
     gpu: GpuSettings = GpuSettings()
+    monitoring: MonitoringSettings = MonitoringSettings()
     minimum: MinimumSettings = MinimumSettings()
 
     @field_validator("data_folder")
@@ -265,19 +268,23 @@ def in_force(settings: OllamaSettings, roles: Iterable[Role]) -> OllamaSettings:
     )
 
 
-def published(settings: SiteSettings, service: Service, port: Port) -> int:
+def published(settings: SiteSettings, port: Port) -> int:
     """The port of a host that a service's port is published on."""
-    return int(getattr(_table(settings, service), port.setting)) if port.setting else port.inside
+    return _number(settings, port.setting) if port.setting else port.inside
 
 
 def memory_limit_mib(settings: SiteSettings, service: Service) -> int:
     """MiB that a service's container may take."""
-    return int(getattr(_table(settings, service), "memory_limit_mib", service.memory_limit_mib))
+    if service.memory_setting:
+        return _number(settings, service.memory_setting)
+    table = getattr(settings, service.name, None)
+    return int(getattr(table, "memory_limit_mib", service.memory_limit_mib))
 
 
-def _table(settings: SiteSettings, service: Service) -> object:
-    """A service's own settings; None where it has none."""
-    return getattr(settings, service.name, None)
+def _number(settings: SiteSettings, setting: str) -> int:
+    """+ setting: TABLE.KEY."""
+    table, _, key = setting.partition(".")
+    return int(getattr(getattr(settings, table), key))
 
 
 def _is_ours(key: str) -> bool:

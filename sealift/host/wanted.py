@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sealift.blob import Blob
-from sealift.host.behind import Behind
+from sealift.host.fleet import ALONE, Fleet
 from sealift.host.generation import Generation, render_generation
-from sealift.host.inputs import SiteFiles
+from sealift.host.given import SiteFiles
 from sealift.host.settings import SiteSettings, in_force
 from sealift.release.locked import Lock, LockedImage, LockedPackage
 from sealift.release.locked_model import LockedModel
 from sealift.release.roles import Answers, Named, placed_models, placed_names
 from sealift.release.types import File, Role
-from sealift.services import OLLAMA, Service
+from sealift.service import Port, Service
+from sealift.services import OLLAMA
 
 # Where the deployment code has its templates: this project's own folder.
 TEMPLATES = Path(__file__).parents[2] / "templates"
@@ -49,6 +50,10 @@ class Wanted:
     def services(self) -> tuple[Service, ...]:
         """What it runs, in the order in which it starts."""
         return self.lock.release.services_for(self.groups)
+
+    def ports(self, service: Service) -> tuple[Port, ...]:
+        """Those that a service publishes there."""
+        return self.lock.release.ports_of(service)
 
     @property
     def images(self) -> dict[str, LockedImage]:
@@ -89,7 +94,7 @@ def want(
     bundle: str,
     answers: Answers,
     site_files: SiteFiles,
-    fleet: tuple[Behind, ...] = (),
+    fleet: Fleet = ALONE,
 ) -> Wanted:
     """What a host is to be. This is the one place where it is decided.
 
@@ -99,10 +104,10 @@ def want(
     + lock: what its release pins
     + bundle: digest of the bundle that brought the lock
     + answers: which models answer there, from `sealift.host.model_fit.choose`
-    + fleet: the hosts that a front door there is before
+    + fleet: what it has to know of others
     """
     applied = applied_to(settings, lock, groups)
-    generation = render_generation(applied, lock, bundle, groups, answers, site_files, TEMPLATES, fleet)
+    generation = render_generation(applied, lock, bundle, groups, answers, site_files, TEMPLATES, fleet, host)
     return Wanted(host, groups, applied, lock, bundle, answers, generation)
 
 

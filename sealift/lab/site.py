@@ -21,10 +21,11 @@ from cryptography.hazmat.primitives.serialization import (
 
 from sealift.files import write_atomically, write_if_changed
 from sealift.lab.layout import Lab, LabHost, Machines
+from sealift.services import MONITOR_NAME
 from sealift.site.authority import open_authority
-from sealift.site.certificates import Names, new_authority
+from sealift.site.certificates import CLIENT, Names, new_authority
 from sealift.site.pair_files import put_pair
-from sealift.site.secrets import ACCEPTANCE, ClientKeys, new_key, seal
+from sealift.site.secrets import ACCEPTANCE, PROBE, ClientKeys, new_key, seal
 
 SIGNER = "release@lab"
 
@@ -81,6 +82,10 @@ def _ensure_certificates(hosts: tuple[LabHost, ...], now: datetime) -> None:
         if not (tls / f"{host.name}.crt").exists():
             pair = authority.issue(Names.of_host(host.name, host.address), now)
             put_pair(tls / f"{host.name}.crt", tls / f"{host.name}.key", pair)
+    if not (tls / "monitor.crt").exists():
+        put_pair(
+            tls / "monitor.crt", tls / "monitor.key", authority.issue(Names((MONITOR_NAME,)), now, CLIENT)
+        )
 
 
 def _ensure_secrets(lab: Lab) -> None:
@@ -90,7 +95,7 @@ def _ensure_secrets(lab: Lab) -> None:
         write_atomically(path, f"# public key: {made.to_public()}\n{made}\n".encode(), mode=0o600)
     if not (lab.state / "secrets.age").exists():
         identity = pyrage.x25519.Identity.from_str(path.read_text().split()[-1])
-        keys = {client: ClientKeys(keys=(new_key(),)) for client in ("demo", ACCEPTANCE)}
+        keys = {client: ClientKeys(keys=(new_key(),)) for client in ("demo", ACCEPTANCE, PROBE)}
         write_atomically(lab.state / "secrets.age", seal(keys, identity.to_public()), 0o600)
 
 

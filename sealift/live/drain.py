@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 from sealift.errors import SealiftError
 from sealift.facts.live import asking
-from sealift.fleet.behind import hosts_behind, stored_releases
-from sealift.fleet.survey import has_front
+from sealift.fleet.behind import has_service, hosts_behind, stored_releases
 from sealift.host.behind import Behind
 from sealift.host.generation import hosts_files, live_path
 from sealift.host.wanted import TEMPLATES
@@ -43,7 +42,7 @@ def fronts_of(inventory: Inventory) -> Fronts:
     doors = [
         host.name
         for host in inventory.hosts
-        if has_front(host, stored[host.settings.depot, host.settings.release])
+        if has_service(host, stored[host.settings.depot, host.settings.release], FRONT)
     ]
     if not doors:
         raise SealiftError(

@@ -24,7 +24,8 @@ from sealift.host.generation import RenderedFile, id_of, live_path, version_of
 from sealift.host_paths import CURRENT, GENERATIONS, LIVE, PREVIOUS, ROOT
 from sealift.operations.generation import placing, pointing
 from sealift.operations.live import PLACE, taking
-from sealift.services import FRONT, SERVICES, Service
+from sealift.service import Service
+from sealift.services import FRONT, SERVICES
 from sealift.site.inventory import Host, Inventory
 from sealift.ssh import on_all
 

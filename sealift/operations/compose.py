@@ -10,6 +10,7 @@ from pyinfra.api import StringCommand, operation
 from sealift.facts.compose import ComposeContainers, ComposeProjects, Container, Networks
 from sealift.facts.files import PlainFile
 from sealift.facts.project import Project, is_ours, runs
+from sealift.host_paths import READABLE
 from sealift.operations.live import go_back
 
 Commands = Generator[StringCommand, None, None]
@@ -37,12 +38,12 @@ def project_running(project: Project, wait_s: int = 180) -> Commands:
 
 @operation()
 def folder_present(path: str) -> Commands:
-    """Have a folder that a container writes to; what is in it stays.
+    """Have a folder of a container's; what is in it stays.
 
     + path: absolute, on the host
     """
     if host.get_fact(PlainFile, path=path) is None:
-        yield StringCommand(f"umask 077 && mkdir -p {path}")
+        yield StringCommand(f"umask {'022' if path in READABLE else '077'} && mkdir -p {path}")
 
 
 @operation()

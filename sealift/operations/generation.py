@@ -21,7 +21,7 @@ from sealift.facts.text import Links
 from sealift.host.generation import Generation
 from sealift.host.judged import judged
 from sealift.host_paths import CURRENT, GENERATIONS, PREVIOUS, ROOT
-from sealift.services import Service
+from sealift.service import Service
 
 Commands = Generator[StringCommand, None, None]
 _HARMLESS = '[Ff]ailed to load (private key|certificate)[^"{}]*'
@@ -134,6 +134,6 @@ def archive(generation: Generation) -> bytes:
             archive.addfile(entry)
         for path, file in sorted(generation.files.items()):
             entry = tarfile.TarInfo(path)
-            entry.size, entry.mode = len(file.content), file.mode
+            entry.size, entry.mode, entry.gid = len(file.content), file.mode, file.group
             archive.addfile(entry, io.BytesIO(file.content))
     return buffer.getvalue()

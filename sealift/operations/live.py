@@ -16,7 +16,8 @@ from sealift.facts.generation import LIVE_FOLDER, GenerationFiles, expected_live
 from sealift.facts.live import LiveVersions, asking
 from sealift.host.wanted import Wanted
 from sealift.host_paths import CURRENT, LIVE, PREVIOUS, ROOT
-from sealift.services import KEYS, Service
+from sealift.service import Service
+from sealift.services import KEYS
 
 Commands = Generator[StringCommand, None, None]
 _PATIENCE_S = 10  # Envoy takes a file within a few hundredths of a second

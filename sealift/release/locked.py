@@ -31,7 +31,7 @@ from sealift.release.values import (
     is_none,
 )
 from sealift.release.variants import Variant, variant_of
-from sealift.services import in_groups
+from sealift.service import in_groups
 
 # What the control node's files are called beside its wheels, in a bundle and wherever they are shown.
 CODE = "code.tar"

@@ -30,7 +30,8 @@ from sealift.release.values import (
     is_empty,
     is_none,
 )
-from sealift.services import ALL, SERVICES, Service, in_groups
+from sealift.service import ALL, Port, Service, in_groups
+from sealift.services import SERVICES
 
 
 def _hosts(group: str) -> str:
@@ -262,13 +263,20 @@ class Release(Frozen):
 
     def services_for(self, groups: frozenset[str]) -> tuple[Service, ...]:
         """What a host in these inventory groups runs, in the order in which it starts."""
-        return tuple(
+        found = tuple(
             service
             for service in SERVICES
             if service.image_name in self.images
             and in_groups(groups, service.groups)
             and in_groups(groups, self.images[service.image_name].groups)
         )
+        while found != (kept := tuple(each for each in found if each.needs <= {one.name for one in found})):
+            found = kept
+        return found
+
+    def ports_of(self, service: Service) -> tuple[Port, ...]:
+        """Those that a service publishes on its hosts."""
+        return service.ports_with(self.images)
 
     @property
     def merged_models(self) -> frozenset[str]:

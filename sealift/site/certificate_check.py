@@ -12,7 +12,6 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sealift.errors import SealiftError, one_line
 from sealift.files import read_limited
@@ -27,10 +26,11 @@ from sealift.site.certificate_files import (
     parse_certificates,
     read_certificates,
 )
-from sealift.site.certificates import is_address
+from sealift.site.certificates import CLIENT, SERVER, is_address
 from sealift.site.secrets import read_private
 
 SOON = timedelta(days=30)
+_USAGES = {SERVER: ("servers", "serverAuth"), CLIENT: ("clients", "clientAuth")}
 _MISSING = {
     "certificate": "a certificate. Make it, sealift ca issue, or take it from your CA, sealift ca take.",
     "key": "the certificate's key. Make both anew: sealift ca renew.",
@@ -38,11 +38,14 @@ _MISSING = {
 }
 
 
-def certificate_problems(host: str, gateway: GatewaySettings, now: datetime) -> Iterator[str]:
+def certificate_problems(
+    host: str, gateway: GatewaySettings, now: datetime, usage: x509.ObjectIdentifier = SERVER
+) -> Iterator[str]:
     """Everything that keeps a host's gateway from showing a good certificate, a line each.
 
     + host: its name in the inventory, or another one that clients demand of the certificate
     + gateway: its settings, which say where the files are
+    + usage: what the certificate is to be for
     """
     found = {}
     for what, path, read in (
@@ -68,7 +71,7 @@ def certificate_problems(host: str, gateway: GatewaySettings, now: datetime) -> 
     if "key" in found:
         yield from _key_problems(gateway, found["key"], chain)
     if chain:
-        yield from _leaf_problems(host, gateway.certificate, chain[0], now)
+        yield from _leaf_problems(host, gateway.certificate, chain[0], now, usage)
     in_force = _in_force(cas, now)
     for ca in in_force or cas:
         yield from ca_problems(gateway.ca, ca, now)
@@ -121,7 +124,9 @@ def _key_problems(gateway: GatewaySettings, content: bytes, chain: list[x509.Cer
         )
 
 
-def _leaf_problems(host: str, path: Path, leaf: x509.Certificate, now: datetime) -> Iterator[str]:
+def _leaf_problems(
+    host: str, path: Path, leaf: x509.Certificate, now: datetime, wanted: x509.ObjectIdentifier
+) -> Iterator[str]:
     yield from _time_problems(path, leaf, now)
     if not names_host(leaf, host):
         names, kind = (ip_addresses, "IP") if is_address(host) else (dns_names, "DNS")
@@ -134,8 +139,9 @@ def _leaf_problems(host: str, path: Path, leaf: x509.Certificate, now: datetime)
         usage = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except (x509.ExtensionNotFound, ValueError):
         return
-    if ExtendedKeyUsageOID.SERVER_AUTH not in usage:
-        yield f"{path}: is not for servers, expected the extended key usage serverAuth. Renew it."
+    if wanted not in usage:
+        kind, its = _USAGES[wanted]
+        yield f"{path}: is not for {kind}, expected the extended key usage {its}. Renew it."
 
 
 def ca_problems(path: Path, ca: x509.Certificate, now: datetime) -> Iterator[str]:

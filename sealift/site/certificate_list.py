@@ -22,7 +22,7 @@ from sealift.site.certificate_files import (
     read_certificates,
 )
 from sealift.site.inventory import Inventory
-from sealift.site.places import Place, host_places, other_places
+from sealift.site.places import Place, all_places
 
 CA = "CA"
 
@@ -62,13 +62,13 @@ class CertificateList:
 
 def certificate_list(inventory: Inventory, now: datetime) -> CertificateList:
     """Look at the CA and at every certificate beside it, of a host or not. No host is touched."""
-    places = (*host_places(inventory), *other_places(inventory))
+    places = all_places(inventory)
     cas = dict.fromkeys(place.ca for place in places)
     problems = [
         line
         for place in places
         for name in place.shown_by
-        for line in certificate_problems(name, place.gateway(), now)
+        for line in certificate_problems(name, place.gateway(), now, place.usage)
     ]
     problems += (line for ca in cas for line in key_problems(ca))
     warnings = (line for place in places for line in certificate_warnings(place.gateway(), now))

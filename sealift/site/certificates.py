@@ -26,6 +26,8 @@ from sealift.errors import SealiftError
 
 CA_VALID = timedelta(days=3650)
 SERVER_VALID = timedelta(days=825)  # what the strictest clients take
+# What a certificate is for.
+SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
 
 _LABEL = "[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
 _DNS = re.compile(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*")
@@ -96,15 +98,18 @@ class Authority:
         """It as PEM, the key not encrypted."""
         return Pair(pem(self.certificate), key_pem(self.key))
 
-    def issue(self, names: Names, now: datetime) -> Pair:
-        """A server's certificate, with a key of its own. It does not outlast the CA."""
+    def issue(self, names: Names, now: datetime, usage: x509.ObjectIdentifier = SERVER) -> Pair:
+        """A certificate, with a key of its own. It does not outlast the CA.
+
+        + usage: of a server, or of a client
+        """
         key = new_key()
         end = min(now + SERVER_VALID, self.certificate.not_valid_after_utc)
         builder = (
             _builder(_name(names.dns[0]), self.certificate.subject, key, now, end)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(signs_certificates=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
             .add_extension(_alternative_names(names), critical=False)
             .add_extension(_issuer(self.certificate), critical=False)
         )

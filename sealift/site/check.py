@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import ast
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
+from sealift.release.types import Release
 from sealift.site.authority import key_problems
 from sealift.site.certificate_check import certificate_problems, certificate_warnings
 from sealift.site.clients import client_warnings
 from sealift.site.inventory import Host, Inventory, load_inventory
 from sealift.site.secrets import open_secrets
+from sealift.site.watching import monitor_files, watch_problems
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,12 @@ class Checked:
     warnings: tuple[str, ...]
 
 
-def site_problems(host: Host, now: datetime) -> Iterator[str]:
+def site_problems(host: Host, release: Release | None, now: datetime) -> Iterator[str]:
     """What is wrong with a host's secrets and certificates, a line each, with the host's name in front.
 
     Preflight tells the same, of all hosts, before anything is shipped to any.
+
+    + release: that it is to run, where it is known
     """
     settings = host.settings
     try:
@@ -42,7 +46,8 @@ def site_problems(host: Host, now: datetime) -> Iterator[str]:
     except SealiftError as error:
         yield from (f"{host.name}: {line}" for line in str(error).splitlines())
     found = (line for name in host.asked_as for line in certificate_problems(name, settings.gateway, now))
-    yield from (f"{host.name}: {line}" for line in dict.fromkeys(found))
+    more = watch_problems(host, release, now) if release else ()
+    yield from (f"{host.name}: {line}" for line in dict.fromkeys((*found, *more)))
 
 
 def check_site(name: str, now: datetime) -> Checked:
@@ -55,19 +60,21 @@ def check_site(name: str, now: datetime) -> Checked:
     inventory = load_inventory(name)
     problems: list[str] = []
     warnings = list(_replaced_tables(inventory.path.parent / "group_data"))
+    releases, missing = _releases(inventory)
     for host in inventory.hosts:
-        problems += site_problems(host, now)
+        problems += site_problems(host, releases.get((host.settings.depot, host.settings.release)), now)
         problems += _ssh_problems(host)
     warnings += site_warnings(inventory.hosts, now)
     for ca in {host.settings.gateway.ca: None for host in inventory.hosts}:
         problems += key_problems(ca)
-    problems += _release_problems(inventory)
+    problems += missing
     return Checked(len(inventory.hosts), tuple(dict.fromkeys(problems)), tuple(dict.fromkeys(warnings)))
 
 
 def site_warnings(hosts: Sequence[Host], now: datetime) -> tuple[str, ...]:
     """What runs out soon: certificates of gateways and keys of clients, a line each."""
-    lines = [line for host in hosts for line in certificate_warnings(host.settings.gateway, now)]
+    files = (files for host in hosts for files in (host.settings.gateway, monitor_files(host)) if files)
+    lines = [line for each in files for line in certificate_warnings(each, now)]
     lines += [line for host in hosts for line in _client_warnings(host, now)]
     return tuple(dict.fromkeys(lines))
 
@@ -81,12 +88,15 @@ def _client_warnings(host: Host, now: datetime) -> Iterator[str]:
     yield from client_warnings(settings.secrets, clients, now.date())
 
 
-def _release_problems(inventory: Inventory) -> Iterator[str]:
+def _releases(inventory: Inventory) -> tuple[Mapping[tuple[Path, str], Release], list[str]]:
+    """The releases of hosts by depot and name, and what is wrong with those that cannot be had."""
+    found, missing = {}, []
     for depot, release in sorted({(host.settings.depot, host.settings.release) for host in inventory.hosts}):
         try:
-            Depot(depot).resolve(release)
+            found[depot, release] = Depot(depot).resolve(release).lock.release
         except SealiftError as error:
-            yield str(error)
+            missing.append(str(error))
+    return found, missing
 
 
 def _ssh_problems(host: Host) -> Iterator[str]:

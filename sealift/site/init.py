@@ -16,12 +16,14 @@ from pydantic import SecretStr
 
 from sealift.errors import SealiftError
 from sealift.files import sync_folder, write_atomically
+from sealift.services import MONITOR_NAME
 from sealift.site import certificates
-from sealift.site.certificates import Names
-from sealift.site.secrets import ACCEPTANCE, ClientKeys, new_key, seal
+from sealift.site.certificates import CLIENT, SERVER, Names
+from sealift.site.secrets import ACCEPTANCE, PROBE, ClientKeys, new_key, seal
 
 TEMPLATES = Path(__file__).parents[2] / "templates" / "site"
 FIRST_CLIENT = "first"
+_MONITOR = "monitor"  # of the files of the certificate by which figures are read
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")  # of a site: a Python file has it
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
 _ADDRESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:_-]{0,252}")
@@ -53,6 +55,7 @@ class NewSite:
     + ssh_key: private key that this control node logs in with
     + known_hosts: lines of known_hosts(5); may be empty
     + own_ca: whether the site has a CA of its own, which then gets requests to sign
+    + monitors: names of the hosts that watch all of them
     """
 
     name: str
@@ -64,6 +67,7 @@ class NewSite:
     ssh_key: Path
     known_hosts: bytes
     own_ca: bool
+    monitors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -122,8 +126,16 @@ def _check(site: NewSite) -> None:
     ]
     if not names:
         wrong.append(f"{site.name}: has no hosts. Add --host NAME=ADDRESS, or --gpu for one with a GPU.")
-    if "ca" in names:
-        wrong.append("ca: is the name of the CA's files in tls/, expected another for a host.")
+    wrong += [
+        f"{name}: is the name of other files in tls/, expected another for a host."
+        for name in ("ca", _MONITOR)
+        if name in names
+    ]
+    wrong += [
+        f"{name}: is no host of this site, expected one that --host or --gpu names."
+        for name in site.monitors
+        if name not in names
+    ]
     if not _USER.fullmatch(site.user):
         wrong.append(f"{site.user}: is no name of a user.")
     if site.jump and not _ADDRESS.fullmatch(site.jump):
@@ -150,6 +162,7 @@ def _files(site: NewSite, folder: Path, api_key: SecretStr) -> dict[str, tuple[b
                     FIRST_CLIENT: ClientKeys(keys=(api_key,)),
                     # A role of its name is in no release: it may ask for none.
                     ACCEPTANCE: ClientKeys(keys=(new_key(),), roles=(ACCEPTANCE,)),
+                    PROBE: ClientKeys(keys=(new_key(),)),
                 },
                 identity.to_public(),
             ),
@@ -163,6 +176,7 @@ def _files(site: NewSite, folder: Path, api_key: SecretStr) -> dict[str, tuple[b
 
 def _tls(site: NewSite) -> Mapping[str, tuple[bytes, int]]:
     names = {host.name: Names.of_host(host.name, host.address) for host in site.hosts}
+    names |= {_MONITOR: Names((MONITOR_NAME,))}
     if site.own_ca:
         keys = {name: certificates.new_key() for name in names}
         return {f"tls/{name}.key": (certificates.key_pem(key), 0o600) for name, key in keys.items()} | {
@@ -171,7 +185,10 @@ def _tls(site: NewSite) -> Mapping[str, tuple[bytes, int]]:
         }
     now = datetime.now(UTC)
     authority = certificates.new_authority(site.name, now)
-    pairs = {"ca": authority.pair} | {name: authority.issue(each, now) for name, each in names.items()}
+    pairs = {"ca": authority.pair} | {
+        name: authority.issue(each, now, CLIENT if name == _MONITOR else SERVER)
+        for name, each in names.items()
+    }
     return {f"tls/{name}.key": (pair.key, 0o600) for name, pair in pairs.items()} | {
         f"tls/{name}.crt": (pair.certificate, 0o644) for name, pair in pairs.items()
     }
@@ -186,6 +203,6 @@ def _renderer(site: NewSite, folder: Path) -> Callable[[str], bytes]:
         autoescape=False,  # noqa: S701 - Python and ssh_config, not HTML
     )
     paths = {"depot": str(site.depot), "folder": str(folder), "ssh_key": str(site.ssh_key)}
-    values = {"name": site.name, "hosts": site.hosts, "release": site.release}
+    values = {"name": site.name, "hosts": site.hosts, "monitors": site.monitors, "release": site.release}
     inputs = {**values, **paths, "user": site.user, "jump": site.jump}
     return lambda name: environment.get_template(f"{name}.j2").render(inputs).encode()

@@ -14,7 +14,8 @@ from sealift.files import parse_json
 from sealift.host import settings
 from sealift.host.settings import SettingsError, SiteSettings
 from sealift.release.values import Foreign
-from sealift.services import FRONT, in_groups
+from sealift.service import in_groups
+from sealift.services import FRONT
 from sealift.site.reading import Reading, begin_reading
 from sealift.ssh import Ssh
 

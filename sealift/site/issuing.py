@@ -76,7 +76,7 @@ def must_have(places: Iterable[Place]) -> None:
 def issue(wanted: Sequence[Wanted], authority: Authority, now: datetime) -> None:
     """Issue certificates with new keys, over those that are there."""
     for each in wanted:
-        pair = authority.issue(each.names, now)
+        pair = authority.issue(each.names, now, each.place.usage)
         with locked(each.place.certificate.parent, lambda: None):
             put_pair(each.place.certificate, each.place.key, pair)
             each.place.request.unlink(missing_ok=True)  # its key is gone
@@ -116,7 +116,9 @@ def take(files: Sequence[Path], places: Sequence[Place], now: datetime) -> tuple
             mistakes.append(str(error))
             continue
         gateway = place.gateway(file, key)
-        mistakes += [line for name in place.shown_by for line in certificate_problems(name, gateway, now)]
+        mistakes += (
+            line for name in place.shown_by for line in certificate_problems(name, gateway, now, place.usage)
+        )
         found.append((Taken(file, place), content))
     if mistakes:
         raise SealiftError("\n".join(dict.fromkeys(mistakes)))

@@ -11,8 +11,9 @@ from cryptography import x509
 from sealift.errors import SealiftError
 from sealift.files import read_limited
 from sealift.host.settings import GatewaySettings
+from sealift.services import MONITOR_NAME
 from sealift.site.certificate_files import PEM_LIMIT, dns_names, ip_addresses, is_ca, read_certificates
-from sealift.site.certificates import Names, is_address
+from sealift.site.certificates import CLIENT, SERVER, Names, is_address
 from sealift.site.inventory import Host, Inventory
 from sealift.site.pair_files import beside
 
@@ -23,6 +24,7 @@ class Place:
 
     + name: of the host or, for one that no host of the inventory shows, the first of its DNS names
     + hosts: that show it; several, where their settings name one file
+    + usage: what it is for
     """
 
     name: str
@@ -30,6 +32,7 @@ class Place:
     certificate: Path
     key: Path
     ca: Path
+    usage: x509.ObjectIdentifier = SERVER
 
     @property
     def request(self) -> Path:
@@ -43,7 +46,9 @@ class Place:
 
     @property
     def shown_by(self) -> tuple[str, ...]:
-        """Names that clients demand of it."""
+        """Names that are demanded of it."""
+        if self.usage == CLIENT:
+            return (self.name,)
         return tuple(name for host in self.hosts for name in host.asked_as) or (self.name,)
 
     def gateway(self, certificate: Path | None = None, key: Path | None = None) -> GatewaySettings:
@@ -64,6 +69,8 @@ class Place:
         """
         old = self.present or _request(self.request)
         known = dns_names(old) if old else []
+        if self.usage == CLIENT:
+            return Names((self.name,))
         if self.hosts:
             each = [_names_of(host) for host in self.hosts]
             dns = (name for names in each for name in names.dns)
@@ -88,9 +95,30 @@ def host_places(inventory: Inventory) -> tuple[Place, ...]:
     )
 
 
+def monitor_places(inventory: Inventory) -> tuple[Place, ...]:
+    """The place of the certificate by which hosts that watch read the figures of all."""
+    by_files: dict[tuple[Path, Path, Path], list[Host]] = {}
+    for host in inventory.hosts:
+        monitoring = host.settings.monitoring
+        if monitoring.certificate and monitoring.key:
+            files = monitoring.certificate, monitoring.key, host.settings.gateway.ca
+            by_files.setdefault(files, []).append(host)
+    return tuple(Place(MONITOR_NAME, tuple(hosts), *files, CLIENT) for files, hosts in by_files.items())
+
+
+def own_places(inventory: Inventory) -> tuple[Place, ...]:
+    """The places of all certificates that hosts have."""
+    return (*host_places(inventory), *monitor_places(inventory))
+
+
+def all_places(inventory: Inventory) -> tuple[Place, ...]:
+    """The places of all certificates, of hosts or not."""
+    return (*own_places(inventory), *other_places(inventory))
+
+
 def other_places(inventory: Inventory) -> tuple[Place, ...]:
-    """The places of certificates beside a CA that no host of the inventory shows."""
-    taken = {place.certificate for place in host_places(inventory)}
+    """The places of certificates beside a CA that no host of the inventory has."""
+    taken = {place.certificate for place in own_places(inventory)}
     cas = sorted({host.settings.gateway.ca for host in inventory.hosts})
     return tuple(
         place
@@ -107,7 +135,7 @@ def other_place(inventory: Inventory, ca: Path, name: str) -> Place:
     Raises SealiftError where it is one, or the CA's own.
     """
     place = Place(name, (), ca.with_name(f"{name}.crt"), ca.with_name(f"{name}.key"), ca)
-    taken = {path for host in host_places(inventory) for path in (host.certificate, host.key)}
+    taken = {path for host in own_places(inventory) for path in (host.certificate, host.key)}
     if name in inventory.names or {place.certificate, place.key} & {*taken, ca}:
         raise SealiftError(
             f"{name}: is a host or file of the inventory, expected another name. For a host: "

@@ -17,12 +17,11 @@ from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 from sealift.errors import SealiftError, one_line
 from sealift.files import parse_json
 from sealift.release.values import Foreign
-from sealift.services import PROJECT_PREFIX
+from sealift.services import MONITOR_GROUP, PROMETHEUS
 from sealift.site.inventory import Host
 from sealift.ssh import Ssh
 
-MONITOR = "monitor"  # the group whose hosts run Prometheus
-_PROJECT = f"{PROJECT_PREFIX}prometheus"
+_PROJECT = PROMETHEUS.project
 _URL = "http://localhost:9090"
 _TIMEOUT_S = 300  # for all questions together
 _MOST = 64_000_000  # bytes of all answers
@@ -134,11 +133,11 @@ def monitors(site: str, hosts: Sequence[Host]) -> tuple[Host, ...]:
 
     Raises SealiftError where there is none.
     """
-    found = tuple(host for host in hosts if MONITOR in host.groups)
+    found = tuple(host for host in hosts if MONITOR_GROUP in host.groups)
     if not found:
         raise SealiftError(
-            f"{site}: no host of group {MONITOR}, expected one that runs Prometheus. Add a list {MONITOR} to "
-            "your inventory, and apply a release with the image prometheus."
+            f"{site}: no host of group {MONITOR_GROUP}, expected one that runs Prometheus. Add a list "
+            f"{MONITOR_GROUP} to your inventory, and apply a release with the image prometheus."
         )
     return found
 

@@ -18,7 +18,8 @@ from typing import Any
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from sealift.host.inputs import CLIENT_HEADER, Guard
+from sealift.host.client_inputs import CLIENT_HEADER
+from sealift.host.inputs import Guard
 from tests.fuzz.bodies import CONTEXT, LOAD, Body
 
 _CHECKOUT = Path(__file__).parents[2]

@@ -16,7 +16,8 @@ from typing import Any
 import requests
 from pydantic import SecretStr
 
-from sealift.host.inputs import CLIENT_HEADER, SiteFiles
+from sealift.host.client_inputs import CLIENT_HEADER
+from sealift.host.given import SiteFiles
 from sealift.host.judged import judged
 from sealift.host.wanted import want
 from sealift.release.locked import Lock

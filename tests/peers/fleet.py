@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from sealift.host.behind import Behind
+from sealift.host.fleet import Fleet
 from sealift.host.generation import Generation, render_generation
-from sealift.host.inputs import SiteFiles
+from sealift.host.given import SiteFiles
 from sealift.host.wanted import TEMPLATES
 from sealift.release.locked import Lock
 from sealift.services import CA, FRONT, TLS
@@ -48,7 +49,9 @@ class FrontDoor:
         most = {"max_connections": settings["max_connections"]} if "max_connections" in settings else {}
         site = site_settings(gateway={"certificate": "x", "key": "x", "ca": "x", **settings}, front=most)
         groups = frozenset(FRONT.groups)
-        return render_generation(site, lock, BUNDLE, groups, {ROLE: MODEL}, files, TEMPLATES, self.behind)
+        return render_generation(
+            site, lock, BUNDLE, groups, {ROLE: MODEL}, files, TEMPLATES, Fleet(self.behind)
+        )
 
     def change(self, *names: str, **hosts: Mapping[str, Any]) -> None:
         """Change what is behind it, and wait until it goes by that.

@@ -20,7 +20,7 @@ import requests
 from pydantic import SecretStr
 
 from sealift.host.generation import render_generation
-from sealift.host.inputs import SiteFiles
+from sealift.host.given import SiteFiles
 from sealift.host.judged import judged
 from sealift.host.wanted import TEMPLATES
 from sealift.release.locked import Lock

@@ -10,7 +10,8 @@ from pathlib import Path
 import requests
 
 from sealift.host.generation import Generation
-from sealift.services import ADMIN_PORT, ANSWERS_LOG, Service
+from sealift.service import Service
+from sealift.services import ADMIN_PORT, ANSWERS_LOG
 from tests.peers import gateway
 from tests.peers.registry import free_port
 

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sealift.host.client_inputs import OLLAMA_PORT
 from sealift.host.generation import Generation, render_generation
-from sealift.host.inputs import OLLAMA_PORT, SiteFiles
+from sealift.host.given import SiteFiles
 from sealift.host.wanted import TEMPLATES
 from sealift.services import GATEWAY
 from sealift.site.secrets import Secrets

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import requests
 
-from sealift.host.inputs import UNSENT_HEADER
+from sealift.host.client_inputs import UNSENT_HEADER
 from sealift.host.judged import judged
 from sealift.live.drain import parse_running
 from sealift.services import FRONT, HOSTS

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from sealift.host.inputs import CLIENT_HEADER
+from sealift.host.client_inputs import CLIENT_HEADER
 from sealift.site.secrets import ClientKeys, Secrets
 from tests.peers.gateway import ROLE, Gateway, keys_of, message_of
 from tests.peers.live_host import Host

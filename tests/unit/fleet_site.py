@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from sealift.blob import Blob
 from sealift.host import settings
-from sealift.host.inputs import SiteFiles
+from sealift.host.given import SiteFiles
 from sealift.host.settings import SiteSettings
 from sealift.host.wanted import Wanted, want
 from sealift.release.locked import Lock, LockedImage

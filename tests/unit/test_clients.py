@@ -44,14 +44,14 @@ def acme(tmp_path: Path) -> Path:
 def test_clients_are_added_and_revoked(acme: Path) -> None:
     inventory = load_inventory(str(acme))
     key = add_client(inventory, "chatbot", TODAY)
-    assert list(clients_of(inventory)) == ["acceptance", "chatbot", "first"]
+    assert list(clients_of(inventory)) == ["acceptance", "chatbot", "first", "probe"]
     opened = open_secrets(acme / "secrets.age", acme / "identity").in_force(TODAY)
     assert [each.get_secret_value() for each in opened["chatbot"]] == [key]
     with pytest.raises(SealiftError, match="has a key already"):
         add_client(inventory, "chatbot", TODAY)
     with pytest.raises(SealiftError, match="is no client's name"):
         add_client(inventory, "Chat Bot", TODAY)
-    revoke_clients(inventory, ["first", "acceptance"])
+    revoke_clients(inventory, ["first", "acceptance", "probe"])
     assert list(clients_of(inventory)) == ["chatbot"]
     with pytest.raises(SealiftError, match="nobody would have a key"):
         revoke_clients(inventory, ["chatbot"])
@@ -118,8 +118,8 @@ def test_keys_that_ran_out_are_left_out_and_told(acme: Path) -> None:
 def test_where_all_keys_ran_out_preflight_says_so(acme: Path) -> None:
     inventory = load_inventory(str(acme))
     add_client(inventory, "shop", TODAY, TODAY)
-    revoke_clients(inventory, ["first", "acceptance"])
-    found = list(site_problems(inventory.hosts[0], NOW + timedelta(days=1)))
+    revoke_clients(inventory, ["first", "acceptance", "probe"])
+    found = list(site_problems(inventory.hosts[0], None, NOW + timedelta(days=1)))
     assert any("no client has a key that holds on" in line for line in found)
 
 

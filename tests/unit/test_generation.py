@@ -13,9 +13,11 @@ from jinja2 import UndefinedError
 from pydantic import SecretStr
 
 from sealift.host.behind import Behind
+from sealift.host.client_inputs import UNSENT_HEADER
 from sealift.host.client_limits import ClientLimits
+from sealift.host.fleet import Fleet
 from sealift.host.generation import SPEC_LABEL, Generation, _Renderer, render_generation
-from sealift.host.inputs import UNSENT_HEADER, SiteFiles
+from sealift.host.given import SiteFiles
 from sealift.host.judged import judged
 from sealift.host.routes import routes_of
 from sealift.host.settings import OllamaSettings, SiteSettings, in_force
@@ -60,7 +62,8 @@ def rendered(
     fleet: tuple[Behind, ...] = (),
 ) -> Generation:
     files = SiteFiles(keys, certificate, b"key\n", allowed or {}, limits or {}, b"ca\n")
-    return render_generation(settings, lock(), bundle, frozenset(groups), ANSWERS, files, TEMPLATES, fleet)
+    of, seen = frozenset(groups), Fleet(fleet)
+    return render_generation(settings, lock(), bundle, of, ANSWERS, files, TEMPLATES, seen)
 
 
 def parsed(generation: Generation, path: str) -> dict[str, Any]:
@@ -177,12 +180,8 @@ def test_secrets_are_in_the_files_that_only_root_reads() -> None:
         "gateway/compose.yaml",
         "gateway/envoy.yaml",
     }
-    for path in readable:
-        assert b"key-of-billing" not in generation.files[path].content
-
-
-def test_secrets_are_not_in_the_representation() -> None:
-    assert "key-of-billing" not in repr(rendered())
+    assert not any(b"key-of-billing" in generation.files[path].content for path in readable)
+    assert "key-of-billing" not in repr(generation)
 
 
 def test_a_gpu_is_asked_for_in_its_group_only() -> None:
@@ -202,14 +201,13 @@ def test_ollama_has_its_settings() -> None:
 
 @pytest.mark.parametrize("name", ["ollama", "gateway"])
 def test_no_container_gets_a_proxy_from_roots_docker_client(name: str) -> None:
-    environment = service(rendered(LAB), name)["environment"]
-    for proxy in ("HTTP_PROXY", "https_proxy", "ALL_PROXY", "ftp_proxy"):
-        assert environment[proxy] == ""
+    proxies = ("HTTP_PROXY", "https_proxy", "ALL_PROXY", "ftp_proxy")
+    assert {service(rendered(LAB), name)["environment"][proxy] for proxy in proxies} == {""}
 
 
 def test_an_unlimited_setting_is_left_out() -> None:
-    assert "cpus" not in service(rendered(LAB), "ollama")
-    assert "OLLAMA_ORIGINS" not in service(rendered(LAB), "ollama")["environment"]
+    ollama = service(rendered(LAB), "ollama")
+    assert "cpus" not in ollama and "OLLAMA_ORIGINS" not in ollama["environment"]
 
 
 def test_only_the_gateway_is_published() -> None:
@@ -295,6 +293,6 @@ def test_the_gateway_logs_no_key() -> None:
 
 
 def test_a_role_that_asks_for_more_than_the_site_sets_gets_it() -> None:
-    role = Role(model="gemma3:270m", context=8192, parallel=3)
-    applied = in_force(OllamaSettings(context_length=4096, num_parallel=8), [role])
+    wants = Role(model="gemma3:270m", context=8192, parallel=3)
+    applied = in_force(OllamaSettings(context_length=4096, num_parallel=8), [wants])
     assert (applied.context_length, applied.num_parallel) == (8192, 8)

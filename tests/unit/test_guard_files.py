@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from sealift.host.client_inputs import clients_values
 from sealift.host.client_limits import ClientLimits
 from sealift.host.generation import Generation, clients_files
-from sealift.host.inputs import SiteFiles, clients_values
+from sealift.host.given import SiteFiles
 from sealift.host.settings import OllamaSettings
 from sealift.release.roles import names_answered
 from sealift.services import FRONT

@@ -17,6 +17,7 @@ from sealift.depot.store import Depot
 from sealift.errors import SealiftError
 from sealift.facts.generation import expected_live
 from sealift.host.behind import Behind
+from sealift.host.client_inputs import clients_values
 from sealift.host.generation import (
     Generation,
     RenderedFile,
@@ -25,7 +26,7 @@ from sealift.host.generation import (
     live_path,
     version_of,
 )
-from sealift.host.inputs import SiteFiles, clients_values
+from sealift.host.given import SiteFiles
 from sealift.host.wanted import applied_to
 from sealift.host_paths import CURRENT, LIVE, PREVIOUS, ROOT
 from sealift.live.push import _ASK, Stands, packed, parse_stands, script

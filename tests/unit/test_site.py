@@ -75,14 +75,16 @@ def test_it_is_read_by_pyinfra_by_the_names_of_folder_and_site(
 def test_what_is_private_is_readable_by_its_owner_alone(acme: Path) -> None:
     modes = {str(path.relative_to(acme)): stat.S_IMODE(path.stat().st_mode) for path in acme.rglob("*.*")}
     private = {name for name, mode in modes.items() if mode == 0o600}
-    assert private == {"secrets.age", "tls/ca.key", "tls/h1.key", "tls/h2.example.key", "tls/g1.key"}
+    assert private == {"secrets.age"} | {
+        f"tls/{name}.key" for name in ("ca", "h1", "h2.example", "g1", "monitor")
+    }
     assert stat.S_IMODE((acme / "identity").stat().st_mode) == 0o600
 
 
 def test_the_first_client_has_the_key_that_was_shown(tmp_path: Path) -> None:
     made = make_site(site(tmp_path), tmp_path / "sites")
     opened = open_secrets(made.folder / "secrets.age", made.folder / "identity")
-    assert opened.api_keys.keys() == {made.client, "acceptance"}
+    assert opened.api_keys.keys() == {made.client, "acceptance", "probe"}
     assert opened.first_key(NOW.date()).get_secret_value() == made.key
     assert made.key not in repr(opened)
 
@@ -111,7 +113,7 @@ def test_a_site_that_cannot_be_made_whole_is_not_made(
 
 def test_a_site_with_a_ca_of_its_own_gets_requests(tmp_path: Path) -> None:
     made = make_site(site(tmp_path, own_ca=True), tmp_path / "sites")
-    assert [path.name for path in made.requests] == ["h1.csr", "h2.example.csr", "g1.csr"]
+    assert [path.name for path in made.requests] == ["h1.csr", "h2.example.csr", "g1.csr", "monitor.csr"]
     assert not (made.folder / "tls/ca.crt").exists()
     request = x509.load_pem_x509_csr(made.requests[0].read_bytes())
     names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value

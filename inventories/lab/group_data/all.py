@@ -30,6 +30,8 @@ gateway = {
     "ca": f"{_site}/tls/ca.crt",
 }
 
+monitoring = {"certificate": f"{_site}/tls/monitor.crt", "key": f"{_site}/tls/monitor.key"}
+
 # This machine is outside of the closed network; the control node, which is inside, needs no such words.
 enter = json.loads(Path(_state, "hosts.json").read_text()).get("enter", [])
 # The hosts share the processors of one machine: models that answer together take longer than in turn, because
@@ -37,5 +39,5 @@ enter = json.loads(Path(_state, "hosts.json").read_text()).get("enter", [])
 verify_at_once = 1
 
 # Small: three hosts share this machine with each other.
-ollama = {"memory_limit_mib": 2048, "context_length": 2048, "max_loaded_models": 2}
+ollama = {"memory_limit_mib": 2048, "context_length": 2048}
 minimum = {"disk_free_mib": 512, "memory_mib": 1024}

@@ -19,7 +19,7 @@ from sealift.site.authority import key_of, open_authority
 from sealift.site.certificate_list import Listed, certificate_list
 from sealift.site.inventory import Inventory
 from sealift.site.issuing import Wanted, issue
-from sealift.site.places import Place, chosen, host_places, other_places
+from sealift.site.places import Place, all_places, chosen
 
 NOW = datetime.now(UTC) + timedelta(hours=1)  # after whatever openssl makes in a test, on a slow machine too
 MONTH = timedelta(days=30)
@@ -31,7 +31,7 @@ def nobody() -> str:
 
 
 def places(inventory: Inventory) -> tuple[Place, ...]:
-    return (*host_places(inventory), *other_places(inventory))
+    return all_places(inventory)
 
 
 def renewed(inventory: Inventory, names: Sequence[str], now: datetime = NOW) -> tuple[Place, ...]:

@@ -63,7 +63,7 @@ def signed(own: Path, *names: str) -> list[Path]:
 
 def test_what_the_sites_own_ca_signed_is_taken_and_renewed(own: Path) -> None:
     inventory = load_inventory(str(own.parent))
-    ran = sealift("take", own.parent, *signed(own, "h1", "h2.example", "g1"))
+    ran = sealift("take", own.parent, *signed(own, "h1", "h2.example", "g1", "monitor"))
     assert ran.returncode == 0, ran.stderr
     assert "OK" in verify(own, "h1", "-verify_hostname", "h1") and not list(own.glob("*.csr"))
     assert certificate_list(inventory, NOW).problems == ()
@@ -169,7 +169,7 @@ def test_a_former_ca_that_ran_out_is_a_warning_beside_another(tls: Path, acme: I
 
 def test_the_list_has_what_openssl_says(tls: Path, acme: Inventory) -> None:
     found = listed(acme)
-    assert list(found) == ["CA", "h1", "h2.example", "g1"]
+    assert list(found) == ["CA", "h1", "h2.example", "g1", "sealift-monitor"]
     said = openssl(
         *("x509", "-in", tls / "h1.crt", "-noout", "-serial", "-fingerprint", "-sha256", "-enddate")
     ).lower()

@@ -1,0 +1,59 @@
+"""What hosts lack of the site to watch, or to be watched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from sealift.errors import SealiftError
+from sealift.host.settings import GatewaySettings
+from sealift.release.types import Release
+from sealift.services import MONITOR_NAME, PROBE, PROMETHEUS
+from sealift.site.certificate_check import certificate_problems
+from sealift.site.certificates import CLIENT
+from sealift.site.inventory import Host
+from sealift.site.secrets import open_secrets
+
+
+def watch_problems(host: Host, release: Release, now: datetime) -> Iterator[str]:
+    """What is missing, or wrong with what is there, a line each.
+
+    + release: that the host is to run
+    """
+    services = release.services_for(host.groups)
+    if PROMETHEUS in services:
+        yield from _certificate_problems(host, now)
+    if PROBE in services and not _has_probe(host, now):
+        yield (
+            f"{host.settings.secrets}: has no client {PROBE.name} whose key holds, expected one, as "
+            f"which each host is asked. Make it: sealift clients add SITE {PROBE.name}"
+        )
+
+
+def monitor_files(host: Host) -> GatewaySettings | None:
+    """Certificate, key and CA of a host that watches, for the checks; None where they are not set."""
+    monitoring = host.settings.monitoring
+    if not (monitoring.certificate and monitoring.key):
+        return None
+    return GatewaySettings(
+        certificate=monitoring.certificate, key=monitoring.key, ca=host.settings.gateway.ca
+    )
+
+
+def _certificate_problems(host: Host, now: datetime) -> Iterator[str]:
+    files = monitor_files(host)
+    if files is None:
+        yield (
+            "watches the others without a certificate for it, expected monitoring.certificate and "
+            f"monitoring.key. Set both, and make it: sealift ca issue SITE {MONITOR_NAME}"
+        )
+        return
+    yield from certificate_problems(MONITOR_NAME, files, now, CLIENT)
+
+
+def _has_probe(host: Host, now: datetime) -> bool:
+    try:
+        secrets = open_secrets(host.settings.secrets, host.settings.identity)
+    except SealiftError:
+        return True  # told already
+    return PROBE.name in secrets.in_force(now.date())

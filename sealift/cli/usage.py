@@ -15,9 +15,11 @@ from rich.table import Table
 
 from sealift.cli.console import complain, show, working
 from sealift.cli.options import AsJson, Exclude, InventoryName, Limit, print_json
+from sealift.clients.kept_usage import Kept, kept_usage, reach
 from sealift.clients.usage import By, Log, Usage, parse_since, read_logs, sum_up
 from sealift.errors import SealiftError
-from sealift.site.inventory import load_inventory
+from sealift.site.inventory import Inventory, load_inventory
+from sealift.watch.prometheus import MONITOR
 
 
 def register(app: typer.Typer) -> None:
@@ -34,20 +36,26 @@ def usage(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the result as CSV.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Sum up tokens, requests and times by client, role or host, out of the gateways' logs.
+    """Sum up tokens, requests and times by client, role or host.
 
-    Where a host's log does not go back that far, it is named.
+    It reads the gateways' logs. Where they do not go back that far and Prometheus does, it asks that. A host
+    of which less is known is named.
 
     Example: sealift usage prod --since 7d --by role
     """
     if as_csv and as_json:
         raise SealiftError("--csv and --json: expected one of them. Leave one out.")
-    start = datetime.now(UTC) - parse_since(since)
+    now = datetime.now(UTC)
+    start = now - parse_since(since)
     site = load_inventory(inventory).limited(limit, exclude)
     with working(f"reading the logs of {len(site.hosts)} gateways"):
         logs = read_logs(site.hosts, start)
-    used = sum_up(logs, by)
-    for line in _gaps(logs, start):
+    used, begins, source = sum_up(logs, by), _begins(logs), "the gateways' logs"
+    if _gaps(begins, start) and (kept := _kept(site, start, now, by)):
+        watched = {name: kept.begins.get(name) for name in site.names}
+        if reach(watched, start, now) > reach(begins, start, now):
+            used, begins, source = kept.used, watched, f"Prometheus on {kept.host}"
+    for line in _gaps(begins, start):
         complain(line)
     if as_json:
         print_json({name: dataclasses.asdict(each) for name, each in used.items()})
@@ -56,30 +64,49 @@ def usage(
         writer = csv.writer(sys.stdout)
         writer.writerows([columns, *([name, *dataclasses.astuple(each)] for name, each in used.items())])
     else:
-        show(_table(by, used))
+        show(_table(by, used, source))
 
 
-def _gaps(logs: Mapping[str, Log], start: datetime) -> list[str]:
-    """Hosts whose logs do not reach back to the start."""
-    wanted = start.strftime("%Y-%m-%dT%H:%M:%S")
+def _begins(logs: Mapping[str, Log]) -> dict[str, datetime | None]:
+    return {host: log.begins for host, log in logs.items()}
+
+
+def _gaps(begins: Mapping[str, datetime | None], start: datetime) -> list[str]:
+    """Hosts of which less is known than was asked for."""
     lines = []
-    for host, log in logs.items():
-        if log.begins is None:
-            lines.append(f"{host}: its gateway has noted no request. Nothing of it is counted.")
-        elif log.begins > wanted:
-            lines.append(f"{host}: its log begins at {log.begins}. What came before is not counted.")
+    for host, begin in begins.items():
+        if begin is None:
+            lines.append(f"{host}: nothing is known of its requests. Nothing of it is counted.")
+        elif begin > start:
+            lines.append(
+                f"{host}: known since {begin:%Y-%m-%d %H:%M:%S} UTC. What came before is not counted."
+            )
     return lines
 
 
-def _table(by: By, used: Mapping[str, Usage]) -> Table:
+def _kept(site: Inventory, start: datetime, now: datetime, by: By) -> Kept | None:
+    """What Prometheus kept, where the site has one that answers."""
+    hosts = [host for host in site.whole.hosts if MONITOR in host.groups]
+    if not hosts:
+        return None
+    try:
+        with working("asking Prometheus, which reaches back further"):
+            return kept_usage(hosts, site.names, (int(start.timestamp()), int(now.timestamp())), by)
+    except SealiftError as error:
+        complain(str(error))
+        return None
+
+
+def _table(by: By, used: Mapping[str, Usage], source: str) -> Table:
     columns = (by, "requests", "refused", "unknown", "tokens in", "tokens out", "first token", "answer")
     more = ("tokens/s", "loading")
     table = Table(*columns, *more, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.caption, table.caption_justify = f"Out of {source}", "left"
     for name, each in used.items():
         numbers = (each.requests, each.refused, each.unknown, each.tokens_in, each.tokens_out)
         rate = "-" if each.tokens_per_second is None else f"{each.tokens_per_second:.1f}"
         times = (_seconds(each.first_token_ms), _seconds(each.answer_ms), rate, _seconds(each.load_ms))
-        table.add_row(name, *map(str, numbers), *times)
+        table.add_row(name, *("-" if number is None else str(number) for number in numbers), *times)
     return table
 
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from sealift.errors import SealiftError, printable
 from sealift.services import GATEWAY
@@ -23,6 +23,7 @@ from sealift.site.inventory import Host
 from sealift.ssh import on_all
 
 By = Literal["client", "role", "host"]
+Source = Literal["logs", "prometheus"]
 _Count = Annotated[int, Field(ge=0)]
 _DIGITS = re.compile("[0-9]{1,15}")
 _NO_ROLE = "-"  # of a request that asks no model, such as GET /api/tags
@@ -59,7 +60,7 @@ class Entry(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
-    time: str
+    time: Annotated[AwareDatetime, Field(strict=False)]
     client: str | None = None
     role: str | None = None
     status: int
@@ -81,7 +82,7 @@ class Log:
     """
 
     entries: tuple[Entry, ...]
-    begins: str | None
+    begins: datetime | None
 
 
 @dataclass(frozen=True)
@@ -94,17 +95,19 @@ class Usage:
     + answer_ms: median over answers of models
     + tokens_per_second: out of a model, over all answers that say their time; None where none does
     + load_ms: that requests waited for models to be loaded, in sum
+    + source: what knows all this; Prometheus knows nothing of what is None
     """
 
     requests: int
-    refused: int
-    unknown: int
+    refused: int | None
+    unknown: int | None
     tokens_in: int
     tokens_out: int
     first_token_ms: int | None
     answer_ms: int | None
     tokens_per_second: float | None
-    load_ms: int
+    load_ms: int | None
+    source: Source
 
 
 def parse_since(text: str) -> timedelta:
@@ -137,7 +140,7 @@ def parse_log(text: str) -> Log:
     for line in text.splitlines():
         entry = _entry(line.removeprefix(_BEGINS))
         if entry and line.startswith(_BEGINS):
-            begins = printable(entry.time)
+            begins = entry.time
         elif entry:
             entries.append(entry)
     return Log(tuple(entries), begins)
@@ -181,6 +184,7 @@ def _usage(entries: list[Entry]) -> Usage:
         if out_ms
         else None,
         load_ms=sum(each.load_ms or 0 for each in told),
+        source="logs",
     )
 
 

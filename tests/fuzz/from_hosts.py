@@ -218,7 +218,8 @@ def targets() -> tuple[Target, ...]:
         Target(
             "log of a host's gateway",
             alone(
-                b'begins={"time":"t","status":200,"duration_ms":1}\n{"time":"t","client":"c","status":200,'
+                b'begins={"time":"2026-11-29T08:00:00.000Z","status":200,"duration_ms":1}\n'
+                b'{"time":"2026-11-29T08:00:00.000Z","client":"c","status":200,'
                 b'"duration_ms":1,"role":"chat","tokens_in":1,"tokens_out":2,"out_ms":3}'
             ),
             _usage,

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from sealift.clients.kept_usage import parse_kept
+from sealift.clients.kept_usage import questions as kept_questions
 from sealift.errors import SealiftError
 from sealift.ssh import Ssh
-from sealift.watch.figures import window
+from sealift.watch.figures import by_label, window
 from sealift.watch.page import policy, questions, render
 from sealift.watch.prometheus import Answers, Question, Window, ask_one
 from sealift.watch.queries import BOARDS
@@ -70,6 +72,20 @@ def test_a_range_that_prometheus_refuses_is_said_in_its_own_words(prometheus: No
         SealiftError, match=r"mon: Prometheus answers nothing \(.*exceeded maximum resolution"
     ):
         ask_one(MON, {"up": Question("up", Window(0, END, 1))}, END)
+
+
+@pytest.mark.parametrize("hours", [1, 3], ids=["a part", "from the beginning"])
+def test_usage_is_what_the_counters_grew_by(prometheus: None, hours: int) -> None:
+    start = END - hours * 3600
+    kept = parse_kept(ask_one(MON, kept_questions(SMALL.hosts, (start, END), "client"), END), "client")
+    counted = {"now": Question("sum by (client) (envoy_usage_tokens_out)")}
+    now, before = (by_label(ask_one(MON, counted, at).of("now"), "client") for at in (END, start))
+    assert kept.used.keys() == {"chatbot", "search", "minutes"}
+    for client, used in kept.used.items():
+        assert used.tokens_out == pytest.approx(now[client,] - before.get((client,), 0), rel=0.02)
+    begins = max(start, END - 2 * 3600)
+    assert all(abs(begin.timestamp() - begins) <= 60 for begin in kept.begins.values())
+    assert kept.begins.keys() == set(SMALL.hosts)
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

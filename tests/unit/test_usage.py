@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -50,6 +50,7 @@ def test_tokens_requests_and_times_are_summed_by_client_role_and_host() -> None:
         answer_ms=1000,
         tokens_per_second=50.0,
         load_ms=150,
+        source="logs",
     )
     assert {name: each.requests for name, each in sum_up(logs, "role").items()} == {"chat": 3, "embed": 1}
     assert {name: each.tokens_out for name, each in sum_up(logs, "host").items()} == {"h1": 40, "h2": 25}
@@ -81,7 +82,7 @@ def test_a_log_says_how_far_back_it_goes_and_foreign_lines_are_left_out() -> Non
         ]
     )
     found = parse_log(text)
-    assert found.begins == "2026-11-01T00:00:00.000Z"
+    assert found.begins == datetime(2026, 11, 1, tzinfo=UTC)
     assert len(found.entries) == 1
     assert parse_log("").begins is None
 

@@ -18,8 +18,8 @@ from sealift.cli.options import AsJson, Exclude, InventoryName, Limit, print_jso
 from sealift.clients.kept_usage import Kept, kept_usage, reach
 from sealift.clients.usage import By, Log, Usage, parse_since, read_logs, sum_up
 from sealift.errors import SealiftError
+from sealift.services import MONITOR_GROUP
 from sealift.site.inventory import Inventory, load_inventory
-from sealift.watch.prometheus import MONITOR
 
 
 def register(app: typer.Typer) -> None:
@@ -86,7 +86,7 @@ def _gaps(begins: Mapping[str, datetime | None], start: datetime) -> list[str]:
 
 def _kept(site: Inventory, start: datetime, now: datetime, by: By) -> Kept | None:
     """What Prometheus kept, where the site has one that answers."""
-    hosts = [host for host in site.whole.hosts if MONITOR in host.groups]
+    hosts = [host for host in site.whole.hosts if MONITOR_GROUP in host.groups]
     if not hosts:
         return None
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sealift.errors import SealiftError
 from sealift.processes import CONTAINED
-from sealift.processes import WITH_US as WITH_US  # for demo.model
+from sealift.processes import WITH_US as WITH_US  # for demo.ollama_store
 
 _TAIL = 15  # lines
 

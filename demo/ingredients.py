@@ -12,7 +12,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from demo import images, model, nvidia, watch_images
+from demo import gemma, images, minilm, nvidia, watch_images
 from demo.cache import Recipe, Tell, make, place
 from demo.go import find_go
 from sealift.cache import cache_folder
@@ -47,7 +47,8 @@ def prepare(sources: Path, cache: Path, tell: Tell) -> None:
         ready.result()  # raises at once what went wrong in one of them
     ollama, nvidia_apt = compiling.result()
     base, others = assembling.result()
-    for entry in (made(images.ollama_image(base, ollama)), *others, made(model.store(ollama))):
+    models = (made(gemma.store(ollama)), made(minilm.store(ollama)))
+    for entry in (made(images.ollama_image(base, ollama)), *others, *models):
         place(entry, sources)
     place(nvidia_apt, sources / "nvidia-apt")
     place(ollama / "LICENSE", sources / "ollama" / "LICENSE")

@@ -7,8 +7,8 @@ sealift init lab --host h1=10.77.0.11 --host h2=10.77.0.12 --gpu h3=10.77.0.13 -
 cat >>/srv/sealift/sites/lab/group_data/all.py <<'END'
 
 # Small: the hosts share one machine with each other. Models that answer together take longer there than in turn,
-# because Ollama's threads spin while they wait for each other.
-ollama = {"memory_limit_mib": 2048, "context_length": 2048}
+# because Ollama's threads spin while they wait for each other. Both models stay loaded.
+ollama = {"memory_limit_mib": 2048, "context_length": 2048, "max_loaded_models": 2}
 minimum = {"disk_free_mib": 512, "memory_mib": 1024}
 verify_at_once = 1
 END

@@ -53,11 +53,13 @@ class ExpectedRole(Frozen):
 
     + blobs: of its manifest
     + plain: whether nothing but its model decides how it answers
+    + embeds: whether it answers in numbers
     """
 
     model: str
     blobs: tuple[Blob, ...]
     plain: bool
+    embeds: bool = False
     context: int = Field(description="tokens")
 
 
@@ -124,6 +126,7 @@ def expect(
                 model=wanted.answers[name],
                 blobs=wanted.lock.variant(wanted.answers[name], name).blobs,
                 plain=role.is_plain,
+                embeds=wanted.lock.models[wanted.answers[name]].shape.embeds,
                 context=role.context,
             )
             for name, role in wanted.roles.items()

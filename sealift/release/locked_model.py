@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from sealift.blob import Blob
-from sealift.release.values import Frozen, Many, MediaType, SourcePath, is_none
+from sealift.release.values import Frozen, Many, MediaType, SourcePath, is_empty, is_none
 
 # Media type of a model's weights, in Ollama's manifests.
 WEIGHTS = "application/vnd.ollama.image.model"
@@ -44,6 +44,9 @@ class Shape(Frozen):
     embedding: int = Field(ge=0, description="bytes of the token embedding")
     tied: bool = Field(description="whether the token embedding is the output layer too")
     vision: Vision | None = Field(default=None, exclude_if=is_none)
+    embeds: bool = Field(
+        default=False, exclude_if=is_empty, description="whether it makes embeddings, and no words"
+    )
 
 
 class LockedModel(Frozen):

@@ -112,6 +112,7 @@ def _shape(figures: _Figures, tensors: Sequence[Tensor]) -> Shape:
         embedding=embedding,
         tied=not any(tensor.name.startswith("output.") for tensor in tensors),
         vision=_vision(figures),
+        embeds=figures.embeds,
     )
 
 
@@ -148,7 +149,7 @@ class _Figures:
 
     @property
     def embeds(self) -> bool:
-        """Whether it makes embeddings."""
+        """Whether it makes embeddings. Source: `Capabilities` in server/images.go of ollama v0.11.4."""
         return f"{self._name}.pooling_type" in self._metadata
 
     def has(self, key: str) -> bool:

@@ -45,6 +45,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         ("model", expected.models),
         ("file", expected.files),
         ("role", expected.roles),
+        ("speaker", [name for name, role in expected.roles.items() if not role.embeds]),
+        ("embedder", [name for name, role in expected.roles.items() if role.embeds]),
     ):
         if fixture in metafunc.fixturenames:
             metafunc.parametrize(fixture, sorted(values) or [_NOTHING], scope="session")

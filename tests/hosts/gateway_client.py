@@ -65,6 +65,14 @@ class Gateway:
                 timeout=(CONNECT_S, ANSWER_S),
             )
 
+    def load(self, expected: Expectations, role: str, **more: Any) -> requests.Response:
+        """Have the role's model loaded, by a request without a question where it answers in words.
+
+        + more: of the body
+        """
+        path, asked = ("/api/embed", {"input": "x"}) if expected.roles[role].embeds else ("/api/generate", {})
+        return self.send("POST", path, self.right_key, body={"model": role, **asked, **more})
+
     def loaded(self, expected: Expectations, role: str) -> dict[str, Any]:
         """What Ollama says of the role's model, which is loaded: its name is that of the first request."""
         model = expected.roles[role].model

@@ -18,9 +18,8 @@ def test_refuses_more_context_than_there_is(gateway: Gateway, role: str) -> None
 
 def test_no_client_unloads_a_model(gateway: Gateway, role: str, expected: Expectations) -> None:
     """A request that would unload the role's model leaves it loaded."""
-    body = {"model": role}
-    assert gateway.send("POST", "/api/generate", gateway.right_key, body=body).status_code == 200
-    answer = gateway.send("POST", "/api/generate", gateway.right_key, body={**body, "keep_alive": 0})
+    assert gateway.load(expected, role).status_code == 200
+    answer = gateway.load(expected, role, keep_alive=0)
     assert answer.status_code == 400 or answer.headers["x-sealift-ignored"] == "keep_alive"
     assert gateway.loaded(expected, role)
 

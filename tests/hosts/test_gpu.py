@@ -59,8 +59,7 @@ def test_models_are_on_the_gpu(
     gateway: Gateway, role: str, expected: Expectations, record_property: RecordProperty
 ) -> None:
     """The role's model is in the GPU's memory as a whole: none of it fell back to the processor."""
-    load = {"model": role, "stream": False}
-    assert gateway.send("POST", "/api/generate", gateway.right_key, body=load).status_code == 200
+    assert gateway.load(expected, role, stream=False).status_code == 200
     model = gateway.loaded(expected, role)
     record_property("bytes", f"{model['size_vram']} of {model['size']} on the GPU")
     assert model["size_vram"] == model["size"] > 0

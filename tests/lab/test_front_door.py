@@ -133,7 +133,7 @@ def test_every_call_with_every_key(doors: Path, commands: Commands, tmp_path: Pa
             call = f"{method} {path}"
             refused = 403 if method == "POST" else 404 if path.endswith("/chat") else 200
             assert found["without the role"][call] == refused, call
-            # The demo's model makes no embeddings: Ollama says so.
+            # The model of chat makes no embeddings: Ollama says so.
             good = {200, 400, 500, 501} if "embed" in path else {200}
             assert found["right"][call] in good, call
         for method, path, _ in _CLOSED:

@@ -113,12 +113,15 @@ def test_a_gateway_that_refuses_a_live_file_goes_on_with_the_one_before(
     assert status["differs"] == []
 
 
-def test_the_roles_model_is_loaded_after_a_start_before_anybody_asks(site: Site, commands: Commands) -> None:
+def test_the_models_of_all_roles_are_loaded_after_a_start_before_anybody_asks(
+    site: Site, commands: Commands
+) -> None:
     commands.on("h1", f"docker restart {OLLAMA}")
-    loaded = f"docker exec {OLLAMA} ollama ps | grep -q ^chat:"
-    commands.on("h1", f"timeout 90 sh -c 'until {loaded}; do sleep 0.5; done'")
+    for role in ("chat", "embed"):
+        loaded = f"docker exec {OLLAMA} ollama ps | grep -q ^{role}:"
+        commands.on("h1", f"timeout 90 sh -c 'until {loaded}; do sleep 0.5; done'")
     (status,) = json.loads(commands.ok("sealift", "status", "lab", "--limit", "h1", "--json").out)
-    assert status["standing"]["loaded"] == ["chat:latest"]
+    assert sorted(status["standing"]["loaded"]) == ["chat:latest", "embed:latest"]
 
 
 def _status(commands: Commands, folder: Path, key: str, *more: str, path: str = "/api/version") -> str:

@@ -89,7 +89,10 @@ def test_the_fallback_of_a_role_answers_where_its_model_does_not_fit(
     for host in ("h1", "h2"):
         assert f"{host}: chat is answered by {samples.MODEL}, as gemma3:270m does not fit" in said
     planned = json.loads(bare.ok("sealift", "preflight", inventory, "--json").out)
-    assert planned["h1"]["roles"] == {"chat": samples.MODEL, "classify": samples.MODEL}
+    assert planned["h1"]["roles"] == {
+        **dict.fromkeys(("chat", "classify"), samples.MODEL),
+        "embed": "all-minilm:22m",
+    }
 
 
 def test_a_port_that_is_taken_is_named_with_its_owner(bare: Commands) -> None:

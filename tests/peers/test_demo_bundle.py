@@ -92,8 +92,10 @@ def test_debian_s_packages_are_listed_below_both_images(demo: Demo, components: 
 def test_gemma_is_there_with_its_terms_and_their_whole_text_is_carried(
     demo: Demo, components: list[Component]
 ) -> None:
-    (gemma,) = (part for part in components if part["type"] == "machine-learning-model")
-    assert (gemma["name"], gemma["version"]) == ("gemma3", "270m")
+    models = {part["name"]: part for part in components if part["type"] == "machine-learning-model"}
+    assert models.keys() == {"all-minilm", "gemma3"}
+    gemma = models["gemma3"]
+    assert gemma["version"] == "270m"
     locked = demo.lock.models["gemma3:270m"]
     assert {digest for part in gemma["components"] for digest in _hashes(part)} == {
         blob.hex for blob in locked.blobs
@@ -130,6 +132,7 @@ def test_docs_verify_by_hand_typed_over_it_passes(demo: Demo) -> None:
     for told in (
         *(f"image {image.name}\n" for image in lock.images.values()),
         *(f"package {package.name} {package.version}\n" for package in lock.packages),
+        "model all-minilm:22m\n",
         "model gemma3:270m\n",
         "file ollama-licence\n",
         "Gemma Terms of Use",

@@ -10,7 +10,8 @@ import pytest
 from demo.cache import Recipe, make, place
 from demo.gemma_terms import terms_text
 from demo.go import check_libraries, is_enough
-from demo.model import normalise_manifest
+from demo.minilm import with_pooling, without_pooling_folder
+from demo.ollama_store import normalise_manifest
 from sealift.cache import cache_folder
 from sealift.errors import SealiftError
 
@@ -117,3 +118,12 @@ def test_the_terms_are_taken_whole_and_without_the_page_around_them() -> None:
 def test_terms_that_are_cut_short_are_refused() -> None:
     with pytest.raises(SealiftError, match="terms: not found"):
         terms_text(PAGE.replace("4.9 No Waiver", ""))
+
+
+def test_how_embeddings_are_pooled_stands_where_ollama_reads_it() -> None:
+    config = json.loads(with_pooling('{"hidden_size": 384}', '{"pooling_mode_mean_tokens": true}'))
+    assert config == {"hidden_size": 384, "pooling_mode_mean_tokens": True}
+    steps = [{"type": "m.Transformer", "path": ""}, {"type": "m.Pooling", "path": "1_Pooling"}]
+    steps.append({"type": "m.Normalize", "path": "2_Normalize"})
+    kept = json.loads(without_pooling_folder(json.dumps(steps)))
+    assert [step["path"] for step in kept] == ["", "", "2_Normalize"]

@@ -64,6 +64,11 @@ def test_a_cache_that_ollama_does_not_quantize_is_known(tmp_path: Path, more: di
     assert not _shape(tmp_path, {**samples.GEMMA, **more}).quantizes_cache
 
 
+def test_a_model_that_makes_embeddings_is_known(tmp_path: Path) -> None:
+    assert not _shape(tmp_path, samples.GEMMA).embeds
+    assert _shape(tmp_path, {**samples.GEMMA, "gemma3.pooling_type": 1}).embeds
+
+
 def test_an_image_encoder_is_known(tmp_path: Path) -> None:
     assert _shape(tmp_path, samples.GEMMA).vision is None
     seen = {

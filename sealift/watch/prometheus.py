@@ -1,4 +1,4 @@
-"""What a site's Prometheus says. It listens on loopback of its host alone, so it is asked there, over SSH.
+"""What a site's Prometheus says. It is published nowhere, so it is asked in its own container, over SSH.
 
 All questions of a page go in one command. Source of what promtool prints: `promtool query --format=json`,
 which is the `result` of Prometheus' HTTP API. Tried with Debian's 2.53.3.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,7 +94,8 @@ def test_usage_is_what_the_counters_grew_by(prometheus: None, hours: int) -> Non
 def test_a_browser_shows_the_page_without_a_complaint(
     browser: Browser, answers: Answers, tmp_path: Path, width: int, dark: bool
 ) -> None:
-    (tmp_path / "page.html").write_bytes(render("lab", (*SMALL.hosts, HOSTILE), answers, OVER))
+    long = replace(answers, failed={"x" * 300: "y" * 300})
+    (tmp_path / "page.html").write_bytes(render("z" * 300, (*SMALL.hosts, HOSTILE), long, OVER))
     address = f"file://{tmp_path / 'page.html'}"
     browser.look(address, width, dark=dark)
     assert browser.complaints() == []

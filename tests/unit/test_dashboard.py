@@ -14,7 +14,7 @@ import pytest
 
 from sealift.errors import SealiftError
 from sealift.watch.figures import by_label, drawn, window, words
-from sealift.watch.page import policy, questions, render
+from sealift.watch.page import policy, questions, render, style
 from sealift.watch.prometheus import Answers, Series, Window
 from sealift.watch.queries import BOARDS
 from sealift.watch.server import ADDRESS, server
@@ -179,6 +179,24 @@ def test_foreign_text_stays_text() -> None:
     assert "<script" not in told and "<img" not in told
     assert told.count("</style>") == 1
     assert told.count("&lt;script&gt;") > 20
+
+
+def _light(colour: str) -> float:
+    """Its relative luminance, as WCAG 2 has it."""
+    digits = colour.lstrip("#") if len(colour) == 7 else "".join(2 * each for each in colour.lstrip("#"))
+    parts = [int(digits[place : place + 2], 16) / 255 for place in (0, 2, 4)]
+    red, green, blue = (
+        each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in parts
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_lines_stand_out_from_the_page_by_day_and_night() -> None:
+    colours = [re.findall(rf"--{name}: (#\w+);", style()) for name in ("c0", "c1", "c2", "c3", "c4", "c5")]
+    for number, behind in enumerate(re.findall(r"--card: (#\w+);", style())):
+        for each in colours:
+            dark, light = sorted((_light(each[number]), _light(behind)))
+            assert (light + 0.05) / (dark + 0.05) >= 3, each
 
 
 def test_without_any_figures_the_page_says_so() -> None:

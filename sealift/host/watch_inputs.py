@@ -33,7 +33,12 @@ def probe(settings: SiteSettings, served: Served, site_files: SiteFiles) -> dict
     at = {mount.source: mount.target for mount in PROBE.mounts}
     gpu = GPU in served.groups and not settings.gpu.stand_in
     roles = {
-        name: {"kind": "chat", "model": model, "names": _listed_as(model, served), "objectives": {}}
+        name: {
+            "kind": _kind(model, served),
+            "model": model,
+            "names": _listed_as(model, served),
+            "objectives": {},
+        }
         for name, model in sorted(served.answers.items())
     }
     return {
@@ -60,6 +65,11 @@ def probe(settings: SiteSettings, served: Served, site_files: SiteFiles) -> dict
             "gpu": gpu,
         },
     }
+
+
+def _kind(model: str, served: Served) -> str:
+    """How the probe asks a role of this model."""
+    return "embed" if served.lock.models[model].shape.embeds else "chat"
 
 
 def _listed_as(model: str, served: Served) -> list[str]:

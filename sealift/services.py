@@ -158,7 +158,10 @@ PROMETHEUS = Service(
     groups=_MONITOR,
     mounts=(
         Mount("prometheus.yml", "/etc/prometheus/prometheus.yml"),
-        Mount("alerts.yml", "/etc/prometheus/rules/alerts.yml"),
+        *(
+            Mount(name, f"/etc/prometheus/rules/{name}")
+            for name in ("alerts.yml", "objectives.yml", "own.yml")
+        ),
         Mount("ca.crt", "/etc/prometheus/ca.crt"),
         Mount("monitor.crt", "/etc/prometheus/monitor.crt"),
         Mount("monitor.key", "/etc/prometheus/monitor.key", private=True),

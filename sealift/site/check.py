@@ -16,6 +16,7 @@ from sealift.site.authority import key_problems
 from sealift.site.certificate_check import certificate_problems, certificate_warnings
 from sealift.site.clients import client_warnings
 from sealift.site.inventory import Host, Inventory, load_inventory
+from sealift.site.rule_check import rule_problems
 from sealift.site.secrets import open_secrets
 from sealift.site.watching import monitor_files, watch_problems
 
@@ -68,7 +69,12 @@ def check_site(name: str, now: datetime) -> Checked:
     for ca in {host.settings.gateway.ca: None for host in inventory.hosts}:
         problems += key_problems(ca)
     problems += missing
-    return Checked(len(inventory.hosts), tuple(dict.fromkeys(problems)), tuple(dict.fromkeys(warnings)))
+    wrong, not_judged = rule_problems([host for host in inventory.hosts if host.settings.monitoring.rules])
+    return Checked(
+        len(inventory.hosts),
+        tuple(dict.fromkeys((*problems, *wrong))),
+        tuple(dict.fromkeys((*warnings, *not_judged))),
+    )
 
 
 def site_warnings(hosts: Sequence[Host], now: datetime) -> tuple[str, ...]:

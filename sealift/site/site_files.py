@@ -13,10 +13,10 @@ from sealift.release.types import Release
 from sealift.services import ALERTMANAGER, PROMETHEUS
 from sealift.site.inventory import Host
 from sealift.site.receivers import open_receivers
+from sealift.site.rule_check import RULES_LIMIT
 from sealift.site.secrets import open_secrets, read_private
 
 _PEM_LIMIT = 1 << 20  # bytes
-_RULES_LIMIT = 1 << 20  # bytes
 
 
 def open_site_files(host: Host, release: Release) -> SiteFiles:
@@ -39,7 +39,7 @@ def open_site_files(host: Host, release: Release) -> SiteFiles:
         monitor_certificate=read_limited(_set(host, monitoring.certificate), _PEM_LIMIT) if watches else b"",
         monitor_key=read_private(_set(host, monitoring.key), _PEM_LIMIT) if watches else b"",
         receivers=open_receivers(monitoring.receivers) if ALERTMANAGER in services else NOBODY,
-        rules=read_limited(monitoring.rules, _RULES_LIMIT) if watches and monitoring.rules else b"",
+        rules=read_limited(monitoring.rules, RULES_LIMIT) if watches and monitoring.rules else b"",
     )
 
 

@@ -8,10 +8,11 @@ from datetime import datetime
 from sealift.errors import SealiftError
 from sealift.host.settings import GatewaySettings
 from sealift.release.types import Release
-from sealift.services import MONITOR_NAME, PROBE, PROMETHEUS
+from sealift.services import ALERTMANAGER, MONITOR_NAME, PROBE, PROMETHEUS
 from sealift.site.certificate_check import certificate_problems
 from sealift.site.certificates import CLIENT
 from sealift.site.inventory import Host
+from sealift.site.receivers import open_receivers
 from sealift.site.secrets import open_secrets
 
 
@@ -23,6 +24,8 @@ def watch_problems(host: Host, release: Release, now: datetime) -> Iterator[str]
     services = release.services_for(host.groups)
     if PROMETHEUS in services:
         yield from _certificate_problems(host, now)
+    if ALERTMANAGER in services:
+        yield from _receiver_problems(host)
     if PROBE in services and not _has_probe(host, now):
         yield (
             f"{host.settings.secrets}: has no client {PROBE.name} whose key holds, expected one, as "
@@ -49,6 +52,13 @@ def _certificate_problems(host: Host, now: datetime) -> Iterator[str]:
         )
         return
     yield from certificate_problems(MONITOR_NAME, files, now, CLIENT)
+
+
+def _receiver_problems(host: Host) -> Iterator[str]:
+    try:
+        open_receivers(host.settings.monitoring.receivers)
+    except SealiftError as error:
+        yield from str(error).splitlines()
 
 
 def _has_probe(host: Host, now: datetime) -> bool:

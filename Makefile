@@ -17,6 +17,9 @@ DEBIAN_PACKAGES := ca-certificates debian-archive-keyring g++ git iproute2 mmdeb
 test nightly: DEBIAN_PACKAGES += apt-utils btrfs-progs busybox chromium chromium-driver curl docker-registry exfat-fuse exfatprogs jq \
                                    luajit ntfs-3g xfsprogs
 
+# Headers that a newer Ollama is built with.
+nightly: DEBIAN_PACKAGES += libstb-dev nlohmann-json3-dev
+
 .PHONY: demo lint check test nightly bench debian-packages requirements clean
 .DELETE_ON_ERROR:
 

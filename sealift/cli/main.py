@@ -35,6 +35,7 @@ _PANELS: dict[str, dict[str, tuple[str, ...]]] = {
         "dashboard": ("dashboard",),
         "drain": ("drain", "undrain"),
         "verify": ("verify",),
+        "evaluate": ("evaluate",),
         "ask": ("ask",),
         "trial": ("try",),
     },

@@ -16,6 +16,8 @@ from sealift.host.settings import DockerSettings, FrontSettings, GatewaySettings
 from sealift.host.wanted import Wanted
 from sealift.release.locked import Lock
 from sealift.release.locked_model import WEIGHTS
+from sealift.release.objectives import Objectives
+from sealift.release.questions import Golden, Pair, Question
 from sealift.release.values import Digest, Frozen
 from sealift.service import Service
 
@@ -54,13 +56,23 @@ class ExpectedRole(Frozen):
     + blobs: of its manifest
     + plain: whether nothing but its model decides how it answers
     + embeds: whether it answers in numbers
+    + objectives: what it promises
+    + questions, pairs: that show whether it answers well
     """
 
     model: str
     blobs: tuple[Blob, ...]
     plain: bool
     embeds: bool = False
+    objectives: Objectives = Objectives()
+    questions: tuple[Question, ...] = ()
+    pairs: tuple[Pair, ...] = ()
     context: int = Field(description="tokens")
+
+    @property
+    def golden(self) -> tuple[Golden, ...]:
+        """All that shows whether it answers well."""
+        return (*self.questions, *self.pairs)
 
 
 class Expectations(Frozen):
@@ -126,7 +138,10 @@ def expect(
                 model=wanted.answers[name],
                 blobs=wanted.lock.variant(wanted.answers[name], name).blobs,
                 plain=role.is_plain,
-                embeds=wanted.lock.models[wanted.answers[name]].shape.embeds,
+                objectives=role.objectives,
+                questions=role.questions,
+                pairs=role.pairs,
+                embeds=wanted.lock.models[wanted.answers[name]].embeds,
                 context=role.context,
             )
             for name, role in wanted.roles.items()

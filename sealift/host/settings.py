@@ -16,7 +16,7 @@ from sealift import mistakes
 from sealift.errors import SealiftError
 from sealift.host.monitoring_settings import MonitoringSettings
 from sealift.host_paths import ROOT
-from sealift.release.types import Role
+from sealift.release.role import Role
 from sealift.release.values import Frozen
 from sealift.service import Port, Service
 from sealift.services import GATEWAY

@@ -12,8 +12,9 @@ from sealift.host.given import SiteFiles
 from sealift.host.settings import SiteSettings, in_force
 from sealift.release.locked import Lock, LockedImage, LockedPackage
 from sealift.release.locked_model import LockedModel
+from sealift.release.role import Role
 from sealift.release.roles import Answers, Named, placed_models, placed_names
-from sealift.release.types import File, Role
+from sealift.release.types import File
 from sealift.service import Port, Service
 from sealift.services import OLLAMA
 

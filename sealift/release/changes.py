@@ -10,7 +10,8 @@ from sealift.blob import Blob
 from sealift.files import canonical_json
 from sealift.release.locked import CODE, REQUIREMENTS, Lock, LockedImage, LockedPackage, LockedWheel
 from sealift.release.locked_model import LockedModel
-from sealift.release.types import File, Role
+from sealift.release.role import Role
+from sealift.release.types import File
 from sealift.release.values import Frozen
 
 Kind = Literal["release", "package", "image", "model", "role", "file", "wheel", "code"]
@@ -154,7 +155,8 @@ def _model_blobs(model: LockedModel) -> tuple[Blob, ...]:
 
 
 def _role_text(role: Role) -> str:
-    more = role.model_dump(mode="json", exclude={"model"}, exclude_defaults=True)
+    golden = {name: len(questions) for name in ("questions", "pairs") if (questions := getattr(role, name))}
+    more = role.model_dump(mode="json", exclude={"model", *golden}, exclude_defaults=True) | golden
     return " ".join((role.model, *(f"{name}={_text(value)}" for name, value in more.items())))
 
 

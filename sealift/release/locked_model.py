@@ -77,6 +77,11 @@ class LockedModel(Frozen):
         return tuple(Blob(digest=layer.digest, size=layer.size) for layer in (self.config, *self.layers))
 
     @property
+    def embeds(self) -> bool:
+        """Whether it makes embeddings, and no words."""
+        return self.shape.embeds
+
+    @property
     def sees(self) -> bool:
         """Whether it looks at images: with an encoder among its weights, or in a file of its own."""
         return self.shape.vision is not None or any(layer.media_type == _PROJECTOR for layer in self.layers)

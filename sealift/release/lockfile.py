@@ -17,6 +17,7 @@ from sealift.files import canonical_json, parse_json, read_limited
 from sealift.release.locked import Lock, LockedWheel
 from sealift.release.locked_model import PARAMETERS, WEIGHTS, LockedModel
 from sealift.release.parameters import parse_parameters
+from sealift.release.roles import wrong_kinds
 from sealift.release.values import MOST_NAMED
 from sealift.services import SERVICES
 
@@ -95,6 +96,7 @@ def _cross_checks(lock: Lock) -> Iterator[str]:
         for candidate in role.candidates:
             if role.threads != release.threads_of(candidate):
                 yield f"roles: {name} has other threads than the first role of {candidate}"
+    yield from wrong_kinds(release, lock.models)
 
 
 def _knows_parameters(model: LockedModel) -> bool:

@@ -15,7 +15,9 @@ from sealift import mistakes
 from sealift.errors import SealiftError, one_line
 from sealift.files import read_limited
 from sealift.release.catalogue import no_such_tag
+from sealift.release.objectives import OBJECTIVES
 from sealift.release.parameters import LOAD_PARAMETERS, Parameters
+from sealift.release.questions import Pair, Question
 from sealift.release.types import Release
 from sealift.services import SERVICES
 
@@ -44,6 +46,10 @@ _EXAMPLES = {
     "python": "a path below the project, such as requirements.txt",
     "suites": "a suite, such as trixie or ./",
     "components": "a component, such as main",
+    "first_token": "a time such as 2s or 500ms",
+    "answer": "a time such as 3s or 500ms",
+    "memory": "an amount such as 16GiB",
+    "success": "a share such as 95%",
 }
 _REPOSITORY = "http:// or https:// with a host, no login and no query"
 _PACKAGE_KEYS = ("sources", "base", "all")
@@ -145,6 +151,7 @@ def _nearest(loc: list[str]) -> str:
     known |= {"model", "fallback", "context", "parallel", "control", "python", "threads", "system"}
     known |= {"parameters", *Parameters.model_fields}
     known |= {"files", "url", "sha256", "target", "mode", "group", "groups"}
+    known |= {"objectives", *OBJECTIVES, "questions", *Question.model_fields, "pairs", *Pair.model_fields}
     if loc[0] == "roles" and loc[-1] in LOAD_PARAMETERS:
         instead = LOAD_PARAMETERS[loc[-1]]
         use = f"Use {instead} of the role." if instead else "Remove it."

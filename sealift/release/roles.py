@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from sealift.release.locked import Lock
 from sealift.release.locked_model import LockedModel
-from sealift.release.types import Role
+from sealift.release.objectives import OF_WORDS
+from sealift.release.role import Role
+from sealift.release.types import Release
 from sealift.release.variants import Variant
 
 Answers = Mapping[str, str]  # role -> the model that answers
@@ -74,6 +76,23 @@ def blind_names(lock: Lock, groups: frozenset[str], answers: Answers) -> tuple[s
     models = placed_models(lock, groups, answers)
     all_names = {**{name: name for name in models}, **answers}
     return tuple(sorted(n.removesuffix(":latest") for n, m in all_names.items() if not lock.models[m].sees))
+
+
+def wrong_kinds(release: Release, models: Mapping[str, LockedModel]) -> Iterator[str]:
+    """What roles ask of models that cannot answer it: `roles: NAME has ..., but MODEL ...`.
+
+    + models: those that are known
+    """
+    for name, role in sorted(release.roles.items()):
+        for model in (model for model in role.candidates if model in models):
+            words = [
+                *(["questions"] if role.questions else []),
+                *sorted(OF_WORDS & role.objectives.figures.keys()),
+            ]
+            if models[model].embeds and words:
+                yield f"roles: {name} has {', '.join(words)}, but {model} answers in numbers: embeddings"
+            if role.pairs and not models[model].embeds:
+                yield f"roles: {name} has pairs, but {model} answers in words, and makes no embeddings"
 
 
 def placed_models(lock: Lock, groups: frozenset[str], answers: Answers) -> dict[str, LockedModel]:

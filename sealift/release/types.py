@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
 
-from sealift.release.parameters import Parameters
+from sealift.release.groups import Groups, HostGroup
+from sealift.release.role import Role
 from sealift.release.values import (
-    CONTROL,
     AptSuite,
     Few,
     FileMode,
     FileTarget,
     FileUrl,
     Frozen,
-    GroupName,
     ImageName,
     ModelName,
     Name,
@@ -32,20 +31,6 @@ from sealift.release.values import (
 )
 from sealift.service import ALL, Port, Service, in_groups
 from sealift.services import SERVICES
-
-
-def _hosts(group: str) -> str:
-    if group == CONTROL:
-        raise ValueError("control is the control node and no group of hosts")
-    return group
-
-
-def _is_for_all(groups: tuple[str, ...]) -> bool:
-    return groups == (ALL,)
-
-
-HostGroup = Annotated[GroupName, AfterValidator(_hosts)]
-Groups = Annotated[Few[HostGroup], Field(min_length=1, exclude_if=_is_for_all)]
 
 
 class AptSource(Frozen):
@@ -153,48 +138,6 @@ Models = Annotated[
     Named[ModelName, Model],
     BeforeValidator(_from_list, json_schema_input_type=dict[ModelName, Model] | list[ModelName]),
 ]
-
-
-class Role(Frozen):
-    """What applications ask for; which model answers is the release's business."""
-
-    model: ModelName = Field(description="which of the release's models answers")
-    fallback: tuple[ModelName, ...] = Field(
-        default=(),
-        exclude_if=is_empty,
-        description="which answer in its place, the first that fits, on hosts whose memory it does not fit",
-    )
-    context: int = Field(default=4096, ge=256, description="tokens of one request; costs memory")
-    parallel: int = Field(default=1, ge=1, le=64, description="requests answered at once; costs memory")
-    threads: int | None = Field(
-        default=None,
-        ge=1,
-        le=1024,
-        exclude_if=is_none,
-        description="of the processor, for its models; without it Ollama decides",
-    )
-    system: str = Field(
-        default="",
-        max_length=100_000,
-        exclude_if=is_empty,
-        description="system prompt, in place of the model's own",
-    )
-    parameters: Parameters = Field(
-        default=Parameters(),
-        exclude_if=lambda parameters: not parameters.given,
-        description="how its models answer",
-    )
-    groups: Groups = Field(default=(ALL,), description="inventory groups whose hosts serve it")
-
-    @property
-    def candidates(self) -> tuple[str, ...]:
-        """The models that may answer, the best first."""
-        return (self.model, *self.fallback)
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether it has nothing of its own, and is one more name for its model."""
-        return not (self.system or self.parameters.given)
 
 
 class Control(Frozen):

@@ -11,7 +11,7 @@ from sealift.release.go_json import Value
 from sealift.release.locked_model import PARAMETERS, SYSTEM, LockedModel, ModelLayer
 from sealift.release.ollama_manifest import ModelManifest
 from sealift.release.parameters import merged_parameters
-from sealift.release.types import Role
+from sealift.release.role import Role
 
 
 @dataclass(frozen=True)

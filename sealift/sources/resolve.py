@@ -21,6 +21,7 @@ from sealift.release.catalogue import oldest_ollama, ollama_version
 from sealift.release.locked import Lock, LockedFile, LockedImage, LockedPackage
 from sealift.release.locked_model import PARAMETERS, LockedModel
 from sealift.release.parameters import PARAMETERS_LIMIT, parse_parameters
+from sealift.release.roles import wrong_kinds
 from sealift.release.types import File, Image, Model, Release
 from sealift.services import OLLAMA
 from sealift.sources.apt import lock_packages
@@ -58,6 +59,7 @@ def resolve(release: Release, sources: Path, progress: Progress, project: Path =
 
     mistakes += _roles_that_ask_too_much(release, contents.models)
     mistakes += _models_that_are_too_new(release, contents.models)
+    mistakes += [f"{wrong}. Move them to another role." for wrong in wrong_kinds(release, contents.models)]
     progress("asking apt for the packages and what they depend on", 0, 0)
     keys = attempt(read_keys, release, sources)
     packages = None if keys is None else attempt(lock_packages, release, machine, keys)

@@ -26,6 +26,7 @@ from sealift.media.read import read_media
 from sealift.media.table import dump_table, parse_table
 from sealift.oci import layout
 from sealift.progress import silent
+from sealift.quality.results import compared, last_of_another
 from sealift.sbom.cyclonedx import make_sbom
 from sealift.sbom.layers import LayerRecords
 from sealift.sbom.records import Record
@@ -160,6 +161,13 @@ _HEX = "0" * 64
 _HAVE = HaveList(site="here", releases={"demo:1": f"sha256:{_HEX}"}, blobs={_HEX: 7, "1" * 64: 0})
 
 
+def _results(case: Case, folder: Path) -> object:
+    path = folder / f"FUZZ{'a' * 60}.json"
+    path.write_bytes(only(case))
+    found = last_of_another(folder, "sha256:0")
+    return found and compared(found.answers, found.answers)
+
+
 def targets() -> tuple[Target, ...]:
     """All of them; their seeds are made when they are asked for."""
     index = layout.read_index(_bundle())
@@ -193,5 +201,15 @@ def targets() -> tuple[Target, ...]:
             where="sbom",
         ),
         Target("what blobs say, in an SBOM", alone(b'{"model_type":"1B","file_type":"Q8_0"}'), _sbom, cost=3),
+        Target(
+            "results of golden questions",
+            alone(
+                b'{"inventory":"lab","release":"demo:1","bundle":"sha256:' + b"a" * 64 + b'",'
+                b'"at":"2026-11-29T08:00:00Z","answers":[{"host":"h1","role":"chat","question":"How?",'
+                b'"identity":"chat {}","said":"So.","problem":null}]}'
+            ),
+            _results,
+            (b'"answers":', b'"problem":'),
+        ),
         Target("folder of an exported image", alone(index), _own_export, (b"manifests", b"annotations")),
     )

@@ -33,6 +33,8 @@ from sealift.host.settings import DockerSettings
 from sealift.host_paths import CURRENT
 from sealift.live.drain import parse_running
 from sealift.live.push import parse_stands
+from sealift.quality.judge import judged
+from sealift.release.questions import Pair, Question
 from sealift.ship.plan import parse_listing, plan
 from sealift.site.drained import parse_drained
 from sealift.site.inventory import complaint, parse_inventory
@@ -47,6 +49,11 @@ from tests.unit.probed import GOOD
 from tests.unit.test_ask import GOOD as ANSWER
 from tests.unit.test_fleet import STATUS
 
+_QUESTION = Question.model_validate_json(
+    '{"ask": "How?", "must_not": ["x", "/(a+)+$/"], "format": {"type": "object", "required": ["mood"],'
+    ' "properties": {"mood": {"type": "array", "items": {"type": "string", "enum": ["glad", "sad"]}}}}}'
+)
+_PAIR = Pair(texts=("a", "b"), at_least=0.5)
 _NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 _WHERE = Path("inventories/FUZZ")
 
@@ -68,6 +75,14 @@ def _probe(case: Case, _: Path) -> object:
 
 def _status(case: Case, _: Path) -> object:
     return parse_status("FUZZ", "\n".join(_lines(case)))
+
+
+def _golden(case: Case, _: Path) -> object:
+    try:
+        said = json.loads(only(case))
+    except (ValueError, RecursionError):
+        raise SealiftError("FUZZ: is no JSON") from None
+    return [judged("FUZZ", golden, lambda *_: said) for golden in (_QUESTION, _PAIR)]
 
 
 def _stands(case: Case, _: Path) -> object:
@@ -224,6 +239,14 @@ def targets() -> tuple[Target, ...]:
             ),
             _usage,
             (b"begins=", b'"tokens_in":'),
+        ),
+        Target(
+            "answer to a golden question",
+            alone(
+                b'{"message":{"role":"assistant","content":"{\\"mood\\":[\\"sad\\"]}"},"embeddings":[[1,0.5],[1,2]]}'
+            ),
+            _golden,
+            (b'"content":', b'"embeddings":', b"1e999", b"NaN"),
         ),
         Target(
             "figures of Prometheus",

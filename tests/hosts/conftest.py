@@ -15,12 +15,15 @@ import pytest
 import testinfra
 from testinfra.host import Host
 
+from sealift.errors import one_line
 from sealift.evidence.expectations import Expectations, read
+from sealift.release.questions import Golden
 from tests.hosts.containers import Inspected, find_container
 from tests.hosts.gateway_client import Gateway
 
 # In place of a list that is empty, which pytest would turn into a skip.
 _NOTHING = pytest.param(None, marks=pytest.mark.on("nothing to claim"))
+_TITLE = 80  # characters of a question that a claim is named by
 EXPECTED = pytest.StashKey[Expectations]()
 
 
@@ -47,9 +50,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         ("role", expected.roles),
         ("speaker", [name for name, role in expected.roles.items() if not role.embeds]),
         ("embedder", [name for name, role in expected.roles.items() if role.embeds]),
+        ("promising", [name for name, role in expected.roles.items() if role.objectives.figures]),
     ):
         if fixture in metafunc.fixturenames:
             metafunc.parametrize(fixture, sorted(values) or [_NOTHING], scope="session")
+    if "golden" in metafunc.fixturenames:
+        metafunc.parametrize("golden", _golden(expected) or [_NOTHING], scope="session")
+
+
+def _golden(expected: Expectations) -> list[object]:
+    """The golden questions of all roles, each with the role that is asked; named by what is asked."""
+    roles = sorted(expected.roles.items())
+    asked: list[tuple[str, Golden]] = [(name, golden) for name, role in roles for golden in role.golden]
+    return [pytest.param(each, id=f"{each[0]}: {one_line(each[1].title)[:_TITLE]}") for each in asked]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

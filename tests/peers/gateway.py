@@ -25,7 +25,7 @@ from sealift.host.judged import judged
 from sealift.host.wanted import TEMPLATES
 from sealift.release.locked import Lock
 from sealift.release.locked_model import Vision
-from sealift.release.types import Role
+from sealift.release.role import Role
 from sealift.services import GATEWAY
 from sealift.site.secrets import ClientKeys, Secrets
 from tests.peers.registry import free_port

@@ -22,7 +22,7 @@ from sealift.host.judged import judged
 from sealift.host.routes import routes_of
 from sealift.host.settings import OllamaSettings, SiteSettings, in_force
 from sealift.host_paths import CURRENT, LIVE
-from sealift.release.types import Role
+from sealift.release.role import Role
 from sealift.services import GATEWAY
 from tests.unit.fleet_site import MODEL, lock, site_settings
 

@@ -64,6 +64,7 @@ FORBIDDEN = {
     "sealift/clients": ("rich", "typer", "sealift.cli", "sealift.lab", "sealift.evidence", "sealift.drift"),
     "sealift/live": ("rich", "typer", "sealift.cli", "sealift.lab", "sealift.evidence", "sealift.drift"),
     "sealift/watch": ("rich", "typer", "sealift.cli", "sealift.lab", "sealift.evidence", "sealift.drift"),
+    "sealift/quality": (*_OUTSIDE, *_MAKING, "sealift.lab", "sealift.drift"),
     "sealift/facts": ("rich", "typer", "sealift.cli"),
     "tasks": ("rich", "typer", "sealift.cli"),
     # a wrong operation must not vouch for itself

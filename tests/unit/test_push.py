@@ -32,7 +32,7 @@ from sealift.host_paths import CURRENT, LIVE, PREVIOUS, ROOT
 from sealift.live.push import _ASK, Stands, packed, parse_stands, script
 from sealift.operations.live import PLACE, go_back, taking
 from sealift.progress import silent
-from sealift.release.types import Role
+from sealift.release.role import Role
 from sealift.services import ALLOWED, BUDGET, CLUSTERS, FRONT, GATEWAY, KEYS, LIMITS
 from sealift.site.inventory import Host
 from tests.unit import tiny

@@ -37,7 +37,7 @@ def probe(settings: SiteSettings, served: Served, site_files: SiteFiles) -> dict
             "kind": _kind(model, served),
             "model": model,
             "names": _listed_as(model, served),
-            "objectives": {},
+            "objectives": _promised(name, served),
         }
         for name, model in sorted(served.answers.items())
     }
@@ -70,6 +70,11 @@ def probe(settings: SiteSettings, served: Served, site_files: SiteFiles) -> dict
 def _kind(model: str, served: Served) -> str:
     """How the probe asks a role of this model."""
     return "embed" if served.lock.models[model].shape.embeds else "chat"
+
+
+def _promised(role: str, served: Served) -> dict[str, float]:
+    """What a role promises, by the names of series."""
+    return {str(name): figure for name, figure in served.lock.release.roles[role].objectives.figures.items()}
 
 
 def _listed_as(model: str, served: Served) -> list[str]:

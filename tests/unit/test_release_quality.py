@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from sealift.release.locked import Lock
 from sealift.release.lockfile import dump_lock, parse_lock
 from sealift.release.parse import load_release
 from sealift.release.roles import wrong_kinds
+from sealift.release.types import Image
 from tests.unit import fleet_site, samples
 from tests.unit.fleet_site import SHAPE
 from tests.unit.test_roles import release_file
@@ -97,3 +99,13 @@ def test_acceptance_expects_them() -> None:
     wanted = fleet_site.wanted(of=lock)
     role = expect(wanted, address="10.0.0.1", api_key=SecretStr("key"), acceptance_key=None).roles["chat"]
     assert (role.embeds, len(role.golden), role.objectives.figures) == (False, 1, {"answer": 3.0})
+
+
+def test_the_probe_is_told_what_roles_promise() -> None:
+    lock = _lock(False, objectives={"answer": "3s", "success": "95%"})
+    images = {**lock.release.images, "probe": Image(name="localhost/site/probe:1", archive="probe.tar")}
+    release = lock.release.model_copy(update={"images": images})
+    locked = {**lock.images, "probe": lock.images["ollama"]}
+    wanted = fleet_site.wanted(of=lock.model_copy(update={"release": release, "images": locked}))
+    told = json.loads(wanted.generation.files["probe/probe.json"].content)
+    assert told["roles"]["chat"]["objectives"] == {"answer": 3.0, "success": 0.95}

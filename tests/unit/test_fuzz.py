@@ -67,11 +67,12 @@ _OWN = {
             "drift/plan.py:_read",
             "drift/plan.py:diffs",
         ),
+        "site/watching.py:_receiver_problems",
     },
     "what this machine's own tools say": {
         *("install/start.py:signer_of", "sources/apt.py:_update", "sources/apt_config.py:IsolatedApt.make"),
         *("sources/apt_sources.py:blame", "sources/wheels.py:_download", "sources/wheels.py:_explain"),
-        "site/check.py:_ssh_problems",
+        *("site/check.py:_ssh_problems", "site/rule_check.py:rule_problems"),
         *("install/commands.py:require", "install/packages.py:_here"),
     },
     "what the media's signed table vouches for": {

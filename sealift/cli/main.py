@@ -38,6 +38,7 @@ _PANELS: dict[str, dict[str, tuple[str, ...]]] = {
         "evaluate": ("evaluate",),
         "ask": ("ask",),
         "trial": ("try",),
+        "bench": ("bench",),
     },
     "Anywhere": {
         "models": ("models",),

@@ -25,12 +25,14 @@ class NamedHost(HTTPAdapter):
     """For a `requests.Session`: connects to the address in the URL, and wants a certificate of another name.
 
     A site's CA issues certificates of names, and a closed network need not resolve them.
+
+    + name: that the certificate must be of
+    + connections: kept open at once
     """
 
-    def __init__(self, name: str) -> None:
-        """+ name: that the certificate must be of."""
+    def __init__(self, name: str, connections: int = 10) -> None:
         self._name = name
-        super().__init__()
+        super().__init__(pool_maxsize=connections)
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         """Pass both on to urllib3, as its user guide says under "Custom SNI Hostname"."""

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from functools import cache
 
-from tests.fuzz import archives, at_monitor, at_probe, at_site, from_hosts, on_build_machine, over_http
+from tests.fuzz import (
+    archives,
+    at_bench,
+    at_monitor,
+    at_probe,
+    at_site,
+    from_hosts,
+    on_build_machine,
+    over_http,
+)
 from tests.fuzz.target import Target
 
 
 @cache
 def targets() -> dict[str, Target]:
     """Every parser of foreign bytes that sealift has."""
-    carried = (*at_site.targets(), *from_hosts.targets(), *at_probe.TARGETS, *at_monitor.TARGETS)
-    every = (*on_build_machine.TARGETS, *archives.TARGETS, *carried, *over_http.targets())
+    carried = (*at_site.targets(), *from_hosts.targets(), *at_bench.TARGETS)
+    watching = (*at_probe.TARGETS, *at_monitor.TARGETS)
+    every = (*on_build_machine.TARGETS, *archives.TARGETS, *carried, *watching, *over_http.targets())
     return {target.name: target for target in every}

@@ -54,6 +54,8 @@ _OWN = {
             "operations/generation.py:generation_present",
         ),
         *("depot/fsck.py:_repositories", "depot/repository.py:read_key", "operations/text.py:put_text"),
+        "measure/kept.py:read",
+        "measure/loops.py:step_of",
         "sbom/python_licences.py:_project",
         "sbom/python_licences.py:_read",
     },

@@ -62,6 +62,7 @@ FORBIDDEN = {
     "sealift/operations": ("rich", "typer", "sealift.cli", "sealift.drift"),
     "sealift/drift": ("rich", "typer", "sealift.cli", "sealift.lab", "sealift.evidence"),
     "sealift/clients": ("rich", "typer", "sealift.cli", "sealift.lab", "sealift.evidence", "sealift.drift"),
+    "sealift/measure": ("rich", "typer", "sealift.cli", "sealift.lab", "sealift.evidence", "sealift.drift"),
     "sealift/live": ("rich", "typer", "sealift.cli", "sealift.lab", "sealift.evidence", "sealift.drift"),
     "sealift/watch": ("rich", "typer", "sealift.cli", "sealift.lab", "sealift.evidence", "sealift.drift"),
     "sealift/quality": (*_OUTSIDE, *_MAKING, "sealift.lab", "sealift.drift"),

@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr
 
 from sealift.blob import Blob
 from sealift.files import canonical_json, write_atomically
+from sealift.host.monitoring_settings import MonitoringSettings
 from sealift.host.settings import DockerSettings, FrontSettings, GatewaySettings, OllamaSettings, published
 from sealift.host.wanted import Wanted
 from sealift.release.locked import Lock
@@ -41,12 +42,14 @@ class ExpectedService(Frozen):
     """A service that must run.
 
     + ports: TCP, that it publishes on the host
+    + figures: that of them which shows figures to who watches; 0 where none does
     + private: files of its folder in the generation that root alone may read
     """
 
     image: str
     image_id: Digest
     ports: tuple[int, ...]
+    figures: int = 0
     private: tuple[str, ...]
 
 
@@ -96,6 +99,7 @@ class Expectations(Frozen):
     ollama: OllamaSettings
     gateway: GatewaySettings
     front: FrontSettings = FrontSettings()
+    monitoring: MonitoringSettings = MonitoringSettings()
     docker: DockerSettings
     root: str = Field(description="where the host store lies")
     stand_in_gpu: bool
@@ -152,6 +156,7 @@ def expect(
         ollama=settings.ollama,
         gateway=settings.gateway,
         front=settings.front,
+        monitoring=settings.monitoring,
         docker=settings.docker,
         root=settings.root,
         stand_in_gpu=settings.gpu.stand_in,
@@ -164,6 +169,7 @@ def _expect_service(wanted: Wanted, service: Service) -> ExpectedService:
         image=image.name,
         image_id=image.image_id,
         ports=tuple(published(wanted.settings, port) for port in wanted.ports(service)),
+        figures=next((published(wanted.settings, p) for p in wanted.ports(service) if p.figures), 0),
         private=tuple(mount.source for mount in service.mounts if mount.private),
     )
 

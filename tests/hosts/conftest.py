@@ -48,6 +48,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         ("model", expected.models),
         ("file", expected.files),
         ("role", expected.roles),
+        ("shown", [name for name, service in expected.services.items() if service.figures]),
         ("speaker", [name for name, role in expected.roles.items() if not role.embeds]),
         ("embedder", [name for name, role in expected.roles.items() if role.embeds]),
         ("promising", [name for name, role in expected.roles.items() if role.objectives.figures]),
@@ -80,6 +81,9 @@ def _traits(expected: Expectations) -> set[str]:
         traits.add("a client for acceptance")
         if expected.acceptance_roles and not set(expected.acceptance_roles) & set(expected.roles):
             traits.add("a client without a role")
+    traits |= {f"service {name}" for name in expected.services}
+    if any(service.figures for service in expected.services.values()) and expected.monitoring.key:
+        traits.add("who may see figures")
     if "gpu" in traits:
         traits.add("stand-in gpu" if expected.stand_in_gpu else "real gpu")
     return traits

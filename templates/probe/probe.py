@@ -99,6 +99,7 @@ class Probe:
         found.memory = runtime_memory(Path(self.of.proc))
         if self.of.gpu:
             found.gpus = self._gpus.look()
+        self._write()  # a model that is not in memory may take minutes
         for name, role in self.of.roles.items():
             self._ask(name, role)
             found.certificate_expires = self._gateway.expires

@@ -37,7 +37,7 @@ def configure(folder: Path, port: int, ca: Path, roles: Mapping[str, Any], **mor
         "key": str(folder / "key"),
         "output": str(folder / "metrics/probe.prom"),
         "proc": "/proc",
-        "roles": {name: {**whole, "names": [name], **of} for name, of in roles.items()},
+        "roles": {name: {**whole, "names": [f"{name}:latest"], **of} for name, of in roles.items()},
         "interval_s": 1,
         "timeout_s": 30,
         "load_timeout_s": 120,

@@ -84,6 +84,8 @@ class Probe:
     def __init__(self, of: Configuration) -> None:
         self.of = of
         context = ssl.create_default_context(cafile=of.ca)
+        # From Python 3.13 on, certificates must keep all of RFC 5280. A site's own CA may be older than that.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         self._gateway = Gateway(of.gateway, of.host, context, "")
         self._gpus = Gpus()
         self._found = Found({role: RoleFound() for role in of.roles})
@@ -142,7 +144,8 @@ class Probe:
             found.outcome = outcome
 
     def _loaded(self, role: Role) -> bool:
-        return not {each.name for each in self._found.loaded}.isdisjoint(role.names)
+        names = {name.removesuffix(":latest") for name in role.names}
+        return not names.isdisjoint(each.name for each in self._found.loaded)
 
     def _slow(self, answer: Answer) -> bool:
         return answer.answer_s - answer.cost.load_s > self.of.degraded_s

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 CHECKOUT = Path(__file__).parents[1]
 CLIENT = "probe"
 KEY = f"{CLIENT}-key"
-_PATIENCE_S = 120
+_PATIENCE_S = 300
 Labels = Mapping[str, str]
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 OUTCOMES = ("ok", "refused", "failed", "timeout")  # of a request
 _MOST_BYTES = 4 << 20  # of an answer
-_TOKENS = 16
+_TOKENS = 8  # few: somebody waits for the one slot of a small host meanwhile
 _PROMPT = "Count from one to one hundred."
 
 

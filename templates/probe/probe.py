@@ -106,7 +106,7 @@ class Probe:
             self._ask(name, role)
             found.certificate_expires = self._gateway.expires
             self._write()
-        found.last_run, found.run_s = time.time(), time.monotonic() - started
+        found.run_s = time.monotonic() - started
         self._write()
 
     def _lists(self) -> None:
@@ -152,6 +152,7 @@ class Probe:
 
     def _write(self) -> None:
         """By rename: nobody reads half of it. It need not outlive the host: a round writes it anew."""
+        self._found.last_run = time.time()
         output = Path(self.of.output)
         new = output.with_name(f".{output.name}.new")  # the node exporter reads *.prom
         new.write_bytes(generate_latest(self._registry))

@@ -82,8 +82,8 @@ class Series(Collector):
                 "When the gateway's certificate ends",
                 found.certificate_expires,
             ),
-            ("probe_last_run_timestamp_seconds", "When a round ended last", found.last_run),
-            ("probe_run_seconds", "What that round took", found.run_s),
+            ("probe_last_run_timestamp_seconds", "When it last had something to tell", found.last_run),
+            ("probe_run_seconds", "What a round took, of all roles", found.run_s),
         ):
             yield _gauge(name, text, (((), value),))
 

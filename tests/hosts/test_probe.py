@@ -1,0 +1,35 @@
+"""What the probe on the host says of the roles."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+from testinfra.host import Host
+
+from sealift.host_paths import METRICS
+from tests.hosts.commands import output
+
+_FIRST_S = 240  # a host that has just been deployed loads its models first, one after another
+_OLD_S = 900
+
+
+@pytest.mark.on("service probe")
+def test_the_probe_says_that_the_role_is_up(host: Host, role: str) -> None:
+    """The probe has asked the role within the last quarter of an hour, and it answered."""
+    end, said = time.monotonic() + _FIRST_S, ""
+    while time.monotonic() < end:
+        said = host.run("cat %s", f"{METRICS}/probe.prom").stdout
+        if _up(said, role):
+            break
+        time.sleep(2)
+    assert _up(said, role), said
+    age = output(host, "expr $(date +%%s) - $(stat -c %%Y %s)", f"{METRICS}/probe.prom")
+    assert int(age) < _OLD_S
+
+
+def _up(said: str, role: str) -> bool:
+    return (
+        re.search(rf'^sealift_role_up{{.*role="{re.escape(role)}"}} 1(\.0)?$', said, re.MULTILINE) is not None
+    )

@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
-from sealift.host.generation import Generation
+from sealift.host.generation import Generation, render_generation
 from sealift.host.judged import judged
 from sealift.host.preflight import check
+from sealift.host.receivers import Receivers
+from sealift.host.wanted import TEMPLATES
 from sealift.operations.generation import archive
 from sealift.services import GATEWAY, NODE, PROMETHEUS
 from sealift.site.clients import add_client, revoke_clients
@@ -23,7 +25,7 @@ from sealift.site.init import make_site
 from sealift.site.inventory import load_inventory
 from sealift.site.watching import watch_problems
 from tests.unit import probed
-from tests.unit.fleet_site import site_settings
+from tests.unit.fleet_site import BUNDLE, site_settings
 from tests.unit.test_site import site
 from tests.unit.watched_site import WATCHING, Watched, watching_lock
 
@@ -152,3 +154,31 @@ def test_a_host_that_watches_without_a_certificate_for_it_is_told(acme: Path) ->
     path = acme / "group_data/all.py"
     path.write_text(path.read_text().replace("monitoring = {", "_other = {"))
     assert "expected monitoring.certificate and monitoring.key" in problems(acme)["h1"][0]
+
+
+def test_receivers_that_cannot_be_opened_are_told(acme: Path) -> None:
+    path, webhook = acme / "group_data/all.py", acme / "webhook"
+    path.write_text(path.read_text() + f'\nmonitoring |= {{"receivers": {{"webhook": "{webhook}"}}}}\n')
+    assert [str(webhook) in line for line in problems(acme)["h1"]] == [True]
+    webhook.write_text("https://pager.site.example/hook?token=SECRET\n")
+    webhook.chmod(0o640)
+    assert problems(acme)["h1"] == [f"{webhook}: has mode 0640, expected 0600. Run: chmod 600 {webhook}"]
+    webhook.chmod(0o600)
+    assert problems(acme)["h1"] == []
+
+
+def test_receivers_stand_in_a_file_of_roots_alone_and_rules_of_the_site_beside_ours() -> None:
+    secret = "https://pager.site.example/hook?token=SECRET"  # noqa: S105 - a stand-in
+    own = "groups: [{name: site, rules: [{alert: Mine, expr: 'up > 0', labels: {x: '{{ $value }}'}}]}]"
+    files = replace(SITE.files, receivers=Receivers(webhook=secret), rules=own.encode())
+    generation = render_generation(
+        site_settings(), watching_lock(), BUNDLE, frozenset({"monitor"}), {}, files, TEMPLATES, host="h1"
+    )
+    found = [path for path, file in generation.files.items() if b"SECRET" in file.content]
+    assert found == ["alertmanager/alertmanager.yml"]
+    assert generation.files[found[0]].mode == 0o600
+    assert generation.files["prometheus/own.yml"].content.decode().strip() == own
+    without = SITE.generation("monitor").files["prometheus/own.yml"].content
+    assert yaml.safe_load(without) == {"groups": []}
+    seen = {mount.target for mount in PROMETHEUS.mounts}
+    assert {f"/etc/prometheus/rules/{name}.yml" for name in ("alerts", "objectives", "own")} < seen

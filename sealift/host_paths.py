@@ -17,6 +17,7 @@ METRICS = f"{ROOT}/metrics"  # figures in Prometheus' own form, *.prom, which th
 PROMETHEUS_DATA = f"{ROOT}/prometheus"  # what Prometheus keeps; of hosts that watch
 ALERTMANAGER_DATA = f"{ROOT}/alertmanager"
 ALERTS = f"{ROOT}/alerts"  # what became of alerts, for people to read
+COMPOSED = f"{ROOT}/composed"  # by project, what Compose made of its file when it started it last
 PACKAGES = f"{ROOT}/packages"  # a list of the OS packages that the host had not before it got them
 FILES = f"{ROOT}/files"  # a list of the release's plain files, which stand elsewhere
 WRITTEN = f"{ROOT}/written"  # hashes of the daemons' configurations that were written here: all ever

@@ -21,8 +21,8 @@ def service_checks(wanted: Wanted) -> Iterator[Check]:
     yield Check(Networks, lambda found: (f"network {name} missing" for name in sorted(networks - set(found))))
     for folder in sorted({folder for service in wanted.services for folder in service.folders}):
         yield _folder(folder)
+    yield _containers(wanted)
     for service in wanted.services:
-        yield _service(service, wanted)
         if service.live:
             yield _taken(service, wanted)
     ports = {port.inside: service for service in wanted.services for port in wanted.ports(service)}
@@ -49,32 +49,36 @@ def _folder(path: str) -> Check:
     return Check(PlainFile, judge, {"path": path})
 
 
-def _service(service: Service, wanted: Wanted) -> Check:
-    project = Project.of(service, wanted)
+def _containers(wanted: Wanted) -> Check:
+    projects = [(service, Project.of(service, wanted)) for service in wanted.services]
+
+    def judge(containers: Mapping[str, tuple[Container, ...]]) -> Iterator[str]:
+        for service, project in projects:
+            yield from _service(service, project, containers.get(project.name, ()))
+
+    return Check(ComposeContainers, judge, {"projects": tuple(each.composed for _, each in projects)})
+
+
+def _service(service: Service, project: Project, containers: tuple[Container, ...]) -> Iterator[str]:
+    """What is wrong with a service's containers."""
+    if runs(project, containers):
+        return
     folder = service.live.target if service.live else ""
     live = {path: digest for path, digest in project.mounted.items() if folder and path.startswith(folder)}
-
-    def judge(containers: tuple[Container, ...]) -> Iterator[str]:
-        if runs(project, containers):
-            return
-        own = [each for each in containers if each.service == service.name]
-        if not own:
-            yield f"service {service.name} missing"
-        for each in own:
-            if each.state != "running":
-                yield f"service {service.name} {each.state}"
-            elif each.health != "healthy":
-                yield f"service {service.name} {each.health or 'without a health check'}"
-            elif each.image != project.images[service.name]:
-                yield f"service {service.name} runs another image"
-            elif runs(project, (replace(each, mounted={**each.mounted, **live}),)):
-                yield f"service {service.name} sees other live files"
-            else:
-                yield f"service {service.name} runs with another configuration"
-
-    paths = tuple(sorted(project.mounted))
-    arguments = {"project": project.name, "file": project.file, "paths": paths}
-    return Check(ComposeContainers, judge, arguments)
+    own = [each for each in containers if each.service == service.name]
+    if not own:
+        yield f"service {service.name} missing"
+    for each in own:
+        if each.state != "running":
+            yield f"service {service.name} {each.state}"
+        elif each.health != "healthy":
+            yield f"service {service.name} {each.health or 'without a health check'}"
+        elif each.image != project.images[service.name]:
+            yield f"service {service.name} runs another image"
+        elif runs(project, (replace(each, mounted={**each.mounted, **live}),)):
+            yield f"service {service.name} sees other live files"
+        else:
+            yield f"service {service.name} runs with another configuration"
 
 
 def _taken(service: Service, wanted: Wanted) -> Check:

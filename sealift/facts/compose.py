@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sealift.facts.fact import FactBase
 from sealift.facts.foreign import foreign
 from sealift.host.generation import SPEC_LABEL
+from sealift.host_paths import COMPOSED
 
+_PROJECT = "com.docker.compose.project"
 _CONTAINER = (
-    '{"service":{{json (index .Config.Labels "com.docker.compose.service")}},'
+    f'{{"project":{{{{json (index .Config.Labels "{_PROJECT}")}}}},'
+    '"service":{{json (index .Config.Labels "com.docker.compose.service")}},'
     f'"spec":{{{{json (index .Config.Labels "{SPEC_LABEL}")}}}},'
     '"made_from":{{json (index .Config.Labels "com.docker.compose.config-hash")}},'
     '"image":{{json .Image}},"state":{{json .State.Status}},'
@@ -50,10 +54,8 @@ class ComposeProjects(FactBase[list[str]]):
 
     def command(self) -> str:
         """A line per container."""
-        label = "com.docker.compose.project"
-        return (
-            f"docker ps --all --filter label={label} --format '{{{{.Label \"{label}\"}}}}' 2>/dev/null || :"
-        )
+        form = f'{{{{.Label "{_PROJECT}"}}}}'
+        return f"docker ps --all --filter label={_PROJECT} --format '{form}' 2>/dev/null || :"
 
     @foreign
     def process(self, output: list[str]) -> list[str]:
@@ -76,48 +78,79 @@ class Networks(FactBase[list[str]]):
         return output
 
 
-class ComposeContainers(FactBase[tuple[Container, ...]]):
-    """A project's containers; none where Docker is not installed or does not answer."""
+@dataclass(frozen=True)
+class Composed:
+    """What a project's containers are made of and see.
 
-    default = tuple
+    + project: Compose's name of it
+    + file: the Compose file, on the host
+    + paths: absolute, of files in its containers
+    """
 
-    def command(self, project: str, file: str, paths: tuple[str, ...]) -> str:
+    project: str
+    file: str
+    paths: tuple[str, ...] = ()
+
+    @property
+    def record(self) -> str:
+        """Where the host keeps the digest of the file, and Compose's digests of what it makes of it."""
+        return f"{COMPOSED}/{self.project}"
+
+    @property
+    def hashes(self) -> str:
+        """The command that asks Compose for its digests: it takes a tenth of a second."""
+        return f"docker compose --file {self.file} config --hash '*'"
+
+
+class ComposeContainers(FactBase[dict[str, tuple[Container, ...]]]):
+    """The containers of projects, by project; none where Docker is not installed or does not answer."""
+
+    default = dict
+
+    def command(self, projects: tuple[Composed, ...]) -> str:
         """The shell command: a JSON line per container, then one per file that it sees; digests come first.
 
         A file that was replaced on the host is not what a container sees that was started before: it keeps
         the old one. So the files are read through the container's first process.
-
-        + project: Compose's name of it
-        + file: the Compose file, on the host
-        + paths: absolute, of files in its containers
         """
-        listing = f"docker ps --all --quiet --filter label=com.docker.compose.project={project}"
-        files = " ".join(f'"/proc/$pid/root{path}"' for path in paths)
+        look = "".join(f"{each.project}) set -- {shlex.join(each.paths)} ;; " for each in projects)
+        listing = f"docker ps --all --quiet --filter label={_PROJECT} 2>/dev/null"
         return (
-            f"if [ -r {file} ]; then docker compose --file {file} config --hash '*' 2>/dev/null"
-            " | sed 's/^/hash /'; fi;"
-            f" for id in $({listing} 2>/dev/null); do docker inspect --format '{_CONTAINER}' $id;"
-            " pid=$(docker inspect --format '{{.State.Pid}}' $id);"
-            f' for file in {files}; do if [ -f "$file" ]; then sha256sum "$file"; fi; done; done'
+            f'{" ".join(map(_hashes, projects))} ids=$({listing}); [ -z "$ids" ] || docker inspect --format'
+            f" '{{{{.State.Pid}}}} {{{{index .Config.Labels \"{_PROJECT}\"}}}} {_CONTAINER}' $ids"
+            f" | while read -r pid project said; do case $project in {look}*) continue ;; esac;"
+            " printf '%s\\n' \"$said\";"
+            ' for path; do file=/proc/$pid/root$path; if [ -f "$file" ]; then sha256sum "$file"; fi; done;'
+            " done"
         )
 
     @foreign
-    def process(self, output: list[str]) -> tuple[Container, ...]:
+    def process(self, output: list[str]) -> dict[str, tuple[Container, ...]]:
         """Read JSON lines, each followed by the lines of `sha256sum`."""
-        digests = dict(line.split()[1:3] for line in output if line.startswith("hash "))
-        containers: list[dict[str, str]] = []
-        mounted: list[dict[str, str]] = []
+        hashes = [line.split() for line in output if line.startswith("hash ")]
+        digests = {(project, service): digest for _, project, service, digest in hashes}
+        containers: list[tuple[str, dict[str, str], dict[str, str]]] = []
         for line in output:
             if line.startswith("hash "):
                 continue
             if line.startswith("{"):
                 found = json.loads(line)
-                containers.append({**found, "to_be": digests.get(found["service"], "")})
-                mounted.append({})
+                project = found.pop("project")
+                found["to_be"] = digests.get((project, found["service"]), "")
+                containers.append((project, found, {}))
             else:
                 digest, _, path = line.partition("  /proc/")
-                mounted[-1]["/" + path.partition("/root/")[2]] = digest
-        return tuple(
-            Container(**container, mounted=files)
-            for container, files in zip(containers, mounted, strict=True)
-        )
+                containers[-1][2]["/" + path.partition("/root/")[2]] = digest
+        made: dict[str, tuple[Container, ...]] = {}
+        for project, found, mounted in containers:
+            made[project] = (*made.get(project, ()), Container(**found, mounted=mounted))
+        return made
+
+
+def _hashes(of: Composed) -> str:
+    """What Compose makes of a file: as it was noted when it started that very file, or anew."""
+    noted = f'[ "$(head -n 1 {of.record} 2>/dev/null)" = "$(sha256sum <{of.file})" ]'
+    return (
+        f"if [ -r {of.file} ]; then if {noted}; then tail -n +2 {of.record}; else {of.hashes} 2>/dev/null; fi"
+        f" | sed 's/^/hash {of.project} /'; fi;"
+    )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sealift.facts.compose import Container
+from sealift.facts.compose import Composed, Container
 from sealift.host.wanted import Wanted
 from sealift.service import PROJECT_PREFIX, Service
 
@@ -29,6 +29,11 @@ class Project:
     spec: str
     images: Mapping[str, str]
     mounted: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def composed(self) -> Composed:
+        """What is asked about it."""
+        return Composed(self.name, self.file, tuple(sorted(self.mounted)))
 
     @classmethod
     def of(cls, service: Service, wanted: Wanted) -> Project:

@@ -71,13 +71,12 @@ if command -v nvidia-smi >/dev/null; then # a driver that hangs must not hang us
 fi
 # A command to a stopped Docker would start it, through its socket.
 if command -v docker >/dev/null && [ "$(systemctl is-active docker)" = active ]; then
-    docker ps --format 'container={{.Label "com.docker.compose.project"}}|{{.Names}}|{{.Ports}}'
+    docker ps --all --format '{{if or (eq .State "running") (eq .State "paused") (eq .State "restarting")}}'\
+'container={{.Label "com.docker.compose.project"}}|{{.Names}}|{{.Ports}}{{println}}{{end}}docker_container={{.Names}}'
     docker image ls --no-trunc --format 'image={{.ID}}'
-    docker ps --all --format 'docker_container={{.Names}}'
     docker ps --quiet | xargs -r docker inspect --format \
         'restarts={{.HostConfig.RestartPolicy.Name}}|{{index .Config.Labels "com.docker.compose.project"}}|{{.Name}}'
-    docker info --format 'docker_root={{.DockerRootDir}}' # links resolved
+    docker info --format 'docker_root={{.DockerRootDir}}{{println}}live_restore={{.LiveRestoreEnabled}}' # links resolved
     echo "docker_data=$(readlink -m "$2")"
-    docker info --format 'live_restore={{.LiveRestoreEnabled}}'
 fi
 echo end=

@@ -7,10 +7,10 @@ from collections.abc import Generator
 from pyinfra import host
 from pyinfra.api import StringCommand, operation
 
-from sealift.facts.compose import ComposeContainers, ComposeProjects, Container, Networks
+from sealift.facts.compose import ComposeContainers, Composed, ComposeProjects, Container, Networks
 from sealift.facts.files import PlainFile
 from sealift.facts.project import Project, is_ours, runs
-from sealift.host_paths import READABLE
+from sealift.host_paths import COMPOSED, READABLE
 from sealift.operations.live import go_back
 
 Commands = Generator[StringCommand, None, None]
@@ -23,8 +23,8 @@ def project_running(project: Project, wait_s: int = 180) -> Commands:
     + project: what must run
     + wait_s: seconds until they must be healthy
     """
-    paths = tuple(sorted(project.mounted))
-    containers = host.get_fact(ComposeContainers, project=project.name, file=project.file, paths=paths)
+    composed = project.composed
+    containers = host.get_fact(ComposeContainers, projects=(composed,)).get(project.name, ())
     if runs(project, containers):
         return
     compose = f"docker compose --project-name {project.name} --file {project.file}"
@@ -32,7 +32,16 @@ def project_running(project: Project, wait_s: int = 180) -> Commands:
     yield StringCommand(
         f"{compose} up --detach --wait --wait-timeout {wait_s} --remove-orphans{recreate}"
         f" || {{ {compose} ps --all >&2; {compose} logs --tail 30 >&2; "
-        f"{go_back('a service did not come up')}; exit 1; }}"
+        f"{go_back('a service did not come up')}; exit 1; }}\n{noting(composed)}"
+    )
+
+
+def noting(composed: Composed) -> str:
+    """A line of sh(1) that notes what Compose makes of a file, so that nobody has to ask it again."""
+    new = f"{composed.record}.new"
+    return (
+        f"umask 022; mkdir -p {COMPOSED} && {{ sha256sum <{composed.file} && {composed.hashes}; }} >{new} && "
+        f"mv -T {new} {composed.record}"
     )
 
 

@@ -144,7 +144,7 @@ def facts() -> dict[str, type[FactBase[Any]]]:
 
 _SAID = {
     "InstalledPackages": "ii \tdash\t0.5\nrc \tgone\t1\njournal",
-    "ComposeContainers": '{"service":"a","spec":"b","image":"c","state":"running","health":""}\n'
+    "ComposeContainers": '{"project":"p","service":"a","spec":"b","image":"c","state":"up","health":""}\n'
     + f"{'0' * 64}  /proc/17/root/etc/x",
     "Daemon": "UnitFileState=enabled\nActiveState=active\n"
     "ExecMainStartTimestamp=Sat 2026-11-21 12:28:11.123456 UTC\nConfigured=1795262400.5",

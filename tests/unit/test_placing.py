@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -148,14 +149,19 @@ def test_generation_files_are_read_from_find_and_sha256sum() -> None:
 
 
 def test_containers_are_read_with_the_files_that_they_see() -> None:
-    shown = {"service": "gateway", "spec": "sha256:spec", "image": "sha256:image"}
+    shown = {"project": "p", "service": "gateway", "spec": "sha256:spec", "image": "sha256:image"}
     lines = [
+        "hash p gateway 12ef",
+        "hash q gateway 34ab",
         json.dumps({**shown, "state": "running", "health": "healthy"}),
         "abc  /proc/4711/root/etc/envoy/envoy.yaml",
         json.dumps({**shown, "state": "exited", "health": ""}),
+        json.dumps({**shown, "project": "q", "state": "exited", "health": ""}),
     ]
-    first, second = ComposeContainers().process(lines)
-    assert first == RUNNING
+    found = ComposeContainers().process(lines)
+    first, second = found["p"]
+    assert first == replace(RUNNING, to_be="12ef")
+    assert [each.to_be for each in found["q"]] == ["34ab"]
     assert (second.state, second.mounted) == ("exited", {})
 
 

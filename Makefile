@@ -50,6 +50,7 @@ bench: debian-packages .venv/installed
 	$(BIN)/python -m bench --page docs/benchmarks.md
 	$(BIN)/python -m bench.guard
 	$(BIN)/python -m bench.gateway
+	$(BIN)/python -m bench.status
 
 debian-packages:
 	@missing=$$(for p in $(DEBIAN_PACKAGES); do \

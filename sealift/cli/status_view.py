@@ -36,7 +36,7 @@ _LATE_S = 600  # since the last word that alerts would arrive
 
 
 def data(look: Look) -> list[dict[str, Any]]:
-    """For programs, by host; docs/watch.md says what each key is."""
+    """For programs, by host; docs/status.md says what each key is."""
     return [
         {
             **dataclasses.asdict(host),

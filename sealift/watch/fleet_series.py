@@ -15,7 +15,7 @@ from sealift.ssh import on_all
 PLACE = f"{METRICS}/fleet.prom"
 # $1: the file. Whoever reads it is no root. An older one is there until the new one is whole; that has a name
 # that nobody knows before, because a container writes to this folder, too.
-_PUT = """\
+PUT = """\
 set -eu
 [ -d "${1%/*}" ] || { echo "${1%/*} is missing" >&2; exit 3; }
 new=$(mktemp "$1.XXXXXX"); trap 'rm -f "$new"' EXIT
@@ -95,7 +95,7 @@ def publish(monitors: Sequence[Host], series: str) -> None:
     Raises SealiftError with the reason of each host where that failed; the others have it.
     """
     by_name = {host.name: host for host in monitors}
-    gathered = on_all(list(by_name), lambda name: by_name[name].ssh.run_with(_PUT, series.encode(), PLACE))
+    gathered = on_all(list(by_name), lambda name: by_name[name].ssh.run_with(PUT, series.encode(), PLACE))
     if gathered.errors:
         lines = (
             f"{error} Was a release with the image node applied there?" for error in gathered.errors.values()

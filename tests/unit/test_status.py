@@ -19,9 +19,10 @@ from sealift.fleet.figures import Figures, GpuFigures, RoleFigures, parse_figure
 from sealift.fleet.role_state import RoleState, State, role_states
 from sealift.fleet.status import parse_status
 from sealift.watch.firing import Alert
-from sealift.watch.fleet_series import Found, fleet_series
+from sealift.watch.fleet_series import PUT, Found, fleet_series
 from tests.unit.fleet_site import BUNDLE, MODEL
 
+ROOT = Path(__file__).parents[2]
 RELEASE = {"release": "demo:2026.11.0", "bundle": BUNDLE, "roles": {"chat": MODEL, "embed": "minilm"}}
 SAID = f"""\
 generation=0123456789ab
@@ -198,3 +199,25 @@ def test_status_does_without_pyinfra() -> None:
     code = "import sealift.drift.look, sealift.cli.status_view, sys; print('pyinfra' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout == "False\n"
+
+
+def test_what_is_published_takes_the_place_of_the_older_one_in_one_step(tmp_path: Path) -> None:
+    place, elsewhere = tmp_path / "metrics/fleet.prom", tmp_path / "elsewhere"
+    command = ("sh", "-c", PUT, "sh", str(place))
+    ran = subprocess.run(command, input=b"new\n", capture_output=True)
+    assert (ran.returncode, b"metrics is missing" in ran.stderr) == (3, True)
+    place.parent.mkdir()
+    place.symlink_to(elsewhere)  # as a container could leave it, which writes to that folder
+    subprocess.run(command, input=b"new\n", check=True)
+    assert (place.read_text(), place.is_symlink(), elsewhere.exists()) == ("new\n", False, False)
+    assert (f"{place.stat().st_mode:o}", list(place.parent.iterdir())) == ("100644", [place])
+
+
+def test_systemd_takes_the_units_that_publish(tmp_path: Path) -> None:
+    for kind in ("service", "timer"):
+        unit = (ROOT / f"files/control/sealift-status@.{kind}").read_text()
+        for name in ("sealift-status@", "sealift-status@lab"):
+            (tmp_path / f"{name}.{kind}").write_text(unit.replace("/usr/local/bin/sealift", "/bin/true"))
+    units = [str(tmp_path / f"sealift-status@lab.{kind}") for kind in ("service", "timer")]
+    ran = subprocess.run(("systemd-analyze", "verify", "--man=no", *units), capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr) == (0, "")

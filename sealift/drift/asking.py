@@ -21,7 +21,7 @@ def script(checks: Sequence[Check]) -> str:
         needs = fact.requires_command(**check.arguments)
         if needs:
             command = f"if command -v {shlex.quote(needs)} >/dev/null; then {command}\nfi"
-        asked.append(f"echo {_MARK}{number}; sh -c {shlex.quote(command)} 2>/dev/null")
+        asked.append(f"echo {_MARK}{number}; (set +u; {command}\n) 2>/dev/null </dev/null")
     return "\n".join((*asked, f"echo {_MARK}end"))
 
 

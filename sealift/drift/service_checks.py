@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from sealift.drift.check import Check
-from sealift.facts.compose import ComposeContainers, ComposeProjects, Container, Networks
+from sealift.facts.compose import ComposeContainers, Container, Networks
 from sealift.facts.docker import DockerRules, shut_ports
 from sealift.facts.files import PlainFile, Standing
 from sealift.facts.live import LiveVersions
@@ -32,13 +32,6 @@ def service_checks(wanted: Wanted) -> Iterator[Check]:
             f"service {ports[p].name} is shut off by the firewall" for p in shut_ports(rules, ports)
         ),
     )
-    projects = {service.project for service in wanted.services}
-    yield Check(
-        ComposeProjects,
-        lambda found: (
-            f"service {name} is too much" for name in found if name not in projects and is_ours(name)
-        ),
-    )
 
 
 def _folder(path: str) -> Check:
@@ -55,6 +48,10 @@ def _containers(wanted: Wanted) -> Check:
     def judge(containers: Mapping[str, tuple[Container, ...]]) -> Iterator[str]:
         for service, project in projects:
             yield from _service(service, project, containers.get(project.name, ()))
+        wanted_names = {project.name for _, project in projects}
+        for name in sorted(containers.keys() - wanted_names):
+            if is_ours(name):
+                yield f"service {name} is too much"
 
     return Check(ComposeContainers, judge, {"projects": tuple(each.composed for _, each in projects)})
 

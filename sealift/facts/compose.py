@@ -103,7 +103,10 @@ class Composed:
 
 
 class ComposeContainers(FactBase[dict[str, tuple[Container, ...]]]):
-    """The containers of projects, by project; none where Docker is not installed or does not answer."""
+    """The containers of projects, by project; none where Docker is not installed or does not answer.
+
+    A project that was not asked for and has some is there without them.
+    """
 
     default = dict
 
@@ -118,7 +121,8 @@ class ComposeContainers(FactBase[dict[str, tuple[Container, ...]]]):
         return (
             f'{" ".join(map(_hashes, projects))} ids=$({listing}); [ -z "$ids" ] || docker inspect --format'
             f" '{{{{.State.Pid}}}} {{{{index .Config.Labels \"{_PROJECT}\"}}}} {_CONTAINER}' $ids"
-            f" | while read -r pid project said; do case $project in {look}*) continue ;; esac;"
+            f" | while read -r pid project said; do case $project in {look}"
+            "*) printf 'other %s\\n' \"$project\"; continue ;; esac;"
             " printf '%s\\n' \"$said\";"
             ' for path; do file=/proc/$pid/root$path; if [ -f "$file" ]; then sha256sum "$file"; fi; done;'
             " done"
@@ -128,10 +132,13 @@ class ComposeContainers(FactBase[dict[str, tuple[Container, ...]]]):
     def process(self, output: list[str]) -> dict[str, tuple[Container, ...]]:
         """Read JSON lines, each followed by the lines of `sha256sum`."""
         hashes = [line.split() for line in output if line.startswith("hash ")]
+        made: dict[str, tuple[Container, ...]] = {
+            line.removeprefix("other "): () for line in output if line.startswith("other ")
+        }
         digests = {(project, service): digest for _, project, service, digest in hashes}
         containers: list[tuple[str, dict[str, str], dict[str, str]]] = []
         for line in output:
-            if line.startswith("hash "):
+            if line.startswith(("hash ", "other ")):
                 continue
             if line.startswith("{"):
                 found = json.loads(line)
@@ -141,7 +148,6 @@ class ComposeContainers(FactBase[dict[str, tuple[Container, ...]]]):
             else:
                 digest, _, path = line.partition("  /proc/")
                 containers[-1][2]["/" + path.partition("/root/")[2]] = digest
-        made: dict[str, tuple[Container, ...]] = {}
         for project, found, mounted in containers:
             made[project] = (*made.get(project, ()), Container(**found, mounted=mounted))
         return made

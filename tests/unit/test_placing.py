@@ -153,6 +153,7 @@ def test_containers_are_read_with_the_files_that_they_see() -> None:
     lines = [
         "hash p gateway 12ef",
         "hash q gateway 34ab",
+        "other of somebody else",
         json.dumps({**shown, "state": "running", "health": "healthy"}),
         "abc  /proc/4711/root/etc/envoy/envoy.yaml",
         json.dumps({**shown, "state": "exited", "health": ""}),
@@ -162,6 +163,7 @@ def test_containers_are_read_with_the_files_that_they_see() -> None:
     first, second = found["p"]
     assert first == replace(RUNNING, to_be="12ef")
     assert [each.to_be for each in found["q"]] == ["34ab"]
+    assert found["of somebody else"] == ()
     assert (second.state, second.mounted) == ("exited", {})
 
 

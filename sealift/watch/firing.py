@@ -10,6 +10,7 @@ from sealift.watch.prometheus import Question, ask
 
 # Watchdog, of severity none, fires always.
 _FIRING = 'ALERTS{alertstate="firing",severity!="none"}'
+_TIMEOUT_S = 20  # whoever looks at hosts does not wait for a Prometheus that hangs
 _ORDER = {"critical": 0, "warning": 1}
 _OTHER = (
     "role",
@@ -43,7 +44,7 @@ def firing(monitors: Sequence[Host], now: int) -> tuple[Alert, ...]:
 
     Raises SealiftError where none answers.
     """
-    series = ask(monitors, {"alerts": Question(_FIRING)}, now).of("alerts")
+    series = ask(monitors, {"alerts": Question(_FIRING)}, now, _TIMEOUT_S).of("alerts")
     alerts = {
         Alert(
             name=labels.get("alertname", "?"),

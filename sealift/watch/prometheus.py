@@ -142,28 +142,31 @@ def monitors(site: str, hosts: Sequence[Host]) -> tuple[Host, ...]:
     return found
 
 
-def ask(hosts: Sequence[Host], questions: Mapping[str, Question], at: int) -> Answers:
+def ask(
+    hosts: Sequence[Host], questions: Mapping[str, Question], at: int, timeout_s: float = _TIMEOUT_S
+) -> Answers:
     """Ask the first Prometheus that answers.
 
     + hosts: of the group monitor
     + questions: by a name of yours
     + at: seconds since 1970
+    + timeout_s: seconds for all questions to one of the hosts
 
     Raises SealiftError with each host's reason where none answers.
     """
     wrong = []
     for host in hosts:
         try:
-            return ask_one(host.ssh, questions, at)
+            return ask_one(host.ssh, questions, at, timeout_s)
         except SealiftError as error:
             wrong.append(str(error))
     raise SealiftError("\n".join(wrong))
 
 
-def ask_one(ssh: Ssh, questions: Mapping[str, Question], at: int) -> Answers:
+def ask_one(ssh: Ssh, questions: Mapping[str, Question], at: int, timeout_s: float = _TIMEOUT_S) -> Answers:
     """As `ask`, of one host."""
     said = "".join(_line(question, at) for question in questions.values())
-    text = ssh.run_with(_ASK, said.encode(), _PROJECT, _EACH, timeout_s=_TIMEOUT_S)
+    text = ssh.run_with(_ASK, said.encode(), _PROJECT, _EACH, timeout_s=timeout_s)
     return parse_answers(ssh.host, tuple(questions), text)
 
 

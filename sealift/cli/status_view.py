@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Group
 from rich.filesize import decimal
 from rich.live import Live
 from rich.table import Table
@@ -215,7 +214,10 @@ class Screen:
         """Show what was found now."""
         if self._live:
             lines = [f"{datetime.now():%H:%M:%S}, Ctrl-C to end", *_below(look, site)]
-            self._live.update(Group(_table(look), Text(printable("\n".join(lines)))), refresh=True)
+            both = Table.grid()
+            both.add_row(_table(look))
+            both.add_row(Text(printable("\n".join(lines))))
+            self._live.update(both, refresh=True)
             return
         now = {f"{host.host}: {line}" for host in look.hosts for line in wrong(host)}
         now |= {f"alert {_alert(alert)}" for alert in look.alerts or ()}

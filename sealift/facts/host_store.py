@@ -8,11 +8,26 @@ from dataclasses import dataclass
 
 from sealift.facts.fact import FactBase
 from sealift.facts.foreign import foreign
-from sealift.host_paths import BLOBS, BUDGETS, FILES, GENERATIONS, LIVE, MODELS, PACKAGES, ROOT, WRITTEN
+from sealift.host_paths import (
+    ALERTMANAGER_DATA,
+    ALERTS,
+    BLOBS,
+    BUDGETS,
+    FILES,
+    GENERATIONS,
+    LIVE,
+    MODELS,
+    PACKAGES,
+    PROMETHEUS_DATA,
+    ROOT,
+    WRITTEN,
+)
 from sealift.ship.plan import listing_script
 
 _FOLDER, _FILE = "755", "644"  # apt reads packages as a user of its own
 _PRIVATE = "700"  # of generations and live files, which have secrets in them, and of what clients used
+# What services keep for themselves, private too. What is in there is theirs.
+_KEPT = (ALERTMANAGER_DATA, ALERTS, PROMETHEUS_DATA)
 
 
 class Root(FactBase[str]):
@@ -72,7 +87,9 @@ class StoreAccess(FactBase[Mapping[str, tuple[Access, Access]]]):
 
     def command(self) -> str:
         """Look at every folder, and at the few files that no other fact looks at."""
-        skipped = f"\\( -path '{GENERATIONS}/*' -o -path '{ROOT}/.load.*' -o -path '{BLOBS}/*' \\) -prune"
+        paths = (f"{GENERATIONS}/*", f"{ROOT}/.load.*", f"{BLOBS}/*", *(f"{folder}/*" for folder in _KEPT))
+        named = " -o ".join(f"-path '{path}'" for path in paths)
+        skipped = f"\\( {named} \\) -prune"
         files = (
             f"\\( -path '{MODELS}/manifests/*' -o -path {FILES} -o -path {PACKAGES} -o -path {WRITTEN} \\)"
         )
@@ -99,6 +116,6 @@ def _right(kind: str, path: str) -> str:
 
     + kind: find's letter: d is a folder
     """
-    if path == GENERATIONS or f"{path}/".startswith((f"{LIVE}/", f"{BUDGETS}/")):
+    if path in (GENERATIONS, *_KEPT) or f"{path}/".startswith((f"{LIVE}/", f"{BUDGETS}/")):
         return _PRIVATE
     return _FOLDER if kind == "d" else _FILE

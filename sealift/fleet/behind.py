@@ -30,7 +30,7 @@ def stored_releases(hosts: Iterable[Host]) -> Mapping[tuple[Path, str], StoredRe
 
 
 def hosts_behind(hosts: Sequence[Host]) -> tuple[Behind, ...]:
-    """Those of a site's hosts that answer roles.
+    """Those of a site's hosts that answer roles, by name: pyinfra has hosts in another order than status.
 
     Which roles a host serves does not depend on its memory: that decides which model answers, and preflight
     refuses a host that none fits. So no host is asked, and it is the same for every front door.
@@ -53,11 +53,11 @@ def hosts_behind(hosts: Sequence[Host]) -> tuple[Behind, ...]:
             drained=name in read_drained(host.settings),
         )
 
-    return tuple(found for found in on_all(list(by_name), look).all().values() if found)
+    return tuple(found for found in on_all(sorted(by_name), look).all().values() if found)
 
 
 def hosts_watched(hosts: Sequence[Host]) -> tuple[Watched, ...]:
-    """A site's hosts as Prometheus sees them: those that show figures.
+    """A site's hosts as Prometheus sees them, by name: those that show figures.
 
     + hosts: all of the site
 
@@ -71,7 +71,7 @@ def hosts_watched(hosts: Sequence[Host]) -> tuple[Watched, ...]:
         lock = stored[host.settings.depot, host.settings.release].lock
         return watched(name, host.groups, host.settings, lock, address_of(host))
 
-    return tuple(found for found in on_all(list(by_name), look).all().values() if found.targets)
+    return tuple(found for found in on_all(sorted(by_name), look).all().values() if found.targets)
 
 
 def has_service(host: Host, stored: StoredRelease, service: Service) -> bool:

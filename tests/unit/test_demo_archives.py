@@ -8,9 +8,13 @@ import json
 import tarfile
 from pathlib import Path
 
+import pytest
+
 from demo.archive import EPOCH, ImageSettings, Member, image_config, write_docker_archive, write_tar
 from demo.images import is_kept, normalise
 from demo.nvidia import deb_control, deb_name, packages_index
+from demo.watch_images import write_difference
+from sealift.errors import SealiftError
 from sealift.release.types import Image
 from tests.unit.samples import lock_image
 
@@ -82,6 +86,23 @@ def test_the_base_is_the_same_in_whatever_order_and_time_it_was_packed(tmp_path:
     with tarfile.open(tmp_path / "0.out") as tar:
         assert tar.getnames() == ["etc/passwd", "usr/bin/bash", "usr/bin/a-link"]
         assert tar.getmember("usr/bin/a-link").linkname == "usr/bin/bash"
+
+
+def _root(path: Path, files: dict[str, bytes]) -> Path:
+    write_tar(path, [Member(name, content) for name, content in sorted(files.items())])
+    return path
+
+
+def test_a_layer_has_what_a_program_adds_to_the_base_by_upstreams_names(tmp_path: Path) -> None:
+    base = {"usr/bin/bash": b"bash", "var/lib/dpkg/status": b"old", "etc/passwd": b"root"}
+    more = {"var/lib/dpkg/status": b"new", "etc/passwd": b"root, and a user of today", "var/lib/x/y": b""}
+    lower = _root(tmp_path / "base.tar", base)
+    whole = _root(tmp_path / "whole.tar", {**base, **more, "usr/bin/debians": b"a program"})
+    write_difference(whole, lower, tmp_path / "layer.tar", {"usr/bin/debians": "usr/bin/upstreams"})
+    with tarfile.open(tmp_path / "layer.tar") as tar:
+        assert tar.getnames() == ["usr/bin/upstreams", "var/lib/dpkg/status"]
+    with pytest.raises(SealiftError, match="lacks usr/bin/gone"):
+        write_difference(whole, lower, tmp_path / "layer.tar", {"usr/bin/gone": "usr/bin/x"})
 
 
 def test_the_package_index_names_the_package_by_its_digest() -> None:

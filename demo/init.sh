@@ -11,6 +11,7 @@ cat >>/srv/sealift/sites/lab/group_data/all.py <<'END'
 ollama = {"memory_limit_mib": 2048, "context_length": 2048, "max_loaded_models": 2}
 minimum = {"disk_free_mib": 512, "memory_mib": 1024}
 verify_at_once = 1
+monitoring = {**monitoring, "probe_interval_s": 300}
 END
 cat >/srv/sealift/sites/lab/group_data/gpu.py <<'END'
 """The one host with a GPU has a device that stands in for it, and is none."""

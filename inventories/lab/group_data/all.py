@@ -30,7 +30,12 @@ gateway = {
     "ca": f"{_site}/tls/ca.crt",
 }
 
-monitoring = {"certificate": f"{_site}/tls/monitor.crt", "key": f"{_site}/tls/monitor.key"}
+# Probes of hosts that share processors wait for each other, too.
+monitoring = {
+    "certificate": f"{_site}/tls/monitor.crt",
+    "key": f"{_site}/tls/monitor.key",
+    "probe_interval_s": 300,
+}
 
 # This machine is outside of the closed network; the control node, which is inside, needs no such words.
 enter = json.loads(Path(_state, "hosts.json").read_text()).get("enter", [])

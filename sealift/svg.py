@@ -32,7 +32,7 @@ svg .c0 { stroke: var(--c0); } svg .c1 { stroke: var(--c1); } svg .c2 { stroke: 
 svg .c3 { stroke: var(--c3); } svg .c4 { stroke: var(--c4); } svg .c5 { stroke: var(--c5); }
 svg .rest { stroke: var(--rest); stroke-width: 1; }
 svg .end { stroke-width: 6; stroke-linecap: round; }
-svg.spark { display: block; overflow: visible; width: 4.2rem; height: 1.6rem; }
+svg.spark { display: block; overflow: visible; width: 4.2rem; min-width: 4.2rem; height: 1.6rem; }
 """
 COLOURS = 6  # lines that have one, and a name
 _WIDTH, _HEIGHT = 420, 180

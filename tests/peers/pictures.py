@@ -1,6 +1,7 @@
-"""Pictures of the page for the docs: `python -m tests.peers.pictures docs/images`.
+"""Pictures of pages, by a real browser: `python -m tests.peers.pictures docs/images [PAGE.html ...]`.
 
-What they show is made up (recorded.py); that a real Prometheus says it and a real browser shows it is not.
+A page that `sealift dashboard --out` wrote is shown as it is. Without one, it is that of a large fleet: what
+that did is made up (recorded.py), and asked of a real Prometheus.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from sealift.watch.page import questions, render
 from sealift.watch.prometheus import ask_one
 from tests.browser import browsing
 from tests.peers.prometheus import serving
-from tests.peers.recorded import END, HOUR, LARGE, SMALL, Fleet, blocks
+from tests.peers.recorded import END, HOUR, LARGE, Fleet, blocks
 from tests.watch_tools import program
 
 
@@ -31,22 +32,26 @@ def page(site: str, fleet: Fleet, folder: Path) -> Path:
         over = window(END, int(fleet.hours * HOUR))
         answers = ask_one(Ssh(fleet.hosts[0], Path("none")), questions(over), END)
         os.environ["PATH"] = before
-    written = folder / f"{site}.html"
+    written = folder / f"dashboard-{len(fleet.hosts)}.html"
     written.write_bytes(render(site, fleet.hosts, answers, over))
     return written
 
 
-def main(target: Path) -> None:
-    """Make them all."""
+def show(written: Path, target: Path) -> None:
+    """Take a page's pictures, by day and by night."""
+    with browsing() as browser:
+        for name, dark in (("light", False), ("dark", True)):
+            browser.look(f"file://{written.absolute()}", 1280, dark=dark)
+            (target / f"{written.stem}-{name}.webp").write_bytes(browser.picture())
+
+
+def main(target: Path, *written: Path) -> None:
+    """Take them all."""
     target.mkdir(parents=True, exist_ok=True)
-    for site, fleet in (("lab", SMALL), ("prod", LARGE)):
-        with tempfile.TemporaryDirectory() as folder, browsing() as browser:
-            written = page(site, fleet, Path(folder))
-            for name, dark in (("light", False), ("dark", True)):
-                browser.look(f"file://{written}", 1280, dark=dark)
-                picture = target / f"dashboard-{len(fleet.hosts)}-{name}.webp"
-                picture.write_bytes(browser.picture())
+    with tempfile.TemporaryDirectory() as folder:
+        for each in written or (page("prod", LARGE, Path(folder)),):
+            show(each, target)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(*map(Path, sys.argv[1:]))

@@ -18,7 +18,8 @@ from sealift.cache import cache_folder
 VERSION = "0.24.0"
 _MODULE = f"github.com/ollama/ollama@v{VERSION}"
 _MINIAUDIO = "github.com/gen2brain/malgo@v0.11.24"
-_LDFLAGS = f"-w -s -X=github.com/ollama/ollama/version.Version={VERSION}"
+_VARIABLES = "github.com/ollama/ollama"
+_LDFLAGS = f"-w -s -X={_VARIABLES}/version.Version={VERSION} -X={_VARIABLES}/server.mode=release"
 
 
 def program() -> Path:

@@ -33,15 +33,16 @@ class NoPromtoolError(SealiftError):
 
 def rule_problems(hosts: Sequence[Host]) -> tuple[list[str], list[str]]:
     """What is wrong with the rules of hosts that watch, and what nobody could judge here, a line each."""
-    problems, warnings = [], []
-    every = {
-        (host.settings.monitoring.rules, host.settings.depot, host.settings.release): host for host in hosts
-    }
-    for (rules, depot, reference), host in every.items():
+    problems: list[str] = []
+    warnings: list[str] = []
+    for host in hosts:
+        settings = host.settings
         try:
-            lock = Depot(depot).resolve(reference).lock
-            if rules and PROMETHEUS in lock.release.services_for(host.groups):
-                judge_rules(rules, Depot(depot), lock.images[PROMETHEUS.image_name])
+            lock = Depot(settings.depot).resolve(settings.release).lock
+            if settings.monitoring.rules and PROMETHEUS in lock.release.services_for(host.groups):
+                judge_rules(
+                    settings.monitoring.rules, Depot(settings.depot), lock.images[PROMETHEUS.image_name]
+                )
         except NoPromtoolError as error:
             warnings.append(str(error))
         except SealiftError as error:

@@ -13,16 +13,21 @@ from typing import Any
 import pytest
 import yaml
 
+from sealift.depot.store import Depot, StoredRelease
+from sealift.errors import SealiftError
 from sealift.host.generation import Generation, render_generation
 from sealift.host.judged import judged
 from sealift.host.preflight import check
 from sealift.host.receivers import Receivers
 from sealift.host.wanted import TEMPLATES
 from sealift.operations.generation import archive
+from sealift.release.locked import LockedImage
 from sealift.services import GATEWAY, NODE, PROMETHEUS
+from sealift.site import rule_check
 from sealift.site.clients import add_client, revoke_clients
 from sealift.site.init import make_site
 from sealift.site.inventory import load_inventory
+from sealift.site.rule_check import NoPromtoolError
 from sealift.site.watching import watch_problems
 from tests.unit import probed
 from tests.unit.fleet_site import BUNDLE, site_settings
@@ -182,3 +187,22 @@ def test_receivers_stand_in_a_file_of_roots_alone_and_rules_of_the_site_beside_o
     assert yaml.safe_load(without) == {"groups": []}
     seen = {mount.target for mount in PROMETHEUS.mounts}
     assert {f"/etc/prometheus/rules/{name}.yml" for name in ("alerts", "objectives", "own")} < seen
+
+
+def test_rules_are_judged_for_the_hosts_that_watch(acme: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, rules = acme / "group_data/all.py", acme / "rules.yml"
+    path.write_text(path.read_text() + f'\nmonitoring |= {{"rules": "{rules}"}}\n')
+    judged_by: list[str] = []
+
+    def judge(given: Path, depot: Depot, of: LockedImage) -> None:
+        judged_by.append(of.name)
+        raise (SealiftError if given.read_text() else NoPromtoolError)(f"{given}: look")
+
+    monkeypatch.setattr(Depot, "resolve", lambda *_: StoredRelease(BUNDLE, watching_lock()))
+    monkeypatch.setattr(rule_check, "judge_rules", judge)
+    hosts = load_inventory(str(acme)).hosts
+    rules.write_text("wrong")
+    assert rule_check.rule_problems(hosts) == ([f"{rules}: look"], [])
+    rules.write_text("")
+    assert rule_check.rule_problems(hosts) == ([], [f"{rules}: look"])
+    assert judged_by == ["localhost/prometheus:1"] * 2

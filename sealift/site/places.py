@@ -151,6 +151,13 @@ def chosen(places: Sequence[Place], names: Sequence[str]) -> tuple[Place, ...]:
     """
     known = dict.fromkeys(name for place in places for name in place.shown_by)
     unknown = [name for name in names if name not in known]
+    if MONITOR_NAME in unknown:
+        tls = places[0].ca.parent
+        raise SealiftError(
+            f"{MONITOR_NAME}: no setting says where it lies, expected monitoring.certificate and "
+            f"monitoring.key, such as {tls / 'monitor.crt'} and {tls / 'monitor.key'}. Set both in "
+            "group_data/all.py: docs/watch.md"
+        )
     if unknown:
         raise SealiftError(
             f"{', '.join(unknown)}: no certificate is for that, expected names of: {', '.join(known)}. "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 import subprocess
 from datetime import timedelta
@@ -109,6 +110,14 @@ def test_what_cannot_be_in_a_certificate_is_refused(dns: list[str], addresses: l
 def test_names_that_nobody_knows_are_told_with_those_that_are_known(acme: Inventory) -> None:
     with pytest.raises(SealiftError, match=r"h9, x: no certificate is for that.* h1, h2\.example, g1\."):
         chosen(host_places(acme), ["h9", "h1", "x"])
+
+
+def test_a_site_that_does_not_say_where_the_monitors_certificate_lies_is_told_what_to_set(tls: Path) -> None:
+    settings = tls.parent / "group_data/all.py"
+    settings.write_text(re.sub(r"(?m)^monitoring = \{\n(.+\n)*?\}\n", "", settings.read_text()))
+    ran = sealift("issue", tls.parent, "sealift-monitor")
+    assert ran.returncode == 1 and ran.stdout == ""
+    assert re.search(r"sealift-monitor: .*monitoring\.certificate and\s+monitoring\.key", ran.stderr)
 
 
 def test_a_renewed_certificate_has_a_new_key_and_the_hosts_names_of_today(tls: Path, acme: Inventory) -> None:

@@ -47,13 +47,22 @@ _TIMES = (
     *(_DAY * each for each in (1, 2, 7, 14, 28, 91, 365)),
 )
 _TICKS = 5  # at most, on the axis of time
+_NOTHING, _MOST = (
+    1e-9,
+    1e15,
+)  # what is smaller is 0 on an axis of numbers, and what is larger has no place there
+
+
+def is_shown(value: float) -> bool:
+    """Whether a value is a number that a picture has room for."""
+    return abs(value) <= _MOST  # as no comparison with NaN is true
 
 
 @dataclass(frozen=True)
 class Curve:
     """A line.
 
-    + points: x and y; a y that is no number is a gap
+    + points: x and y; a y that is no number, or beyond all reason, is a gap
     """
 
     name: str
@@ -72,13 +81,15 @@ class Axis:
     ticks: tuple[tuple[float, str], ...]
 
     def share(self, value: float) -> float:
-        """Where a value lies: 0 at the low end, 1 at the high one."""
+        """Where a value lies: 0 at the low end, 1 at the high one. NaN where it is not shown."""
+        if not is_shown(value):
+            return math.nan
         return min(max((value - self.low) / (self.high - self.low), -1.0), 2.0)
 
 
 def number_axis(values: Iterable[float]) -> Axis:
-    """From 0, or from below it, to a round number not under any of these."""
-    known = [value for value in values if math.isfinite(value)]
+    """From 0, or from below it, to a round number not under any of these that are shown."""
+    known = [value if abs(value) >= _NOTHING else 0.0 for value in values if is_shown(value)]
     low = min([*known, 0.0])
     high = max([*known, 0.0]) if any(known) else 1.0
     step = _round_step((high - low) / 4)
@@ -181,7 +192,7 @@ def spark(curve: Curve, x: Axis, y: Axis, label: str) -> Markup:
 
 
 def _ends(curve: Curve) -> tuple[float, float] | None:
-    known = [point for point in curve.points if math.isfinite(point[1])]
+    known = [point for point in curve.points if is_shown(point[1])]
     return known[-1] if known else None
 
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from sealift.clients.usage import By, Usage
 from sealift.site.inventory import Host
+from sealift.svg import is_shown
 from sealift.watch.prometheus import Answers, Question, Series, Window, ask
 
 _STEPS = 200  # over the whole time, to find out since when a host is watched
@@ -84,7 +85,7 @@ def parse_kept(answers: Answers, by: By) -> Kept:
         for labels, value in _values(answers.of(column)):
             name = labels[by]
             sums[name] = sums[name]._replace(**{column: getattr(sums[name], column) + value})
-    took = {each.labels.get(by): each.last for each in answers.of("took") if math.isfinite(each.last)}
+    took = {each.labels.get(by): each.last for each in answers.of("took") if is_shown(each.last)}
     begins = {
         each.labels.get("host", ""): datetime.fromtimestamp(each.points[0][0], UTC)
         for each in answers.of("watched")
@@ -97,7 +98,7 @@ def _values(found: Sequence[Series]) -> list[tuple[Mapping[str, str], float]]:
     return [
         (each.labels, each.last)
         for each in found
-        if math.isfinite(each.last) and all(label in each.labels for label in _LABELS)
+        if is_shown(each.last) and all(label in each.labels for label in _LABELS)
     ]
 
 

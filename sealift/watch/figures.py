@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sealift.svg import Curve
+from sealift.svg import Curve, is_shown
 from sealift.watch.panel import Panel, Unit
 from sealift.watch.prometheus import Answers, Series, Window
 
@@ -14,6 +14,7 @@ _POINTS = 120  # of a line, at most
 _SHORTEST_S = 15  # from one to the next: hosts are not asked more often
 _RATE_S = 300  # over which rates are taken, at least
 _GIB, _MIB = 2**30, 2**20
+_LEAST = 1e-6  # of a unit
 NOTHING = "-"
 
 
@@ -33,11 +34,11 @@ def rate_s(over: Window) -> int:
 
 
 def by_label(found: Iterable[Series], *labels: str) -> Mapping[tuple[str, ...], float]:
-    """The newest value of each series that has all of these labels and is a number."""
+    """The newest value of each series that has all of these labels and is a number to show."""
     return {
         tuple(each.labels[label] for label in labels): each.last
         for each in found
-        if math.isfinite(each.last) and all(label in each.labels for label in labels)
+        if is_shown(each.last) and all(label in each.labels for label in labels)
     }
 
 
@@ -55,8 +56,8 @@ class Drawn:
 
     @property
     def values(self) -> list[float]:
-        """All of them that are numbers."""
-        return [value for curve in self.curves for _, value in curve.points if math.isfinite(value)]
+        """All of them that are numbers to show."""
+        return [value for curve in self.curves for _, value in curve.points if is_shown(value)]
 
     def of(self, name: str) -> Curve:
         """A line by its name; one of gaps where there is none."""
@@ -65,7 +66,7 @@ class Drawn:
     def now(self, name: str) -> float | None:
         """The value of a line at the end of the time, if it has one then."""
         points = self.of(name).points
-        return points[-1][1] if points and math.isfinite(points[-1][1]) else None
+        return points[-1][1] if points and is_shown(points[-1][1]) else None
 
 
 def drawn(panel: Panel, answers: Answers, over: Window) -> Drawn:
@@ -84,7 +85,7 @@ def _gapped(series: Series, over: Window) -> tuple[tuple[float, float], ...]:
 
 
 def _sum(curve: Curve) -> float:
-    return sum(value for _, value in curve.points if math.isfinite(value))
+    return sum(value for _, value in curve.points if is_shown(value))
 
 
 def scale(unit: Unit, most: float) -> tuple[float, str]:
@@ -108,7 +109,7 @@ def scale(unit: Unit, most: float) -> tuple[float, str]:
 
 def words(value: float | None, unit: Unit) -> str:
     """A value with its unit, short enough for a cell."""
-    if value is None or not math.isfinite(value):
+    if value is None or not is_shown(value):
         return NOTHING
     by, name = scale(unit, abs(value))
     short = "" if unit in ("requests/s", "tokens/s") else {"days": "d"}.get(name, name)
@@ -117,6 +118,6 @@ def words(value: float | None, unit: Unit) -> str:
 
 def _digits(value: float) -> str:
     size = abs(value)
-    if size >= 9.95 or size == 0 or value == round(value):
-        return f"{value:,.0f}"
+    if size >= 9.95 or size < _LEAST or value == round(value):
+        return f"{round(value):,}"
     return f"{value:.1f}" if size >= 0.095 else f"{value:.2g}"

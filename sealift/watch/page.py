@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -157,7 +156,7 @@ def _axes(found: Mapping[str, Drawn]) -> Mapping[str, Axis]:
 
 def _spark(of: Drawn, name: str, axis: Axis) -> Markup:
     curve = of.of(name)
-    known = [value for _, value in curve.points if math.isfinite(value)]
+    known = [value for _, value in curve.points if svg.is_shown(value)]
     if not known:
         return Markup("")
     most = words(max(known), of.panel.unit)

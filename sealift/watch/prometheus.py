@@ -6,7 +6,6 @@ which is the `result` of Prometheus' HTTP API. Tried with Debian's 2.53.3.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -232,8 +231,3 @@ def _is_scalar(raw: Any) -> bool:
 
 def _points(points: Sequence[tuple[float, str]]) -> tuple[tuple[float, float], ...]:
     return tuple((time, float(value)) for time, value in points)
-
-
-def is_known(value: float) -> bool:
-    """Whether a value is a number that can be shown."""
-    return math.isfinite(value)

@@ -11,9 +11,11 @@ import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from sealift.errors import SealiftError
+from sealift.errors import SealiftError, one_line
 
 ADDRESS = "127.0.0.1"
+_TOLD = 300  # characters of what went wrong
+_REPORT = "That is a mistake in sealift: write it again with --out, and send its makers what that says."
 _SLOW_S = 30  # after which a client that says nothing is let go
 
 
@@ -35,7 +37,8 @@ class _Kept:
 def server(make: Callable[[], bytes], port: int, policy: str, fresh_s: float) -> ThreadingHTTPServer:
     """A server that listens, and answers once it is told to `serve_forever`.
 
-    + make: makes the page; where it raises SealiftError, that is what the browser gets
+    + make: makes the page; where it raises SealiftError, that is what the browser gets; where it fails
+      otherwise, a sentence
     + port: 0 for any
     + policy: what browsers let the page do
     + fresh_s: seconds for which a page is good
@@ -65,6 +68,9 @@ def server(make: Callable[[], bytes], port: int, policy: str, fresh_s: float) ->
                     page = kept.page()
                 except SealiftError as error:
                     self._send(503, f"{error}\n".encode(), "text/plain")
+                except Exception as error:
+                    said = f"The page cannot be made: {one_line(repr(error))[:_TOLD]}. {_REPORT}\n"
+                    self._send(500, said.encode(), "text/plain")
                 else:
                     self._send(200, page, "text/html")
 

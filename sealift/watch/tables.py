@@ -26,6 +26,7 @@ _UNITS: Mapping[str, Literal["s", "tokens/s", "bytes", "ratio"]] = {
     "memory": "bytes",
     "success": "ratio",
 }
+_LONGEST_S = 10 * 365 * 86400  # an alert fires; beyond that, its host's figure is wrong
 _AT_LEAST = ("tokens_per_second", "success")
 
 
@@ -219,6 +220,8 @@ def _percent(share: float | None) -> str:
 
 
 def _lasts(seconds: float) -> str:
+    if not abs(seconds) <= _LONGEST_S:
+        return NOTHING
     minutes = max(0, round(seconds / 60))
     if minutes < 60:
         return f"{minutes} min"

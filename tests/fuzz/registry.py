@@ -7,6 +7,7 @@ from functools import cache
 from tests.fuzz import (
     archives,
     at_bench,
+    at_dashboard,
     at_monitor,
     at_probe,
     at_site,
@@ -21,6 +22,6 @@ from tests.fuzz.target import Target
 def targets() -> dict[str, Target]:
     """Every parser of foreign bytes that sealift has."""
     carried = (*at_site.targets(), *from_hosts.targets(), *at_bench.TARGETS)
-    watching = (*at_probe.TARGETS, *at_monitor.TARGETS)
+    watching = (*at_probe.TARGETS, *at_monitor.TARGETS, *at_dashboard.TARGETS)
     every = (*on_build_machine.TARGETS, *archives.TARGETS, *carried, *watching, *over_http.targets())
     return {target.name: target for target in every}

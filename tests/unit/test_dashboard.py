@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import http.client
 import re
-import socket
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from html.parser import HTMLParser
 
 import pytest
 
-from sealift.errors import SealiftError
 from sealift.watch.figures import by_label, drawn, window, words
-from sealift.watch.page import policy, questions, render, style
+from sealift.watch.page import questions, render, style
 from sealift.watch.prometheus import Answers, Series, Window
 from sealift.watch.queries import BOARDS
-from sealift.watch.server import ADDRESS, server
 from sealift.watch.tables import alerts, clients, hosts, objectives, roles
+from tests.fuzz.at_dashboard import answer, shown
 
 AT = 1795869000
 OVER = window(AT, 3600)
@@ -80,6 +75,8 @@ def test_no_question_is_left_with_a_variable() -> None:
         (NAN, "s", "-"),
         (float("inf"), "ratio", "-"),
         (None, "ratio", "-"),
+        (1e308, "bytes", "-"),
+        (-5e-324, "ratio", "0 %"),
     ],
 )
 def test_a_cell_has_few_digits_and_a_unit(value: float | None, unit: str, said: str) -> None:
@@ -199,6 +196,37 @@ def test_lines_stand_out_from_the_page_by_day_and_night() -> None:
             assert (light + 0.05) / (dark + 0.05) >= 3, each
 
 
+EXTREME = (
+    "NaN",
+    "+Inf",
+    "-Inf",
+    "5e-324",
+    "-5e-324",
+    "1e308",
+    "-1e308",
+    "1e15",
+    "-1e15",
+    "1e16",
+    "1e-9",
+    "-0",
+)
+
+
+@pytest.mark.parametrize("value", EXTREME)
+def test_no_figure_that_a_host_makes_up_takes_the_page_away(value: str) -> None:
+    for other in (value, "1", "-1e308", "5e-324"):
+        told = shown(answer(other, "1", value)).decode()
+        assert '<th scope="row">FUZZ</th>' in told
+        assert max(map(len, re.findall(r">([^<>]*)<", told.partition("<body>")[2]))) < 300
+
+
+@pytest.mark.parametrize("since", [NAN, float("inf"), -float("inf"), 1e308, -1e15, 5e-324, 0.0])
+def test_an_alert_that_began_at_no_time_has_none(since: float) -> None:
+    labels = {"alertname": "HostDown", "severity": "critical", "host": "h1"}
+    found = {"firing": (now(1, alertstate="firing", **labels),), "firing-since": (now(since, **labels),)}
+    assert [each.lasts for each in alerts(answers(found), AT)] == ["-"]
+
+
 def test_without_any_figures_the_page_says_so() -> None:
     told = page({})
     assert told.count("no figures") >= 8
@@ -214,83 +242,3 @@ def test_a_question_that_failed_is_named() -> None:
 def test_only_a_page_that_is_served_asks_to_be_looked_at_again() -> None:
     assert 'http-equiv="refresh"' not in page(GOOD)
     assert '<meta http-equiv="refresh" content="60">' in render("p", (), answers(GOOD), OVER, 60).decode()
-
-
-@contextmanager
-def serving(make: Callable[[], bytes], fresh_s: float = 0) -> Iterator[int]:
-    with server(make, 0, policy(), fresh_s) as made:
-        thread = threading.Thread(target=made.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield made.server_address[1]
-        finally:
-            made.shutdown()
-            thread.join()
-
-
-def ask(port: int, method: str, path: str, *hosts: str) -> tuple[int, bytes, Mapping[str, str]]:
-    connection = http.client.HTTPConnection(ADDRESS, port, timeout=10)
-    connection.putrequest(method, path, skip_host=True)
-    for host in hosts:
-        connection.putheader("Host", host)
-    connection.endheaders()
-    answer = connection.getresponse()
-    return answer.status, answer.read(), dict(answer.getheaders())
-
-
-def test_the_server_answers_this_machine_alone_by_its_own_names() -> None:
-    with serving(lambda: b"page") as port:
-        assert ask(port, "GET", "/", f"127.0.0.1:{port}")[:2] == (200, b"page")
-        assert ask(port, "GET", "/", f"localhost:{port}")[:2] == (200, b"page")
-        assert ask(port, "HEAD", "/", f"localhost:{port}")[:2] == (200, b"")
-        for wrong in ((f"evil.example:{port}",), ("127.0.0.1",), (), (f"localhost:{port}", "evil.example")):
-            assert ask(port, "GET", "/", *wrong)[0] == 403
-        for path in ("/x", "/?a", "http://evil.example/"):
-            assert ask(port, "GET", path, f"127.0.0.1:{port}")[0] == 404
-        for method in ("POST", "PUT", "DELETE", "OPTIONS", "TRACE"):
-            assert ask(port, method, "/", f"127.0.0.1:{port}")[0] == 501
-
-
-def test_a_browser_may_show_the_page_and_do_nothing_else() -> None:
-    with serving(lambda: b"page") as port:
-        _, _, headers = ask(port, "GET", "/", f"127.0.0.1:{port}")
-    assert headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'sha256-")
-    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
-    assert headers["X-Content-Type-Options"] == "nosniff"
-    assert headers["Cache-Control"] == "no-store"
-
-
-def test_a_page_that_cannot_be_made_is_said_in_words_and_tried_again() -> None:
-    made = [b"page"]
-
-    def make() -> bytes:
-        if not made:
-            return b"again"
-        made.pop()
-        raise SealiftError("mon: does not answer")
-
-    with serving(make, fresh_s=600) as port:
-        assert ask(port, "GET", "/", f"localhost:{port}")[:2] == (503, b"mon: does not answer\n")
-        assert ask(port, "GET", "/", f"localhost:{port}")[:2] == (200, b"again")
-
-
-def test_a_page_is_made_once_for_all_who_ask_while_it_is_fresh() -> None:
-    made: list[int] = []
-
-    def make() -> bytes:
-        made.append(1)
-        return b"page"
-
-    with serving(make, fresh_s=600) as port:
-        for _ in range(3):
-            ask(port, "GET", "/", f"localhost:{port}")
-    assert made == [1]
-
-
-def test_a_port_that_is_taken_is_named() -> None:
-    with socket.socket() as taken:
-        taken.bind((ADDRESS, 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        with pytest.raises(SealiftError, match=rf"127\.0\.0\.1:{port}: cannot be listened on .* --port"):
-            server(lambda: b"", port, policy(), 0)

@@ -47,6 +47,14 @@ ANSWERS = Answers(
 )
 
 
+@pytest.mark.parametrize("value", [float("inf"), 1e308, -1e308])
+def test_a_count_beyond_all_reason_is_none(value: float) -> None:
+    found = {"answers": (used("shop", "chat", "h1", value), used("shop", "chat", "h2", value))}
+    took = {"took": (series(value, client="shop"),), "read": (used("shop", "chat", "h1", 7),)}
+    (usage,) = parse_kept(Answers("mon", {**found, **took}, {}), "client").used.values()
+    assert (usage.requests, usage.tokens_in, usage.answer_ms) == (0, 7, None)
+
+
 def test_what_prometheus_kept_is_summed_and_what_it_does_not_know_is_none() -> None:
     kept = parse_kept(ANSWERS, "client")
     assert kept.host == "mon"

@@ -33,6 +33,9 @@ def curve(name: str, *values: float) -> Curve:
         ([12345.0], ["0", "5,000", "10,000", "15,000"]),
         ([-1.0, 1.0], ["-1.0", "-0.5", "0.0", "0.5", "1.0"]),
         ([math.nan, math.inf, 2.0], ["0.0", "0.5", "1.0", "1.5", "2.0"]),
+        ([1e308, -1e308, 2.0], ["0.0", "0.5", "1.0", "1.5", "2.0"]),
+        ([5e-324, -5e-324], ["0.0", "0.5", "1.0"]),
+        ([-5e-324, 1.0], ["0.0", "0.5", "1.0"]),
     ],
 )
 def test_an_axis_has_a_few_round_numbers(values: list[float], ticks: list[str]) -> None:
@@ -69,6 +72,13 @@ def test_a_gap_stays_a_gap_and_a_point_alone_is_seen() -> None:
     drawn = draw([curve("a", 1, math.nan, 1, 1, math.nan, 1)], TIME, number_axis([1]), "x")
     (path,) = re.findall(r'class="line c0" d="([^"]+)"', drawn)
     assert path.count("M") == 3 and path.count("h0") == 3 and path.count("L") == 1
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, 1e308, -1e308])
+def test_what_has_no_place_in_the_picture_is_a_gap(value: float) -> None:
+    drawn = draw([curve("a", 1, value, 1)], TIME, number_axis([1]), "x")
+    assert draw([curve("a", 1, math.nan, 1)], TIME, number_axis([1]), "x") == drawn
+    assert "no figures" in texts(draw([curve("a", value)], TIME, number_axis([value]), "x"))
 
 
 def test_without_figures_the_picture_says_so() -> None:

@@ -81,9 +81,9 @@ def bench(
     start_where_hosts_are(site)
     run, problems = _measured(site.name, found, role or [], client, wanted)
     folder = folder_of(site)
-    before = last_before(run, folder)
+    kept = _kept(run, folder, problems) if run.steps and not problems else None
+    before = last_before(run, folder, complain)
     compared = tuple(compare(before, run)) if before else ()
-    kept = keep(run, folder) if run.steps and not problems else None
     if out:
         write_atomically(out, page.render(run, compared, before))
     if as_json:
@@ -139,6 +139,17 @@ def _measured(
         bounds=tuple(each for each in results if isinstance(each, Bound)),
     )
     return run, problems
+
+
+def _kept(run: Bench, folder: Path, problems: list[str]) -> Path | None:
+    try:
+        return keep(run, folder)
+    except OSError as error:
+        problems.append(
+            f"{folder}: the run cannot be kept ({error.strerror}), expected a folder to write to. Mend that; "
+            "what was measured stands above."
+        )
+        return None
 
 
 def _line(found: Found) -> str:

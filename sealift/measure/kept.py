@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from sealift.measure.results import Bench, Load, Step
 from sealift.site.inventory import Inventory
 
 _LIMIT = 64 << 20  # bytes of a run
+_RUNS = 20  # of a site, that stay
 _LEAST_S = 0.001  # of which no ratio is worth telling
 
 
@@ -23,11 +25,19 @@ def folder_of(inventory: Inventory) -> Path:
 
 
 def keep(bench: Bench, folder: Path) -> Path:
-    """Write a run to a file of its own."""
+    """Write a run to a file of its own, and take away those of the site that are older than its last 20."""
     moment = bench.began.strftime("%Y%m%dT%H%M%SZ")
     path = folder / f"{bench.site}-{moment}-{bench.bundle.removeprefix('sha256:')[:12]}.json"
     write_atomically(path, canonical_json(bench.model_dump(mode="json"), indent=1))
+    for old in _runs(bench.site, folder)[:-_RUNS]:
+        old.unlink(missing_ok=True)
     return path
+
+
+def _runs(site: str, folder: Path) -> list[Path]:
+    """The files of a site's runs, the oldest first. That of another site may begin with this one's name."""
+    form = re.compile(rf"{re.escape(site)}-[0-9]{{8}}T[0-9]{{6}}Z-[0-9a-f]{{12}}\.json")
+    return sorted(path for path in folder.glob("*.json") if form.fullmatch(path.name) and path.is_file())
 
 
 def read(path: Path) -> Bench:
@@ -40,12 +50,17 @@ def read(path: Path) -> Bench:
         ) from None
 
 
-def last_before(bench: Bench, folder: Path) -> Bench | None:
+def last_before(bench: Bench, folder: Path, warn: Callable[[str], None]) -> Bench | None:
     """The last run of the site with another release; of this one, where there is none with another.
 
-    Raises SealiftError where one that is kept cannot be read.
+    + warn: takes what is said of one that cannot be read, which is left out
     """
-    runs = [read(path) for path in sorted(folder.glob(f"{bench.site}-*.json"))]
+    runs: list[Bench] = []
+    for path in _runs(bench.site, folder):
+        try:
+            runs.append(read(path))
+        except SealiftError as error:
+            warn(str(error))
     earlier = [run for run in runs if run.site == bench.site and run.began < bench.began]
     others = [run for run in earlier if run.bundle != bench.bundle]
     return max(others or earlier, key=lambda run: run.began, default=None)

@@ -80,6 +80,23 @@ def test_a_run_stands_beside_the_last_releases(site: Path) -> None:
     assert "h1 chat short prompt, 1 streams: answer 3.20 s 3.20 s 1.00" in said
 
 
+def test_an_older_file_that_cannot_be_read_costs_no_run(site: Path) -> None:
+    old = keep(bench(), site)
+    old.write_text('{"format": 2}')
+    result = ran()
+    assert result.exit_code == 0, result.output
+    assert f"{old}: is no run of sealift bench" in " ".join(result.stderr.split())
+    assert len([*site.iterdir()]) == 2
+
+
+def test_a_run_that_cannot_be_kept_is_shown(site: Path) -> None:
+    site.write_text("a file in the way")
+    result = ran()
+    assert result.exit_code == 1
+    assert f"{site}: the run cannot be kept (File exists)" in str(result.exception)
+    assert "20.0 (20.0 to 20.0)" in result.stdout
+
+
 def test_what_has_become_slower_than_one_allows_fails(site: Path) -> None:
     fast = bench()
     quick = fast.steps[0].model_copy(update={"answer_s": fast.colds[0].load_s})  # 1.125 s, and now 3.2 s

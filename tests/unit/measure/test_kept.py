@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from sealift.errors import SealiftError
 from sealift.measure.asking import Answered, Told
 from sealift.measure.kept import compare, keep, last_before, read
 from sealift.measure.loops import Arrived, load_of, step_of
@@ -47,29 +46,48 @@ def test_a_run_is_read_as_it_was_kept(tmp_path: Path) -> None:
 def test_a_run_is_held_against_the_last_one_of_another_release(tmp_path: Path) -> None:
     for run in (_bench(1, OLD), _bench(2, OLD), _bench(3, NEW)):
         keep(run, tmp_path)
-    before = last_before(_bench(4, NEW), tmp_path)
+    before = last_before(_bench(4, NEW), tmp_path, _warned)
     assert before and (before.began.day, before.bundle) == (2, OLD)
 
 
 def test_without_another_release_a_run_is_held_against_the_last_one(tmp_path: Path) -> None:
-    assert last_before(_bench(4, NEW), tmp_path) is None
+    assert last_before(_bench(4, NEW), tmp_path, _warned) is None
     keep(_bench(3, NEW), tmp_path)
     keep(_bench(5, NEW), tmp_path)
-    before = last_before(_bench(4, NEW), tmp_path)
+    before = last_before(_bench(4, NEW), tmp_path, _warned)
     assert before and before.began.day == 3
 
 
-def test_another_sites_run_is_not_taken(tmp_path: Path) -> None:
-    keep(_bench(1, OLD).model_copy(update={"site": "prod-2"}), tmp_path)
-    assert last_before(_bench(4, NEW), tmp_path) is None
+@pytest.mark.parametrize("site", ["prod-2", "prod-20261101T120000Z", "pro"])
+def test_another_sites_run_is_not_even_read(tmp_path: Path, site: str) -> None:
+    keep(_bench(1, OLD).model_copy(update={"site": site}), tmp_path).write_text("{}")
+    assert last_before(_bench(4, NEW), tmp_path, _warned) is None
+
+
+def test_of_each_site_the_last_twenty_runs_stay(tmp_path: Path) -> None:
+    other = keep(_bench(1, OLD).model_copy(update={"site": "prod-2"}), tmp_path)
+    (tmp_path / "prod-notes.json").write_text("an administrator's own")
+    for day in range(1, 24):
+        keep(_bench(day, OLD), tmp_path)
+    (tmp_path / "prod-20261101T120000Z-aaaaaaaaaaaa.json").mkdir()
+    keep(_bench(24, OLD), tmp_path)
+    days = [read(path).began.day for path in sorted(tmp_path.glob("prod-2026*.json")) if path.is_file()]
+    assert days == list(range(5, 25))
+    assert other.exists() and (tmp_path / "prod-notes.json").exists()
+
+
+def _warned(said: str) -> None:
+    raise AssertionError(said)
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"format": 2}', "null"])
-def test_what_is_no_run_is_named(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "prod-x.json"
-    path.write_text(text)
-    with pytest.raises(SealiftError, match=r"prod-x.json: is n"):
-        last_before(_bench(4, NEW), tmp_path)
+def test_what_is_no_run_is_named_and_left_out(tmp_path: Path, text: str) -> None:
+    keep(_bench(1, OLD), tmp_path)
+    keep(_bench(2, OLD), tmp_path).write_text(text)
+    said: list[str] = []
+    before = last_before(_bench(4, NEW), tmp_path, said.append)
+    assert before and before.began.day == 1
+    assert len(said) == 1 and "prod-20261102T120000Z-aaaaaaaaaaaa.json: is n" in said[0]
 
 
 def test_only_what_was_measured_alike_is_compared() -> None:

@@ -28,7 +28,7 @@ class AlertSettings(Frozen):
     memory_gib: float = Field(
         default=8,
         gt=0,
-        description="GiB that the runtime may take; 95 % of its container's limit counts, too",
+        description="GiB that the runtime may take, where 95 % of its container's limit is not known",
     )
     tokens_per_second: float = Field(default=5, gt=0, description="of each role, when the probe asks it")
     success_percent: float = Field(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sealift.host.settings import SiteSettings, published
 from sealift.release.locked import Lock
-from sealift.services import PROBE
+from sealift.services import MONITOR_GROUP, PROBE
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,14 @@ class Watched:
     + name: its own in the inventory, which its certificate is for
     + address: IP address
     + probed: whether its roles are asked how they are
+    + watches: whether it is one of those that watch, which alone have something to say of other hosts
     """
 
     name: str
     address: str
     targets: tuple[Target, ...]
     probed: bool = False
+    watches: bool = False
 
 
 def watched(name: str, groups: frozenset[str], settings: SiteSettings, lock: Lock, address: str) -> Watched:
@@ -49,4 +51,5 @@ def watched(name: str, groups: frozenset[str], settings: SiteSettings, lock: Loc
         for port in lock.release.ports_of(service)
         if port.figures
     )
-    return Watched(name, address, tuple(targets), PROBE in lock.release.services_for(groups))
+    probed = PROBE in lock.release.services_for(groups)
+    return Watched(name, address, tuple(targets), probed, MONITOR_GROUP in groups)

@@ -150,6 +150,39 @@ def test_hosts_whose_probe_never_wrote_are_told(promtool: Path, tmp_path: Path) 
     _tested(promtool, tmp_path, [test])
 
 
+ANSWER = 'envoy_usage_answer_bucket{host="h2",job="gateway",client="app",role="chat"'
+USES, MAY_USE = ("sealift_runtime_memory" + end for end in ('_bytes{host="h2"}', '_limit_bytes{host="h2"}'))
+QUIET: dict[str, dict[str, Values]] = {
+    "two long answers at night": {
+        **{f'{ANSWER},le="{le}"}}': gauge(0, 0) for le in ("5000", "10000", "30000")},
+        f'{ANSWER},le="+Inf"}}': lambda minute: min(max(minute - WRONG[0], 0), 2),
+    },
+    "20 of 64 GiB": {USES: gauge(2**31, 20 * 2**30), MAY_USE: gauge(2**36, 2**36)},
+}
+
+
+@pytest.mark.parametrize("name", QUIET)
+def test_what_is_nothing_to_look_after_is_not_told(name: str, promtool: Path, tmp_path: Path) -> None:
+    test = {
+        "input_series": _series({**WELL, **QUIET[name]}, 40),
+        "promql_expr_test": [
+            {"expr": ALL, "eval_time": f"{minute}m", "exp_samples": []} for minute in (15, 20, 25, 29, 35)
+        ],
+    }
+    _tested(promtool, tmp_path, [test])
+
+
+def test_where_no_limit_of_memory_is_known_the_settings_counts(promtool: Path, tmp_path: Path) -> None:
+    high = 'ALERTS{alertname="MemoryHigh", alertstate="firing", host="h2", severity="warning"}'
+    test = {
+        "input_series": _series({**WELL, USES: gauge(2**31, 9 * 2**30), MAY_USE: gauge(0, 0)}, 40),
+        "promql_expr_test": [
+            {"expr": ALL, "eval_time": "25m", "exp_samples": [{"labels": high, "value": 1}]}
+        ],
+    }
+    _tested(promtool, tmp_path, [test])
+
+
 OF_H2 = 'host="h2",role="chat"'
 BREAKING: dict[str, tuple[dict[str, Values], set[str]]] = {
     "slow": ({f"sealift_role_answer_seconds{{{OF_H2}}}": gauge(1, 4)}, {"answer"}),
@@ -204,6 +237,23 @@ def test_an_objective_is_broken_by_what_breaks_it(name: str, promtool: Path, tmp
         "promql_expr_test": [
             {"expr": kept, "eval_time": "9m", "exp_samples": samples(set())},
             {"expr": kept, "eval_time": "28m", "exp_samples": samples(broken)},
+        ],
+    }
+    _tested(promtool, tmp_path, [test])
+
+
+def test_a_host_that_refused_everything_broke_nothing(promtool: Path, tmp_path: Path) -> None:
+    asked = f"sealift_probe_requests_total{{{OF_H2},outcome"
+    refusing = {f'{asked}="ok"}}': gauge(5, 5), f'{asked}="refused"}}': lambda minute: float(minute)}
+    test = {
+        "input_series": _series({**WELL, **refusing}, 100),
+        "promql_expr_test": [
+            {
+                "expr": f'{of}(sealift:objective_kept{{host="h2"}})',
+                "eval_time": "90m",
+                "exp_samples": [{"labels": "{}", "value": 4}],
+            }
+            for of in ("count", "sum")
         ],
     }
     _tested(promtool, tmp_path, [test])

@@ -210,10 +210,20 @@ def test_a_host_that_is_down_is_told_once(told: Told) -> None:
     told.fire(HOST_DOWN)
     _until(lambda: told.lines)
     other = {"alertname": "TargetDown", "host": "h1", "job": "node"}
-    told.fire(HOST_DOWN, ROLE_DOWN, {"alertname": "TargetDown", "host": "h2", "job": "node"}, other)
+    slow = {"alertname": "AnswersSlow", "host": "h2", "role": "chat"}
+    told.fire(HOST_DOWN, slow, {"alertname": "TargetDown", "host": "h2", "job": "node"}, other)
     _until(lambda: len(told.lines) == 2)
     time.sleep(4)  # a group's next turn
     assert told.lines == [("firing", "HostDown", "h2"), ("firing", "TargetDown", "h1")]
+
+
+def test_a_host_whose_figures_are_kept_back_does_not_hide_what_others_found_of_it(told: Told) -> None:
+    told.fire(HOST_DOWN)
+    _until(lambda: told.lines)
+    found = ("RoleDown", "Drift", "BlobsDamaged")
+    told.fire(HOST_DOWN, *({"alertname": name, "host": "h2"} for name in found))
+    _until(lambda: len(told.lines) == 4)
+    assert {name for _, name, _ in told.lines} == {"HostDown", *found}
 
 
 def test_signs_of_life_come_for_as_long_as_prometheus_sends_them(told: Told) -> None:

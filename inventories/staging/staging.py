@@ -16,3 +16,6 @@ llm = [
 
 # Those with an NVIDIA GPU and its driver. They get the container toolkit, and Ollama the GPUs.
 gpu = ["llm2.staging.example"]
+
+# Hosts that watch all of them: Prometheus, and who is told of alerts (docs/watch.md).
+# monitor = ["llm1.staging.example"]

@@ -23,13 +23,22 @@ ssh_strict_host_key_checking = "yes"
 secrets = "/etc/sealift/sites/staging/secrets.age"
 identity = "/etc/sealift/sites/staging/identity"
 
-# The gateway: the only thing that listens on the network. {host} stands for each host's name.
+# The gateway listens on the network, beside SSH and, where the release watches its fleet, the ports 9100,
+# 9464 and 9465 (docs/watch.md). {host} stands for each host's name.
 gateway = {
     "port": 8443,
     # From the site's CA, one pair for each host: brought to the control node, never in the deployment code.
     "certificate": "/etc/sealift/sites/staging/tls/{host}.crt",
     "key": "/etc/sealift/sites/staging/tls/{host}.key",
     "ca": "/etc/sealift/sites/staging/tls/ca.crt",
+}
+
+# By this certificate, and no other, hosts of the group `monitor` read the figures of all: docs/watch.md.
+monitoring = {
+    "certificate": "/etc/sealift/sites/staging/tls/monitor.crt",
+    "key": "/etc/sealift/sites/staging/tls/monitor.key",
+    # Who is told of alerts, beside a file on the host that watches.
+    # "receivers": {"webhook": "/etc/sealift/sites/staging/webhook"},
 }
 
 # Ollama on hosts without a GPU. Settings that are left out keep Ollama's defaults.

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from bench import page
 from bench.__main__ import main
@@ -18,14 +19,15 @@ from tests.unit import samples
 
 @pytest.fixture
 def ingredients(tmp_path: Path) -> Path:
-    """The demo's, with small images and a small model in place of its own."""
+    """The demo's, with small images and a small Gemma in place of its own."""
     made, small = CHECKOUT / "build/ingredients", tmp_path / "ingredients"
     Commands(CHECKOUT / ".lab").ok("python", "-m", "demo.ingredients", made)
-    large = shutil.ignore_patterns("*.tar")
+    images = yaml.safe_load((CHECKOUT / "releases/demo.yaml").read_text())["images"].values()
+    large = shutil.ignore_patterns(*(image["archive"] for image in images), "gemma3-270m.tar")
     shutil.copytree(made, small, ignore=large)
-    for archive, name in (("ollama-0.11.4.tar", "ollama:0.11.4"), ("envoy-1.40.tar", "envoy:1.40.0")):
-        layers = [samples.layer(name.encode())]
-        samples.tar(small / archive, samples.docker_files(layers, f"localhost/sealift/{name}"))
+    for image in images:
+        layers = [samples.layer(image["name"].encode())]
+        samples.tar(small / image["archive"], samples.docker_files(layers, image["name"]))
     store = samples.ollama_files(samples.gguf(samples.GEMMA) + bytes(16 << 20))
     names = {name: name.replace(samples.MODEL.replace(":", "/"), "gemma3/270m") for name in store}
     samples.tar(small / "gemma3-270m.tar", {names[name]: content for name, content in store.items()})

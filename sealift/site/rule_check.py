@@ -1,11 +1,13 @@
 """A site's own alert rules, judged before any host sees them: by the promtool of the release itself.
 
 It lies in the release's image of Prometheus, in the depot. So the judge is the one that hosts have, and the
-control node needs nothing installed.
+control node needs nothing installed. It comes from elsewhere, though: it gets the rules over standard input,
+no network, and as root's it is nobody.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -24,6 +26,12 @@ from sealift.site.inventory import Host
 RULES_LIMIT = 1 << 20  # bytes
 _PROMTOOL = ("usr/bin/promtool", "bin/promtool")  # Debian's image, and upstream's
 _PATIENCE_S = 60
+# No gain of rights from here on; 65534 is nobody, and nogroup. Sources: setpriv(1), unshare(1).
+_AS_NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--no-new-privs", "--")
+# What walls promtool in, the most of it first; a container's root, and users on some systems, get no network
+# of their own.
+_ROOTS_WALLS = (("unshare", "--net", "--", *_AS_NOBODY), _AS_NOBODY)
+_USERS_WALLS = (("unshare", "--user", "--net", "--"), ())
 _SHOWN = 20  # lines of what promtool says
 
 
@@ -60,12 +68,14 @@ def judge_rules(rules: Path, depot: Depot, image: LockedImage) -> None:
     """
     content = read_limited(rules, RULES_LIMIT)
     with tempfile.TemporaryDirectory(prefix="sealift-promtool-") as folder:
+        Path(folder).chmod(0o711)  # nobody runs what lies there
         promtool = _unpacked(depot, image, Path(folder, "promtool"))
-        if _run(promtool, "--version").returncode:
+        walls = _walls()
+        if _run(walls, str(promtool), "--version").returncode:
             raise NoPromtoolError(
                 f"{rules}: not judged here: the promtool of {image.name} does not run. Hosts judge them."
             )
-        ran = _run(promtool, "check", "rules", "--lint=none", given=content)
+        ran = _run(walls, str(promtool), "check", "rules", "--lint=none", given=content)
     if ran.returncode:
         said = (
             one_line(line.strip()) for line in (ran.stdout + ran.stderr).decode(errors="replace").split("\n")
@@ -95,11 +105,17 @@ def _unpacked(depot: Depot, image: LockedImage, target: Path) -> Path:
 def _write(chunks: Iterable[bytes], target: Path) -> None:
     with target.open("xb") as file:
         file.writelines(chunks)
-    target.chmod(0o700)
+    target.chmod(0o755)
 
 
-def _run(promtool: Path, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    command = (*WITH_US, str(promtool), *arguments)
+def _walls() -> Sequence[str]:
+    """What the command is put behind here. Tried with another one, since promtool is not to choose."""
+    every = _USERS_WALLS if os.geteuid() else _ROOTS_WALLS
+    return next((walls for walls in every if _run(walls, "true").returncode == 0), every[-1])
+
+
+def _run(walls: Sequence[str], *words: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    command = (*walls, *WITH_US, *words)  # a change of the user would undo WITH_US
     try:
         return subprocess.run(
             command, input=given, env={}, cwd="/", capture_output=True, check=False, timeout=_PATIENCE_S

@@ -13,6 +13,7 @@ from sealift.blob import Blob
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
 from sealift.release.locked import LockedImage
+from sealift.site import rule_check
 from sealift.site.rule_check import NoPromtoolError, judge_rules
 from tests.watch_tools import layers
 
@@ -123,6 +124,38 @@ def test_without_a_promtool_that_runs_nothing_is_judged(layer: bytes, tmp_path: 
     depot = Depot(tmp_path / "depot")
     with pytest.raises(NoPromtoolError):
         judge_rules(_rules(tmp_path, RIGHT), depot, _image(depot, layer))
+
+
+_TELLS = b"""#!/bin/sh
+[ "$1" = --version ] && exit
+echo "user $(id -u), groups $(id -G)"
+echo "rights $(sed -n 's/^NoNewPrivs:.//p; s/^CapEff:.//p' /proc/self/status | tr '\\n' ' ')"
+echo "networks $(tail -n +3 /proc/net/dev | cut -d : -f 1 | tr -d ' \\n')"
+echo "open $(ls /proc/self/fd | tr '\\n' ' ')"
+echo "variables $(tr '\\0' ' ' </proc/self/environ)"
+exit 1
+"""
+
+
+def test_promtool_is_nobody_and_has_no_network(tmp_path: Path) -> None:
+    """As root, as which peers' tests run."""
+    depot = Depot(tmp_path / "depot")
+    with pytest.raises(SealiftError) as caught:
+        judge_rules(_rules(tmp_path, RIGHT), depot, _image(depot, _layer("bin/promtool", _TELLS)))
+    told = [line.rpartition("promtool: ")[2] for line in str(caught.value).splitlines()[:-1]]
+    assert told[:3] == ["user 65534, groups 65534", "rights 0000000000000000 1", "networks lo"]
+    assert told[3].split() == ["open", "0", "1", "2", "3"]  # 3 is that folder
+    assert told[4] in ("variables", "variables PWD=/")  # which the shell of this one sets
+
+
+def test_where_no_network_can_be_made_promtool_is_nobody_still(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = ("sh", "-c", "exit 1", "--", *rule_check._AS_NOBODY)
+    monkeypatch.setattr(rule_check, "_ROOTS_WALLS", (failing, *rule_check._ROOTS_WALLS[1:]))
+    depot = Depot(tmp_path / "depot")
+    with pytest.raises(SealiftError, match="promtool: user 65534, groups 65534"):
+        judge_rules(_rules(tmp_path, RIGHT), depot, _image(depot, _layer("bin/promtool", _TELLS)))
 
 
 def test_upstreams_place_of_it_is_known(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from sealift.site.check import site_warnings
 from sealift.site.inventory import Inventory
 from sealift.site.secrets import open_secrets
 from sealift.watch.firing import Alert
-from sealift.watch.fleet_series import Found, fleet_series
+from sealift.watch.fleet_series import BLOBS_PLACE, Found, blob_series, fleet_series
 from sealift.watch.fleet_series import publish as put
 from sealift.watch.prometheus import monitors
 
@@ -70,14 +70,16 @@ def publish(site: Inventory, look: Look, now: int) -> None:
             (host.standing and host.standing.generation) or "",
             (host.standing and host.standing.release) or "",
             host.drained,
-            len(look.damaged[host.host]) if look.damaged and host.host in look.damaged else None,
         )
         for host in look.hosts
     ]
     settings = site.hosts[0].settings
     clients = open_secrets(settings.secrets, settings.identity).api_keys
     expiries = {name: client.expires for name, client in clients.items() if client.expires}
-    put(monitors(site.name, site.whole.hosts), fleet_series(found, expiries, now))
+    watching = monitors(site.name, site.whole.hosts)
+    put(watching, fleet_series(found, expiries, now))
+    if look.damaged is not None:
+        put(watching, blob_series({host: len(lines) for host, lines in look.damaged.items()}), BLOBS_PLACE)
 
 
 def _table(look: Look) -> Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -13,6 +13,8 @@ from sealift.site.inventory import Host
 from sealift.ssh import on_all
 
 PLACE = f"{METRICS}/fleet.prom"
+# Apart: a status that hashes no blobs must not take away what the last one found that did.
+BLOBS_PLACE = f"{METRICS}/fleet-blobs.prom"
 # $1: the file. Whoever reads it is no root. An older one is there until the new one is whole; that has a name
 # that nobody knows before, because a container writes to this folder, too.
 PUT = """\
@@ -38,7 +40,6 @@ class Found:
     """What status found of a host.
 
     + differences: None where it did not answer
-    + damaged: blobs; None where they were not hashed
     """
 
     host: str
@@ -46,7 +47,6 @@ class Found:
     generation: str
     release: str
     drained: bool
-    damaged: int | None = None
 
 
 def fleet_series(hosts: Sequence[Found], expiries: Mapping[str, date], now: int) -> str:
@@ -55,8 +55,20 @@ def fleet_series(hosts: Sequence[Found], expiries: Mapping[str, date], now: int)
     + expiries: by client, the last day on which its keys hold
     + now: seconds since 1970, when the hosts were asked
     """
+    return _text(_samples(hosts, expiries, now))
+
+
+def blob_series(damaged: Mapping[str, int]) -> str:
+    """A file in the same format.
+
+    + damaged: how many blobs of a host are, by host; of those whose blobs were hashed
+    """
+    return _text(("sealift_fleet_damaged_blobs", {"of": host}, number) for host, number in damaged.items())
+
+
+def _text(samples: Iterable[tuple[str, dict[str, str], int]]) -> str:
     lines: dict[str, list[str]] = {name: [] for name in _HELP}
-    for name, labels, value in _samples(hosts, expiries, now):
+    for name, labels, value in samples:
         written = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
         lines[name].append(f"{name}{{{written}}} {value}" if written else f"{name} {value}")
     return "".join(
@@ -77,8 +89,6 @@ def _samples(
             yield "sealift_fleet_differences", of, host.differences
             info = {**of, "generation": host.generation, "release": host.release}
             yield "sealift_fleet_generation_info", info, 1
-        if host.damaged is not None:
-            yield "sealift_fleet_damaged_blobs", of, host.damaged
     for client, last in sorted(expiries.items()):
         end = datetime(last.year, last.month, last.day, tzinfo=UTC) + timedelta(days=1)
         yield "sealift_fleet_key_expiry_timestamp_seconds", {"client": client}, int(end.timestamp())
@@ -89,13 +99,15 @@ def _escaped(text: str) -> str:
     return re.sub(r'([\\"])', r"\\\1", text).replace("\n", r"\n")
 
 
-def publish(monitors: Sequence[Host], series: str) -> None:
+def publish(monitors: Sequence[Host], series: str, place: str = PLACE) -> None:
     """Write the series onto every host that runs Prometheus, in one step each.
+
+    + place: the file there
 
     Raises SealiftError with the reason of each host where that failed; the others have it.
     """
     by_name = {host.name: host for host in monitors}
-    gathered = on_all(list(by_name), lambda name: by_name[name].ssh.run_with(PUT, series.encode(), PLACE))
+    gathered = on_all(list(by_name), lambda name: by_name[name].ssh.run_with(PUT, series.encode(), place))
     if gathered.errors:
         lines = (
             f"{error} Was a release with the image node applied there?" for error in gathered.errors.values()

@@ -13,7 +13,7 @@ import pytest
 
 from sealift.site.inventory import parse_inventory
 from sealift.watch.firing import Alert, firing
-from sealift.watch.fleet_series import fleet_series
+from sealift.watch.fleet_series import blob_series, fleet_series
 from tests.peers.prometheus import serving
 from tests.unit.fleet_site import DATA
 from tests.unit.test_status import FOUND
@@ -49,6 +49,6 @@ def test_alerts_that_fire_are_told_the_worst_first(tmp_path: Path, monkeypatch: 
 
 def test_prometheus_own_tool_finds_nothing_wrong_with_what_is_published(tmp_path: Path) -> None:
     promtool = program("prometheus", "promtool", tmp_path)
-    series = fleet_series(FOUND, {"crm": date(2027, 1, 31)}, 1_800_000_000)
+    series = fleet_series(FOUND, {"crm": date(2027, 1, 31)}, 1_800_000_000) + blob_series({"h1": 2})
     ran = subprocess.run((promtool, "check", "metrics"), input=series, capture_output=True, text=True)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")

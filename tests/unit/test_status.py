@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import date
 from importlib import resources
 from pathlib import Path
@@ -12,15 +13,18 @@ from typing import Any
 
 import pytest
 
+from sealift.cli import status_view
 from sealift.cli.status_view import _row, _table, changes, data, wrong
 from sealift.drift.look import Look
 from sealift.drift.status import HostStatus
 from sealift.fleet.figures import Figures, GpuFigures, RoleFigures, parse_figures
 from sealift.fleet.role_state import RoleState, State, role_states
 from sealift.fleet.status import parse_status
+from sealift.site.inventory import parse_inventory
+from sealift.site.secrets import ClientKeys, Secrets, new_key
 from sealift.watch.firing import Alert
-from sealift.watch.fleet_series import PUT, Found, fleet_series
-from tests.unit.fleet_site import BUNDLE, MODEL
+from sealift.watch.fleet_series import BLOBS_PLACE, PLACE, PUT, Found, fleet_series
+from tests.unit.fleet_site import BUNDLE, DATA, MODEL
 
 ROOT = Path(__file__).parents[2]
 RELEASE = {"release": "demo:2026.11.0", "bundle": BUNDLE, "roles": {"chat": MODEL, "embed": "minilm"}}
@@ -156,7 +160,7 @@ def test_watching_elsewhere_than_on_a_terminal_tells_changes() -> None:
 
 
 FOUND = [
-    Found("h1", 0, "0123456789ab", "demo:2026.11.0", drained=False, damaged=2),
+    Found("h1", 0, "0123456789ab", "demo:2026.11.0", drained=False),
     Found("h2", None, "", "", drained=True),
     Found('h"3\\', 4, "", "", drained=False),
 ]
@@ -175,10 +179,24 @@ def test_what_is_published_is_what_was_found() -> None:
         'sealift_fleet_drained{of="h1"} 0',
         'sealift_fleet_drained{of="h2"} 1',
         'sealift_fleet_drained{of="h\\"3\\\\"} 0',
-        'sealift_fleet_damaged_blobs{of="h1"} 2',
         'sealift_fleet_key_expiry_timestamp_seconds{client="crm"} 1801440000',
         "sealift_fleet_checked_timestamp_seconds 1800000000",
     ]
+
+
+def test_damaged_blobs_stay_known_until_blobs_are_hashed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: dict[str, str] = {}
+    inventory = parse_inventory(Path("site.py"), [{"name": "h1", "groups": ["monitor"], "data": DATA}])
+    secrets = Secrets(api_keys={"crm": ClientKeys(keys=(new_key(),))})
+    monkeypatch.setattr(status_view, "open_secrets", lambda *_: secrets)
+    monkeypatch.setattr(status_view, "put", lambda _, series, place=PLACE: written.update({place: series}))
+    look = Look((host(),), None, damaged={"h1": ("blob a", "blob b")})
+    status_view.publish(inventory, look, 1)
+    assert 'sealift_fleet_damaged_blobs{of="h1"} 2' in written[BLOBS_PLACE].splitlines()
+    kept = written[BLOBS_PLACE]
+    status_view.publish(inventory, replace(look, damaged=None), 2)
+    assert written[BLOBS_PLACE] == kept and "damaged" not in written[PLACE]
+    assert "sealift_fleet_checked_timestamp_seconds 2\n" in written[PLACE]
 
 
 def test_the_status_script_reads_figures_and_heartbeat(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from sealift.fleet.status import Standing
 from sealift.site.check import site_warnings
 from sealift.site.inventory import Inventory
 from sealift.site.secrets import open_secrets
+from sealift.site.watching import certificate_ends
 from sealift.watch.firing import Alert
 from sealift.watch.fleet_series import BLOBS_PLACE, Found, blob_series, fleet_series
 from sealift.watch.fleet_series import publish as put
@@ -77,7 +78,7 @@ def publish(site: Inventory, look: Look, now: int) -> None:
     clients = open_secrets(settings.secrets, settings.identity).api_keys
     expiries = {name: client.expires for name, client in clients.items() if client.expires}
     watching = monitors(site.name, site.whole.hosts)
-    put(watching, fleet_series(found, expiries, now))
+    put(watching, fleet_series(found, expiries, certificate_ends(watching), now))
     if look.damaged is not None:
         put(watching, blob_series({host: len(lines) for host, lines in look.damaged.items()}), BLOBS_PLACE)
 

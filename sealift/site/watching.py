@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from sealift.errors import SealiftError
@@ -10,6 +10,7 @@ from sealift.host.settings import GatewaySettings
 from sealift.release.types import Release
 from sealift.services import ALERTMANAGER, MONITOR_NAME, PROBE, PROMETHEUS
 from sealift.site.certificate_check import certificate_problems
+from sealift.site.certificate_files import read_certificates
 from sealift.site.certificates import CLIENT
 from sealift.site.inventory import Host
 from sealift.site.receivers import open_receivers
@@ -41,6 +42,21 @@ def monitor_files(host: Host) -> GatewaySettings | None:
     return GatewaySettings(
         certificate=monitoring.certificate, key=monitoring.key, ca=host.settings.gateway.ca
     )
+
+
+def certificate_ends(monitors: Sequence[Host]) -> Mapping[str, datetime]:
+    """When the certificates end that no gateway shows: `monitor`, by which figures are read, and the `ca`.
+
+    + monitors: the hosts that watch; of several certificates, the one that ends first counts
+
+    While one CA takes the place of another both stand in a file, and the newer one's end counts.
+    """
+    ends: dict[str, list[datetime]] = {"monitor": [], "ca": []}
+    for files in filter(None, map(monitor_files, monitors)):
+        ends["monitor"] += [each.not_valid_after_utc for each in read_certificates(files.certificate)]
+        if cas := read_certificates(files.ca):
+            ends["ca"].append(max(each.not_valid_after_utc for each in cas))
+    return {name: min(found) for name, found in ends.items() if found}
 
 
 def _certificate_problems(host: Host, now: datetime) -> Iterator[str]:

@@ -15,6 +15,7 @@ _ORDER = {"critical": 0, "warning": 1}
 _OTHER = (
     "role",
     "client",
+    "certificate",
     "objective",
     "gpu",
     "mountpoint",

@@ -30,6 +30,7 @@ _HELP = {
     "sealift_fleet_generation_info": "The generation and the release that a host runs.",
     "sealift_fleet_drained": "Whether front doors send a host nothing.",
     "sealift_fleet_damaged_blobs": "How many blobs of a host store are damaged; of those that were hashed.",
+    "sealift_fleet_certificate_expiry_timestamp_seconds": "When a certificate ends that no gateway shows.",
     "sealift_fleet_key_expiry_timestamp_seconds": "When the keys of a client end.",
     "sealift_fleet_checked_timestamp_seconds": "When status asked.",
 }
@@ -49,13 +50,16 @@ class Found:
     drained: bool
 
 
-def fleet_series(hosts: Sequence[Found], expiries: Mapping[str, date], now: int) -> str:
+def fleet_series(
+    hosts: Sequence[Found], expiries: Mapping[str, date], certificates: Mapping[str, datetime], now: int
+) -> str:
     """A file in Prometheus' text format.
 
     + expiries: by client, the last day on which its keys hold
+    + certificates: by a short name, when it ends
     + now: seconds since 1970, when the hosts were asked
     """
-    return _text(_samples(hosts, expiries, now))
+    return _text(_samples(hosts, expiries, certificates, now))
 
 
 def blob_series(damaged: Mapping[str, int]) -> str:
@@ -79,7 +83,7 @@ def _text(samples: Iterable[tuple[str, dict[str, str], int]]) -> str:
 
 
 def _samples(
-    hosts: Sequence[Found], expiries: Mapping[str, date], now: int
+    hosts: Sequence[Found], expiries: Mapping[str, date], certificates: Mapping[str, datetime], now: int
 ) -> Iterator[tuple[str, dict[str, str], int]]:
     for host in hosts:
         of = {"of": host.host}
@@ -89,6 +93,9 @@ def _samples(
             yield "sealift_fleet_differences", of, host.differences
             info = {**of, "generation": host.generation, "release": host.release}
             yield "sealift_fleet_generation_info", info, 1
+    for name, ends in sorted(certificates.items()):
+        labels = {"certificate": name}
+        yield "sealift_fleet_certificate_expiry_timestamp_seconds", labels, int(ends.timestamp())
     for client, last in sorted(expiries.items()):
         end = datetime(last.year, last.month, last.day, tzinfo=UTC) + timedelta(days=1)
         yield "sealift_fleet_key_expiry_timestamp_seconds", {"client": client}, int(end.timestamp())

@@ -87,6 +87,12 @@ WELL: dict[str, Values] = {
         for of in ("h1", "h2")
         for what, value in (("answers", 1), ("differences", 0), ("damaged_blobs", 0))
     },
+    **{
+        f'sealift_fleet_certificate_expiry_timestamp_seconds{{{_MONITOR},certificate="{name}"}}': gauge(
+            400 * DAY, 400 * DAY
+        )
+        for name in ("monitor", "ca")
+    },
     f'sealift_fleet_key_expiry_timestamp_seconds{{{_MONITOR},client="app"}}': gauge(300 * DAY, 300 * DAY),
     f"sealift_fleet_checked_timestamp_seconds{{{_MONITOR}}}": clock(0),
     f"sealift_backup_timestamp_seconds{{{_MONITOR}}}": clock(0),

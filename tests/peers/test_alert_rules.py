@@ -12,7 +12,7 @@ import yaml
 
 from sealift.host.alert_settings import AlertSettings
 from tests.peers.alert_cases import CASES, Case, Firing
-from tests.peers.fleet_well import WELL, WRONG, Values, gauge
+from tests.peers.fleet_well import DAY, WELL, WRONG, Values, gauge
 from tests.unit.rules import PROBED, render_rules
 from tests.watch_tools import program
 
@@ -181,6 +181,19 @@ def test_where_no_limit_of_memory_is_known_the_settings_counts(promtool: Path, t
         ],
     }
     _tested(promtool, tmp_path, [test])
+
+
+def test_the_certificate_by_which_figures_are_read_is_watched_too(
+    promtool: Path, alerts: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    ends = 'sealift_fleet_certificate_expiry_timestamp_seconds{host="h1",certificate="monitor"}'
+    firing = Firing(
+        "CertificateExpiring",
+        {"host": "h1", "certificate": "monitor"},
+        "h1: the site's certificate monitor has 13d 0h 0m 0s left.",
+    )
+    case = Case({ends: gauge(400 * DAY, 13 * DAY + 25 * 60)}, [firing])
+    _tested(promtool, tmp_path, [_test(case, alerts)])
 
 
 OF_H2 = 'host="h2",role="chat"'

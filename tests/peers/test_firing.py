@@ -16,7 +16,7 @@ from sealift.watch.firing import Alert, firing
 from sealift.watch.fleet_series import blob_series, fleet_series
 from tests.peers.prometheus import serving
 from tests.unit.fleet_site import DATA
-from tests.unit.test_status import FOUND
+from tests.unit.test_status import ENDS, FOUND
 from tests.watch_tools import program
 
 RULES = """\
@@ -49,6 +49,6 @@ def test_alerts_that_fire_are_told_the_worst_first(tmp_path: Path, monkeypatch: 
 
 def test_prometheus_own_tool_finds_nothing_wrong_with_what_is_published(tmp_path: Path) -> None:
     promtool = program("prometheus", "promtool", tmp_path)
-    series = fleet_series(FOUND, {"crm": date(2027, 1, 31)}, 1_800_000_000) + blob_series({"h1": 2})
+    series = fleet_series(FOUND, {"crm": date(2027, 1, 31)}, ENDS, 1_800_000_000) + blob_series({"h1": 2})
     ran = subprocess.run((promtool, "check", "metrics"), input=series, capture_output=True, text=True)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,14 @@ from sealift.drift.status import HostStatus
 from sealift.fleet.figures import Figures, GpuFigures, RoleFigures, parse_figures
 from sealift.fleet.role_state import RoleState, State, role_states
 from sealift.fleet.status import parse_status
-from sealift.site.inventory import parse_inventory
+from sealift.site.certificate_files import read_certificates
+from sealift.site.init import make_site
+from sealift.site.inventory import load_inventory, parse_inventory
 from sealift.site.secrets import ClientKeys, Secrets, new_key
 from sealift.watch.firing import Alert
 from sealift.watch.fleet_series import BLOBS_PLACE, PLACE, PUT, Found, fleet_series
 from tests.unit.fleet_site import BUNDLE, DATA, MODEL
+from tests.unit.test_site import site
 
 ROOT = Path(__file__).parents[2]
 RELEASE = {"release": "demo:2026.11.0", "bundle": BUNDLE, "roles": {"chat": MODEL, "embed": "minilm"}}
@@ -166,8 +169,11 @@ FOUND = [
 ]
 
 
+ENDS = {"monitor": datetime(2029, 1, 1, tzinfo=UTC), "ca": datetime(2030, 1, 1, tzinfo=UTC)}
+
+
 def test_what_is_published_is_what_was_found() -> None:
-    lines = fleet_series(FOUND, {"crm": date(2027, 1, 31)}, 1_800_000_000).splitlines()
+    lines = fleet_series(FOUND, {"crm": date(2027, 1, 31)}, ENDS, 1_800_000_000).splitlines()
     assert [line for line in lines if not line.startswith("#")] == [
         'sealift_fleet_answers{of="h1"} 1',
         'sealift_fleet_answers{of="h2"} 0',
@@ -179,9 +185,25 @@ def test_what_is_published_is_what_was_found() -> None:
         'sealift_fleet_drained{of="h1"} 0',
         'sealift_fleet_drained{of="h2"} 1',
         'sealift_fleet_drained{of="h\\"3\\\\"} 0',
+        'sealift_fleet_certificate_expiry_timestamp_seconds{certificate="ca"} 1893456000',
+        'sealift_fleet_certificate_expiry_timestamp_seconds{certificate="monitor"} 1861920000',
         'sealift_fleet_key_expiry_timestamp_seconds{client="crm"} 1801440000',
         "sealift_fleet_checked_timestamp_seconds 1800000000",
     ]
+
+
+def test_when_the_monitors_certificate_and_the_ca_end_is_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inventory = load_inventory(str(make_site(site(tmp_path, monitors=("h1",)), tmp_path / "sites").folder))
+    written: list[str] = []
+    monkeypatch.setattr(status_view, "put", lambda _, series: written.append(series))
+    status_view.publish(inventory, Look((host(),), None), 1)
+    for name, file in (("monitor", "monitor.crt"), ("ca", "ca.crt")):
+        (certificate,) = read_certificates(inventory.path.parent / "tls" / file)
+        end = int(certificate.not_valid_after_utc.timestamp())
+        line = f'sealift_fleet_certificate_expiry_timestamp_seconds{{certificate="{name}"}} {end}'
+        assert line in written[0].splitlines()
 
 
 def test_damaged_blobs_stay_known_until_blobs_are_hashed_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,7 +143,8 @@ def test_all_mistakes_are_listed_with_path_and_remedy(tmp_path: Path) -> None:
             "  front: {",
             [
                 "images.gateway: is missing. Add it.",
-                "images.front: is not the name of a service. There are ollama, gateway.",
+                "images.front: is not the name of a service. There are ollama, gateway, node, probe, "
+                "alertmanager, prometheus.",
             ],
         ),
         (

@@ -15,7 +15,7 @@ from sealift.host import settings
 from sealift.host.settings import SettingsError, SiteSettings
 from sealift.release.values import Foreign
 from sealift.service import in_groups
-from sealift.services import FRONT
+from sealift.services import FRONT, MONITOR_NAME
 from sealift.site.reading import Reading, begin_reading
 from sealift.ssh import Ssh
 
@@ -141,6 +141,11 @@ def parse_inventory(path: Path, raw: Any) -> Inventory:
             mistakes.append(str(error))
         else:
             hosts.append(Host(entry.name, frozenset(entry.groups), parsed))
+            if MONITOR_NAME in map(str.lower, (entry.name, *parsed.front.names)):
+                mistakes.append(
+                    f"{entry.name}: is called {MONITOR_NAME}, or its front door is, expected another name: "
+                    "figures of all hosts are shown to a certificate of that name. Rename it."
+                )
     if mistakes:
         raise SealiftError("\n".join(mistakes))
     if not hosts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from sealift.errors import SealiftError
 from sealift.files import read_limited
@@ -13,7 +14,8 @@ from sealift.host.receivers import Receivers
 from sealift.site.secrets import read_private
 
 _LIMIT = 1 << 18  # bytes: a bundle of CAs is the largest of it
-_ADDRESS = re.compile(r"https?://[!-~]{1,2000}")
+# Percent signs as Go has them, in which Alertmanager is written.
+_ADDRESS = re.compile(r"https?://([!-$&-~]|%[0-9A-Fa-f]{2}){1,2000}")
 _Read = Callable[[Path, int], bytes]
 
 
@@ -40,13 +42,21 @@ def open_receivers(settings: ReceiverSettings) -> Receivers:
     found = Receivers(
         email,
         opened(email.password if email else None, read_private, "a password in one line", _is_line),
-        opened(settings.webhook, read_private, address, _ADDRESS.fullmatch),
-        opened(settings.heartbeat, read_private, address, _ADDRESS.fullmatch),
+        opened(settings.webhook, read_private, address, _is_address),
+        opened(settings.heartbeat, read_private, address, _is_address),
         opened(settings.ca, read_limited, "certificates in PEM", _is_pem),
     )
     if problems:
         raise SealiftError("\n".join(problems))
     return found
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return bool(_ADDRESS.fullmatch(text) and parts.hostname and parts.port != 0)
+    except ValueError:  # of a port that is none, or brackets around no address
+        return False
 
 
 def _is_line(text: str) -> bool:

@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -136,11 +137,19 @@ def test_nobody_else_does(shown: Shown, whose: str) -> None:
     ("method", "path"),
     [
         *(("GET", path) for path in ("/", "/stats", "/config_dump", "/metrics/", "/metrics/../config_dump")),
+        *(("GET", path) for path in ("/metrics?", "/metrics?format=json", "/metrics?usedonly&filter=x")),
         *(("POST", path) for path in ("/metrics", "/quitquitquit", "/logging?level=trace")),
     ],
 )
 def test_of_envoys_admin_interface_figures_alone_are_shown(envoy: Shown, method: str, path: str) -> None:
     assert envoy.ask(envoy.site.monitor, path, method)[0] == 404
+
+
+def test_strangers_who_connect_and_say_nothing_blind_nobody(envoy: Shown) -> None:
+    with ExitStack() as stack:
+        for _ in range(100):
+            stack.enter_context(socket.create_connection(("127.0.0.1", envoy.port), 10))
+        assert envoy.ask(envoy.site.monitor)[0] == 200
 
 
 def test_envoy_shows_what_is_read_and_no_more(envoy: Shown) -> None:

@@ -52,7 +52,21 @@ def test_what_the_settings_name_is_opened(tmp_path: Path) -> None:
     assert "pass word" not in repr(found)
 
 
-@pytest.mark.parametrize("text", ["", "ftp://x/", "https://a b/", "https://x/\nhttps://y/", "token SECRET"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "ftp://x/", "https://a b/", "https://x/\nhttps://y/", "token SECRET"),
+        *(
+            "https://h:80a/SECRET",
+            "https://h:99999/",
+            "https://h:0/",
+            "https:///x",
+            "https://:80/",
+            "https://[h/",
+        ),
+        *("https://h/%zz", "https://h/%", "https://h/?t=%4"),
+    ],
+)
 def test_what_is_no_address_is_refused_without_being_shown(tmp_path: Path, text: str) -> None:
     wrong = _private(tmp_path / "wrong", text)
     with pytest.raises(SealiftError) as caught:

@@ -26,11 +26,11 @@ from sealift.services import GATEWAY, NODE, PROMETHEUS
 from sealift.site import rule_check
 from sealift.site.clients import add_client, revoke_clients
 from sealift.site.init import make_site
-from sealift.site.inventory import load_inventory
+from sealift.site.inventory import load_inventory, parse_inventory
 from sealift.site.rule_check import NoPromtoolError
 from sealift.site.watching import watch_problems
 from tests.unit import probed
-from tests.unit.fleet_site import BUNDLE, site_settings
+from tests.unit.fleet_site import BUNDLE, DATA, site_settings
 from tests.unit.test_site import site
 from tests.unit.watched_site import WATCHING, Watched, watching_lock
 
@@ -159,6 +159,16 @@ def test_a_host_that_watches_without_a_certificate_for_it_is_told(acme: Path) ->
     path = acme / "group_data/all.py"
     path.write_text(path.read_text().replace("monitoring = {", "_other = {"))
     assert "expected monitoring.certificate and monitoring.key" in problems(acme)["h1"][0]
+
+
+@pytest.mark.parametrize(
+    ("name", "front"),
+    [("sealift-monitor", ()), ("Sealift-Monitor", ()), ("h1", ("llm.example", "sealift-monitor"))],
+)
+def test_no_host_has_the_name_to_which_figures_are_shown(name: str, front: tuple[str, ...]) -> None:
+    data = {**DATA, "front": {"names": front}} if front else DATA
+    with pytest.raises(SealiftError, match=f"^{name}: is called sealift-monitor, or its front door is"):
+        parse_inventory(Path("site.py"), [{"name": name, "groups": [], "data": data}])
 
 
 def test_receivers_that_cannot_be_opened_are_told(acme: Path) -> None:

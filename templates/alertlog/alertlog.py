@@ -7,19 +7,24 @@ Source of what comes in: "webhook_config" in Alertmanager's documentation, versi
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import socket
 import sys
 import time
 from collections import OrderedDict
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer  # of collections.abc from Python 3.12 on
 
 MOST_BODY = 4 << 20  # bytes
 MOST_FILE = 8 << 20  # bytes of alerts.jsonl; one older file is kept beside it
-_PATIENCE_S = 10  # for a request that does not go on
+_PATIENCE_S = 10  # for a whole request: others wait meanwhile
 _REMEMBERED = 10_000  # alerts: Alertmanager sends those of a group again whenever one of them changes
 
 
@@ -107,18 +112,40 @@ def utc(now: float) -> str:
     return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+class _Reading(io.RawIOBase):
+    """What comes in until a deadline, however slowly it does."""
+
+    def __init__(self, of: socket.socket, end: float) -> None:
+        self._of, self._end = of, end
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer) -> int:
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._of.settimeout(left)
+        return self._of.recv_into(buffer)
+
+
 class Handler(BaseHTTPRequestHandler):
     """POST /alerts and POST /heartbeat."""
 
     timeout = _PATIENCE_S
     log: Log
 
+    def setup(self) -> None:
+        """As it is, but that reading ends at a deadline."""
+        super().setup()
+        self.rfile = io.BufferedReader(_Reading(self.connection, time.monotonic() + self.timeout))
+
     def do_POST(self) -> None:
         """Take a notification: 200, or Alertmanager sends it again (5xx), or gives it up (4xx)."""
         length = self.headers.get("Content-Length", "")
         if not (length.isascii() and length.isdigit()):
             self._answer(411, "expected Content-Length")
-        elif int(length[:20]) > MOST_BODY:
+        elif len(length) > 10 or int(length) > MOST_BODY:
             self._answer(413, f"expected {MOST_BODY} bytes at most")
         elif self.path not in ("/alerts", "/heartbeat"):
             self._answer(404, "expected /alerts or /heartbeat")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,7 @@ def test_over_http(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
         assert _status(ask, "GET", "/alerts", b"") == 501
         assert _status(ask, "POST", "/alerts", b"x", Content_Length="99999999") == 413
         assert _status(ask, "POST", "/alerts", b"x", Content_Length="9" * 5000) == 413
+        assert _status(ask, "POST", "/alerts", b"x", Content_Length="0" * 20 + "99999999") == 413
         assert _status(ask, "POST", "/alerts", b"x", Content_Length="-1") == 411
         (tmp_path / "alerts.jsonl").unlink()
         (tmp_path / "alerts.jsonl").mkdir()
@@ -169,3 +171,29 @@ def test_one_who_says_nothing_does_not_hold_up_others_for_ever(
         silent.connect()
         assert _status(ask, "POST", "/alerts", _notification(_alert(host="h1"))) == 200
         silent.close()
+
+
+@pytest.mark.parametrize("head", [b"", b"POST /alerts HTTP/1.0\r\nContent-Length: 1000\r\n\r\n"])
+def test_one_who_speaks_slowly_does_not_hold_up_others_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: bytes
+) -> None:
+    monkeypatch.setattr(alertlog.Handler, "timeout", 1)
+    ended = threading.Event()
+
+    def drip(port: int) -> None:
+        with socket.create_connection(("127.0.0.1", port)) as slow, suppress(OSError):
+            slow.sendall(head)
+            begun.set()
+            while not ended.wait(0.05):
+                slow.sendall(b"x")
+
+    begun = threading.Event()
+    with _serving(tmp_path) as ask:
+        dripping = threading.Thread(target=drip, args=(ask.port,))
+        dripping.start()
+        try:
+            assert begun.wait(30)
+            assert _status(ask, "POST", "/alerts", _notification(_alert(host="h1"))) == 200
+        finally:
+            ended.set()
+            dripping.join()

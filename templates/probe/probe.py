@@ -32,7 +32,7 @@ from .series import Found, RoleFound, Series
 
 _LIST_S = 10  # a list costs nothing
 _NVIDIA_SMI_S = 5
-_KEPT = ("refused",)  # outcomes that say nothing of how a role is
+_REFUSALS = 5  # in a row; of fewer, nobody knows how a role is
 
 
 class Gpus:
@@ -104,7 +104,6 @@ class Probe:
         self._write()  # a model that is not in memory may take minutes
         for name, role in self.of.roles.items():
             self._ask(name, role)
-            found.certificate_expires = self._gateway.expires
             self._write()
         found.run_s = time.monotonic() - started
         self._write()
@@ -136,7 +135,8 @@ class Probe:
         except Exception as error:  # whatever it is, it stands in the file
             outcome, why = outcome_of(error)
         found.requests[outcome] += 1
-        if outcome not in _KEPT:
+        found.refused = found.refused + 1 if outcome == "refused" else 0
+        if not 0 < found.refused < _REFUSALS:
             found.up = outcome == "ok"
             found.degraded = found.answer is not None and self._slow(found.answer)
         if outcome != found.outcome:
@@ -152,6 +152,7 @@ class Probe:
 
     def _write(self) -> None:
         """By rename: nobody reads half of it. It need not outlive the host: a round writes it anew."""
+        self._found.certificate_expires = self._gateway.expires
         self._found.last_run = time.time()
         output = Path(self.of.output)
         new = output.with_name(f".{output.name}.new")  # the node exporter reads *.prom

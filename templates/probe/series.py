@@ -15,13 +15,17 @@ from .said import Gpu, Loaded
 
 @dataclass
 class RoleFound:
-    """How a role was when it was last asked. None: not known."""
+    """How a role was when it was last asked. None: not known.
+
+    + refused: how often in a row
+    """
 
     up: bool | None = None
     degraded: bool | None = None
     missing: bool | None = None
     answer: Answer | None = None
     outcome: str = ""
+    refused: int = 0
     requests: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
 
 

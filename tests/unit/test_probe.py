@@ -159,6 +159,27 @@ def test_a_slow_answer_is_degraded_and_a_refusal_leaves_it_so(site: Site) -> Non
     assert (told.value("role_up", role="chat"), told.value("role_degraded", role="chat")) == (1, 0)
 
 
+def test_a_role_that_does_nothing_but_refuse_is_down_until_it_answers(site: Site) -> None:
+    probe, told = site.probe()
+    probe.round()
+    site.answers["/api/chat"] = (503, {}, [b'{"error":"server busy"}'])
+    for refusals in range(1, 7):
+        probe.round()
+        assert told.value("role_up", role="chat") == (1 if refusals < 5 else 0)
+    assert told.value("role_degraded", role="chat") == 0
+    site.answers["/api/chat"] = GOOD["/api/chat"]
+    probe.round()
+    site.answers["/api/chat"] = (503, {}, [b'{"error":"server busy"}'])
+    probe.round()
+    assert told.value("role_up", role="chat") == 1
+
+
+def test_a_host_without_roles_tells_when_its_certificate_ends(site: Site) -> None:
+    path = configure(site.folder, site.port, site.ca, {})
+    Probe(Configuration.read(path)).round()
+    assert Told(site.folder).value("certificate_expiry_timestamp_seconds") is not None
+
+
 def test_what_waits_for_its_model_is_not_slow_and_has_its_time(site: Site) -> None:
     loaded = LAST.replace(b'"load_duration":41234567', b'"load_duration":100000000000')
     site.answers["/api/chat"] = (200, {}, [*[FIRST] * 6, loaded])  # more than a second

@@ -14,6 +14,10 @@ GENERATIONS = f"{ROOT}/generations"
 LIVE = f"{ROOT}/live"  # what running services read anew, by service; a copy out of the current generation
 BUDGETS = f"{ROOT}/budgets"  # what clients with a budget used; kept over every generation
 METRICS = f"{ROOT}/metrics"  # figures in Prometheus' own form, *.prom, which the node exporter shows
+PROBED = f"{METRICS}/probe.prom"  # what the probe found
+PUBLISHED = f"{METRICS}/fleet.prom"  # what status found, on hosts that watch
+# Apart: a status that hashes no blobs must not take away what the last one found that did.
+PUBLISHED_BLOBS = f"{METRICS}/fleet-blobs.prom"
 PROMETHEUS_DATA = f"{ROOT}/prometheus"  # what Prometheus keeps; of hosts that watch
 ALERTMANAGER_DATA = f"{ROOT}/alertmanager"
 ALERTS = f"{ROOT}/alerts"  # what became of alerts, for people to read
@@ -23,4 +27,7 @@ FILES = f"{ROOT}/files"  # a list of the release's plain files, which stand else
 WRITTEN = f"{ROOT}/written"  # hashes of the daemons' configurations that were written here: all ever
 CURRENT = f"{ROOT}/current"  # the link that activates a generation
 PREVIOUS = f"{ROOT}/previous"  # a link to the one that was active before
-READABLE = frozenset({METRICS})  # folders that others than root may read; who reads it is no root
+# Folders that others may read, of a container that is not root: by number of its user and group. It is one of
+# its own, for a process with another's numbers may look into its files, by /proc. systemd gives out none from
+# 65520 on, and 65532 is that of many images.
+OWNERS = {METRICS: 65530}

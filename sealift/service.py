@@ -92,6 +92,7 @@ class Service:
     + validate: entrypoint and arguments by which its image judges its configuration, which it gets over
       standard input, before it is activated
     + live: what changes without a restart
+    + leaves: what stands in folders that others read, too, and goes with it; absolute, on the host
     + memory_limit_mib: MiB that the container may take, where its settings do not say
     + memory_setting: TABLE.KEY of the setting that says it; without one, `memory_limit_mib` of its own table
     """
@@ -109,6 +110,7 @@ class Service:
     required: bool = False
     validate: tuple[str, ...] = ()
     live: Live | None = None
+    leaves: tuple[str, ...] = ()
     memory_limit_mib: int = 256
     memory_setting: str = ""
 

@@ -7,7 +7,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sealift.host_paths import ALERTMANAGER_DATA, ALERTS, BUDGETS, METRICS, MODELS, PROMETHEUS_DATA
+from sealift.host_paths import (
+    ALERTMANAGER_DATA,
+    ALERTS,
+    BUDGETS,
+    METRICS,
+    MODELS,
+    OWNERS,
+    PROBED,
+    PROMETHEUS_DATA,
+    PUBLISHED,
+    PUBLISHED_BLOBS,
+)
 from sealift.service import Live, Mount, Port, Service
 
 INNER = "sealift-inner"  # where the gateway meets what it stands before
@@ -122,12 +133,14 @@ FRONT = Service(
 )
 
 # What watches the fleet: docs/watch.md.
-_NOBODY = 65534  # of both, the user and the group: node exporter sees all of its host, and only what all may
+# Users and groups, by number. Both see their host's processes, and no file of any that has another number.
+_NODE_USER = 65531
+PROBE_USER = OWNERS[METRICS]
 NODE = Service(
     name="node",
     ports=(Port(9100, "monitoring.node_port", figures=True),),
     mounts=(
-        Mount("web.yaml", "/etc/node/web.yaml", group=_NOBODY),
+        Mount("web.yaml", "/etc/node/web.yaml", group=_NODE_USER),
         Mount("/", "/rootfs", follows=True),
         Mount(METRICS, "/metrics", kept=True),
     ),
@@ -144,12 +157,13 @@ PROBE = Service(
         ),
         Mount("/proc", "/host/proc"),
         Mount("probe.json", "/etc/sealift/probe.json"),
-        Mount("key", "/etc/sealift/key", private=True),
+        Mount("key", "/etc/sealift/key", group=PROBE_USER),
         Mount("ca.crt", "/etc/sealift/ca.crt"),
         Mount(METRICS, "/metrics", writable=True),
     ),
     networks=(INNER,),
     needs=frozenset({GATEWAY.name}),
+    leaves=(PROBED,),
     memory_limit_mib=96,
 )
 _MONITOR = frozenset({MONITOR_GROUP})
@@ -172,6 +186,7 @@ PROMETHEUS = Service(
     beside=(GATEWAY.name, NODE.name),
     # Files are found beside the one that names them, here as there.
     validate=("sh", "-c", "cd /tmp && base64 -d | tar -xf - && promtool check config prometheus.yml"),
+    leaves=(PUBLISHED, PUBLISHED_BLOBS),
     memory_setting="monitoring.memory_limit_mib",
 )
 ALERTMANAGER = Service(

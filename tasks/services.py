@@ -11,6 +11,7 @@ from sealift.operations.compose import (
     folder_present,
     network_present,
     only_projects,
+    path_absent,
     project_running,
 )
 from sealift.operations.docker import ports_open
@@ -44,3 +45,5 @@ def run_services(wanted: Wanted) -> None:
         name="Remove services that the host is to have no more",
         projects=tuple(service.project for service in wanted.services),
     )
+    for path in host.loop(wanted.left_behind):
+        path_absent(name=f"Remove {path}, of a service that is gone", path=path)

@@ -23,12 +23,13 @@ from sealift.errors import one_line, printable
 from sealift.fleet.figures import GpuFigures
 from sealift.fleet.role_state import State, role_states
 from sealift.fleet.status import Standing
+from sealift.host_paths import PUBLISHED_BLOBS
 from sealift.site.check import site_warnings
 from sealift.site.inventory import Inventory
 from sealift.site.secrets import open_secrets
 from sealift.site.watching import certificate_ends
 from sealift.watch.firing import Alert
-from sealift.watch.fleet_series import BLOBS_PLACE, Found, blob_series, fleet_series
+from sealift.watch.fleet_series import Found, blob_series, fleet_series
 from sealift.watch.fleet_series import publish as put
 from sealift.watch.prometheus import monitors
 
@@ -80,7 +81,9 @@ def publish(site: Inventory, look: Look, now: int) -> None:
     watching = monitors(site.name, site.whole.hosts)
     put(watching, fleet_series(found, expiries, certificate_ends(watching), now))
     if look.damaged is not None:
-        put(watching, blob_series({host: len(lines) for host, lines in look.damaged.items()}), BLOBS_PLACE)
+        put(
+            watching, blob_series({host: len(lines) for host, lines in look.damaged.items()}), PUBLISHED_BLOBS
+        )
 
 
 def _table(look: Look) -> Table:

@@ -22,6 +22,8 @@ def service_checks(wanted: Wanted) -> Iterator[Check]:
     for folder in sorted({folder for service in wanted.services for folder in service.folders}):
         yield _folder(folder)
     yield _containers(wanted)
+    for path in wanted.left_behind:
+        yield _left_behind(path)
     for service in wanted.services:
         if service.live:
             yield _taken(service, wanted)
@@ -38,6 +40,14 @@ def _folder(path: str) -> Check:
     def judge(found: Standing | None) -> Iterator[str]:
         if found is None:
             yield f"folder {path} missing"
+
+    return Check(PlainFile, judge, {"path": path})
+
+
+def _left_behind(path: str) -> Check:
+    def judge(found: Standing | None) -> Iterator[str]:
+        if found is not None:
+            yield f"{path} is of a service that is gone"
 
     return Check(PlainFile, judge, {"path": path})
 

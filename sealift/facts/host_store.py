@@ -16,7 +16,9 @@ from sealift.host_paths import (
     FILES,
     GENERATIONS,
     LIVE,
+    METRICS,
     MODELS,
+    OWNERS,
     PACKAGES,
     PROMETHEUS_DATA,
     ROOT,
@@ -25,9 +27,12 @@ from sealift.host_paths import (
 from sealift.ship.plan import listing_script
 
 _FOLDER, _FILE = "755", "644"  # apt reads packages as a user of its own
+_ROOTS = "0:0"
 _PRIVATE = "700"  # of generations and live files, which have secrets in them, and of what clients used
 # What services keep for themselves, private too. What is in there is theirs.
 _KEPT = (ALERTMANAGER_DATA, ALERTS, PROMETHEUS_DATA)
+# What lies in folders that containers write to. Root does not follow them there: a folder may become a link.
+_THEIRS = (f"{BUDGETS}/*/*", *(f"{folder}/*" for folder in (*_KEPT, METRICS)))
 
 
 class Root(FactBase[str]):
@@ -62,7 +67,7 @@ class HostStore(FactBase[list[str]]):
         return output
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Access:
     """Who may do what with a folder or a file: its mode, octal, and its owner as UID:GID."""
 
@@ -77,7 +82,7 @@ class Access:
 
 
 class StoreAccess(FactBase[Mapping[str, tuple[Access, Access]]]):
-    """Folders of the host store, manifests of models and sealift's lists that others than root could change.
+    """Folders of the host store, manifests of models and sealift's lists that the wrong ones could change.
 
     As path: how it is, how it is to be. Blobs are not among them, a listing has theirs; nor are the files of
     a generation.
@@ -87,7 +92,7 @@ class StoreAccess(FactBase[Mapping[str, tuple[Access, Access]]]):
 
     def command(self) -> str:
         """Look at every folder, and at the few files that no other fact looks at."""
-        paths = (f"{GENERATIONS}/*", f"{ROOT}/.load.*", f"{BLOBS}/*", *(f"{folder}/*" for folder in _KEPT))
+        paths = (f"{GENERATIONS}/*", f"{ROOT}/.load.*", f"{BLOBS}/*", *_THEIRS)
         named = " -o ".join(f"-path '{path}'" for path in paths)
         skipped = f"\\( {named} \\) -prune"
         files = (
@@ -104,18 +109,18 @@ class StoreAccess(FactBase[Mapping[str, tuple[Access, Access]]]):
         found: dict[str, tuple[Access, Access]] = {}
         for line in output:
             kind, mode, owner, path = line.split("\t", 3)
-            right = _right(kind, path)
-            access, to_be = Access(mode, owner), Access(right, "0:0")
+            access, to_be = Access(mode, owner), _right(kind, path)
             if access != to_be:
                 found[path] = access, to_be
         return found
 
 
-def _right(kind: str, path: str) -> str:
-    """The mode that a folder or a file is to have.
+def _right(kind: str, path: str) -> Access:
+    """Who may do what with a folder or a file.
 
     + kind: find's letter: d is a folder
     """
     if path in (GENERATIONS, *_KEPT) or f"{path}/".startswith((f"{LIVE}/", f"{BUDGETS}/")):
-        return _PRIVATE
-    return _FOLDER if kind == "d" else _FILE
+        return Access(_PRIVATE, _ROOTS)
+    owner = OWNERS.get(path)
+    return Access(_FOLDER if kind == "d" else _FILE, _ROOTS if owner is None else f"{owner}:{owner}")

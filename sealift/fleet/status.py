@@ -17,13 +17,12 @@ from sealift.fleet.figures import Figures, parse_figures
 from sealift.fleet.survey import Target
 from sealift.host.key_values import key_values
 from sealift.host.settings import SiteSettings
-from sealift.host_paths import ALERTS, CURRENT, METRICS, ROOT
+from sealift.host_paths import ALERTS, CURRENT, PROBED, ROOT
 from sealift.release.ollama_manifest import LIBRARY
 from sealift.release.values import MOST_NAMED, Foreign
 from sealift.services import HEALTH, OLLAMA
 from sealift.ssh import on_all
 
-FIGURES = f"{METRICS}/probe.prom"
 HEARTBEAT = f"{ALERTS}/heartbeat"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _NUMBERS = ("free", "disk_size", "figures_age", "heartbeat_age")
@@ -36,9 +35,7 @@ def status_script(settings: SiteSettings) -> str:
 
     + settings: the host's
     """
-    return (
-        f"set -- {shlex.join((ROOT, settings.root, OLLAMA.project, HEALTH, FIGURES, HEARTBEAT))}\n{_SCRIPT}"
-    )
+    return f"set -- {shlex.join((ROOT, settings.root, OLLAMA.project, HEALTH, PROBED, HEARTBEAT))}\n{_SCRIPT}"
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,15 @@ if command -v docker >/dev/null && [ "$(systemctl is-active docker)" = active ];
         timeout 5 docker exec "$id" bash "$4" status
     done
 fi
+# Containers write to the folders of both, and root follows no link there, nor waits for what never ends.
 age() { # age KEY FILE: seconds since it was written
-    if [ -f "$2" ]; then echo "$1=$(($(date +%s) - $(stat -L -c %Y "$2")))"; fi
+    if [ ! -L "$2" ] && [ -f "$2" ] && at=$(stat -c %Y "$2"); then echo "$1=$(($(date +%s) - at))"; fi
 }
 age figures_age "$5"
-if [ -f "$5" ]; then head -c 262144 "$5" | grep -E '^sealift_(role|gpu)_[a-z_]+\{' | sed 's/^/figure=/'; fi
+if [ ! -L "$5" ] && [ -f "$5" ]; then
+    timeout 5 dd if="$5" iflag=nofollow,nonblock,fullblock bs=262144 count=1 status=none |
+        grep -E '^sealift_(role|gpu)_[a-z_]+\{' | sed 's/^/figure=/'
+fi
 age heartbeat_age "$6"
 if [ -d "$1" ]; then
     echo "disk_size=$(df --output=size -B1 "$1" | tail -n 1 | tr -d ' ')"

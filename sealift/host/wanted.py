@@ -16,7 +16,7 @@ from sealift.release.role import Role
 from sealift.release.roles import Answers, Named, placed_models, placed_names
 from sealift.release.types import File
 from sealift.service import Port, Service
-from sealift.services import OLLAMA
+from sealift.services import OLLAMA, SERVICES
 
 # Where the deployment code has its templates: this project's own folder.
 TEMPLATES = Path(__file__).parents[2] / "templates"
@@ -51,6 +51,12 @@ class Wanted:
     def services(self) -> tuple[Service, ...]:
         """What it runs, in the order in which it starts."""
         return self.lock.release.services_for(self.groups)
+
+    @property
+    def left_behind(self) -> tuple[str, ...]:
+        """What services leave that it does not run."""
+        gone = (service for service in SERVICES if service not in self.services)
+        return tuple(path for service in gone for path in service.leaves)
 
     def ports(self, service: Service) -> tuple[Port, ...]:
         """Those that a service publishes there."""

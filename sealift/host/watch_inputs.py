@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import Any
 
 from sealift.host.given import Served, SiteFiles
 from sealift.host.gpus import GPU
 from sealift.host.settings import SiteSettings
-from sealift.host_paths import METRICS
+from sealift.host_paths import METRICS, PROBED
 from sealift.release.roles import names_of
-from sealift.services import ALERTMANAGER, GATEWAY, MONITOR_NAME, NODE, PROBE, PROBE_FOLDER
+from sealift.services import ALERTMANAGER, GATEWAY, MONITOR_NAME, NODE, PROBE, PROBE_FOLDER, PROBE_USER
 
 _TIMEOUT_S = 30
 _LOAD_TIMEOUT_S = 300  # as Ollama's own, for models that are not in memory
@@ -43,6 +44,7 @@ def probe(settings: SiteSettings, served: Served, site_files: SiteFiles) -> dict
     }
     return {
         "folder": PROBE_FOLDER,
+        "user": PROBE_USER,
         "configuration_file": at["probe.json"],
         "api_key": keys[-1].get_secret_value() if keys else "",
         "ca": _text(site_files.ca),
@@ -52,7 +54,7 @@ def probe(settings: SiteSettings, served: Served, site_files: SiteFiles) -> dict
             "host": served.host,
             "ca": at["ca.crt"],
             "key": at["key"],
-            "output": f"{at[METRICS]}/probe.prom",
+            "output": f"{at[METRICS]}/{PurePosixPath(PROBED).name}",
             "proc": at["/proc"],
             "roles": roles,
             "interval_s": monitoring.probe_interval_s,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Generator
 
 from pyinfra import host
@@ -10,7 +11,7 @@ from pyinfra.api import StringCommand, operation
 from sealift.facts.compose import ComposeContainers, Composed, ComposeProjects, Container, Networks
 from sealift.facts.files import PlainFile
 from sealift.facts.project import Project, is_ours, runs
-from sealift.host_paths import COMPOSED, READABLE
+from sealift.host_paths import COMPOSED, OWNERS
 from sealift.operations.live import go_back
 
 Commands = Generator[StringCommand, None, None]
@@ -52,7 +53,19 @@ def folder_present(path: str) -> Commands:
     + path: absolute, on the host
     """
     if host.get_fact(PlainFile, path=path) is None:
-        yield StringCommand(f"umask {'022' if path in READABLE else '077'} && mkdir -p {path}")
+        owner = OWNERS.get(path)
+        owned = f"install -d -m 755 -o {owner} -g {owner} {path}"
+        yield StringCommand(f"umask 077 && mkdir -p {path}" if owner is None else owned)
+
+
+@operation()
+def path_absent(path: str) -> Commands:
+    """Have nothing here, whatever a container left: a file, a link or a folder.
+
+    + path: absolute, on the host
+    """
+    if host.get_fact(PlainFile, path=path) is not None:
+        yield StringCommand(f"rm -rf -- {shlex.quote(path)}")
 
 
 @operation()

@@ -31,14 +31,14 @@ def root_linked(data_folder: str) -> Generator[str, None, None]:
 
 @operation()
 def store_guarded() -> Generator[StringCommand, None, None]:
-    """Have nobody but root change the host store, and let apt read it.
+    """Have nobody but root change the host store, but for folders of containers, and let apt read it.
 
     The paths are foreign and may be many: they travel over standard input.
     """
     wrong = host.get_fact(StoreAccess)
-    for mode in sorted({to_be.mode for _, to_be in wrong.values()}):
-        paths = [path for path, (_, to_be) in wrong.items() if to_be.mode == mode]
-        mend = shlex.quote(f'chown 0:0 -- "$@" && chmod {mode} -- "$@"')
+    for right in sorted({to_be for _, to_be in wrong.values()}):
+        paths = [path for path, (_, to_be) in wrong.items() if to_be == right]
+        mend = shlex.quote(f'chown {right.owner} -- "$@" && chmod {right.mode} -- "$@"')
         yield StringCommand(f"xargs -d '\\n' sh -c {mend} sealift", _stdin=paths)
 
 

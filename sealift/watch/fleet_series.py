@@ -8,19 +8,17 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from sealift.errors import SealiftError
-from sealift.host_paths import METRICS
+from sealift.host_paths import PUBLISHED, ROOT
 from sealift.site.inventory import Host
 from sealift.ssh import on_all
 
-PLACE = f"{METRICS}/fleet.prom"
-# Apart: a status that hashes no blobs must not take away what the last one found that did.
-BLOBS_PLACE = f"{METRICS}/fleet-blobs.prom"
-# $1: the file. Whoever reads it is no root. An older one is there until the new one is whole; that has a name
-# that nobody knows before, because a container writes to this folder, too.
+# $1: the file, $2: a folder of root's own on its file system. Whoever reads the file is no root. An older one
+# is there until the new one is whole. A container writes to the file's folder, where any name may become a
+# link at any time: so root makes the new one elsewhere, and a rename follows none.
 PUT = """\
 set -eu
 [ -d "${1%/*}" ] || { echo "${1%/*} is missing" >&2; exit 3; }
-new=$(mktemp "$1.XXXXXX"); trap 'rm -f "$new"' EXIT
+new=$(mktemp "$2/.published.XXXXXX"); trap 'rm -f "$new"' EXIT
 cat >"$new"; chmod 644 "$new"; sync "$new"; mv -T "$new" "$1"
 """
 # By series: what it tells. Source of the form: Prometheus' text format, version 0.0.4.
@@ -106,15 +104,17 @@ def _escaped(text: str) -> str:
     return re.sub(r'([\\"])', r"\\\1", text).replace("\n", r"\n")
 
 
-def publish(monitors: Sequence[Host], series: str, place: str = PLACE) -> None:
+def publish(monitors: Sequence[Host], series: str, place: str = PUBLISHED) -> None:
     """Write the series onto every host that runs Prometheus, in one step each.
 
-    + place: the file there
+    + place: the file there, in the folder of figures
 
     Raises SealiftError with the reason of each host where that failed; the others have it.
     """
     by_name = {host.name: host for host in monitors}
-    gathered = on_all(list(by_name), lambda name: by_name[name].ssh.run_with(PUT, series.encode(), place))
+    gathered = on_all(
+        list(by_name), lambda name: by_name[name].ssh.run_with(PUT, series.encode(), place, ROOT)
+    )
     if gathered.errors:
         lines = (
             f"{error} Was a release with the image node applied there?" for error in gathered.errors.values()

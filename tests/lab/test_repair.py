@@ -53,6 +53,8 @@ ELSEWHERE = {
     f"echo x > {STORE}/models/blobs/sha256-foreign": "files of no model in Ollama's store",
     f"chmod 777 {STORE}/models {BLOBS}": f"{STORE}/models has mode 777, expected 755",
     f"chown 1000 {LIBRARY}/chat/latest": f"{LIBRARY}/chat/latest belongs to 1000:0, expected 0:0",
+    f"chown 0:0 {STORE}/metrics": f"{STORE}/metrics belongs to 0:0, expected 65530:65530",
+    f"touch {STORE}/metrics/fleet.prom": f"{STORE}/metrics/fleet.prom is of a service that is gone",
     f"printf X | dd of={ENVOY_LAYER} bs=1 seek=1000000 conv=notrunc status=none; "
     f"touch -d @1 {ENVOY_LAYER}": DAMAGED,
     f"rm {A_PACKAGE}": "1 blobs missing in the host store",

@@ -7,7 +7,7 @@ import os
 import signal
 import time
 
-from sealift.watch.fleet_series import PLACE
+from sealift.host_paths import PUBLISHED
 from tests.lab.commands import Commands
 from tests.lab.conftest import Site
 
@@ -37,7 +37,7 @@ def test_watching_tells_a_change_and_its_end(site: Site, commands: Commands) -> 
 
 def test_the_sites_prometheus_knows_what_was_published(site: Site, commands: Commands) -> None:
     commands.ok("sealift", "status", "lab", "--publish")
-    written = commands.on("h1", f"cat {PLACE}")
+    written = commands.on("h1", f"cat {PUBLISHED}")
     assert 'sealift_fleet_answers{of="h3"} 1\n' in written
     assert 'sealift_fleet_differences{of="h2"} 0\n' in written
     ask = "promtool query instant --format=json http://localhost:9090 sealift_fleet_answers"

@@ -22,11 +22,17 @@ text_present(name="Write", path="{folder}/etc/a file", content="secret\\n", mode
 text_absent(name="Remove", path="{folder}/old")
 links_present(name="Link", folder="{folder}/pool", links={{"one": "../1", "two": "../2"}})
 """
+LEFT = """
+from sealift.operations.compose import path_absent
+
+for name in ("link", "folder", "nothing"):
+    path_absent(name=name, path="{folder}/left/" + name)
+"""
 
 
-def apply(folder: Path) -> dict[str, Any]:
+def apply(folder: Path, deploy: str = DEPLOY) -> dict[str, Any]:
     """The names of the operations that changed something and of those that did not."""
-    (folder / "deploy.py").write_text(DEPLOY.format(folder=folder))
+    (folder / "deploy.py").write_text(deploy.format(folder=folder))
     command = [*PYINFRA, "@local", "deploy.py", "-y", "--json"]
     ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
     operations = json.loads(ran.stdout)["results"]["operations"]
@@ -50,6 +56,18 @@ def test_files_and_links_are_repaired_one_by_one_and_otherwise_left_alone(tmp_pa
     assert apply(tmp_path) == {"Write": False, "Remove": False, "Link": False}
     written.chmod(0o644)
     assert apply(tmp_path) == {"Write": True, "Remove": False, "Link": False}
+
+
+def test_whatever_a_container_left_goes_and_nothing_that_it_leads_to(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    for path in (tmp_path / "left/folder", other):
+        path.mkdir(parents=True)
+    (other / "file").touch()
+    for link in ("link", "folder/link"):
+        (tmp_path / "left" / link).symlink_to(other)
+    assert apply(tmp_path, LEFT) == {"link": True, "folder": True, "nothing": False}
+    assert list((tmp_path / "left").iterdir()) == [] and (other / "file").exists()
+    assert apply(tmp_path, LEFT) == {"link": False, "folder": False, "nothing": False}
 
 
 def test_a_link_in_a_files_place_is_no_file(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from sealift.drift.plan import Plan, with_damaged
 from sealift.errors import SealiftError
 from sealift.facts.host_store import Access, StoreAccess
 from sealift.fleet.blob_check import HASH, parse_damaged
-from sealift.host_paths import GENERATIONS, MODELS, PACKAGES, ROOT
+from sealift.host_paths import GENERATIONS, METRICS, MODELS, PACKAGES, ROOT
 from tests.unit.fleet_site import lock
 from tests.unit.samples import MODEL
 
@@ -22,6 +22,7 @@ RIGHT = [
     f"d\t700\t0:0\t{GENERATIONS}",
     f"d\t755\t0:0\t{MODELS}",
     f"f\t644\t0:0\t{PACKAGES}",
+    f"d\t755\t65530:65530\t{METRICS}",
 ]
 
 
@@ -40,6 +41,20 @@ def test_what_others_could_change_is_told() -> None:
         "has mode 777, expected 700",
         "belongs to 1000:0, expected 0:0",
     ]
+
+
+def test_the_probes_folder_is_the_probes() -> None:
+    found = StoreAccess().process([f"d\t755\t0:0\t{METRICS}"])
+    assert found == {METRICS: (Access("755", "0:0"), Access("755", "65530:65530"))}
+
+
+def test_the_script_does_not_look_into_what_containers_write(tmp_path: Path) -> None:
+    for folder in ("metrics", "alerts", "budgets/answers"):
+        (tmp_path / folder / "one\nd\t777\t0:0").mkdir(parents=True)
+    command = StoreAccess().command().replace(ROOT, str(tmp_path))
+    said = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True).stdout
+    seen = {line.split("\t")[3].removeprefix(f"{tmp_path}") for line in said.splitlines()}
+    assert seen == {"", "/metrics", "/alerts", "/budgets", "/budgets/answers"}
 
 
 def test_the_script_sees_folders_and_lists_but_no_blobs(tmp_path: Path) -> None:

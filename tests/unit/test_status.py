@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -20,12 +21,13 @@ from sealift.drift.status import HostStatus
 from sealift.fleet.figures import Figures, GpuFigures, RoleFigures, parse_figures
 from sealift.fleet.role_state import RoleState, State, role_states
 from sealift.fleet.status import parse_status
+from sealift.host_paths import PUBLISHED, PUBLISHED_BLOBS
 from sealift.site.certificate_files import read_certificates
 from sealift.site.init import make_site
 from sealift.site.inventory import load_inventory, parse_inventory
 from sealift.site.secrets import ClientKeys, Secrets, new_key
 from sealift.watch.firing import Alert
-from sealift.watch.fleet_series import BLOBS_PLACE, PLACE, PUT, Found, fleet_series
+from sealift.watch.fleet_series import PUT, Found, fleet_series
 from tests.unit.fleet_site import BUNDLE, DATA, MODEL
 from tests.unit.test_site import site
 
@@ -211,14 +213,16 @@ def test_damaged_blobs_stay_known_until_blobs_are_hashed_again(monkeypatch: pyte
     inventory = parse_inventory(Path("site.py"), [{"name": "h1", "groups": ["monitor"], "data": DATA}])
     secrets = Secrets(api_keys={"crm": ClientKeys(keys=(new_key(),))})
     monkeypatch.setattr(status_view, "open_secrets", lambda *_: secrets)
-    monkeypatch.setattr(status_view, "put", lambda _, series, place=PLACE: written.update({place: series}))
+    monkeypatch.setattr(
+        status_view, "put", lambda _, series, place=PUBLISHED: written.update({place: series})
+    )
     look = Look((host(),), None, damaged={"h1": ("blob a", "blob b")})
     status_view.publish(inventory, look, 1)
-    assert 'sealift_fleet_damaged_blobs{of="h1"} 2' in written[BLOBS_PLACE].splitlines()
-    kept = written[BLOBS_PLACE]
+    assert 'sealift_fleet_damaged_blobs{of="h1"} 2' in written[PUBLISHED_BLOBS].splitlines()
+    kept = written[PUBLISHED_BLOBS]
     status_view.publish(inventory, replace(look, damaged=None), 2)
-    assert written[BLOBS_PLACE] == kept and "damaged" not in written[PLACE]
-    assert "sealift_fleet_checked_timestamp_seconds 2\n" in written[PLACE]
+    assert written[PUBLISHED_BLOBS] == kept and "damaged" not in written[PUBLISHED]
+    assert "sealift_fleet_checked_timestamp_seconds 2\n" in written[PUBLISHED]
 
 
 def test_the_status_script_reads_figures_and_heartbeat(tmp_path: Path) -> None:
@@ -235,6 +239,18 @@ def test_the_status_script_reads_figures_and_heartbeat(tmp_path: Path) -> None:
     assert "root" not in said and found.figures.age in range(60) and found.heartbeat_age in range(60)
 
 
+def test_the_status_script_follows_no_link_of_a_container(tmp_path: Path) -> None:
+    script = resources.files("sealift.fleet").joinpath("status.sh").read_text()
+    (tmp_path / "foreign").write_text('sealift_role_up{role="foreign"} 1\n')
+    for name in ("probe.prom", "heartbeat"):
+        (tmp_path / name).symlink_to("foreign")
+    paths = (str(tmp_path / name) for name in ("probe.prom", "heartbeat"))
+    command = ("sh", "-c", script, "status", *[str(tmp_path)] * 2, "none", "none", *paths)
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found = parse_status("h1", said)
+    assert (found.figures, found.heartbeat_age, "foreign" in said) == (None, None, False)
+
+
 def test_status_does_without_pyinfra() -> None:
     code = "import sealift.drift.look, sealift.cli.status_view, sys; print('pyinfra' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -243,7 +259,7 @@ def test_status_does_without_pyinfra() -> None:
 
 def test_what_is_published_takes_the_place_of_the_older_one_in_one_step(tmp_path: Path) -> None:
     place, elsewhere = tmp_path / "metrics/fleet.prom", tmp_path / "elsewhere"
-    command = ("sh", "-c", PUT, "sh", str(place))
+    command = ("sh", "-c", PUT, "sh", str(place), str(tmp_path))
     ran = subprocess.run(command, input=b"new\n", capture_output=True)
     assert (ran.returncode, b"metrics is missing" in ran.stderr) == (3, True)
     place.parent.mkdir()
@@ -251,6 +267,24 @@ def test_what_is_published_takes_the_place_of_the_older_one_in_one_step(tmp_path
     subprocess.run(command, input=b"new\n", check=True)
     assert (place.read_text(), place.is_symlink(), elsewhere.exists()) == ("new\n", False, False)
     assert (f"{place.stat().st_mode:o}", list(place.parent.iterdir())) == ("100644", [place])
+    assert [path.name for path in tmp_path.iterdir()] == ["metrics"]
+
+
+def test_what_is_published_is_nowhere_where_a_container_could_lead_it_elsewhere(tmp_path: Path) -> None:
+    victim, place, tools = tmp_path / "victim", tmp_path / "metrics/fleet.prom", tmp_path / "tools"
+    victim.write_text("of root\n")
+    for folder in (place.parent, tools):
+        folder.mkdir()
+    # A container that puts a link in the place of whatever comes into its folder.
+    (tools / "mktemp").write_text(
+        f'#!/bin/sh\nnew=$(/usr/bin/mktemp "$@"); echo "$new"\n'
+        f'case "$new" in {place.parent}/*) ln -sfT {victim} "$new" ;; esac\n'
+    )
+    (tools / "mktemp").chmod(0o755)
+    command = ("sh", "-c", PUT, "sh", str(place), str(tmp_path))
+    path = f"{tools}:{os.environ['PATH']}"
+    subprocess.run(command, input=b"new\n", check=True, env={**os.environ, "PATH": path})
+    assert (victim.read_text(), place.read_text()) == ("of root\n", "new\n")
 
 
 def test_systemd_takes_the_units_that_publish(tmp_path: Path) -> None:

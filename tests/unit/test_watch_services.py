@@ -14,15 +14,18 @@ import pytest
 import yaml
 
 from sealift.depot.store import Depot, StoredRelease
+from sealift.drift.service_checks import service_checks
 from sealift.errors import SealiftError
+from sealift.facts.files import Standing
 from sealift.host.generation import Generation, render_generation
 from sealift.host.judged import judged
 from sealift.host.preflight import check
 from sealift.host.receivers import Receivers
-from sealift.host.wanted import TEMPLATES
+from sealift.host.wanted import TEMPLATES, Wanted
+from sealift.host_paths import PROBED, PUBLISHED, PUBLISHED_BLOBS
 from sealift.operations.generation import archive
 from sealift.release.locked import LockedImage
-from sealift.services import GATEWAY, NODE, PROMETHEUS
+from sealift.services import GATEWAY, NODE, PROMETHEUS, SERVICES
 from sealift.site import rule_check
 from sealift.site.clients import add_client, revoke_clients
 from sealift.site.init import make_site
@@ -30,7 +33,7 @@ from sealift.site.inventory import load_inventory, parse_inventory
 from sealift.site.rule_check import NoPromtoolError
 from sealift.site.watching import watch_problems
 from tests.unit import probed
-from tests.unit.fleet_site import BUNDLE, DATA, site_settings
+from tests.unit.fleet_site import BUNDLE, DATA, site_settings, wanted
 from tests.unit.test_site import site
 from tests.unit.watched_site import WATCHING, Watched, watching_lock
 
@@ -99,13 +102,44 @@ def test_without_a_gateway_the_node_exporter_has_the_network_that_prometheus_is_
 def test_keys_are_read_by_those_who_need_them_alone() -> None:
     generation = SITE.generation("monitor")
     modes = {path: (file.mode, file.group) for path, file in generation.files.items()}
-    assert modes["prometheus/monitor.key"] == modes["probe/key"] == (0o600, 0)
-    assert modes["node/web.yaml"] == (0o640, 65534)
+    assert modes["prometheus/monitor.key"] == (0o600, 0)
+    assert (modes["probe/key"], modes["node/web.yaml"]) == ((0o640, 65530), (0o640, 65531))
     with tarfile.open(fileobj=io.BytesIO(archive(generation))) as tar:
-        assert tar.getmember("node/web.yaml").gid == 65534 and tar.getmember("probe/key").gid == 0
+        assert tar.getmember("node/web.yaml").gid == 65531 and tar.getmember("probe/key").gid == 65530
     secret = (SITE.monitor.key, SITE.host.key, b"key-of-the-probe")
     readable = [path for path, (mode, _) in modes.items() if mode & 0o004]
     assert not [path for path in readable if any(key in generation.files[path].content for key in secret)]
+
+
+def test_whoever_sees_the_processes_of_its_host_has_a_number_that_nobody_else_has() -> None:
+    generation = SITE.generation("monitor", "front")
+    users = {
+        service.name: container(generation, service.name)["services"][service.name].get("user", "0:0")
+        for service in SERVICES
+    }
+    seeing = {
+        service.name for service in SERVICES for mount in service.mounts if mount.source in ("/", "/proc")
+    }
+    assert {name: users.pop(name) for name in seeing} == {"probe": "65530:65530", "node": "65531:65531"}
+    assert set(users.values()) == {"0:0"}
+
+
+def left_behind(wanted: Wanted) -> dict[str, list[str]]:
+    standing = Standing("l", "65530:65530", "777", "")
+    return {
+        str(check.arguments["path"]): list(check.judge(standing))
+        for check in service_checks(wanted)
+        if str(check.arguments.get("path")).endswith(".prom")
+        if list(check.judge(None)) == []
+    }
+
+
+def test_figures_of_a_service_that_is_gone_are_too_much() -> None:
+    bare = wanted()
+    assert left_behind(bare) == {path: [f"{path} is of a service that is gone"] for path in bare.left_behind}
+    assert bare.left_behind == (PROBED, PUBLISHED, PUBLISHED_BLOBS)
+    assert replace(bare, lock=watching_lock()).left_behind == (PUBLISHED, PUBLISHED_BLOBS)
+    assert replace(bare, lock=watching_lock(), groups=frozenset({"monitor"})).left_behind == ()
 
 
 def test_the_image_of_prometheus_judges_all_that_it_will_read_but_the_key() -> None:

@@ -25,10 +25,11 @@ class AlertSettings(Frozen):
     answer_s: float = Field(
         default=10, gt=0, description="seconds; 95 % of the answers to clients are complete in less"
     )
-    memory_gib: float = Field(
-        default=8,
+    memory_gib: float | None = Field(
+        default=None,
         gt=0,
-        description="GiB that the runtime may take, where 95 % of its container's limit is not known",
+        description="GiB that the runtime may take; without it 95 % of its container's limit counts alone, "
+        "or 8 GiB where none is known",
     )
     tokens_per_second: float = Field(default=5, gt=0, description="of each role, when the probe asks it")
     success_percent: float = Field(

@@ -50,6 +50,7 @@ def test_the_docs_have_no_section_of_another_alert() -> None:
 def test_a_threshold_is_in_the_rules_and_in_the_docs(name: str) -> None:
     default = getattr(AlertSettings(), name)
     whole = AlertSettings.model_fields[name].annotation is int
-    other = AlertSettings.model_validate({name: default + 7 if whole else default / 2})
+    other = AlertSettings.model_validate({name: default + 7 if whole else (default or 8) / 2})
     assert render_rules(other) != render_rules()
-    assert f"| `{name}` | {default:g} |" in DOCS
+    shown = "none" if default is None else f"{default:g}"
+    assert f"| `{name}` | {shown} |" in DOCS

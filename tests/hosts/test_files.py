@@ -39,7 +39,7 @@ def test_no_file_of_another_release_is_left(host: Host, expected: Expectations) 
 
 
 def test_nobody_but_root_can_change_the_host_store(host: Host, record_property: RecordProperty) -> None:
-    """Nothing in the host store but the folder of figures belongs or is open to others than root."""
+    """Nothing in the host store, the folder of figures aside, is anybody's but root's to write."""
     figures = " ".join(f"-path {path} -uid {owner} ! -perm /022 -prune -o" for path, owner in OWNERS.items())
     seen = f"find -H {STORE} {figures} ! -type l"
     others = "\\( -perm /022 -o ! -user 0 \\) -printf '%%m %%U:%%G %%p\\n'"

@@ -23,10 +23,36 @@ from sealift.services import OLLAMA
 Found = Step | Cold | Load | Bound
 T = TypeVar("T")
 _COLD_ROUNDS = 3
+_UNLOAD_S = 60  # for which others' answers are waited for
+# $1: the Compose project, $2: what its container runs, further: a role, and all names of its model.
 _STOP = """\
-id=$(docker ps --quiet --filter label=com.docker.compose.project="$1")
+id=$(docker ps --quiet --filter label=com.docker.compose.project="$1" | head -n 1)
 [ -n "$id" ] || { echo "Ollama does not run" >&2; exit 1; }
-docker exec "$id" ollama stop "$2"
+run=$2
+shift 2
+docker exec "$id" bash -c "$run" unload "$@"
+"""
+# Ollama says so before it has put a model out, which waits for answers to others, and may answer by it
+# still. It lists it under the name that it was first asked for by, which any role of that model has. Who asks
+# meanwhile has it loaded again, as the health check does: so it is told to stop until the model is gone.
+_UNLOAD = f"""\
+role=$1
+shift
+end=$((SECONDS + {_UNLOAD_S}))
+while :; do
+    ollama stop "$role" || exit
+    listed=$(ollama ps) || exit
+    loaded=
+    for name; do
+        [[ $'\\n'$listed != *$'\\n'"$name "* ]] || loaded=$name
+    done
+    [ -n "$loaded" ] || exit 0
+    if [ "$SECONDS" -ge "$end" ]; then
+        echo "$loaded stays loaded, since others ask it" >&2
+        exit 1
+    fi
+    sleep 0.1
+done
 """
 
 
@@ -54,12 +80,14 @@ class Subject:
 
     + model: that answers there
     + key: the client's
+    + names: all that Ollama has the model by, as MODEL:TAG
     """
 
     target: Target
     role: str
     model: str
     key: SecretStr
+    names: tuple[str, ...]
 
     @property
     def host(self) -> str:
@@ -149,7 +177,7 @@ class Run:
         found: list[Answered] = []
         for number in range(_COLD_ROUNDS):
             self.tell(f"{subject.host}: {subject.role}, loading: {number + 1} of {_COLD_ROUNDS}")
-            subject.target.host.ssh.run(_STOP, OLLAMA.project, subject.role)
+            unload(subject)
             found.append(self._ask(subject, line, SHORT))
         bad = next((each.problem for each in found if each.problem), None)
         if bad:
@@ -168,6 +196,15 @@ class Run:
             lambda done, total: self.tell(f"{what}: {done} of {total}"),
         )
         return load_of(subject.host, subject.role, wanted.rate, wanted.seconds, found, ended)
+
+
+def unload(subject: Subject) -> None:
+    """Have a host's Ollama put a model out of memory, and wait until it has.
+
+    Raises SealiftError where it cannot be asked, or others have the model loaded all the time.
+    """
+    words = (OLLAMA.project, _UNLOAD, subject.role, *subject.names)
+    subject.target.host.ssh.run(_STOP, *words, timeout_s=2 * _UNLOAD_S)
 
 
 def bound_of(subject: Subject, alone: Step, bandwidth: Bandwidth) -> Iterator[Bound]:

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 
+from pydantic import SecretStr
+
 from sealift.errors import SealiftError
 from sealift.fleet.status import Standing, parse_status, status_script
 from sealift.fleet.survey import Target
 from sealift.measure.bandwidth import Bandwidth, bandwidth_of
 from sealift.measure.run import Found, Run, Subject, Wanted
+from sealift.release.roles import Answers, names_of
 from sealift.site.secrets import open_secrets
 from sealift.ssh import on_all
 
@@ -58,8 +61,14 @@ def ready(found: Sequence[Target], roles: Sequence[str], client: str | None) -> 
             f"{', '.join(roles) or 'nothing'}: no host here serves that to client {name}, expected one of "
             f"its roles: {known}."
         )
-    subjects = (Subject(targets[host], role, standing[host].roles[role], key) for host, role in asked)
+    subjects = (_subject(targets[host], role, standing[host].roles, key) for host, role in asked)
     return Ready(tuple(subjects), name, first.release, first.stored.digest)
+
+
+def _subject(target: Target, role: str, answers: Answers, key: SecretStr) -> Subject:
+    model = answers[role]
+    names = (tag for named in names_of(target.stored.lock, model, answers) for tag in named.tags)
+    return Subject(target, role, model, key, tuple(names))
 
 
 def _standing(target: Target) -> Standing:

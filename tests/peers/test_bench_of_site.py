@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 import tarfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,7 +17,7 @@ from pydantic import SecretStr
 from sealift.depot.store import StoredRelease
 from sealift.fleet.survey import Target
 from sealift.measure.bandwidth import Bandwidth
-from sealift.measure.results import Bound, Load, Step
+from sealift.measure.results import Bound, Cold, Load, Step
 from sealift.measure.run import Found, Run, Subject, Wanted
 from sealift.release.parameters import Parameters
 from sealift.release.role import Role
@@ -30,6 +33,21 @@ QUICK, SLOW = "quick", "bound"
 SECRETS = Secrets.model_construct(
     api_keys={QUICK: keys_of(QUICK, streams=4), SLOW: keys_of(SLOW, requests_per_minute=2)}
 )
+OTHER = "other"  # a role of the same model
+NAMES = ("gemma3:270m", f"{ROLE}:latest", f"{OTHER}:latest")
+# The last argument of ssh is what the host's shell gets; what runs in a container runs here.
+STAND_INS = {
+    "ssh": """\
+[ "$1" != -G ] || exec {ssh} "$@"
+for last; do :; done
+exec sh -c "$last"
+""",
+    "docker": """\
+[ "$1" != ps ] || exec echo 0123456789ab
+shift 2
+OLLAMA_HOST={host} exec "$@"
+""",
+}
 DEMO = CHECKOUT / "demo/gemma3-270m.Modelfile"
 
 
@@ -46,8 +64,10 @@ def target(envoy_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     program = ollama.program(sources / "ollama-0.11.4.tar", folder)
     with ExitStack() as stack:
         running = stack.enter_context(ollama.serving(program, folder))
-        made = running.create(ROLE, folder / "Modelfile")
-        assert made.returncode == 0, made.stderr
+        for role in (ROLE, OTHER):
+            made = running.create(role, folder / "Modelfile")
+            assert made.returncode == 0, made.stderr
+        _stand_in(folder / "bin", program, running)
         upstream = urlsplit(running.url).port
         lock = lock_of(gateway.NEWEST)
         found = stack.enter_context(
@@ -64,8 +84,17 @@ def target(envoy_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield Target(Host("localhost", frozenset(), settings), stored)
 
 
+def _stand_in(folder: Path, program: Path, running: ollama.Ollama) -> None:
+    folder.mkdir()
+    (folder / "ollama").symlink_to(program)
+    for name, script in STAND_INS.items():
+        words = {"ssh": shutil.which("ssh"), "host": running.environment["OLLAMA_HOST"]}
+        (folder / name).write_text(f"#!/bin/sh\n{script.format(**words)}")
+        (folder / name).chmod(0o755)
+
+
 def _run(target: Target, client: str, wanted: Wanted, bandwidth: Bandwidth | None = None) -> list[Found]:
-    subject = Subject(target, ROLE, MODEL, SecretStr(f"{client}-key"))
+    subject = Subject(target, ROLE, MODEL, SecretStr(f"{client}-key"), NAMES)
     return list(Run(wanted, lambda _: None).measure(subject, bandwidth))
 
 
@@ -88,6 +117,24 @@ def test_real_tokens_are_measured_at_each_number_of_streams(target: Target) -> N
     assert isinstance(bound, Bound) and bound.reached > 0
     assert isinstance(load, Load) and load.asked == load.answered > 0
     assert load.moments[-1].answer_s and load.ended_s > load.moments[-1].due_s
+
+
+def test_a_model_is_loaded_anew_whichever_of_its_roles_had_it_loaded(
+    target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = target.host.settings.ssh_config_file.parent
+    monkeypatch.setenv("PATH", f"{folder / 'bin'}:{os.environ['PATH']}")
+    subprocess.run(["docker", "exec", "0123", "ollama", "run", OTHER, "Hi"], check=True, capture_output=True)
+    began = len(_loads(folder))
+    cold = _run(target, QUICK, Wanted(streams=(1,), rounds=1, cold=True, rate=0, seconds=1))[-1]
+    assert isinstance(cold, Cold) and cold.load_s.count == cold.first_s.count == 3
+    assert 0 < cold.load_s.least < cold.first_s.most
+    assert len(_loads(folder)) - began == 3
+
+
+def _loads(folder: Path) -> list[str]:
+    """What Ollama's log says of each time that a model was loaded."""
+    return [line for line in (folder / "log").read_text().splitlines() if "llama runner started in" in line]
 
 
 def test_a_clients_limit_shows_as_what_it_is(target: Target) -> None:

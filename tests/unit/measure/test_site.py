@@ -54,6 +54,7 @@ def test_every_role_of_every_host_is_measured_as_the_client_that_ask_takes() -> 
     assert (of.client, of.release, of.bundle) == ("alice", "demo:2026.11.0", BUNDLE)
     assert {each.key.get_secret_value() for each in of.subjects} == {"a" * 24}
     assert not of.subjects[0].numbers
+    assert of.subjects[0].names == (MODEL, "chat:latest")
 
 
 def test_a_client_is_asked_for_no_role_that_it_may_not_ask_for() -> None:

@@ -7,11 +7,16 @@ sealift init lab --host h1=10.77.0.11 --host h2=10.77.0.12 --gpu h3=10.77.0.13 -
 cat >>/srv/sealift/sites/lab/group_data/all.py <<'END'
 
 # Small: the hosts share one machine with each other. Models that answer together take longer there than in turn,
-# because Ollama's threads spin while they wait for each other. Both models stay loaded.
+# and what is slow elsewhere is not slow here. Both models stay loaded.
 ollama = {"memory_limit_mib": 2048, "context_length": 2048, "max_loaded_models": 2}
 minimum = {"disk_free_mib": 512, "memory_mib": 1024}
 verify_at_once = 1
-monitoring = {**monitoring, "probe_interval_s": 300}
+monitoring = {
+    **monitoring,
+    "probe_interval_s": 300,
+    "degraded_s": 30,
+    "alerts": {"answer_s": 180, "tokens_per_second": 0.1},
+}
 END
 cat >/srv/sealift/sites/lab/group_data/gpu.py <<'END'
 """The one host with a GPU has a device that stands in for it, and is none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 import time
 
 from sealift.host_paths import PUBLISHED
@@ -18,12 +19,14 @@ PATIENCE_S = 120
 def test_watching_tells_a_change_and_its_end(site: Site, commands: Commands) -> None:
     child = commands._start("sealift", "status", "lab", "--watch", "--every", "1")
     assert child.stdout
+    impatient = threading.Timer(PATIENCE_S, child.kill)
+    impatient.start()
 
     def heard(wanted: str) -> bool:
-        return any(line.rstrip().endswith(wanted) for line in child.stdout or ())
+        return any(wanted in line for line in child.stdout or ())
 
     try:
-        assert heard("looking at 3 hosts, nothing to look after")
+        assert heard("looking at 3 hosts")  # what is slow on a machine that all hosts share is told behind it
         commands.on("h2", f"docker stop {BUDGETS}")
         assert heard("Z now       h2: service budgets exited")
         commands.on("h2", f"docker start {BUDGETS}")
@@ -31,6 +34,7 @@ def test_watching_tells_a_change_and_its_end(site: Site, commands: Commands) -> 
         os.killpg(child.pid, signal.SIGINT)
         assert child.wait(30) == 0
     finally:
+        impatient.cancel()
         child.kill()
         child.communicate()
 

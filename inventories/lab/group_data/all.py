@@ -30,17 +30,18 @@ gateway = {
     "ca": f"{_site}/tls/ca.crt",
 }
 
-# Probes of hosts that share processors wait for each other, too.
+# Probes of hosts that share processors wait for each other, too: what is slow elsewhere is not slow here.
 monitoring = {
     "certificate": f"{_site}/tls/monitor.crt",
     "key": f"{_site}/tls/monitor.key",
     "probe_interval_s": 300,
+    "degraded_s": 30,
+    "alerts": {"answer_s": 180, "tokens_per_second": 0.1},
 }
 
 # This machine is outside of the closed network; the control node, which is inside, needs no such words.
 enter = json.loads(Path(_state, "hosts.json").read_text()).get("enter", [])
-# The hosts share the processors of one machine: models that answer together take longer than in turn, because
-# Ollama's threads spin while they wait for each other.
+# The hosts share the processors of one machine: models that answer together take longer than in turn.
 verify_at_once = 1
 
 # Small: three hosts share this machine with each other.

@@ -1,4 +1,4 @@
-# make demo   three closed hosts, a real release, a prompt answered by Gemma on each (root; first time 5 to 10 min)
+# make demo   three closed hosts, a real release, a prompt answered by Gemma on each (root; first time 10 to 15 min)
 # make check  style, types and unit tests: some three minutes, for everyday work
 # make test   everything: style, types, unit tests, and the whole way end to end on a lab of its own (root)
 # make nightly  what is exhaustive: every single byte of what is signed, damaged, and faults on hosts (a quarter of an hour)

@@ -1,7 +1,7 @@
 """When requests of an open loop are sent: times that no answer delays.
 
-A client that waits for its answer before it asks again sends less the slower a host is, and so measures away
-the queue that users stand in. Here requests are due at times that were drawn before, and what one takes is
+A client that waits for its answer before it asks again sends less the slower a host is, and so hides the
+queue that users stand in. Here requests are due at times that were drawn before, and what one takes is
 counted from when it was due.
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -15,8 +15,8 @@ from rich.table import Table
 
 from sealift.cli.console import complain, show, working
 from sealift.cli.options import AsJson, Exclude, InventoryName, Limit, print_json
-from sealift.clients.kept_usage import Kept, kept_usage, reach
-from sealift.clients.usage import By, Log, Usage, parse_since, read_logs, sum_up
+from sealift.clients.kept_usage import Kept, earlier, kept_usage, merged
+from sealift.clients.usage import By, Usage, parse_since, read_logs, sum_up
 from sealift.errors import SealiftError
 from sealift.services import MONITOR_GROUP
 from sealift.site.inventory import Inventory, load_inventory
@@ -38,8 +38,8 @@ def usage(
 ) -> None:
     """Sum up tokens, requests and times by client, role or host.
 
-    It reads the gateways' logs. Where they do not go back that far and Prometheus does, it asks that. A host
-    of which less is known is named.
+    It reads the gateways' logs, and asks Prometheus for the time before them. A host of which less is known
+    is named.
 
     Example: sealift usage prod --since 7d --by role
     """
@@ -50,11 +50,15 @@ def usage(
     site = load_inventory(inventory).limited(limit, exclude)
     with working(f"reading the logs of {len(site.hosts)} gateways"):
         logs = read_logs(site.hosts, start)
-    used, begins, source = sum_up(logs, by), _begins(logs), "the gateways' logs"
-    if _gaps(begins, start) and (kept := _kept(site, start, now, by)):
-        watched = {name: kept.begins.get(name) for name in site.names}
-        if reach(watched, start, now) > reach(begins, start, now):
-            used, begins, source = kept.used, watched, f"Prometheus on {kept.host}"
+    begins = {host: log.begins for host, log in logs.items()}
+    used, source = sum_up(logs, by), "the gateways' logs"
+    for until, names in earlier(begins, start, now).items():
+        if kept := _kept(site, names, (start, until), by):
+            used, source = (
+                merged(kept.used, used),
+                f"the gateways' logs; before them, Prometheus on {kept.host}",
+            )
+            begins |= {name: kept.begins[name] for name in names if name in kept.begins}
     for line in _gaps(begins, start):
         complain(line)
     if as_json:
@@ -65,10 +69,6 @@ def usage(
         writer.writerows([columns, *([name, *dataclasses.astuple(each)] for name, each in used.items())])
     else:
         show(_table(by, used, source))
-
-
-def _begins(logs: Mapping[str, Log]) -> dict[str, datetime | None]:
-    return {host: log.begins for host, log in logs.items()}
 
 
 def _gaps(begins: Mapping[str, datetime | None], start: datetime) -> list[str]:
@@ -84,14 +84,15 @@ def _gaps(begins: Mapping[str, datetime | None], start: datetime) -> list[str]:
     return lines
 
 
-def _kept(site: Inventory, start: datetime, now: datetime, by: By) -> Kept | None:
-    """What Prometheus kept, where the site has one that answers."""
+def _kept(site: Inventory, names: Sequence[str], over: tuple[datetime, datetime], by: By) -> Kept | None:
+    """What Prometheus kept of some hosts, where the site has one that answers."""
     hosts = [host for host in site.whole.hosts if MONITOR_GROUP in host.groups]
     if not hosts:
         return None
+    start, end = (int(each.timestamp()) for each in over)
     try:
         with working("asking Prometheus, which reaches back further"):
-            return kept_usage(hosts, site.names, (int(start.timestamp()), int(now.timestamp())), by)
+            return kept_usage(hosts, names, (start, end), by)
     except SealiftError as error:
         complain(str(error))
         return None

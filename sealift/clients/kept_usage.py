@@ -10,8 +10,8 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from sealift.clients.usage import By, Usage
@@ -117,9 +117,40 @@ def _usage(sums: _Sums, took: float | None) -> Usage:
     )
 
 
-def reach(begins: Mapping[str, datetime | None], start: datetime, now: datetime) -> timedelta:
-    """How much of a time is known, over all hosts together.
+def earlier(
+    begins: Mapping[str, datetime | None], start: datetime, now: datetime
+) -> Mapping[datetime, Sequence[str]]:
+    """Hosts whose logs do not go back far enough, by the time until which Prometheus is to be asked of them.
 
-    + begins: by host, since when; None where nothing is known
+    + begins: by host, of its log; None where there is none
+    + start: of the time that is meant
     """
-    return sum((now - max(start, each) for each in begins.values() if each), timedelta())
+    found: dict[datetime, list[str]] = defaultdict(list)
+    for host, begin in begins.items():
+        if begin is None or begin > start:
+            found[begin or now].append(host)
+    return found
+
+
+def merged(before: Mapping[str, Usage], after: Mapping[str, Usage]) -> Mapping[str, Usage]:
+    """The sum of what was used before and after some time, by name.
+
+    What one source alone knows is that one's figure.
+    """
+    return {
+        name: _sum(before[name], after[name])
+        if name in before and name in after
+        else {**before, **after}[name]
+        for name in sorted({**before, **after})
+    }
+
+
+def _sum(before: Usage, after: Usage) -> Usage:
+    return replace(
+        after,
+        requests=before.requests + after.requests,
+        tokens_in=before.tokens_in + after.tokens_in,
+        tokens_out=before.tokens_out + after.tokens_out,
+        answer_ms=before.answer_ms if after.answer_ms is None else after.answer_ms,
+        source=after.source if before.source == after.source else "both",
+    )

@@ -23,7 +23,7 @@ from sealift.site.inventory import Host
 from sealift.ssh import on_all
 
 By = Literal["client", "role", "host"]
-Source = Literal["logs", "prometheus"]
+Source = Literal["logs", "prometheus", "both"]
 _Count = Annotated[int, Field(ge=0)]
 _DIGITS = re.compile("[0-9]{1,15}")
 _NO_ROLE = "-"  # of a request that asks no model, such as GET /api/tags
@@ -95,7 +95,8 @@ class Usage:
     + answer_ms: median over answers of models
     + tokens_per_second: out of a model, over all answers that say their time; None where none does
     + load_ms: that requests waited for models to be loaded, in sum
-    + source: what knows all this; Prometheus knows nothing of what is None
+    + source: what knows all this; Prometheus knows nothing of what is None. Of "both", only
+      requests and tokens are of both
     """
 
     requests: int

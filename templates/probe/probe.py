@@ -125,7 +125,8 @@ class Probe:
 
     def _ask(self, name: str, role: Role) -> None:
         found = self._found.roles[name]
-        cold = found.missing is False and not self._loaded(role)
+        loaded = self._loaded(role)
+        cold = found.missing is False and not loaded
         found.answer, why = None, ""
         try:
             found.answer = ASK[role.kind](
@@ -138,7 +139,7 @@ class Probe:
         found.refused = found.refused + 1 if outcome == "refused" else 0
         if not 0 < found.refused < _REFUSALS:
             found.up = outcome == "ok"
-            found.degraded = found.answer is not None and self._slow(found.answer)
+            found.degraded = found.answer is not None and self._slow(found.answer, loaded)
         if outcome != found.outcome:
             _say(f"{name}: {outcome}{why and f': {why}'}")
             found.outcome = outcome
@@ -147,8 +148,9 @@ class Probe:
         names = {name.removesuffix(":latest") for name in role.names}
         return not names.isdisjoint(each.name for each in self._found.loaded)
 
-    def _slow(self, answer: Answer) -> bool:
-        return answer.answer_s - answer.cost.load_s > self.of.degraded_s
+    def _slow(self, answer: Answer, loaded: bool) -> bool:
+        """Loading may take its time. Of a model that is loaded, Ollama counts a silent runner as loading."""
+        return answer.answer_s - (0 if loaded else answer.cost.load_s) > self.of.degraded_s
 
     def _write(self) -> None:
         """By rename: nobody reads half of it. It need not outlive the host: a round writes it anew."""

@@ -76,7 +76,7 @@ def test_the_fallback_of_a_role_answers_where_its_model_does_not_fit(
     release.write_text(
         text.replace("version: 2026.11.0", "version: 2026.11.9")
         .replace("\nmodels:\n", f'\nmodels:\n  "{samples.MODEL}": {{archive: tiny.tar}}\n')
-        .replace("context: 2048,", f'fallback: ["{samples.MODEL}"], context: 2048,')
+        .replace("    context: 2048\n", f'    fallback: ["{samples.MODEL}"]\n    context: 2048\n')
     )
     depot, trusted = ("--depot", bare.lab / "depot"), ("--allowed-signers", site.allowed_signers)
     bare.ok("sealift", "lock", release, "--sources", sources, "--out", lock)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 
 from sealift.cli import usage as command
 from sealift.cli.main import application
-from sealift.clients.kept_usage import Kept, parse_kept, questions, reach
+from sealift.clients.kept_usage import Kept, earlier, merged, parse_kept, questions
 from sealift.clients.usage import Log, Usage
 from sealift.errors import SealiftError
 from sealift.site.inventory import Host, Inventory
@@ -86,9 +87,32 @@ def test_only_the_hosts_that_are_meant_are_asked_about() -> None:
     assert "sum by (le, role)" in asked["took"].expression
 
 
-def test_who_knows_more_of_the_time_is_told_by_the_sum_over_hosts() -> None:
-    begins = {"h1": NOW - DAY, "h2": None, "h3": NOW - 90 * DAY}
-    assert reach(begins, NOW - 30 * DAY, NOW) == 31 * DAY
+def test_each_host_is_asked_about_up_to_where_its_log_begins() -> None:
+    begins = {"h1": NOW - DAY, "h2": None, "h3": NOW - 90 * DAY, "h4": NOW - DAY}
+    assert earlier(begins, NOW - 30 * DAY, NOW) == {NOW - DAY: ["h1", "h4"], NOW: ["h2"]}
+
+
+LOGGED = Usage(
+    requests=3,
+    refused=1,
+    unknown=1,
+    tokens_in=10,
+    tokens_out=20,
+    first_token_ms=5,
+    answer_ms=50,
+    tokens_per_second=4.0,
+    load_ms=7,
+    source="logs",
+)
+
+
+def test_what_both_know_adds_up_and_the_rest_is_the_logs() -> None:
+    before = parse_kept(ANSWERS, "client").used
+    found = merged(before, {"shop": LOGGED, "a": LOGGED})
+    both = replace(LOGGED, requests=18, tokens_in=110, tokens_out=1020, source="both")
+    assert found == {"a": LOGGED, "b": before["b"], "shop": both}
+    silent = merged(before, {"shop": replace(LOGGED, answer_ms=None)})
+    assert silent["shop"].answer_ms == 1234
 
 
 HOSTS = tuple(
@@ -128,27 +152,26 @@ def test_the_logs_are_enough_where_they_go_back_that_far(monkeypatch: pytest.Mon
     assert "Out of the gateways' logs" in told and "shop" not in told and "counted" not in told
 
 
-def test_prometheus_is_asked_where_it_goes_back_further(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = run(monkeypatch, {"h1": ago(2), "h2": ago(40)}, kept(h1=ago(30.1), h2=ago(20)))
-    assert "Out of Prometheus on mon" in told and "shop" in told
-    assert "h1:" not in told
-    assert f"h2: known since {ago(20):%Y-%m-%d}" in told
+def test_prometheus_is_asked_for_the_time_before_the_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = run(monkeypatch, {"h1": ago(2), "h2": ago(40)}, kept(h1=ago(30.1)))
+    assert "Out of the gateways' logs; before them, Prometheus on mon" in told and "shop" in told
+    assert "h1:" not in told and "h2:" not in told
+    assert "h1: known since" in run(monkeypatch, {"h1": ago(2), "h2": ago(40)}, kept(h1=ago(20)))
 
 
-def test_the_logs_count_where_prometheus_is_younger_or_does_not_answer(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for answer in (kept(h1=ago(1), h2=ago(1)), SealiftError("mon: Prometheus does not run there")):
-        told = run(monkeypatch, {"h1": ago(5), "h2": None}, answer)
-        assert "Out of the gateways' logs" in told
-        assert "h2: nothing is known of its requests" in told
+def test_the_logs_count_where_prometheus_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    silent = SealiftError("mon: Prometheus does not run there")
+    told = run(monkeypatch, {"h1": ago(5), "h2": None}, silent)
+    assert "Out of the gateways' logs" in told and "Prometheus on" not in told
+    assert "h1: known since" in told
+    assert "h2: nothing is known of its requests" in told
     assert "mon: Prometheus does not run there" in told
 
 
 def test_a_program_is_told_the_source_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    logs: dict[str, datetime | None] = {"h1": ago(2), "h2": ago(2)}
-    told = run(monkeypatch, logs, kept(h1=ago(31), h2=ago(31)), "--json")
+    logs: dict[str, datetime | None] = {"h1": ago(2), "h2": ago(31)}
+    told = run(monkeypatch, logs, kept(h1=ago(31)), "--json")
     assert json.loads(told)["shop"]["source"] == "prometheus"
-    table = run(monkeypatch, logs, kept(h1=ago(31), h2=ago(31)), "--csv").splitlines()
+    table = run(monkeypatch, logs, kept(h1=ago(31)), "--csv").splitlines()
     assert table[0].endswith(",load_ms,source")
     assert table[2] == "shop,15,,,100,1000,,1234,,,prometheus"

@@ -20,6 +20,7 @@ from sealift.host.behind import Behind
 from sealift.host.fleet import ALONE, Fleet
 from sealift.host.given import Served, SiteFiles
 from sealift.host.inputs import inputs_of
+from sealift.host.record import record_files
 from sealift.host.settings import SiteSettings, memory_limit_mib, published
 from sealift.release.locked import Lock
 from sealift.release.roles import Answers
@@ -117,6 +118,8 @@ def render_generation(
         found, spec = _render_service(render, service, settings, served, site_files)
         files |= {f"{service.name}/{name}": file for name, file in found.items()}
         specs[service.name] = spec
+    record = record_files(settings, lock, bundle, groups, answers, specs)
+    files |= {name: RenderedFile(content) for name, content in record.items()}
     return Generation(id_of(_identities(files)), files, specs)
 
 

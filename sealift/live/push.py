@@ -21,9 +21,10 @@ from sealift.facts.generation import GenerationFiles
 from sealift.fleet.host_lock import host_held, owner
 from sealift.fleet.rollout import one_rollout
 from sealift.host.generation import RenderedFile, id_of, live_path, version_of
+from sealift.host.record import PLACE
 from sealift.host_paths import CURRENT, GENERATIONS, LIVE, PREVIOUS, ROOT
 from sealift.operations.generation import placing, pointing
-from sealift.operations.live import PLACE, taking
+from sealift.operations.live import taking
 from sealift.service import Service
 from sealift.services import FRONT, SERVICES
 from sealift.site.inventory import Host, Inventory

@@ -14,6 +14,7 @@ from pyinfra.api import StringCommand, operation
 
 from sealift.facts.generation import LIVE_FOLDER, GenerationFiles, expected_live
 from sealift.facts.live import LiveVersions, asking
+from sealift.host.record import PLACE
 from sealift.host.wanted import Wanted
 from sealift.host_paths import CURRENT, LIVE, PREVIOUS, ROOT
 from sealift.service import Service
@@ -52,32 +53,6 @@ def live_files_taken(wanted: Wanted, service: Service) -> Commands:
         f"{PLACE}\nplace_live {CURRENT} {LIVE}\n{taking(service, versions)}\n"
         f"wait_taken || {{ echo {shlex.quote(refused)} >&2; {back}; exit 1; }}"
     )
-
-
-# A function of sh(1). $1: folder of a generation, $2: of all live files, which may be missing.
-PLACE = """\
-place_live() {
-    umask 077
-    mkdir -p "$2"
-    chmod 700 "$2"
-    for to in "$2"/*; do
-        [ -d "$1/${to##*/}/live" ] || rm -rf -- "$to"
-    done
-    for from in "$1"/*/live; do
-        [ -d "$from" ] || continue
-        to=${from%/live}
-        to=$2/${to##*/}
-        mkdir -p "$to"
-        chmod 700 "$to"
-        for old in "$to"/* "$to"/.[!.]*; do
-            if [ ! -f "$from/${old##*/}" ] || [ -d "$old" ]; then rm -rf -- "$old"; fi
-        done
-        for file in "$from"/*; do
-            cp -p "$file" "$to/.new" && sync "$to/.new" && mv -T "$to/.new" "$to/${file##*/}" || return 1
-        done
-        sync "$to" "$2"
-    done
-}"""
 
 
 def taking(service: Service, versions: Mapping[str, str]) -> str:

@@ -27,10 +27,11 @@ from sealift.host.generation import (
     version_of,
 )
 from sealift.host.given import SiteFiles
+from sealift.host.record import PLACE
 from sealift.host.wanted import applied_to
 from sealift.host_paths import CURRENT, LIVE, PREVIOUS, ROOT
 from sealift.live.push import _ASK, Stands, packed, parse_stands, script
-from sealift.operations.live import PLACE, go_back, taking
+from sealift.operations.live import go_back, taking
 from sealift.progress import silent
 from sealift.release.role import Role
 from sealift.services import ALLOWED, BUDGET, CLUSTERS, FRONT, GATEWAY, KEYS, LIMITS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +12,11 @@ from rich.filesize import decimal
 from sealift.cli.console import say
 from sealift.cli.options import AsJson, print_json
 from sealift.cli.progress import shown
-from sealift.depot.importing import Imported, import_bundle
+from sealift.depot.importing import Excused, Imported, import_bundle
 from sealift.depot.store import Depot
+from sealift.evidence.record import EVIDENCE
+from sealift.promotion.kept import read_override
+from sealift.promotion.log import OVERRIDES, append_lines, override_line
 
 
 def register(app: typer.Typer) -> None:
@@ -27,14 +31,23 @@ def import_(
     replace: Annotated[
         bool, typer.Option("--replace", help="Take the place of another bundle of the same name and version.")
     ] = False,
+    override: Annotated[
+        Path | None,
+        typer.Option(help="A signed override (sealift promote override), for what is older or expired."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Verify a bundle's signature and every hash, and take it into the depot.
 
     Example: sealift import /media/stick/bundle --depot /srv/depot --allowed-signers allowed_signers
     """
+    said = read_override(override, allowed_signers, datetime.now(UTC)) if override else None
+    excused = Excused(said[1].bundle, frozenset(said[1].lets)) if said else None
     with shown() as progress:
-        imported = import_bundle(Depot(depot), bundle, allowed_signers, progress, replace)
+        imported = import_bundle(Depot(depot), bundle, allowed_signers, progress, replace, excused)
+    if said and imported.excused:
+        folder = depot.absolute().parent / EVIDENCE
+        append_lines(folder / OVERRIDES, [override_line(said[0], "import", datetime.now(UTC))])
     _print_import(imported, as_json)
 
 
@@ -44,7 +57,8 @@ def _print_import(imported: Imported, as_json: bool) -> None:
     if as_json:
         result = {"release": release.reference, "digest": imported.stored.digest}
         more = {"signer": imported.signer, "copied": len(imported.copied), "bytes": size}
-        print_json({**result, **more, "healed": imported.healed, "replaced": imported.replaced})
+        rest = {"replaced": imported.replaced, "overridden": imported.excused}
+        print_json({**result, **more, "healed": imported.healed, **rest})
         return
     say(f"{release.reference} signed by {imported.signer}\n{imported.stored.digest}")
     if imported.copied:
@@ -53,5 +67,7 @@ def _print_import(imported: Imported, as_json: bool) -> None:
         say("the depot has all of it already, and every hash is right")
     for digest in imported.healed:
         say(f"was damaged in the depot, so taken from the bundle: {digest}")
+    for line in imported.excused:
+        say(f"let in by an override, in spite of this: {line}")
     if imported.replaced:
         say(f"this name and version stood for {imported.replaced} before")

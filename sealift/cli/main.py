@@ -28,6 +28,7 @@ _PANELS: dict[str, dict[str, tuple[str, ...]]] = {
         "usage": ("usage",),
         "ca": ("ca",),
         "depot": ("have", "gc", "fsck"),
+        "promote": ("promote",),
     },
     "In the closed network: the hosts": {
         "fleet": ("preflight", "ship", "apply"),

@@ -22,8 +22,8 @@ from sealift.files import locked, sync_folder
 from sealift.integrity import stored_blobs
 from sealift.oci.layout import INDEX
 from sealift.progress import Progress
+from sealift.release.age import version_key
 
-_PART = re.compile(r"\d+|\+|[^\d.+_-]+")
 _HEX = re.compile(r"[0-9a-f]{64}")
 _INCOMING = re.compile(r"\.?[0-9a-f]{64}")  # with a dot, half removed by a killed run
 
@@ -75,21 +75,6 @@ def collect(
         if apply:
             _remove(depot, garbage)
         return garbage
-
-
-def version_key(version: str) -> tuple[tuple[int, int, str], ...]:
-    """Sorts versions as people read them: 2026.11.9, 2026.11.10-rc1, 2026.11.10, 2026.11.10+site1.
-
-    It is our own as they may be any text: `packaging` refuses 2026.12~a, dpkg has -rc1 behind its release.
-    """
-    return (*map(_part_key, _PART.findall(version)), (1, 0, ""))
-
-
-def _part_key(part: str) -> tuple[int, int, str]:
-    """Text is before the end of a version, a plus behind it, and a number behind all."""
-    if part.isdecimal():
-        return (3, int(part), "")
-    return (2, 0, "") if part == "+" else (0, 0, part)
 
 
 def _find(depot: Depot, keep: int, named: Sequence[str], in_use: frozenset[str]) -> Garbage:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sealift.blob import Blob
@@ -32,6 +33,7 @@ from sealift.oci.layout import (
     read_layout,
 )
 from sealift.progress import Meter, Progress
+from sealift.release.age import Excuse, expired, older, version_key
 from sealift.release.locked import Lock
 from sealift.release.ollama_manifest import model_manifest
 from sealift.threads import at_once
@@ -49,10 +51,24 @@ class Imported:
     copied: tuple[Blob, ...]  # blobs that the depot lacked, or had damaged
     healed: tuple[str, ...]  # digests of those that it had damaged
     replaced: str | None  # the digest that this name and version stood for before, if another
+    excused: tuple[str, ...] = ()  # for what it would have been refused without an override, a line each
+
+
+@dataclass(frozen=True)
+class Excused:
+    """What somebody overrides of the rules for a bundle: its digest, and which."""
+
+    bundle: str
+    lets: frozenset[Excuse]
 
 
 def import_bundle(
-    depot: Depot, bundle: Path, allowed_signers: Path, progress: Progress, replace: bool = False
+    depot: Depot,
+    bundle: Path,
+    allowed_signers: Path,
+    progress: Progress,
+    replace: bool = False,
+    override: Excused | None = None,
 ) -> Imported:
     """Verify a bundle, whole or a delta, and take it in.
 
@@ -62,6 +78,7 @@ def import_bundle(
     + allowed_signers: the site's list
     + progress: told of bytes hashed and copied
     + replace: whether it may take the place of another bundle of the same name and version
+    + override: that lets in what is older than the depot's newest of that name, or past its last day
 
     Raises SealiftError naming what is wrong; the release is not registered then, and what was copied whole is
     kept for the next attempt.
@@ -89,6 +106,7 @@ def import_bundle(
                 "another build of that version, perhaps an older one. Nothing was imported. Give the newer "
                 "one another version; or add --replace, if this one is to take the other's place."
             )
+        excused = _not_again(depot, layout.digest, lock, override)
         lacking, rotten = _lacking(layout, media, depot.store, progress)
         copied = _copy(lacking, media, depot.store, progress)
         depot.store.sweep()
@@ -100,7 +118,30 @@ def import_bundle(
         if before != layout.digest:
             write_atomically(_pointer(depot, lock), f"{layout.digest}\n".encode())
         replaced = before if before != layout.digest else None
-        return Imported(stored, signer, copied, tuple(sorted(rotten)), replaced)
+        return Imported(stored, signer, copied, tuple(sorted(rotten)), replaced, excused)
+
+
+def _not_again(depot: Depot, digest: str, lock: Lock, override: Excused | None) -> tuple[str, ...]:
+    """For what a bundle is let in by an override alone, a line each. One that was here already mends itself.
+
+    Raises SealiftError where it is older than the newest of its name, or past its last day.
+    """
+    if depot.bundle(digest).exists() or _before(depot, lock) == digest:
+        return ()
+    lets = override.lets if override and override.bundle == digest else frozenset()
+    versions = [
+        version
+        for name, _, version in (known.partition(":") for known in depot.readable_releases()[0])
+        if name == lock.release.name
+    ]
+    newest = {str(depot.path): f"{lock.release.name}:{v}" for v in sorted(versions, key=version_key)}
+    wrong: dict[Excuse, list[str]] = {
+        Excuse.OLDER: list(older(lock.release, newest)),
+        Excuse.EXPIRED: list(expired(lock.release, datetime.now(UTC))),
+    }
+    if refused := [line for excuse, lines in wrong.items() if excuse not in lets for line in lines]:
+        raise SealiftError("\n".join((*refused, "Nothing was imported.")))
+    return tuple(line for lines in wrong.values() for line in lines)
 
 
 def _read_signature(bundle: Path) -> bytes:

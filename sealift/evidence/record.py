@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from sealift import mistakes
+from sealift.errors import SealiftError
 from sealift.evidence import junit, page
 from sealift.evidence.types import Evidence
-from sealift.files import canonical_json, sync_folder, write_atomically
+from sealift.files import canonical_json, parse_json, read_limited, sync_folder, write_atomically
+from sealift.release.values import MOST_NAMED
 from sealift.site.inventory import Inventory
+
+EVIDENCE = "evidence"  # folder beside a depot
+_LIMIT = 64 << 20  # bytes: some 400 for each claim of each host
 
 
 def write(evidence: Evidence, out: Path) -> Path:
@@ -42,7 +51,30 @@ def write(evidence: Evidence, out: Path) -> Path:
 
 def lasting_folder(inventory: Inventory) -> Path:
     """Where a site's evidence stays: beside its depot, where no release takes it away."""
-    return inventory.hosts[0].settings.depot.absolute().parent / "evidence"
+    return inventory.hosts[0].settings.depot.absolute().parent / EVIDENCE
+
+
+def last_evidence(inventory: Inventory) -> Evidence:
+    """The newest evidence of a site. Raises SealiftError where there is none."""
+    folder = lasting_folder(inventory)
+    form = re.compile(rf"{re.escape(inventory.name)}-[0-9]{{8}}T[0-9]{{6}}Z-[0-9a-f]{{12}}")
+    found = sorted(path for path in folder.glob("*-*") if form.fullmatch(path.name))
+    if not found:
+        raise SealiftError(
+            f"{folder}: has no evidence of {inventory.name}, expected that of a verification. "
+            f"Make it: sealift verify {inventory.name}"
+        )
+    return read_evidence(found[-1] / "evidence.json")
+
+
+def read_evidence(path: Path) -> Evidence:
+    """Evidence as `write` wrote it. Raises SealiftError where it is none."""
+    try:
+        return Evidence.model_validate(parse_json(read_limited(path, _LIMIT), str(path), keys=MOST_NAMED))
+    except ValidationError as error:
+        raise SealiftError(
+            f"{path}: {mistakes.first(error)}, expected evidence. Verify again: sealift verify"
+        ) from None
 
 
 def _point(link: Path, target: str) -> None:

@@ -45,6 +45,7 @@ class Evidence(Frozen):
     bundle: Digest
     verified_at: datetime = Field(description="UTC")
     verified_on: str = Field(description="host name of the control node")
+    code: Digest | None = Field(default=None, description="of the deployment code: docs/promotion.md")
     hosts: tuple[VerifiedHost, ...]
     results: tuple[ClaimResult, ...]
 

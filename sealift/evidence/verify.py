@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from sealift.errors import SealiftError
+from sealift.evidence.code import code_digest
 from sealift.evidence.expectations import Expectations, expect
 from sealift.evidence.run import verify_hosts
 from sealift.evidence.types import Evidence, VerifiedHost
@@ -41,6 +42,7 @@ def verify(inventory: Inventory, progress: Progress) -> Evidence:
         bundle=bundle,
         verified_at=datetime.now(UTC).replace(microsecond=0),
         verified_on=platform.node(),
+        code=code_digest(),
         hosts=tuple(VerifiedHost(name=e.host, address=e.address, groups=e.groups) for e in expected),
         results=results,
     )

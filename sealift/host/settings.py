@@ -15,6 +15,7 @@ from pydantic import Field, StringConstraints, ValidationError, field_validator
 from sealift import mistakes
 from sealift.errors import SealiftError
 from sealift.host.monitoring_settings import MonitoringSettings
+from sealift.host.promotion_settings import PromotionSettings
 from sealift.host_paths import ROOT
 from sealift.release.role import Role
 from sealift.release.values import Frozen
@@ -203,6 +204,7 @@ class SiteSettings(Frozen):
     docker: DockerSettings = DockerSettings()
     gpu: GpuSettings = GpuSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
+    promotion: PromotionSettings = PromotionSettings()
     minimum: MinimumSettings = MinimumSettings()
 
     @field_validator("data_folder")

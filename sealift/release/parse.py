@@ -26,6 +26,7 @@ _DIGITS = 18  # of a number
 # what a pattern of types.py asks for, by the last named part of a key's path
 _EXAMPLES = {
     "name": "small letters, digits, dots and dashes",
+    "expires": "a date such as 2027-05-31",
     "version": "a version such as 2026.11.0",
     "archive": "a path below the sources folder, such as images/ollama.tar",
     "store": "a path below the sources folder, such as ollama",

@@ -10,6 +10,7 @@ from sealift.release.groups import Groups, HostGroup
 from sealift.release.role import Role
 from sealift.release.values import (
     AptSuite,
+    Day,
     Few,
     FileMode,
     FileTarget,
@@ -180,6 +181,11 @@ class Release(Frozen):
 
     name: Name = Field(description="small letters, digits, dots and dashes")
     version: Version = Field(description="such as 2026.11.0; in quotes where it would be a number")
+    expires: Day | None = Field(
+        default=None,
+        exclude_if=is_none,
+        description="last day on which a site takes it, in UTC, such as 2027-05-31; without it, no end",
+    )
     suite: SuiteName = Field(description="of Debian or Ubuntu, of every host")
     architecture: Literal["amd64"] = "amd64"
     packages: Packages

@@ -5,6 +5,7 @@ Foreign text is held against these once, where it is parsed.
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, StringConstraints
@@ -45,6 +46,18 @@ Version = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+~_-
 # links to where they lie; of other files the resolvers check that links do not lead out.
 SourcePath = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._+~-]*(/[A-Za-z0-9_][A-Za-z0-9._+~-]*)*$")
+]
+
+
+def _day(given: Any) -> Any:
+    """YAML reads a date, JSON has it as text; a number would be seconds since 1970 to pydantic."""
+    if isinstance(given, datetime) or not isinstance(given, date | str):
+        raise ValueError("expected a date")
+    return given
+
+
+Day = Annotated[
+    date, BeforeValidator(_day, json_schema_input_type=date), Field(ge=date(2020, 1, 1), lt=date(2200, 1, 1))
 ]
 # Releases of Debian and Ubuntu that hosts may run: see suites.py.
 SuiteName = Literal["bookworm", "trixie", "jammy", "noble"]

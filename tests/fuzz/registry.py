@@ -10,6 +10,7 @@ from tests.fuzz import (
     at_dashboard,
     at_monitor,
     at_probe,
+    at_promotion,
     at_site,
     from_hosts,
     on_build_machine,
@@ -21,7 +22,7 @@ from tests.fuzz.target import Target
 @cache
 def targets() -> dict[str, Target]:
     """Every parser of foreign bytes that sealift has."""
-    carried = (*at_site.targets(), *from_hosts.targets(), *at_bench.TARGETS)
+    carried = (*at_site.targets(), *from_hosts.targets(), *at_bench.TARGETS, *at_promotion.TARGETS)
     watching = (*at_probe.TARGETS, *at_monitor.TARGETS, *at_dashboard.TARGETS)
     every = (*on_build_machine.TARGETS, *archives.TARGETS, *carried, *watching, *over_http.targets())
     return {target.name: target for target in every}

@@ -37,7 +37,7 @@ _READING = frozenset(
 # What reads, but nothing foreign.
 _OWN = {
     "what an operator or a caller says": {
-        *("bundle/export.py:_check_name", "depot/collecting.py:version_key", "depot/store.py:Depot.resolve"),
+        *("bundle/export.py:_check_name", "release/age.py:version_key", "depot/store.py:Depot.resolve"),
         *("site/clients.py:add_client", "site/clients.py:_changed", "site/clients.py:_roles"),
         *("ssh.py:Ssh.address", "site/secrets.py:_parse_identities", "cli/verify.py:_print"),
     },

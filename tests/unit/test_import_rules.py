@@ -54,6 +54,7 @@ FORBIDDEN = {
     "sealift/site": (*_OUTSIDE, "sealift.ship", "sealift.fleet", "sealift.evidence"),
     "sealift/fleet": (*_OUTSIDE, "sealift.evidence"),
     "sealift/evidence": _OUTSIDE,
+    "sealift/promotion": (*_OUTSIDE, "sealift.lab", "sealift.drift"),
     "sealift/lab": (
         *_OUTSIDE,
         *(room for room in _CLOSED if room not in ("sealift.host", "sealift.site")),

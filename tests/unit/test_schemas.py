@@ -50,6 +50,7 @@ def test_what_people_write_is_explained(document: Document) -> None:
         "minimum",
         "monitoring",
         "alerts",
+        "promotion",
         "receivers",
     }
     missing = [

@@ -55,7 +55,7 @@ def drain(
                 "or drain it all the same: --last."
             )
         with working("telling the front doors"):
-            pushed = set_drained(site, found, drained=True)
+            pushed = set_drained(site, [found], drained=True)
     confirmed = replace(
         fronts, doors=fronts.doors.limited([each.host for each in pushed if each.confirmed] or None)
     )
@@ -82,7 +82,7 @@ def undrain(name: InventoryName, host: _Name, as_json: AsJson = False) -> None:
     site = load_inventory(name)
     found = host_behind(site, fronts_of(site), host)
     with no_rollout(site), working("telling the front doors"):
-        pushed = set_drained(site, found, drained=False)
+        pushed = set_drained(site, [found], drained=False)
     if as_json:
         doors = [dataclasses.asdict(each) for each in pushed]
         print_json({"host": host, "drained": False, "front_doors": doors})

@@ -20,8 +20,8 @@ from sealift.drift.plan import Plan, plan, with_damaged
 from sealift.fleet import apply as course
 from sealift.fleet.apply import Ready
 from sealift.fleet.blob_check import damaged_blobs
-from sealift.fleet.rollout import Watch, WaveResult
 from sealift.fleet.survey import Survey, Target
+from sealift.fleet.wave import Watch, WaveResult
 from sealift.ship.types import Shipped
 from sealift.site.inventory import Inventory, load_inventory
 

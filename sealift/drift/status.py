@@ -6,12 +6,23 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from sealift.depot.repository import SignedRepository
 from sealift.depot.store import Depot, signed_repository
 from sealift.drift.asking import differences, script
+from sealift.drift.check import Check
 from sealift.drift.checks import checks
 from sealift.errors import SealiftError
 from sealift.fleet.status import Standing, parse_status, status_script
-from sealift.fleet.survey import Surveyed, Target, first_choice, look, survey_script, with_site
+from sealift.fleet.survey import (
+    Survey,
+    Surveyed,
+    Target,
+    first_choice,
+    look,
+    survey_script,
+    with_site,
+    with_twins,
+)
 from sealift.host.root import lost_link
 from sealift.host.wanted import Wanted
 from sealift.site.drained import read_drained
@@ -38,51 +49,89 @@ class HostStatus:
         return self.standing is not None and not self.differs
 
 
+@dataclass(frozen=True)
+class Known:
+    """All that one SSH command per host tells of a fleet.
+
+    + survey: whether each can take its release, and what it is to be
+    """
+
+    statuses: tuple[HostStatus, ...]
+    survey: Survey
+
+
 def fleet_status(found: tuple[Target, ...], bare: bool = False) -> tuple[HostStatus, ...]:
     """Ask all hosts at once. Those that do not answer are listed with the error.
 
     + bare: whether all that a host lacks is told where nothing was deployed yet, too
     """
+    return ask_fleet(found, bare).statuses
+
+
+def ask_fleet(found: tuple[Target, ...], bare: bool = False) -> Known:
+    """Ask all hosts at once what stands there, and whether they can take their releases.
+
+    + bare: as in `fleet_status`
+    """
     by_name = {target.host.name: target for target in found}
     gathered = on_all(list(by_name), lambda name: _ask(by_name[name], bare))
     statuses = []
+    surveyed = {}
     for name, target in by_name.items():
         error = gathered.errors.get(name)
-        standing, differs = gathered.results.get(name, (None, ()))
+        lost = Surveyed(problems=tuple(str(error).splitlines()))
+        standing, differs, surveyed[name] = gathered.results.get(name, (None, (), lost))
         drained = name in read_drained(target.host.settings)
         said = str(error) if error else None
         statuses.append(HostStatus(name, target.release, standing, said, differs, drained))
-    return tuple(statuses)
+    return Known(tuple(statuses), Survey(with_twins(surveyed)))
 
 
-def _ask(target: Target, bare: bool) -> tuple[Standing, tuple[str, ...]]:
-    """A host's standing, and what differs there.
+def _ask(target: Target, bare: bool) -> tuple[Standing, tuple[str, ...], Surveyed]:
+    """A host's standing, what differs there, and what was found out about it.
 
     What is asked for does not depend on which models answer, what is expected does.
     """
-    repository = signed_repository(Depot(target.host.settings.depot), target.stored)
     likely: Wanted | None = None
     with suppress(SealiftError):  # of the site's secrets or certificates, which the survey tells
         likely = first_choice(target)
-    asked = checks(likely, repository) if likely else ()
+    asked = checks(likely, _repository(target)) if likely else ()
     settings = target.host.settings
     scripts = survey_script(settings), status_script(settings), script(asked)
     said = target.host.ssh.run_long("\n".join(scripts))
     standing = parse_status(target.host.name, said)
     surveyed = with_site(target, look(target, said, datetime.now(UTC), likely))
+    return standing, _differs(standing, surveyed, asked, likely, said, target, bare), surveyed
+
+
+def _differs(
+    standing: Standing,
+    surveyed: Surveyed,
+    asked: tuple[Check, ...],
+    likely: Wanted | None,
+    said: str,
+    target: Target,
+    bare: bool,
+) -> tuple[str, ...]:
+    settings = target.host.settings
     if surveyed.wanted is None:
-        return standing, surveyed.problems
+        return surveyed.problems
     lost = surveyed.facts and lost_link(surveyed.facts.root_folder, settings)
     if lost:  # all else is where nothing looks for it
-        return standing, (lost,)
+        return (lost,)
     if standing.generation is None and not bare:
-        return standing, ("nothing deployed",)
-    return standing, (
+        return ("nothing deployed",)
+    right = asked if surveyed.wanted is likely else checks(surveyed.wanted, _repository(target))
+    return (
         *_release(standing, surveyed),
-        *differences(asked if surveyed.wanted is likely else checks(surveyed.wanted, repository), said),
+        *differences(right, said),
         *_store(surveyed),
         *(f"role {role} does not answer: {why}" for role, why in standing.failed.items()),
     )
+
+
+def _repository(target: Target) -> SignedRepository:
+    return signed_repository(Depot(target.host.settings.depot), target.stored)
 
 
 def _release(standing: Standing, surveyed: Surveyed) -> tuple[str, ...]:

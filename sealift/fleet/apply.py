@@ -10,8 +10,8 @@ from sealift.depot.store import Depot
 from sealift.errors import SealiftError
 from sealift.fleet.blob_check import damaged_blobs
 from sealift.fleet.host_lock import hosts_held, owner
-from sealift.fleet.rollout import Watch, WaveResult, apply_wave, one_rollout
 from sealift.fleet.survey import Survey, Target, only_depot, survey, targets
+from sealift.fleet.wave import Watch, WaveResult, apply_wave, one_rollout
 from sealift.host.root import make_root
 from sealift.progress import Progress
 from sealift.ship.shipping import ship
@@ -53,12 +53,12 @@ def _alone(ready: Ready) -> Iterator[None]:
     """Hold the depot's lock and those of the hosts, which lie in sealift's folder there."""
     hosts = [target.host.ssh for target in ready.targets]
     with one_rollout(ready.depot.path):
-        _link_roots(ready.targets)
+        link_roots(ready.targets)
         with hosts_held(hosts, owner(ready.depot.path)):
             yield
 
 
-def _link_roots(found: tuple[Target, ...]) -> None:
+def link_roots(found: tuple[Target, ...]) -> None:
     """Have sealift's folder on each host's data folder, before anything is written there."""
     scripts = {
         target.host.name: (target.host.ssh, make_root(target.host.settings.data_folder))

@@ -7,9 +7,9 @@ from contextlib import nullcontext
 
 from sealift.depot.collecting import Garbage, collect
 from sealift.depot.store import Depot
-from sealift.fleet.rollout import one_rollout
 from sealift.fleet.status import bundles_in_use, fleet_standing
 from sealift.fleet.survey import targets
+from sealift.fleet.wave import one_rollout
 from sealift.progress import Progress
 from sealift.site.inventory import Inventory
 

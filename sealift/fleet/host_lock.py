@@ -1,6 +1,6 @@
 """The rollout lock on hosts, where a second control node sees that another one is at work.
 
-The depot's own lock (`rollout.one_rollout`) is for all who share a depot. A host's is a file with its owner's
+The depot's own lock (`wave.one_rollout`) is for all who share a depot. A host's is a file with its owner's
 name, which holds while connections come and go. Only a killed rollout leaves one behind; the next rollout out
 of the same depot takes it over, for it holds the depot's lock, and so no other of its kind is running.
 """
@@ -41,6 +41,10 @@ esac
 _FREE = 'case $(cat "$1" 2>/dev/null) in "$2 "*) rm -f "$1" ;; esac'
 
 
+class _HeldError(SealiftError):
+    """Another rollout has a host's lock."""
+
+
 @dataclass(frozen=True)
 class Owner:
     """Who rolls out: a depot of a control node.
@@ -79,14 +83,18 @@ def lock_problem(ssh: Ssh, held: str, ours: Owner) -> str | None:
 
 
 @contextmanager
-def hosts_held(hosts: Sequence[Ssh], ours: Owner) -> Iterator[None]:
+def hosts_held(hosts: Sequence[Ssh], ours: Owner, lost_too: bool = False) -> Iterator[None]:
     """Hold the locks of hosts, all or none. The depot's is held already.
+
+    + lost_too: whether hosts that do not answer may be among them; their locks are not held
 
     Raises SealiftError with a line for each host that another rollout holds, or that does not answer.
     """
     by_name = {ssh.host: ssh for ssh in hosts}
     try:
-        on_all(list(by_name), lambda name: _take(by_name[name], ours)).all()
+        taken = on_all(list(by_name), lambda name: _take(by_name[name], ours))
+        if not lost_too or any(isinstance(error, _HeldError) for error in taken.errors.values()):
+            taken.all()
         yield
     finally:
         # A host that is gone by now keeps its lock, for our next rollout.
@@ -110,4 +118,4 @@ def _take(ssh: Ssh, ours: Owner) -> None:
     said = key_values(ssh.run(_TAKE, LOCK, ours.key, ours.name))
     if "taken" not in said:
         held = said.get("held", [""])[0] or "?"
-        raise SealiftError(lock_problem(ssh, held, ours) or f"{ssh.host}: does not give its lock. Try again.")
+        raise _HeldError(lock_problem(ssh, held, ours) or f"{ssh.host}: does not give its lock. Try again.")

@@ -16,6 +16,7 @@ from sealift import mistakes
 from sealift.errors import SealiftError
 from sealift.host.monitoring_settings import MonitoringSettings
 from sealift.host.promotion_settings import PromotionSettings
+from sealift.host.rollout_settings import RolloutSettings
 from sealift.host_paths import ROOT
 from sealift.release.role import Role
 from sealift.release.values import Frozen
@@ -205,6 +206,7 @@ class SiteSettings(Frozen):
     gpu: GpuSettings = GpuSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
     promotion: PromotionSettings = PromotionSettings()
+    rollout: RolloutSettings = RolloutSettings()
     minimum: MinimumSettings = MinimumSettings()
 
     @field_validator("data_folder")

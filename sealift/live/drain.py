@@ -6,16 +6,17 @@ Front doors get the list of hosts as the inventory has it by now, and nothing el
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from sealift.errors import SealiftError
 from sealift.facts.live import asking
 from sealift.fleet.behind import has_service, hosts_behind, stored_releases
+from sealift.fleet.host_lock import host_held
 from sealift.host.behind import Behind
 from sealift.host.generation import hosts_files, live_path
 from sealift.host.wanted import TEMPLATES
-from sealift.live.push import News, Pushed, push
+from sealift.live.push import Hold, News, Pushed, push
 from sealift.services import FRONT, HOSTS, asking_envoy
 from sealift.site.drained import read_drained, write_drained
 from sealift.site.inventory import Host, Inventory
@@ -70,18 +71,23 @@ def needed_for(fleet: Iterable[Behind], name: str) -> tuple[str, ...]:
     return tuple(asked for asked in of[name] if asked not in others)
 
 
-def set_drained(inventory: Inventory, host: Host, drained: bool) -> tuple[Pushed, ...]:
-    """Write down that a host is drained or no more, and tell every front door.
+def set_drained(
+    inventory: Inventory, hosts: Iterable[Host], drained: bool, hold: Hold = host_held
+) -> tuple[Pushed, ...]:
+    """Write down that hosts are drained or no more, and tell every front door.
 
     The locks of the depots are held already.
 
+    + hold: as in `push`
+
     Raises SealiftError where the site's files cannot be read.
     """
-    known = read_drained(host.settings)  # maybe of another inventory with the same secrets, too
-    write_drained(host.settings, known | {host.name} if drained else known - {host.name})
+    for host in hosts:
+        known = read_drained(host.settings)  # maybe of another inventory with the same secrets, too
+        write_drained(host.settings, known | {host.name} if drained else known - {host.name})
     fronts = fronts_of(inventory)
     news = News("list of hosts", hosts_files(fronts.fleet, TEMPLATES), {live_path(FRONT, HOSTS): ""})
-    return push(fronts.doors, lambda _: news)
+    return push(fronts.doors, lambda _: news, hold)
 
 
 def still_running(fronts: Fronts, name: str) -> Mapping[str, int]:
@@ -89,25 +95,39 @@ def still_running(fronts: Fronts, name: str) -> Mapping[str, int]:
 
     Raises SealiftError where a front door does not say it.
     """
+    return {door: running[name] for door, running in all_running(fronts, (name,)).items()}
+
+
+def all_running(fronts: Fronts, names: Collection[str]) -> Mapping[str, Mapping[str, int]]:
+    """How many requests of each front door some hosts still work on, by front door and host.
+
+    Raises SealiftError where a front door does not say it.
+    """
     by_name = {host.name: host for host in fronts.doors.hosts}
     ask = asking(FRONT, asking_envoy("/clusters"))
-    return on_all(list(by_name), lambda door: parse_running(door, by_name[door].ssh.run(ask), name)).all()
+    return on_all(list(by_name), lambda door: parse_running(door, by_name[door].ssh.run(ask), names)).all()
 
 
-def parse_running(door: str, said: str, name: str) -> int:
-    """How many requests a host has, as Envoy says it.
+def parse_running(door: str, said: str, names: Collection[str]) -> Mapping[str, int]:
+    """How many requests hosts have, as Envoy says it.
 
     + door: the front door, for the message
     + said: `/clusters` of its admin interface
 
-    Raises SealiftError where it does not say it.
+    Raises SealiftError where it does not say it of each.
     """
+    running: dict[str, int] = {}
     found: dict[str, dict[str, str]] = {}
     for line in said.splitlines():
         if match := _LINE.fullmatch(line.strip()):
             found.setdefault(match[1], {})[match[2]] = match[3]
     for each in found.values():
         counts = [each.get(key, "") for key in ("rq_active", "rq_pending_active")]
-        if each.get("hostname") == name and all(re.fullmatch("[0-9]{1,9}", count) for count in counts):
-            return sum(map(int, counts))
-    raise SealiftError(f"{door}: its front door does not say what runs on {name}. Run sealift status.")
+        if each.get("hostname") in names and all(re.fullmatch("[0-9]{1,9}", count) for count in counts):
+            running[each["hostname"]] = sum(map(int, counts))
+    for name in names:
+        if name not in running:
+            raise SealiftError(
+                f"{door}: its front door does not say what runs on {name}. Run sealift status."
+            )
+    return running

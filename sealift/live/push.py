@@ -11,15 +11,15 @@ import re
 import tarfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 
 from pyinfra.api import FactProcessError
 
 from sealift.errors import SealiftError
 from sealift.facts.generation import GenerationFiles
-from sealift.fleet.host_lock import host_held, owner
-from sealift.fleet.rollout import one_rollout
+from sealift.fleet.host_lock import Owner, host_held, owner
+from sealift.fleet.wave import one_rollout
 from sealift.host.generation import RenderedFile, id_of, live_path, version_of
 from sealift.host.record import PLACE
 from sealift.host_paths import CURRENT, GENERATIONS, LIVE, PREVIOUS, ROOT
@@ -28,7 +28,7 @@ from sealift.operations.live import taking
 from sealift.service import Service
 from sealift.services import FRONT, SERVICES
 from sealift.site.inventory import Host, Inventory
-from sealift.ssh import on_all
+from sealift.ssh import Ssh, on_all
 
 _ID = re.compile(r"[0-9a-f]{12}")
 _OUTCOMES = {
@@ -36,6 +36,9 @@ _OUTCOMES = {
     "refused": "its {service} refuses the new {what} and goes on with those before. Look at its log.",
     "silent": "its {service} does not say that it goes by the new {what}, which it has. Run sealift status.",
 }
+
+
+Hold = Callable[[Ssh, Owner], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
@@ -89,14 +92,15 @@ def no_rollout(inventory: Inventory) -> Iterator[None]:
         yield
 
 
-def push(inventory: Inventory, news: Callable[[Host], News]) -> tuple[Pushed, ...]:
+def push(inventory: Inventory, news: Callable[[Host], News], hold: Hold = host_held) -> tuple[Pushed, ...]:
     """Bring live files to every host at once. The locks of the depots are held already.
 
     + news: what a host's services are to go by; may raise SealiftError
+    + hold: holds the lock of a host; a rollout holds those of all hosts itself
     """
     by_name = {host.name: host for host in inventory.hosts}
     new = {host.name: news(host) for host in inventory.hosts}
-    gathered = on_all(inventory.names, lambda name: _push(by_name[name], new[name]))
+    gathered = on_all(inventory.names, lambda name: _push(by_name[name], new[name], hold))
     lost = {
         name: Pushed(name, False, True, str(error).removeprefix(f"{name}: "), 0)
         for name, error in gathered.errors.items()
@@ -104,13 +108,13 @@ def push(inventory: Inventory, news: Callable[[Host], News]) -> tuple[Pushed, ..
     return tuple(gathered.results.get(name) or lost[name] for name in inventory.names)
 
 
-def _push(host: Host, news: News) -> Pushed:
+def _push(host: Host, news: News, hold: Hold) -> Pushed:
     started = time.monotonic()
 
     def pushed(confirmed: bool = False, has_release: bool = True, problem: str = "") -> Pushed:
         return Pushed(host.name, confirmed, has_release, problem, round(time.monotonic() - started, 2))
 
-    with host_held(host.ssh, owner(host.settings.depot)):
+    with hold(host.ssh, owner(host.settings.depot)):
         stands = parse_stands(host.name, host.ssh.run(_ASK))
         if CURRENT not in stands:
             return pushed(has_release=False)

@@ -264,7 +264,7 @@ def targets() -> tuple[Target, ...]:
                 b"hosts::[::1]:8443::rq_active::2\nhosts::[::1]:8443::rq_pending_active::0\n"
                 b"hosts::[::1]:8443::hostname::h1"
             ),
-            lambda case, _: parse_running("FUZZ", "\n".join(_lines(case)), "h1"),
+            lambda case, _: parse_running("FUZZ", "\n".join(_lines(case)), ("h1",)),
             (b"hosts::", b"::rq_active::", b"::hostname::h1"),
         ),
         Target("drained hosts", alone(b"h1\nh2\n"), lambda case, _: parse_drained(only(case), _WHERE)),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sealift.fleet.rollout import one_rollout
+from sealift.fleet.wave import one_rollout
 from tests.lab.commands import CHECKOUT, Commands
 from tests.lab.conftest import Site
 

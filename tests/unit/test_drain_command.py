@@ -47,7 +47,7 @@ class Site:
     def drained(self) -> set[str]:
         return set(read_drained(self.inventory.hosts[0].settings))
 
-    def push(self, doors: Inventory, news: Callable[[Host], News]) -> tuple[Pushed, ...]:
+    def push(self, doors: Inventory, news: Callable[[Host], News], _: object) -> tuple[Pushed, ...]:
         assert doors.names == ("h1", "h2")
         (file,) = news(doors.hosts[0]).files.values()
         (endpoints,) = yaml.safe_load(file.content)["resources"][0]["endpoints"]

@@ -14,9 +14,9 @@ import pytest
 
 from sealift.errors import SealiftError
 from sealift.files import canonical_json
-from sealift.fleet.rollout import HostResult, WaveResult, one_rollout, parse_results
 from sealift.fleet.status import HostStanding, Standing, bundles_in_use, parse_status
 from sealift.fleet.survey import only_depot
+from sealift.fleet.wave import HostResult, WaveResult, one_rollout, parse_results
 from sealift.release.values import MOST_NAMED
 from sealift.site.inventory import Inventory, complaint, load_inventory, parse_inventory
 from sealift.site.reading import inventory_path

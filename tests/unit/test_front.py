@@ -112,10 +112,10 @@ def test_requests_of_a_host_are_counted_out_of_what_envoy_says() -> None:
         "hosts::[fd00::1]:8443::rq_active::3\nhosts::[fd00::1]:8443::rq_pending_active::1\n"
         "hosts::[fd00::1]:8443::hostname::h1\nhosts::10.0.0.2:8443::rq_active::7\n"
     )
-    assert parse_running("door", said, "h1") == 4
+    assert parse_running("door", said, ("h1",)) == {"h1": 4}
     for wrong in ("", said.replace("active::3", "active::-3"), said.replace("h1", "h3")):
         with pytest.raises(SealiftError, match=r"^door: its front door does not say what runs on h1"):
-            parse_running("door", wrong, "h1")
+            parse_running("door", wrong, ("h1",))
 
 
 def test_a_limited_inventory_still_knows_all_hosts_of_the_site() -> None:

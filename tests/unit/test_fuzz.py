@@ -50,7 +50,7 @@ _OWN = {
         *(
             "cli/ca.py:_print_list",
             "host/judged.py:_Envoy._parsed",
-            "fleet/rollout.py:_run",
+            "fleet/wave.py:_run",
             "operations/generation.py:generation_present",
         ),
         *("depot/fsck.py:_repositories", "depot/repository.py:read_key", "operations/text.py:put_text"),

@@ -66,6 +66,7 @@ FORBIDDEN = {
     "sealift/measure": ("rich", "typer", "sealift.cli", "sealift.lab", "sealift.evidence", "sealift.drift"),
     "sealift/live": ("rich", "typer", "sealift.cli", "sealift.lab", "sealift.evidence", "sealift.drift"),
     "sealift/watch": ("rich", "typer", "sealift.cli", "sealift.lab", "sealift.evidence", "sealift.drift"),
+    "sealift/rollout": ("rich", "typer", "sealift.cli", "sealift.lab"),
     "sealift/quality": (*_OUTSIDE, *_MAKING, "sealift.lab", "sealift.drift"),
     "sealift/facts": ("rich", "typer", "sealift.cli"),
     "tasks": ("rich", "typer", "sealift.cli"),

@@ -52,6 +52,7 @@ def test_what_people_write_is_explained(document: Document) -> None:
         "alerts",
         "promotion",
         "receivers",
+        "rollout",
     }
     missing = [
         f"{kind}.{key}"

@@ -1,0 +1,85 @@
+"""plan and rollout: a release onto all hosts of a site, in waves, with a gate after each and a way back."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from sealift.cli.console import complain, say
+from sealift.cli.options import AsJson, Exclude, InventoryName, Limit
+from sealift.cli.rollout_view import View
+from sealift.cli.waiting import asking, counted
+from sealift.errors import SealiftError
+from sealift.rollout.begin import Result, begin, go_on, require_finished
+from sealift.rollout.journal import unfinished
+from sealift.rollout.prepared import Prepared, prepare
+from sealift.site.inventory import Inventory, load_inventory
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the tool."""
+    app.command("rollout")(rollout)
+
+
+def rollout(
+    inventory: InventoryName,
+    limit: Limit = None,
+    exclude: Exclude = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Visit hosts as well that are as they should be already.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the rollout that was cut off, where it stood.")
+    ] = False,
+    abandon: Annotated[
+        bool, typer.Option("--abandon", help="Take back the wave at which it was cut off, and end it.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring a release to every host: ship it, then wave by wave drain, apply, verify, and let it work again.
+
+    A gate follows each wave. Where it fails, hosts go back by themselves, as the site's settings say.
+
+    Exit code 0: every host is as it should be. 1: a gate failed, a host was left out, or nothing was begun.
+
+    Example: sealift rollout staging
+    """
+    if (resume and abandon) or ((resume or abandon) and (limit or exclude or full)):
+        raise typer.BadParameter("--resume and --abandon stand alone: they go on with what was begun")
+    site = load_inventory(inventory)
+    view = View(as_json)
+    if resume or abandon:
+        if (journal := unfinished(site)) is not None:
+            view.remember(journal.events)
+        with view.shown() as shown:
+            result = go_on(site, abandon, shown, view.tell)
+    else:
+        found = _prepared(site.limited(limit, exclude), full)
+        if not found.changing and not found.refused:
+            if not as_json:
+                say(f"nothing to change: {counted(len(site.hosts))} as {found.release[0]} wants it")
+            return
+        with view.shown() as shown:
+            result = begin(found, shown, view.tell)
+    _end(result, as_json)
+
+
+def _prepared(site: Inventory, full: bool) -> Prepared:
+    """Raises SealiftError where more hosts cannot take their release than may fail."""
+    require_finished(site)
+    with asking(len(site.hosts)):
+        found = prepare(site, full)
+    if len(found.refused) > found.allowed or (found.refused and not found.changing):
+        problems = [line for surveyed in found.survey.hosts.values() for line in surveyed.problems]
+        raise SealiftError("\n".join((*problems, "Refused: nothing was changed on any host.")))
+    return found
+
+
+def _end(result: Result, as_json: bool) -> None:
+    if not as_json:
+        say(f"journal        {result.journal.folder}")
+    if not result.ok:
+        if result.closed.outcome == "done":
+            complain(f"not on every host: {', '.join(result.failed)}")
+        raise typer.Exit(1)

@@ -1,0 +1,115 @@
+"""A rollout begun, gone on with, or abandoned: alone on its depot and on all its hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sealift.errors import SealiftError
+from sealift.fleet.apply import link_roots
+from sealift.fleet.host_lock import hosts_held, owner
+from sealift.fleet.survey import only_depot, targets
+from sealift.fleet.wave import one_rollout
+from sealift.rollout import engine
+from sealift.rollout.course import failures
+from sealift.rollout.events import Closed, Event
+from sealift.rollout.journal import Journal, new_folder, unfinished
+from sealift.rollout.prepared import Prepared, opened, who
+from sealift.rollout.steps import Shown, Steps
+from sealift.site.inventory import Inventory
+
+Tell = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a rollout.
+
+    + failed: hosts, and why
+    """
+
+    journal: Journal
+    closed: Closed
+    failed: dict[str, str]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every host is what it should be."""
+        return self.closed.outcome == "done" and not self.failed
+
+
+def require_finished(site: Inventory) -> None:
+    """Raises SealiftError where a rollout of the site was begun and not ended."""
+    journal = unfinished(site)
+    if journal is not None:
+        raise SealiftError(not_finished(journal))
+
+
+def not_finished(journal: Journal) -> str:
+    """What is told of such a rollout."""
+    opened = journal.opened
+    return (
+        f"{opened.inventory}: the rollout of {opened.release}, begun by {opened.who} on {opened.node} at "
+        f"{opened.at:%F %T} UTC, has not come to its end. Go on with it: sealift rollout {opened.inventory} "
+        "--resume. Or take back the wave that it was at: --abandon."
+    )
+
+
+def begin(prepared: Prepared, shown: Shown, tell: Tell) -> Result:
+    """Begin a rollout, and go through it.
+
+    Raises SealiftError where another one is running, or was not ended.
+    """
+    with one_rollout(prepared.depot.path):
+        require_finished(prepared.site)
+        link_roots(tuple(t for t in prepared.targets if t.host.name in prepared.changing))
+        journal = Journal(new_folder(prepared.site, datetime.now(UTC)))
+        steps = Steps(prepared.site.whole, prepared.depot, prepared.targets, journal.folder, shown)
+        with _held(prepared.site):
+            event = opened(prepared, journal, datetime.now(UTC).replace(microsecond=0))
+            journal.add(event)
+            tell(event)
+            return _result(journal, engine.go(journal, steps, tell))
+
+
+def go_on(site: Inventory, abandon: bool, shown: Shown, tell: Tell) -> Result:
+    """Go on with the rollout that was not ended.
+
+    + abandon: take back the wave that it was at, and end it
+
+    Raises SealiftError where there is none, another one is running, or the inventory names another release.
+    """
+    depot = only_depot(site.whole)
+    with one_rollout(depot.path):
+        journal = unfinished(site)
+        if journal is None:
+            raise SealiftError(f"{site.name}: no rollout is unfinished, expected one. Run sealift rollout.")
+        opened = journal.opened
+        hosts = tuple(host for wave in opened.waves for host in wave)
+        part = site.whole.limited(hosts)
+        found = targets(part)
+        other = sorted({target.release for target in found if target.stored.digest != opened.bundle})
+        if other and not abandon:
+            raise SealiftError(
+                f"{site.path}: names {', '.join(other)} by now, expected {opened.release}, which the "
+                "unfinished rollout is of. Name that one again, or take back the wave that it was at: "
+                "--abandon."
+            )
+        steps = Steps(site.whole, depot, found, journal.folder, shown)
+        with _held(site):
+            engine.resume(journal, steps, who(), abandon, tell)
+            return _result(journal, engine.go(journal, steps, tell))
+
+
+def _result(journal: Journal, closed: Closed) -> Result:
+    return Result(journal, closed, failures(journal.events))
+
+
+@contextmanager
+def _held(site: Inventory) -> Iterator[None]:
+    """Hold the locks of all hosts of a site that answer: front doors are told of the others."""
+    hosts = [host.ssh for host in site.whole.hosts]
+    with hosts_held(hosts, owner(only_depot(site).path), lost_too=True):
+        yield

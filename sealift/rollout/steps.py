@@ -1,0 +1,261 @@
+"""What is done in each step of a rollout."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sealift.depot.store import Depot
+from sealift.errors import SealiftError
+from sealift.evidence import record
+from sealift.evidence.verify import verify
+from sealift.fleet import generations
+from sealift.fleet.host_lock import Owner
+from sealift.fleet.survey import Target
+from sealift.fleet.wave import Watch, apply_wave
+from sealift.host.rollout_settings import RolloutSettings
+from sealift.live.drain import Fronts, all_running, fronts_of, set_drained
+from sealift.progress import Progress
+from sealift.rollout import gate
+from sealift.rollout.course import Step, armed_with, ours
+from sealift.rollout.engine import Done
+from sealift.rollout.events import Event
+from sealift.rollout.known import firing_now, held_before
+from sealift.ship.shipping import ship
+from sealift.site.drained import read_drained
+from sealift.site.inventory import Host, Inventory
+from sealift.ssh import Gathered, Ssh
+
+LOG = "pyinfra-{wave}.log"  # in the rollout's folder: what pyinfra said
+_PAUSE_S = 1  # between two looks at what still runs on a drained host
+_SOAK_PAUSE_S = 5  # between two looks at the alerts
+_UNSURE = ("arm", "apply", "verify", "undrain", "soak")  # steps in which hosts wait to be confirmed
+_Act = Callable[[Step, Mapping[str, str]], Done]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Who is told of long steps, for as long as they last."""
+
+    shipping: Callable[[], AbstractContextManager[Progress]]
+    deploying: Callable[[], AbstractContextManager[Watch]]
+    verifying: Callable[[], AbstractContextManager[Progress]]
+    waiting: Callable[[str], AbstractContextManager[Callable[[str], None]]]
+
+
+class Steps:
+    """Does the steps of a rollout on the hosts of a site. The locks are held already."""
+
+    def __init__(
+        self, site: Inventory, depot: Depot, found: tuple[Target, ...], folder: Path, shown: Shown
+    ) -> None:
+        """+ site: all of its hosts.
+
+        + found: hosts of the rollout
+        + folder: of the rollout
+        """
+        self._site, self._depot, self._folder, self._shown = site, depot, folder, shown
+        self._targets = {target.host.name: target for target in found}
+        self._settings: RolloutSettings = site.hosts[0].settings.rollout
+        self._events: list[Event] = []
+        self._confirmed: set[str] = set()  # front doors that went by what they were told last
+
+    def notes(self, step: Step, events: list[Event]) -> Mapping[str, str]:
+        """What has to be known of each host where this step is cut off."""
+        if step.phase in ("drain", "leave"):
+            return dict.fromkeys(self._to_drain(step.hosts, ours(events)), "")
+        if step.phase == "arm" and (alerts := firing_now(self._site)) is not None:
+            return {host: "\n".join(gate.named(alerts, host)) for host in step.hosts}
+        return {}
+
+    def returned(self, hosts: tuple[str, ...]) -> frozenset[str]:
+        """Those of some hosts that went back by themselves since they were armed."""
+        found = generations.stands(self._hosts(hosts)).results
+        return frozenset(host for host, stands in found.items() if stands.returned)
+
+    def do(self, step: Step, notes: Mapping[str, str], events: list[Event]) -> Done:
+        """Do a step, whether or not it was done before."""
+        self._events = events
+        acts: dict[str, _Act] = {
+            "ship": self._ship,
+            "drain": self._drain,
+            "leave": self._drain,
+            "arm": self._arm,
+            "apply": self._apply,
+            "verify": self._verify,
+            "undrain": self._undrain,
+            "return": self._undrain,
+            "soak": self._soak,
+            "confirm": self._confirm,
+            "back": self._back,
+        }
+        with self._kept_waiting(step) if step.phase in _UNSURE[1:] else nullcontext():
+            return acts[step.phase](step, notes)
+
+    def _hosts(self, names: Collection[str]) -> tuple[Host, ...]:
+        return tuple(host for host in self._site.hosts if host.name in names)
+
+    @contextmanager
+    def _kept_waiting(self, step: Step) -> Iterator[None]:
+        """Have hosts wait on for as long as this process is there: they go back where they hear nothing."""
+        over = threading.Event()
+
+        def keep() -> None:
+            while not over.wait(self._settings.confirm_s / 3):
+                generations.arm(self._hosts(step.hosts), self._settings.confirm_s)
+
+        keeper = threading.Thread(target=keep, daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            over.set()
+            keeper.join()
+
+    def _ship(self, step: Step, _: Mapping[str, str]) -> Done:
+        orders = [self._targets[host].order for host in step.hosts]
+        with self._shown.shipping() as progress:
+            done = ship(orders, self._depot, progress)
+        total = sum(each.bytes for each in done.results.values())
+        return Done(_why(done), f"{total} bytes in {sum(each.blobs for each in done.results.values())} blobs")
+
+    def _fronts(self) -> Fronts | None:
+        """None where the site has no front door."""
+        try:
+            return fronts_of(self._site)
+        except SealiftError:
+            return None
+
+    def _to_drain(self, hosts: tuple[str, ...], known: frozenset[str]) -> tuple[str, ...]:
+        """Those that front doors send requests to, and can do without: somebody else answers their roles."""
+        fronts = self._fronts()
+        fleet = fronts.fleet if fronts else ()
+        open_ = {each.name: set(each.names) for each in fleet if not each.drained or each.name in known}
+        chosen: list[str] = []
+        for host in hosts:
+            others = {name for each, names in open_.items() if each != host for name in names}
+            if host in open_ and open_[host] <= others:
+                chosen.append(host)
+                del open_[host]
+        return tuple(chosen)
+
+    def _drain(self, _: Step, notes: Mapping[str, str]) -> Done:
+        if not notes:
+            return Done(said="not drained: no other host answers what they do" if self._fronts() else "")
+        why = self._push(notes, drained=True)
+        if why:
+            return Done(dict.fromkeys(notes, f"could not be drained: {why}"))
+        fronts = self._fronts()
+        left: Mapping[str, int] = {}
+        end = time.monotonic() + self._settings.drain_s
+        with self._shown.waiting("waiting for what still runs") as now:
+            while fronts:
+                doors = all_running(self._deployed(fronts), notes)
+                left = {
+                    host: total for host in notes if (total := sum(door[host] for door in doors.values()))
+                }
+                if not left or time.monotonic() > end:
+                    break
+                now(f"{sum(left.values())} requests still run on {', '.join(left)}")
+                time.sleep(_PAUSE_S)
+        cut = f"{sum(left.values())} requests still ran after {self._settings.drain_s} s, and are cut off"
+        return Done(said=cut if left else f"{', '.join(notes)}: nothing runs there any more")
+
+    def _deployed(self, fronts: Fronts) -> Fronts:
+        """Those that said at the last push that they go by it; others have no front door yet."""
+        return replace(fronts, doors=fronts.doors.limited(sorted(self._confirmed) or None))
+
+    def _push(self, hosts: Collection[str], drained: bool) -> str:
+        """Tell every front door; gives what is wrong with one."""
+        pushed = set_drained(self._site, self._hosts(hosts), drained, hold=_held)
+        self._confirmed = {each.host for each in pushed if each.confirmed}
+        return next((f"{each.host}: {each.problem}" for each in pushed if not each.ok), "")
+
+    def _arm(self, step: Step, _: Mapping[str, str]) -> Done:
+        return Done(_why(generations.arm(self._hosts(step.hosts), self._settings.confirm_s)))
+
+    def _apply(self, step: Step, _: Mapping[str, str]) -> Done:
+        failed: dict[str, str] = {}
+        log = self._folder / LOG.format(wave=step.wave + 1)
+        while left := [host for host in step.hosts if host not in failed]:
+            try:
+                with self._shown.deploying() as watch:
+                    result = apply_wave(self._site.limited(left), log, watch)
+            except SealiftError as error:
+                # Those that it names have failed, and the others are not done: once more without them.
+                said = str(error).splitlines()
+                named = {host: why for host in left if (why := _line_of(host, said))}
+                failed |= named or dict.fromkeys(left, said[0])
+                continue
+            found = {host: gate.applied(result.hosts.get(host)) for host in left}
+            failed |= {host: why for host, why in found.items() if why}
+            changed = sum(len(each.changed) for each in result.hosts.values())
+            return Done(failed, f"{changed} operations changed something")
+        return Done(failed)
+
+    def _verify(self, step: Step, _: Mapping[str, str]) -> Done:
+        site = self._site.limited(step.hosts)
+        before = held_before(site)
+        with self._shown.verifying() as progress:
+            found = verify(site, progress)
+        folder = record.write(found, record.lasting_folder(self._site))
+        why = {host: gate.claims(found.of(host), before.get(host)) for host in step.hosts}
+        failed = {host: sentence for host, sentence in why.items() if sentence}
+        return Done(failed, f"{len(found.results)} claims: {folder.name}")
+
+    def _undrain(self, step: Step, _: Mapping[str, str]) -> Done:
+        hosts = [host for host in step.hosts if host in ours(self._events)]
+        settings = self._site.hosts[0].settings
+        if not set(hosts) & read_drained(settings):
+            return Done()
+        why = self._push(hosts, drained=False)
+        return Done(said=f"{why} Once it answers, run sealift undrain." if why else "")
+
+    def _soak(self, step: Step, _: Mapping[str, str]) -> Done:
+        before = armed_with(self._events, step.wave)
+        if not before:
+            return Done(said="alerts were left out: the site has no Prometheus that answers")
+        end = time.monotonic() + self._settings.soak_s
+        with self._shown.waiting("watching alerts") as now:
+            while True:
+                found = firing_now(self._site)
+                left = end - time.monotonic()
+                why = {h: gate.alerts(found or (), before.get(h, "").splitlines(), h) for h in step.hosts}
+                failed = {host: sentence for host, sentence in why.items() if sentence}
+                if not failed and left <= 0 and found is None:
+                    failed = dict.fromkeys(step.hosts, "the site's Prometheus does not answer any more")
+                if failed or left <= 0:
+                    return Done(failed)
+                now(f"watching alerts for {left:.0f} s more")
+                time.sleep(min(_SOAK_PAUSE_S, left))
+
+    def _confirm(self, step: Step, _: Mapping[str, str]) -> Done:
+        return Done(_why(generations.confirm(self._hosts(step.hosts))))
+
+    def _back(self, step: Step, _: Mapping[str, str]) -> Done:
+        with self._shown.waiting(f"going back: {', '.join(step.hosts)}"):
+            failed = _why(generations.go_back(self._hosts(step.hosts)))
+        return Done({host: f"could not go back: {why}" for host, why in failed.items()})
+
+
+def _why(gathered: Gathered[Any]) -> dict[str, str]:
+    """What went wrong, by host, without its name in front."""
+    return {
+        host: str(error).splitlines()[0].removeprefix(f"{host}: ") for host, error in gathered.errors.items()
+    }
+
+
+def _line_of(host: str, lines: list[str]) -> str:
+    """What is said of a host."""
+    return next((line.removeprefix(f"{host}: ") for line in lines if line.startswith(f"{host}: ")), "")
+
+
+@contextmanager
+def _held(_: Ssh, __: Owner) -> Iterator[None]:
+    """The rollout holds the locks of all hosts already."""
+    yield

@@ -56,7 +56,7 @@ def record_(
         Path | None, typer.Option(help="OpenSSH key that signs.", show_default="promotion.key of the site")
     ] = None,
     evidence: Annotated[
-        Path | None, typer.Option(help="evidence.json of the site.", show_default="the newest")
+        Path | None, typer.Option(help="evidence.json of the site.", show_default="the newest of each host")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -69,10 +69,10 @@ def record_(
     if signing is None:
         raise SealiftError(f"{inventory.path}: promotion.key is not set, expected a key. Name it with --key.")
     check_key(signing)
-    found = read_evidence(evidence) if evidence else last_evidence(inventory)
+    found = (read_evidence(evidence),) if evidence else last_evidence(inventory, _only_release(inventory)[1])
     with shown() as progress:
-        path = record(inventory, [found], datetime.now(UTC), signing, progress)
-    _print_made(path, found.release, as_json)
+        path = record(inventory, found, datetime.now(UTC), signing, progress)
+    _print_made(path, found[0].release, as_json)
 
 
 @_promote.command()

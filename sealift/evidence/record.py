@@ -54,17 +54,30 @@ def lasting_folder(inventory: Inventory) -> Path:
     return inventory.hosts[0].settings.depot.absolute().parent / EVIDENCE
 
 
-def last_evidence(inventory: Inventory) -> Evidence:
-    """The newest evidence of a site. Raises SealiftError where there is none."""
+def last_evidence(inventory: Inventory, bundle: str) -> tuple[Evidence, ...]:
+    """The newest evidence of each host of a site about a bundle, that of hosts verified together in one.
+
+    + bundle: digest
+
+    Raises SealiftError where there is none.
+    """
     folder = lasting_folder(inventory)
-    form = re.compile(rf"{re.escape(inventory.name)}-[0-9]{{8}}T[0-9]{{6}}Z-[0-9a-f]{{12}}")
-    found = sorted(path for path in folder.glob("*-*") if form.fullmatch(path.name))
+    form = re.compile(rf"{re.escape(inventory.name)}-[0-9]{{8}}T[0-9]{{6}}Z-{bundle[7:19]}")
+    left = set(inventory.whole.names)
+    found: list[Evidence] = []
+    for path in sorted(folder.glob(f"{inventory.name}-*"), reverse=True):
+        if left and form.fullmatch(path.name):
+            evidence = read_evidence(path / "evidence.json")
+            hosts = tuple(host for host in evidence.hosts if host.name in left)
+            if evidence.bundle == bundle and hosts:
+                found.append(evidence.model_copy(update={"hosts": hosts}).of_its_hosts)
+                left -= {host.name for host in hosts}
     if not found:
         raise SealiftError(
-            f"{folder}: has no evidence of {inventory.name}, expected that of a verification. "
+            f"{folder}: has no evidence of {inventory.name} about {bundle}, expected that of a verification. "
             f"Make it: sealift verify {inventory.name}"
         )
-    return read_evidence(found[-1] / "evidence.json")
+    return tuple(found)
 
 
 def read_evidence(path: Path) -> Evidence:

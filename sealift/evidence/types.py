@@ -62,6 +62,13 @@ class Evidence(Frozen):
             causes.setdefault((result.host, result.detail), []).append(result)
         return tuple(map(tuple, causes.values()))
 
+    @property
+    def of_its_hosts(self) -> Evidence:
+        """The same without claims about hosts that are not among them."""
+        names = {host.name for host in self.hosts}
+        results = tuple(claim for claim in self.results if claim.host in names)
+        return self.model_copy(update={"results": results})
+
     def of(self, host: str) -> tuple[ClaimResult, ...]:
         """The claims of one host."""
         return tuple(claim for claim in self.results if claim.host == host)

@@ -127,7 +127,7 @@ def find_statements(folder: Path, signers: Path, bundle: str) -> Found:
             if parse_statement(read_foreign(path, STATEMENT_LIMIT), str(path)).bundle == bundle:
                 signed.append(read_statement(path, signers))
         except SealiftError as error:
-            passed_over.append(one_line(str(error).splitlines()[0]))
+            passed_over.append(one_line(str(error).partition("\n")[0]))
     signed.sort(key=lambda each: each.statement.at, reverse=True)
     return Found(tuple(signed), tuple(passed_over))
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from sealift.errors import SealiftError
+from sealift.evidence.record import last_evidence, write
 from sealift.promotion.kept import take_statement
 from sealift.promotion.making import approval_of, override_of, record_of
 from sealift.promotion.rule import Stands
@@ -249,6 +250,26 @@ def test_no_record_is_made_of_what_did_not_pass(
 ) -> None:
     with pytest.raises(SealiftError, match=said):
         _passed(site, **changes)
+
+
+def test_the_newest_evidence_of_each_host_about_the_bundle_counts(site: Promoting) -> None:
+    inventory = site.inventory("staging")
+    folder = site.folder / "evidence"
+    with pytest.raises(SealiftError, match="has no evidence of staging about sha256:"):
+        last_evidence(inventory, site.stored.digest)
+    whole = site.evidence(verified_at=NOW - timedelta(hours=3), code=None)
+    other = site.evidence(bundle=f"sha256:{'c' * 64}", verified_at=NOW)
+    waves = [
+        site.evidence(
+            hosts=whole.hosts[n : n + 1], results=whole.of(host), verified_at=NOW - timedelta(hours=2 - n)
+        )
+        for n, host in enumerate(HOSTS)
+    ]
+    for each in (whole, *waves, other):
+        write(each, folder)
+    found = last_evidence(inventory, site.stored.digest)
+    assert [[host.name for host in each.hosts] for each in found] == [["h2"], ["h1"]]
+    assert record_of(HOSTS, found, NOW).passed_at == NOW - timedelta(hours=2)
 
 
 def test_a_rollout_signs_its_record_where_the_site_has_a_key(site: Promoting) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -22,6 +23,8 @@ from sealift.fleet.apply import Ready
 from sealift.fleet.blob_check import damaged_blobs
 from sealift.fleet.survey import Survey, Target
 from sealift.fleet.wave import Watch, WaveResult
+from sealift.promotion.hosts import require_promoted
+from sealift.promotion.site import log_overrides
 from sealift.ship.types import Shipped
 from sealift.site.inventory import Inventory, load_inventory
 
@@ -95,6 +98,8 @@ def apply(
                 planned = with_damaged(planned, damaged_blobs(ready.targets, mark=False))
         _print_plan(ready, planned, as_json)
         return
+    now = datetime.now(UTC)
+    log_overrides(ready.inventory, require_promoted(ready.inventory, ready.targets, now), "apply", now)
     if check_blobs:
         with hashing(len(ready.targets)):
             damaged = course.mark_damaged(ready)

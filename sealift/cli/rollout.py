@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -14,6 +15,8 @@ from sealift.errors import SealiftError
 from sealift.rollout.begin import Result, begin, go_on, require_finished
 from sealift.rollout.journal import unfinished
 from sealift.rollout.prepared import Prepared, prepare
+from sealift.rollout.promoting import recorded, require_permitted
+from sealift.rollout.window import Window
 from sealift.site.inventory import Inventory, load_inventory
 
 
@@ -35,6 +38,14 @@ def rollout(
     abandon: Annotated[
         bool, typer.Option("--abandon", help="Take back the wave at which it was cut off, and end it.")
     ] = False,
+    activate_in: Annotated[
+        str,
+        typer.Option(
+            metavar="HH:MM-HH:MM",
+            help="Ship now; waves begin only in this window, by this machine's clock.",
+            show_default="at once",
+        ),
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Bring a release to every host: ship it, then wave by wave drain, apply, verify, and let it work again.
@@ -45,7 +56,7 @@ def rollout(
 
     Example: sealift rollout staging
     """
-    if (resume and abandon) or ((resume or abandon) and (limit or exclude or full)):
+    if (resume and abandon) or ((resume or abandon) and (limit or exclude or full or activate_in)):
         raise typer.BadParameter("--resume and --abandon stand alone: they go on with what was begun")
     site = load_inventory(inventory)
     view = View(as_json)
@@ -55,14 +66,16 @@ def rollout(
         with view.shown() as shown:
             result = go_on(site, abandon, shown, view.tell)
     else:
+        window = str(Window.parse(activate_in)) if activate_in else ""
         found = _prepared(site.limited(limit, exclude), full)
         if not found.changing and not found.refused:
             if not as_json:
                 say(f"nothing to change: {counted(len(site.hosts))} as {found.release[0]} wants it")
             return
+        verdict = require_permitted(found, datetime.now(UTC))
         with view.shown() as shown:
-            result = begin(found, shown, view.tell)
-    _end(result, as_json)
+            result = begin(found, shown, view.tell, verdict, window)
+    _end(site, result, as_json)
 
 
 def _prepared(site: Inventory, full: bool) -> Prepared:
@@ -76,9 +89,15 @@ def _prepared(site: Inventory, full: bool) -> Prepared:
     return found
 
 
-def _end(result: Result, as_json: bool) -> None:
+def _end(site: Inventory, result: Result, as_json: bool) -> None:
     if not as_json:
         say(f"journal        {result.journal.folder}")
+    if result.ok:
+        path, why = recorded(site, result.journal.opened.bundle, datetime.now(UTC))
+        if why:
+            complain(why)
+        elif path and not as_json:
+            say(f"record         {path}")
     if not result.ok:
         if result.closed.outcome == "done":
             complain(f"not on every host: {', '.join(result.failed)}")

@@ -153,6 +153,8 @@ def _opened(event: Opened) -> Iterator[str]:
     changing = sum(map(len, event.waves))
     left = f", {counted(len(event.unchanged))} unchanged" if event.unchanged else ""
     yield f"rollout {event.rollout}: {event.release} to {counted(changing)} in {len(event.waves)} waves{left}"
+    if event.window:
+        yield f"  waves begin in {event.window} only, by the clock of {event.node}"
     yield from (f"  left out: {host}: {why}" for host, why in event.failed.items())
 
 

@@ -141,11 +141,15 @@ def _approvals(asked: Asked, found: Found, now: datetime) -> tuple[tuple[Signed,
             of_person.setdefault(each.signer, each)
     if len(of_person) >= wanted:
         return tuple(of_person.values()), []
-    plan = f"the plan {asked.plan}" if asked.plan else "a plan"
+    if asked.plan is None:
+        return (), [
+            f"{asked.environment}: takes only plans that {wanted} people have approved, and here is none. "
+            f"sealift rollout {asked.environment} tells its plan, to be approved."
+        ]
     return tuple(of_person.values()), [
-        f"{asked.environment}: {len(of_person)} of {wanted} people have approved {plan} of "
+        f"{asked.environment}: {len(of_person)} of {wanted} people have approved the plan {asked.plan} of "
         f"{asked.release.reference}. Have it approved: sealift promote approve {asked.environment} "
-        f"--plan {asked.plan or 'FINGERPRINT'} --key KEY"
+        f"--plan {asked.plan} --key KEY"
     ]
 
 

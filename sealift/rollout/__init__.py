@@ -9,6 +9,8 @@
     steps.py     what is done: ship, drain, arm, apply, verify, undrain, soak, confirm, go back
     known.py     what steps have to know beside the rollout: former evidence, alerts that fire
     prepared.py  a rollout before it begins: asks every host once; whether it may begin at all
+    window.py    when waves may begin; pure
+    promoting.py whether the site takes the release at all, and the record that it passed
     begin.py     holds the locks, opens or finds the journal, and lets the engine go
 
 `prepared.prepare` is where a rollout is refused before anything is touched. `course.FORWARD` is the list of

@@ -12,11 +12,13 @@ from sealift.fleet.apply import link_roots
 from sealift.fleet.host_lock import hosts_held, owner
 from sealift.fleet.survey import only_depot, targets
 from sealift.fleet.wave import one_rollout
+from sealift.promotion.rule import Verdict
+from sealift.promotion.site import log_overrides
 from sealift.rollout import engine
 from sealift.rollout.course import failures
 from sealift.rollout.events import Closed, Event
 from sealift.rollout.journal import Journal, new_folder, unfinished
-from sealift.rollout.prepared import Prepared, opened, who
+from sealift.rollout.prepared import Prepared, Terms, opened, who
 from sealift.rollout.steps import Shown, Steps
 from sealift.site.inventory import Inventory
 
@@ -57,8 +59,11 @@ def not_finished(journal: Journal) -> str:
     )
 
 
-def begin(prepared: Prepared, shown: Shown, tell: Tell) -> Result:
+def begin(prepared: Prepared, shown: Shown, tell: Tell, verdict: Verdict, window: str = "") -> Result:
     """Begin a rollout, and go through it.
+
+    + verdict: which lets it begin
+    + window: in which waves may begin; empty is any time
 
     Raises SealiftError where another one is running, or was not ended.
     """
@@ -68,7 +73,10 @@ def begin(prepared: Prepared, shown: Shown, tell: Tell) -> Result:
         journal = Journal(new_folder(prepared.site, datetime.now(UTC)))
         steps = Steps(prepared.site.whole, prepared.depot, prepared.targets, journal.folder, shown)
         with _held(prepared.site):
-            event = opened(prepared, journal, datetime.now(UTC).replace(microsecond=0))
+            now = datetime.now(UTC).replace(microsecond=0)
+            log_overrides(prepared.site, verdict, f"rollout {journal.id}", now)
+            terms = Terms(window, tuple(each.digest for each in verdict.overrides))
+            event = opened(prepared, journal, now, terms)
             journal.add(event)
             tell(event)
             return _result(journal, engine.go(journal, steps, tell))

@@ -32,6 +32,9 @@ class Done:
 class Acts(Protocol):
     """Does the steps."""
 
+    def wait(self, step: Step, events: list[Event]) -> None:
+        """Wait until a step may begin. Changes nothing."""
+
     def notes(self, step: Step, events: list[Event]) -> Mapping[str, str]:
         """What has to be known of each host where this step is cut off. Changes nothing."""
 
@@ -74,6 +77,7 @@ def _do(step: Step, journal: Journal, acts: Acts, note: Callable[[Event], None])
     started = time.monotonic()
     begun = step.begun
     if begun is None:
+        acts.wait(step, journal.events)
         notes = dict(acts.notes(step, journal.events))
         begun = Began(at=_now(), wave=step.wave, phase=step.phase, hosts=step.hosts, notes=notes)
         note(begun)

@@ -39,6 +39,8 @@ class Opened(_Event):
     + unchanged: hosts that are as they should be, and are left alone
     + failed: hosts that preflight left out, and why
     + bytes: to be shipped
+    + window: in which waves may begin, `HH:MM-HH:MM` of the control node's time; empty is any time
+    + overrides: digests of those that let it begin
     """
 
     kind: Literal["opened"] = "opened"
@@ -57,6 +59,8 @@ class Opened(_Event):
     failed: dict[str, str] = Field(default={})
     before: dict[str, Before] = Field(default={})
     bytes: int = 0
+    window: str = ""
+    overrides: tuple[Digest, ...] = ()
 
 
 class Began(_Event):

@@ -27,6 +27,18 @@ from sealift.site.inventory import Host, Inventory
 
 
 @dataclass(frozen=True)
+class Terms:
+    """On which terms a rollout begins.
+
+    + window: in which waves may begin; empty is any time
+    + overrides: digests of those without which it would have been refused
+    """
+
+    window: str = ""
+    overrides: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Prepared:
     """A rollout that could begin.
 
@@ -126,7 +138,7 @@ def prepare(site: Inventory, full: bool) -> Prepared:
     )
 
 
-def opened(prepared: Prepared, journal: Journal, now: datetime) -> Opened:
+def opened(prepared: Prepared, journal: Journal, now: datetime, terms: Terms) -> Opened:
     """The first event of a rollout."""
     release, bundle = prepared.release
     return Opened(
@@ -145,6 +157,8 @@ def opened(prepared: Prepared, journal: Journal, now: datetime) -> Opened:
         unchanged=prepared.unchanged,
         failed=dict(prepared.refused),
         before={name: _before(status) for name, status in prepared.statuses.items()},
+        window=terms.window,
+        overrides=terms.overrides,
         bytes=sum(plan.bytes_total for plan in prepared.survey.plans.values()),
     )
 

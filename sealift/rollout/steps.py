@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,11 @@ from sealift.host.rollout_settings import RolloutSettings
 from sealift.live.drain import Fronts, all_running, fronts_of, set_drained
 from sealift.progress import Progress
 from sealift.rollout import gate
-from sealift.rollout.course import Step, armed_with, ours
+from sealift.rollout.course import FORWARD, Step, armed_with, ours
 from sealift.rollout.engine import Done
-from sealift.rollout.events import Event
+from sealift.rollout.events import Event, Opened
 from sealift.rollout.known import firing_now, held_before
+from sealift.rollout.window import Window
 from sealift.ship.shipping import ship
 from sealift.site.drained import read_drained
 from sealift.site.inventory import Host, Inventory
@@ -33,6 +35,7 @@ from sealift.ssh import Gathered, Ssh
 
 LOG = "pyinfra-{wave}.log"  # in the rollout's folder: what pyinfra said
 _PAUSE_S = 1  # between two looks at what still runs on a drained host
+_WINDOW_PAUSE_S = 30  # between two looks at the clock, which may be set
 _SOAK_PAUSE_S = 5  # between two looks at the alerts
 _UNSURE = ("arm", "apply", "verify", "undrain", "soak")  # steps in which hosts wait to be confirmed
 _Act = Callable[[Step, Mapping[str, str]], Done]
@@ -64,6 +67,17 @@ class Steps:
         self._settings: RolloutSettings = site.hosts[0].settings.rollout
         self._events: list[Event] = []
         self._confirmed: set[str] = set()  # front doors that went by what they were told last
+
+    def wait(self, step: Step, events: list[Event]) -> None:
+        """Wait for the rollout's window before a wave begins; what is under way is finished at any time."""
+        first = events[0]
+        if step.phase != FORWARD[0] or not isinstance(first, Opened) or not first.window:
+            return
+        window = Window.parse(first.window)
+        with self._shown.waiting(f"waiting for {window.begins:%H:%M}") as now:
+            while (left := window.opens(at := datetime.now()) - at) > timedelta():
+                now(f"waiting for {window.begins:%H:%M}, {str(left).partition('.')[0]} from now")
+                time.sleep(min(_WINDOW_PAUSE_S, left.total_seconds()))
 
     def notes(self, step: Step, events: list[Event]) -> Mapping[str, str]:
         """What has to be known of each host where this step is cut off."""

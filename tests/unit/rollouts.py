@@ -66,6 +66,9 @@ class Fleet:
         self.hosts = {name: Machine() for name in self.names}
         self.did: list[tuple[str, int, tuple[str, ...]]] = []
 
+    def wait(self, step: Step, events: list[Event]) -> None:
+        """Not here."""
+
     def notes(self, step: Step, events: list[Event]) -> Mapping[str, str]:
         """Which are drained by the rollout: others were before."""
         known = ours(events)

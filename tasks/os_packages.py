@@ -5,7 +5,8 @@ from __future__ import annotations
 from pyinfra import host
 from pyinfra.api import deploy
 
-from sealift.depot.store import Depot, StoredRelease, signed_repository
+from sealift.depot.activation import reading
+from sealift.depot.store import StoredRelease, signed_repository
 from sealift.host import package_source
 from sealift.host.wanted import Wanted
 from sealift.operations.apt import packages_installed, packages_listed, packages_removed
@@ -15,7 +16,7 @@ from sealift.operations.text import links_present, text_present
 @deploy("OS packages")
 def install_os_packages(wanted: Wanted) -> None:
     """Set up the repository, then bring every package of the host's groups to its locked version."""
-    repository = signed_repository(Depot(wanted.settings.depot), StoredRelease(wanted.bundle, wanted.lock))
+    repository = signed_repository(reading(wanted.settings.depot), StoredRelease(wanted.bundle, wanted.lock))
     links_present(
         name="Link the packages into the repository",
         folder=f"{package_source.folder(wanted)}/pool",

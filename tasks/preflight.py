@@ -14,7 +14,7 @@ from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError, PyinfraError
 from pyinfra.context import ctx_config, ctx_host
 
-from sealift.depot.store import Depot
+from sealift.depot.activation import reading
 from sealift.errors import SealiftError
 from sealift.facts.host_store import HostStore
 from sealift.facts.preflight import Probe
@@ -69,7 +69,7 @@ def _look_at(host: Host) -> Surveyed:
     with ctx_config.use(state.config.copy()), ctx_host.use(host):
         try:
             parsed = settings.parse(host.name, host.data.dict())
-            stored = Depot(parsed.depot).resolve(parsed.release)
+            stored = reading(parsed.depot).resolve(parsed.release)
             listing: list[str] = host.get_fact(HostStore, root=parsed.root)
             said: list[str] = host.get_fact(Probe, settings=parsed)
             own = InventoryHost(host.name, frozenset(host.groups), parsed)

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from sealift.depot.store import Depot, StoredRelease
+from sealift.depot.activation import reading
+from sealift.depot.store import StoredRelease
 from sealift.errors import SealiftError
 from sealift.host.behind import Behind, behind
 from sealift.host.fleet import Fleet
@@ -26,7 +27,7 @@ from sealift.ssh import on_all
 def stored_releases(hosts: Iterable[Host]) -> Mapping[tuple[Path, str], StoredRelease]:
     """The releases of hosts, by depot and name. Raises SealiftError where a depot lacks one."""
     wanted = {(host.settings.depot, host.settings.release) for host in hosts}
-    return {(depot, release): Depot(depot).resolve(release) for depot, release in sorted(wanted)}
+    return {(depot, release): reading(depot).resolve(release) for depot, release in sorted(wanted)}
 
 
 def hosts_behind(hosts: Sequence[Host]) -> tuple[Behind, ...]:

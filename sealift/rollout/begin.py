@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from sealift.depot.activation import activating
+from sealift.depot.store import Depot
 from sealift.errors import SealiftError
 from sealift.fleet.apply import link_roots
 from sealift.fleet.host_lock import hosts_held, owner
@@ -22,6 +25,7 @@ from sealift.rollout.prepared import Prepared, Terms, opened, who
 from sealift.rollout.steps import Shown, Steps
 from sealift.site.inventory import Inventory
 
+KEPT = "depot"  # in a rollout's folder: what it reads of the depot
 Tell = Callable[[Event], None]
 
 
@@ -79,7 +83,8 @@ def begin(prepared: Prepared, shown: Shown, tell: Tell, verdict: Verdict, window
             event = opened(prepared, journal, now, terms)
             journal.add(event)
             tell(event)
-            return _result(journal, engine.go(journal, steps, tell))
+            with _kept(prepared.site, prepared.depot, journal):
+                return _result(journal, engine.go(journal, steps, tell))
 
 
 def go_on(site: Inventory, abandon: bool, shown: Shown, tell: Tell) -> Result:
@@ -94,21 +99,38 @@ def go_on(site: Inventory, abandon: bool, shown: Shown, tell: Tell) -> Result:
         journal = unfinished(site)
         if journal is None:
             raise SealiftError(f"{site.name}: no rollout is unfinished, expected one. Run sealift rollout.")
-        opened = journal.opened
-        hosts = tuple(host for wave in opened.waves for host in wave)
-        part = site.whole.limited(hosts)
-        found = targets(part)
-        other = sorted({target.release for target in found if target.stored.digest != opened.bundle})
-        if other and not abandon:
-            raise SealiftError(
-                f"{site.path}: names {', '.join(other)} by now, expected {opened.release}, which the "
-                "unfinished rollout is of. Name that one again, or take back the wave that it was at: "
-                "--abandon."
-            )
-        steps = Steps(site.whole, depot, found, journal.folder, shown)
-        with _held(site):
-            engine.resume(journal, steps, who(), abandon, tell)
-            return _result(journal, engine.go(journal, steps, tell))
+        with _kept(site, depot, journal):
+            return _go_on(site, depot, journal, abandon, shown, tell)
+
+
+def _go_on(
+    site: Inventory, depot: Depot, journal: Journal, abandon: bool, shown: Shown, tell: Tell
+) -> Result:
+    opened = journal.opened
+    hosts = tuple(host for wave in opened.waves for host in wave)
+    part = site.whole.limited(hosts)
+    found = targets(part)
+    other = sorted({target.release for target in found if target.stored.digest != opened.bundle})
+    if other and not abandon:
+        raise SealiftError(
+            f"{site.path}: names {', '.join(other)} by now, expected {opened.release}, which the "
+            "unfinished rollout is of. Name that one again, or take back the wave that it was at: "
+            "--abandon."
+        )
+    steps = Steps(site.whole, depot, found, journal.folder, shown)
+    with _held(site):
+        engine.resume(journal, steps, who(), abandon, tell)
+        return _result(journal, engine.go(journal, steps, tell))
+
+
+@contextmanager
+def _kept(site: Inventory, depot: Depot, journal: Journal) -> Iterator[None]:
+    """For as long as a rollout lasts, what is read of the depot is what the rollout keeps of it."""
+    folder = journal.folder / KEPT
+    with activating(depot, [host.settings.release for host in site.whole.hosts], folder):
+        yield
+    if isinstance(journal.events[-1], Closed):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _result(journal: Journal, closed: Closed) -> Result:

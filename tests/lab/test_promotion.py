@@ -1,0 +1,118 @@
+"""From staging to production by a signed record, with an approved plan, while the depot is gone."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab.commands import CHECKOUT, Commands
+from tests.lab.conftest import Site, digest_of
+from tests.lab.test_upgrade import upgraded
+
+pytestmark = pytest.mark.exhaustive
+
+_RECEIVED = "cat /proc/net/dev | awk -F'[: ]+' '$2 != \"lo\" && NR > 2 {sum += $3} END {print sum}'"
+_MOST = 20_000_000  # bytes that a host may get in an activation: commands, configuration, package index
+
+
+def _inventory(folder: Path, name: str, host: str, **promotion: object) -> Path:
+    """The lab's inventory with one host only, the next release, and settings of promotion."""
+    copied = folder / name
+    shutil.copytree(CHECKOUT / "inventories/lab", copied)
+    path = copied / f"{name}.py"
+    chosen = f'llm = [each for each in llm if each[0] == "{host}"]\ngpu = llm if "{host}" == "h3" else []\n'
+    path.write_text((copied / "lab.py").read_text() + f"{chosen}monitor = []\n")
+    (copied / "lab.py").unlink()
+    with (copied / "group_data/all.py").open("a") as file:
+        file.write(f"release = 'demo:2026.11.1'\ndepot = {str(folder / 'depot')!r}\n")
+        file.write(f"rollout = {{'soak_s': 0, 'drain_s': 5}}\npromotion = {promotion!r}\n")
+    return path
+
+
+def _signers(folder: Path, commands: Commands, **namespaces: str) -> Path:
+    """Keys of people, and who may say what."""
+    lines = []
+    for who, allowed in namespaces.items():
+        commands.ok("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / who)
+        public = (folder / f"{who}.pub").read_text().split()[:2]
+        lines.append(f'{who} namespaces="{allowed}" {" ".join(public)}\n')
+    (folder / "signers").write_text("".join(lines))
+    return folder / "signers"
+
+
+@pytest.fixture
+def depot(site: Site, commands: Commands, tmp_path: Path) -> Iterator[Path]:
+    """The site's depot once more, with the next release; hosts have the old one again at the end."""
+    depot = tmp_path / "depot"
+    shutil.copytree(site.depot, depot, copy_function=lambda a, b: Path(b).hardlink_to(a))
+    lock, bundle = upgraded(site, commands, tmp_path), tmp_path / "next"
+    key = ("--key", site.release_key)
+    commands.ok("sealift", "build", lock, "--sources", site.sources, "--out", bundle, *key)
+    commands.ok("sealift", "import", bundle, "--depot", depot, "--allowed-signers", site.allowed_signers)
+    yield depot
+    commands.on_control("cd /srv/sealift/deployment && sealift apply lab")
+
+
+def test_production_takes_what_passed_in_staging_and_needs_no_depot_to_activate_it(
+    site: Site, commands: Commands, depot: Path, tmp_path: Path, record_property: pytest.FixtureRequest
+) -> None:
+    signers = _signers(tmp_path, commands, stage="sealift-promotion", anna="sealift-approval")
+    staging = _inventory(tmp_path, "staging", "h2", key=str(tmp_path / "stage"))
+    rules = {
+        "from": ["staging"],
+        "approvals": 1,
+        "signers": str(signers),
+        "statements": str(tmp_path / "said"),
+    }
+    prod = _inventory(tmp_path, "prod", "h3", **rules)
+
+    for command in ("rollout", "apply"):
+        refused = commands.refused("sealift", command, prod).said
+        assert "prod: takes only what passed in staging, and no record says so of demo:2026.11.1" in refused
+        assert "Refused: nothing was changed on any host." in refused
+
+    passed = commands.ok("sealift", "rollout", staging)
+    found = re.search(r"record +(\S+\.json)", passed.out)
+    assert found, passed.said
+    record = Path(found[1])
+    said = json.loads(record.read_text())
+    assert (said["environment"], said["bundle"]) == ("staging", digest_of(tmp_path / "next"))
+    assert said["hosts"] == 1 and said["claims"]["answers"] > 0
+
+    commands.ok("sealift", "promote", "take", prod, record)
+    plan = re.search(r"--plan (sha256:[0-9a-f]{64})", commands.refused("sealift", "rollout", prod).said)
+    assert plan, "the refusal names the plan that has to be approved"
+    commands.ok("sealift", "promote", "approve", prod, "--plan", plan[1], "--key", tmp_path / "anna")
+    received = _without_depot(commands, prod, depot)
+    record_property("bytes that the host got while it activated", received)  # type: ignore[operator]
+    assert received < _MOST
+    assert "2026.11.1" in commands.on("h3", "cat /var/lib/sealift/current/release.json")
+    assert "nothing to change" in commands.ok("sealift", "rollout", prod).out
+
+
+def _without_depot(commands: Commands, prod: Path, depot: Path) -> int:
+    """Roll out, with the depot moved away once all is shipped; give the bytes that h3 got after that."""
+    away, before = depot.with_name("away"), 0
+    with subprocess.Popen(
+        [sys.executable, "-m", "sealift", "rollout", str(prod), "--json"],
+        cwd=CHECKOUT,
+        env=commands._environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as child:
+        for line in child.stdout or ():
+            event = json.loads(line)
+            if (event["kind"], event.get("phase")) == ("ended", "ship"):
+                depot.rename(away)
+                before = int(commands.on("h3", _RECEIVED))
+    away.rename(depot)
+    assert child.returncode == 0
+    assert before, "nothing was shipped"
+    return int(commands.on("h3", _RECEIVED)) - before

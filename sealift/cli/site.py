@@ -50,6 +50,10 @@ def init(
     own_ca: Annotated[
         bool, typer.Option("--own-ca", help="The site has a CA: write requests for it to sign.")
     ] = False,
+    takes_from: Annotated[
+        list[str] | None,
+        typer.Option("--from", metavar="NAME", help="Takes only what passed in this inventory, as staging."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make an inventory of your own, with certificates and the first client's key. Nothing is overwritten.
@@ -62,8 +66,9 @@ def init(
     hosts += [NewHost.parse(text, gpu=True) for text in gpu or ()]
     keys = read_limited(known_hosts, _KNOWN_HOSTS_LIMIT) if known_hosts else b""
     key = ssh_key.absolute()
+    watching, wanted = tuple(monitor or ()), tuple(takes_from or ())
     site = NewSite(
-        name, tuple(hosts), release, depot.absolute(), user, jump, key, keys, own_ca, tuple(monitor or ())
+        name, tuple(hosts), release, depot.absolute(), user, jump, key, keys, own_ca, watching, wanted
     )
     made = make_site(site, sites_folder(os.environ))
     if as_json:
@@ -88,6 +93,8 @@ def _next(site: NewSite, made: Made) -> list[str]:
         lines.append(f"  Add the hosts' SSH keys to {made.folder}/known_hosts, read at their consoles.")
     if not site.ssh_key.exists():
         lines.append(f"  Make the key to log in with, {site.ssh_key}, and put its public half on the hosts.")
+    if site.takes_from:
+        lines.append(f"  Write who may promote and override into {made.folder}/promotion_signers.")
     lines.append(f"  Look at {made.folder}/group_data/all.py: release, memory, networks.")
     return [*lines, f"  sealift check {site.name}", f"  sealift apply {site.name} --dry-run"]
 

@@ -16,6 +16,7 @@ from sealift.site.authority import key_problems
 from sealift.site.certificate_check import certificate_problems, certificate_warnings
 from sealift.site.clients import client_warnings
 from sealift.site.inventory import Host, Inventory, load_inventory
+from sealift.site.promotion_check import promotion_problems
 from sealift.site.rule_check import rule_problems
 from sealift.site.secrets import open_secrets
 from sealift.site.watching import monitor_files, watch_problems
@@ -68,6 +69,8 @@ def check_site(name: str, now: datetime) -> Checked:
     warnings += site_warnings(inventory.hosts, now)
     for ca in {host.settings.gateway.ca: None for host in inventory.hosts}:
         problems += key_problems(ca)
+    for promotion in dict.fromkeys(host.settings.promotion for host in inventory.hosts):
+        problems += promotion_problems(promotion)
     problems += missing
     wrong, not_judged = rule_problems([host for host in inventory.hosts if host.settings.monitoring.rules])
     return Checked(

@@ -56,6 +56,7 @@ class NewSite:
     + known_hosts: lines of known_hosts(5); may be empty
     + own_ca: whether the site has a CA of its own, which then gets requests to sign
     + monitors: names of the hosts that watch all of them
+    + takes_from: inventories of which one must have passed with a bundle; empty where it takes any
     """
 
     name: str
@@ -68,6 +69,7 @@ class NewSite:
     known_hosts: bytes
     own_ca: bool
     monitors: tuple[str, ...] = ()
+    takes_from: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,11 @@ def _check(site: NewSite) -> None:
         for name in site.monitors
         if name not in names
     ]
+    wrong += [
+        f"{name}: is no name of an inventory, expected one such as staging."
+        for name in site.takes_from
+        if not _NAME.fullmatch(name)
+    ]
     if not _USER.fullmatch(site.user):
         wrong.append(f"{site.user}: is no name of a user.")
     if site.jump and not _ADDRESS.fullmatch(site.jump):
@@ -171,6 +178,8 @@ def _files(site: NewSite, folder: Path, api_key: SecretStr) -> dict[str, tuple[b
     }
     if any(host.gpu for host in site.hosts):
         files["group_data/gpu.py"] = (render("gpu.py"), 0o644)
+    if site.takes_from:
+        files["promotion_signers"] = (render("promotion_signers"), 0o644)
     return {**files, **_tls(site)}
 
 
@@ -204,5 +213,6 @@ def _renderer(site: NewSite, folder: Path) -> Callable[[str], bytes]:
     )
     paths = {"depot": str(site.depot), "folder": str(folder), "ssh_key": str(site.ssh_key)}
     values = {"name": site.name, "hosts": site.hosts, "monitors": site.monitors, "release": site.release}
+    values["takes_from"] = site.takes_from
     inputs = {**values, **paths, "user": site.user, "jump": site.jump}
     return lambda name: environment.get_template(f"{name}.j2").render(inputs).encode()

@@ -16,6 +16,7 @@ from pydantic_core import PydanticUndefined
 
 from sealift.host.settings import SettingsError, SiteSettings, parse
 from sealift.site.reading import PYINFRA
+from sealift.ssh import Ssh
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,7 +52,8 @@ def test_every_setting_is_explained_with_its_default() -> None:
 @pytest.mark.parametrize("site", ["staging", "prod"])
 def test_example_inventories_are_valid(site: str) -> None:
     hosts = inventory(site)
-    assert {name for host in hosts for name in host["groups"]} == {"llm", "gpu", site}
+    groups = {"llm", "gpu", "monitor", site} | ({"front"} if site == "prod" else set())
+    assert {name for host in hosts for name in host["groups"]} == groups
     for host in hosts:
         parsed = parse(host["name"], host["data"])
         assert parsed.gateway.key.name == f"{host['name']}.key"
@@ -74,15 +76,32 @@ def test_what_is_the_site_s_own_lies_outside_of_the_deployment(site: str) -> Non
 @pytest.mark.parametrize("site", ["staging", "prod"])
 def test_every_host_of_the_example_inventories_has_an_address(site: str) -> None:
     config = (ROOT / "inventories" / site / "ssh_config").read_text()
-    assert {host["name"] for host in inventory(site)} == set(re.findall(r"^Host ([^*\n]+)$", config, re.M))
+    hosts = {host["name"] for host in inventory(site)}
+    named = set(re.findall(r"^Host ([^* \n]+)$\n    HostName [0-9.]+$", config, re.M))
+    assert named == {*hosts, f"jump.{site}.example"}
+    for host in hosts:
+        assert Ssh(host, Path(f"inventories/{site}/ssh_config")).address() != host
 
 
-def test_staging_and_production_differ_in_names_alone() -> None:
-    for name in ("all.py", "gpu.py"):
-        staging, production = (
-            (ROOT / "inventories" / site / "group_data" / name).read_text() for site in ("staging", "prod")
-        )
-        assert staging.replace("staging", "prod") == production
+def _settings(site: str) -> list[dict[str, Any]]:
+    """Of each host, without those of promotion."""
+    found = [parse(host["name"], host["data"]) for host in inventory(site)]
+    return [each.model_dump(mode="json", exclude={"promotion"}) for each in found]
+
+
+def test_staging_and_production_differ_in_names_and_in_what_they_take_alone() -> None:
+    staging = json.loads(json.dumps(_settings("staging")).replace("staging", "prod").replace("llm2", "llm3"))
+    production = _settings("prod")
+    assert staging == [production[0], production[2]]
+
+
+def test_production_takes_what_passed_in_staging() -> None:
+    staging, production = (
+        parse(inventory(site)[0]["name"], inventory(site)[0]["data"]).promotion
+        for site in ("staging", "prod")
+    )
+    assert staging.key and not staging.from_
+    assert production.from_ == ("staging",) and production.signers and production.approvals
 
 
 def test_all_mistakes_of_a_host_are_listed() -> None:

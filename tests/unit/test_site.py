@@ -89,6 +89,31 @@ def test_the_first_client_has_the_key_that_was_shown(tmp_path: Path) -> None:
     assert made.key not in repr(opened)
 
 
+def test_a_site_that_takes_from_staging_asks_for_a_list_of_who_may_promote(tmp_path: Path) -> None:
+    folder = make_site(site(tmp_path, takes_from=("staging",)), tmp_path / "sites").folder
+    signers = folder / "promotion_signers"
+    (hint,) = problems(folder)
+    assert hint == (
+        f"{signers}: allows nobody sealift-promotion, expected a line with it: "
+        'NAME namespaces="sealift-promotion" ssh-ed25519 KEY'
+    )
+    key = (tmp_path / "id.pub").read_text()
+    signers.write_text(f'{signers.read_text()}stage namespaces="sealift-promotion" {key}')
+    assert problems(folder) == []
+    signers.unlink()
+    assert problems(folder) == [f"{signers}: not found. Check the path."]
+
+
+def test_a_key_of_promotion_is_its_owners_alone(acme: Path, tmp_path: Path) -> None:
+    with (acme / "group_data/all.py").open("a") as file:
+        file.write(f"promotion = {{'key': {str(tmp_path / 'key')!r}}}\n")
+    assert "key: not found, expected the key that signs records" in problems(acme)[0]
+    (tmp_path / "key").touch(0o644)
+    assert problems(acme) == [
+        f"{tmp_path}/key: is open to others, expected mode 0600. Run chmod 600 {tmp_path}/key"
+    ]
+
+
 def test_nothing_is_overwritten(acme: Path, tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in acme.rglob("*") if path.is_file()}
     with pytest.raises(SealiftError, match="is there already"):
@@ -129,6 +154,7 @@ def test_a_site_with_a_ca_of_its_own_gets_requests(tmp_path: Path) -> None:
         ({"name": "../acme"}, "is no name of a site"),
         ({"hosts": ()}, "has no hosts"),
         ({"hosts": (HOSTS[0], HOSTS[0])}, "h1: is named twice"),
+        ({"takes_from": ("../staging",)}, "is no name of an inventory"),
         ({"user": "root; rm"}, "is no name of a user"),
         ({"jump": "a b"}, "is no host"),
     ],

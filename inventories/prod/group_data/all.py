@@ -49,6 +49,15 @@ ollama = {
     "memory_limit_mib": 12288,  # of the container: beyond it, Ollama is stopped and not its neighbours
 }
 
+# What production takes: bundles that passed in staging not longer than 30 days ago, by plans that one person
+# approved. The list says by whose word (docs/promotion.md).
+promotion = {
+    "from": ["staging"],
+    "max_age_days": 30,
+    "approvals": 1,
+    "signers": "/etc/sealift/sites/prod/promotion_signers",
+}
+
 # Networks for containers. Must not overlap with a network that the hosts talk to.
 docker = {"address_pool": "172.30.0.0/16"}
 

@@ -49,6 +49,9 @@ ollama = {
     "memory_limit_mib": 12288,  # of the container: beyond it, Ollama is stopped and not its neighbours
 }
 
+# A rollout that passes here signs a record with this key (mode 0600): production takes nothing without one.
+promotion = {"key": "/etc/sealift/sites/staging/promotion_key"}
+
 # Networks for containers. Must not overlap with a network that the hosts talk to.
 docker = {"address_pool": "172.30.0.0/16"}
 

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from sealift.cli.console import say, show, working
 from sealift.cli.options import AsJson, CheckBlobs, Exclude, InventoryName, Limit, print_json
+from sealift.cli.plan_view import print_changes
 from sealift.cli.progress import shown
 from sealift.cli.waiting import asking, counted, hashing
 from sealift.drift.plan import Plan, plan, with_damaged
@@ -197,12 +198,8 @@ def _print_plan(ready: Ready, planned: Mapping[str, Plan], as_json: bool) -> Non
         to_ship = f"{decimal(shipping.bytes_total)} in {len(shipping.items)} blobs"
         table.add_row(target.host.name, target.release, to_ship, str(len(change.differs) or "nothing"))
     show(table)
-    for host, change in planned.items():
-        for line in (*change.differs, *filter(None, [change.error])):
-            say(f"  {host}: {line}")
-    for diff in dict.fromkeys(diff for change in planned.values() for diff in change.diffs):
-        hosts = [host for host, change in planned.items() if diff in change.diffs]
-        say(f"\n{', '.join(hosts)}:\n{diff}")
+    lines = {host: (*change.differs, *filter(None, [change.error])) for host, change in planned.items()}
+    print_changes(lines, {host: change.diffs for host, change in planned.items()})
 
 
 def _print_result(result: WaveResult, seconds: float) -> None:

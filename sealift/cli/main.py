@@ -32,6 +32,7 @@ _PANELS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "In the closed network: the hosts": {
         "fleet": ("preflight", "ship", "apply"),
+        "plan": ("plan",),
         "rollout": ("rollout",),
         "status": ("status",),
         "dashboard": ("dashboard",),

@@ -15,6 +15,7 @@ InventoryName = Annotated[
 Exclude = Annotated[
     list[str] | None, typer.Option("--exclude", help="Not this host or group; repeat for more.")
 ]
+Full = Annotated[bool, typer.Option("--full", help="Visit hosts as well that are as they should be already.")]
 Limit = Annotated[list[str] | None, typer.Option("--limit", help="Only this host or group; repeat for more.")]
 Sources = Annotated[
     Path, typer.Option(help="Folder that paths in the release file are relative to.", file_okay=False)

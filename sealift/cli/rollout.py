@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sealift.cli.console import complain, say
-from sealift.cli.options import AsJson, Exclude, InventoryName, Limit
+from sealift.cli.options import AsJson, Exclude, Full, InventoryName, Limit
+from sealift.cli.progress import shown
 from sealift.cli.rollout_view import View
 from sealift.cli.waiting import asking, counted
 from sealift.errors import SealiftError
+from sealift.promotion.site import promotion_of
 from sealift.rollout.begin import Result, begin, go_on, require_finished
 from sealift.rollout.journal import unfinished
+from sealift.rollout.pages import write
+from sealift.rollout.plan import read_plan, require_hosts, require_same
 from sealift.rollout.prepared import Prepared, prepare
 from sealift.rollout.promoting import recorded, require_permitted
 from sealift.rollout.window import Window
@@ -29,9 +34,11 @@ def rollout(
     inventory: InventoryName,
     limit: Limit = None,
     exclude: Exclude = None,
-    full: Annotated[
-        bool, typer.Option("--full", help="Visit hosts as well that are as they should be already.")
-    ] = False,
+    full: Full = False,
+    plan: Annotated[
+        Path | None,
+        typer.Option(help="Do what sealift plan --out wrote, or nothing where something is another since."),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the rollout that was cut off, where it stood.")
     ] = False,
@@ -56,26 +63,40 @@ def rollout(
 
     Example: sealift rollout staging
     """
-    if (resume and abandon) or ((resume or abandon) and (limit or exclude or full or activate_in)):
+    if (resume and abandon) or ((resume or abandon) and (limit or exclude or full or plan or activate_in)):
         raise typer.BadParameter("--resume and --abandon stand alone: they go on with what was begun")
+    if plan and (limit or exclude or full):
+        raise typer.BadParameter(
+            "--plan says which hosts, and goes with none of --limit, --exclude and --full"
+        )
     site = load_inventory(inventory)
     view = View(as_json)
     if resume or abandon:
         if (journal := unfinished(site)) is not None:
             view.remember(journal.events)
-        with view.shown() as shown:
-            result = go_on(site, abandon, shown, view.tell)
+        with view.shown() as seen:
+            result = go_on(site, abandon, seen, view.tell)
     else:
         window = str(Window.parse(activate_in)) if activate_in else ""
-        found = _prepared(site.limited(limit, exclude), full)
+        found = _planned(site, plan) if plan else _prepared(site.limited(limit, exclude), full)
         if not found.changing and not found.refused:
             if not as_json:
                 say(f"nothing to change: {counted(len(site.hosts))} as {found.release[0]} wants it")
             return
         verdict = require_permitted(found, datetime.now(UTC))
-        with view.shown() as shown:
-            result = begin(found, shown, view.tell, verdict, window)
+        with view.shown() as seen:
+            result = begin(found, seen, view.tell, verdict, window)
     _end(site, result, as_json)
+
+
+def _planned(site: Inventory, path: Path) -> Prepared:
+    """Raises SealiftError where something is another than the plan says."""
+    made = read_plan(path)
+    site = site.limited(made.limit, made.exclude)
+    require_hosts(made, site.names, path)
+    found = _prepared(site, made.full)
+    require_same(made, found, path)
+    return found
 
 
 def _prepared(site: Inventory, full: bool) -> Prepared:
@@ -90,8 +111,11 @@ def _prepared(site: Inventory, full: bool) -> Prepared:
 
 
 def _end(site: Inventory, result: Result, as_json: bool) -> None:
+    key = promotion_of(site).key
+    with shown() as progress:
+        page = write(site.whole, result.journal, key, progress)
     if not as_json:
-        say(f"journal        {result.journal.folder}")
+        say(f"journal        {result.journal.folder}\nevidence       {page}")
     if result.ok:
         path, why = recorded(site, result.journal.opened.bundle, datetime.now(UTC))
         if why:

@@ -45,7 +45,8 @@ def status(
 ) -> None:
     """Show what stands on every host, where it differs from the inventory, and what runs out within 30 days.
 
-    Exit code 0: everything is as it should be. 1: something is not, or a host does not answer.
+    Exit code 0: everything is as it should be. 1: something is not, a host does not answer, or a rollout was
+    cut off and waits for somebody.
 
     Example: sealift status staging
     """
@@ -68,8 +69,20 @@ def status(
             typer.echo(f"alerts are unknown: {found.unknown}", err=True)
     else:
         print_look(found, site)
-    if not found.ok:
+    stuck = _unfinished(site)
+    if stuck:
+        typer.echo(stuck, err=True)
+    if stuck or not found.ok:
         raise typer.Exit(1)
+
+
+def _unfinished(site: Inventory) -> str:
+    """What is told of a rollout that was cut off; empty where there is none, or it is running."""
+    from sealift.fleet.wave import is_running
+    from sealift.rollout.journal import not_finished, unfinished
+
+    journal = unfinished(site)
+    return not_finished(journal) if journal and not is_running(site.hosts[0].settings.depot) else ""
 
 
 def _look(

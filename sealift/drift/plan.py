@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-from sealift.drift.status import fleet_status
+from sealift.drift.status import HostStatus, fleet_status
 from sealift.errors import printable
 from sealift.facts.docker import CONTAINERD_TOML, DAEMON_JSON
 from sealift.fleet.survey import Target
@@ -54,7 +54,16 @@ def plan(found: tuple[Target, ...], wanted: Mapping[str, Wanted]) -> Mapping[str
 
     + wanted: what each is to be, by its name
     """
-    statuses = {status.host: status for status in fleet_status(found, bare=True)}
+    return plan_of(found, wanted, {status.host: status for status in fleet_status(found, bare=True)})
+
+
+def plan_of(
+    found: tuple[Target, ...], wanted: Mapping[str, Wanted], statuses: Mapping[str, HostStatus]
+) -> Mapping[str, Plan]:
+    """The same of hosts that were asked already: only those that differ are asked for their files.
+
+    + statuses: what each said, bare ones too
+    """
     changing = {t.host.name: t for t in found if statuses[t.host.name].differs}
     read = on_all(list(changing), lambda name: _read(changing[name], wanted[name]))
     return {
@@ -64,6 +73,7 @@ def plan(found: tuple[Target, ...], wanted: Mapping[str, Wanted]) -> Mapping[str
             status.error or str(read.errors.get(name, "")),
         )
         for name, status in statuses.items()
+        if name in wanted or status.error
     }
 
 

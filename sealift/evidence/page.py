@@ -11,7 +11,7 @@ import jinja2
 
 from sealift.evidence.types import ClaimResult, Evidence
 
-_TEMPLATE = Path(__file__).parents[2] / "templates" / "evidence.html.j2"
+_TEMPLATES = Path(__file__).parents[2] / "templates"
 _ANSWER = "answer"  # the observation that is shown in full: what a model said
 
 
@@ -32,12 +32,24 @@ class Area(NamedTuple):
 
 def render(evidence: Evidence) -> bytes:
     """Render the page, in UTF-8."""
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = environment.from_string(_TEMPLATE.read_text())
     answers = [claim for claim in evidence.results if _ANSWER in claim.observed]
-    return template.render(evidence=evidence, areas=tuple(_areas(evidence)), answers=answers).encode()
+    areas = tuple(_areas(evidence))
+    return rendered("evidence.html.j2", evidence=evidence, areas=areas, answers=answers)
+
+
+def rendered(template: str, **values: object) -> bytes:
+    """A page for people, in UTF-8.
+
+    + template: file of templates/
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(**values).encode()
 
 
 def _areas(evidence: Evidence) -> Iterator[Area]:

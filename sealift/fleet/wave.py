@@ -82,6 +82,18 @@ def one_rollout(depot: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def is_running(depot: Path) -> bool:
+    """Whether somebody holds the site's rollout lock."""
+    try:
+        with (depot / "rollout.lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
 @dataclass(frozen=True)
 class Watch:
     """Who is told of a wave while it lasts.

@@ -20,7 +20,7 @@ from sealift.promotion.site import log_overrides
 from sealift.rollout import engine
 from sealift.rollout.course import failures
 from sealift.rollout.events import Closed, Event
-from sealift.rollout.journal import Journal, new_folder, unfinished
+from sealift.rollout.journal import Journal, new_folder, not_finished, unfinished
 from sealift.rollout.prepared import Prepared, Terms, opened, who
 from sealift.rollout.steps import Shown, Steps
 from sealift.site.inventory import Inventory
@@ -51,16 +51,6 @@ def require_finished(site: Inventory) -> None:
     journal = unfinished(site)
     if journal is not None:
         raise SealiftError(not_finished(journal))
-
-
-def not_finished(journal: Journal) -> str:
-    """What is told of such a rollout."""
-    opened = journal.opened
-    return (
-        f"{opened.inventory}: the rollout of {opened.release}, begun by {opened.who} on {opened.node} at "
-        f"{opened.at:%F %T} UTC, has not come to its end. Go on with it: sealift rollout {opened.inventory} "
-        "--resume. Or take back the wave that it was at: --abandon."
-    )
 
 
 def begin(prepared: Prepared, shown: Shown, tell: Tell, verdict: Verdict, window: str = "") -> Result:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
+from sealift.errors import SealiftError
 from sealift.rollout.course import End, Gate, Step, next_step
 from sealift.rollout.events import Began, Closed, Ended, Event, Judged, Opened, Resumed
 from sealift.rollout.journal import Journal
@@ -23,10 +24,12 @@ class Done:
 
     + failed: hosts, and in a sentence why
     + said: what else there is to know, for people
+    + evidence: folder of a verification
     """
 
     failed: Mapping[str, str] = field(default_factory=dict)
     said: str = ""
+    evidence: str = ""
 
 
 class Acts(Protocol):
@@ -81,7 +84,10 @@ def _do(step: Step, journal: Journal, acts: Acts, note: Callable[[Event], None])
         notes = dict(acts.notes(step, journal.events))
         begun = Began(at=_now(), wave=step.wave, phase=step.phase, hosts=step.hosts, notes=notes)
         note(begun)
-    done = acts.do(step, begun.notes, journal.events)
+    try:
+        done = acts.do(step, begun.notes, journal.events)
+    except SealiftError as error:  # it is about all of them
+        done = Done(dict.fromkeys(step.hosts, str(error).splitlines()[0]))
     note(
         Ended(
             at=_now(),
@@ -90,6 +96,7 @@ def _do(step: Step, journal: Journal, acts: Acts, note: Callable[[Event], None])
             seconds=round(time.monotonic() - started, 2),
             failed=dict(done.failed),
             said=done.said,
+            evidence=done.evidence,
         )
     )
 

@@ -81,6 +81,7 @@ class Ended(_Event):
 
     + failed: hosts, and in a sentence why
     + said: what else there is to know
+    + evidence: folder of the verification, beside that of rollouts
     """
 
     kind: Literal["ended"] = "ended"
@@ -89,6 +90,7 @@ class Ended(_Event):
     seconds: float
     failed: dict[str, str] = Field(default={})
     said: str = ""
+    evidence: str = ""
 
 
 class Judged(_Event):

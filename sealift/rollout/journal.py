@@ -148,6 +148,16 @@ def unfinished(inventory: Inventory) -> Journal | None:
     return None
 
 
+def not_finished(journal: Journal) -> str:
+    """What is told of such a rollout."""
+    opened = journal.opened
+    return (
+        f"{opened.inventory}: the rollout of {opened.release}, begun by {opened.who} on {opened.node} at "
+        f"{opened.at:%F %T} UTC, has not come to its end. Go on with it: sealift rollout {opened.inventory} "
+        "--resume. Or take back the wave that it was at: --abandon."
+    )
+
+
 def _by_time(name: str) -> tuple[str, int]:
     moment, _, number = name.rpartition("Z")
     return moment, int(number.removeprefix("-") or 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +25,9 @@ from sealift.rollout.waves import DOOR, has_canary, waves
 from sealift.services import FRONT
 from sealift.site.drained import read_drained
 from sealift.site.inventory import Host, Inventory
+
+# What shipping, or a moment, changes: no part of what a plan is made for.
+_PASSING = re.compile(r"[0-9]+ blobs |role \S+ does not answer")
 
 
 @dataclass(frozen=True)
@@ -87,20 +91,33 @@ class Prepared:
 
     @property
     def fingerprint(self) -> str:
-        """A digest of all that a plan depends on: what each host stands at and is to be, and the waves."""
-        hosts = {name: self._stands(name) for name in self.site.names}
-        value = {"release": self.release, "hosts": hosts, "waves": self.waves, "code": code_digest()}
-        return f"sha256:{hashlib.sha256(canonical_json(value)).hexdigest()}"
+        """A digest of all that a plan depends on: the release, the code, hosts as they are and are to be."""
+        return _digest(
+            {
+                "release": self.release,
+                "code": code_digest(),
+                "waves": self.waves,
+                "hosts": self.digests,
+            }
+        )
+
+    @property
+    def digests(self) -> Mapping[str, str]:
+        """By host, a digest of what it stands at and is to be."""
+        return {name: _digest(self._stands(name)) for name in self.site.names}
 
     def _stands(self, host: str) -> object:
-        """What does not change from one moment to the next."""
         status, wanted = self.statuses[host], self.survey.wanted.get(host)
         standing = status.standing
         return {
             "at": [standing.generation, standing.bundle] if standing else None,
-            "to": wanted.generation.id if wanted else None,
-            "differs": sorted(status.differs),
+            "to": [wanted.generation.id, wanted.bundle] if wanted else None,
+            "differs": sorted(line for line in status.differs if not _PASSING.match(line)),
         }
+
+
+def _digest(value: object) -> str:
+    return f"sha256:{hashlib.sha256(canonical_json(value)).hexdigest()}"
 
 
 def prepare(site: Inventory, full: bool) -> Prepared:

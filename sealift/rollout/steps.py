@@ -164,12 +164,13 @@ class Steps:
         why = self._push(notes, drained=True)
         if why:
             return Done(dict.fromkeys(notes, f"could not be drained: {why}"))
-        fronts = self._fronts()
+        fronts = self._fronts() if self._confirmed else None  # else none runs yet
         left: Mapping[str, int] = {}
         end = time.monotonic() + self._settings.drain_s
         with self._shown.waiting("waiting for what still runs") as now:
             while fronts:
-                doors = all_running(self._deployed(fronts), notes)
+                deployed = replace(fronts, doors=fronts.doors.limited(sorted(self._confirmed)))
+                doors = all_running(deployed, notes)
                 left = {
                     host: total for host in notes if (total := sum(door[host] for door in doors.values()))
                 }
@@ -179,10 +180,6 @@ class Steps:
                 time.sleep(_PAUSE_S)
         cut = f"{sum(left.values())} requests still ran after {self._settings.drain_s} s, and are cut off"
         return Done(said=cut if left else f"{', '.join(notes)}: nothing runs there any more")
-
-    def _deployed(self, fronts: Fronts) -> Fronts:
-        """Those that said at the last push that they go by it; others have no front door yet."""
-        return replace(fronts, doors=fronts.doors.limited(sorted(self._confirmed) or None))
 
     def _push(self, hosts: Collection[str], drained: bool) -> str:
         """Tell every front door; gives what is wrong with one."""
@@ -220,7 +217,7 @@ class Steps:
         folder = record.write(found, record.lasting_folder(self._site))
         why = {host: gate.claims(found.of(host), before.get(host)) for host in step.hosts}
         failed = {host: sentence for host, sentence in why.items() if sentence}
-        return Done(failed, f"{len(found.results)} claims: {folder.name}")
+        return Done(failed, f"{len(found.results)} claims, {len(found.failed)} fail", folder.name)
 
     def _undrain(self, step: Step, _: Mapping[str, str]) -> Done:
         hosts = [host for host in step.hosts if host in ours(self._events)]
@@ -260,7 +257,8 @@ class Steps:
 def _why(gathered: Gathered[Any]) -> dict[str, str]:
     """What went wrong, by host, without its name in front."""
     return {
-        host: str(error).splitlines()[0].removeprefix(f"{host}: ") for host, error in gathered.errors.items()
+        host: str(error).splitlines()[0].removeprefix(f"{host}: ").rstrip(".")
+        for host, error in gathered.errors.items()
     }
 
 

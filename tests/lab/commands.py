@@ -106,6 +106,22 @@ class Commands:
             return True
         return False
 
+    def kill_at(self, said: str, *command: str | Path, lines: int = 1) -> bool:
+        """SIGKILL a command and all its children once it has printed so many lines with these words.
+
+        True if it was still running.
+        """
+        child = self._start(*command)
+        left = lines
+        assert child.stdout is not None
+        for line in child.stdout:
+            left -= said in line
+            if left == 0:
+                os.killpg(child.pid, signal.SIGKILL)
+                break
+        child.communicate()
+        return child.returncode == -signal.SIGKILL
+
     def on(self, host: str, script: str) -> str:
         """Run a script as root on a lab host over OpenSSH; h2 refuses root, and has an administrator."""
         as_root = f"sudo -n sh -c {shlex.quote(script)}" if host == "h2" else script

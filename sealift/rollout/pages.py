@@ -1,0 +1,126 @@
+"""Puts what came of a rollout on disk beside its journal, as JSON, JUnit and a page; and the list of all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from sealift.bundle.signature import sign
+from sealift.depot.store import Depot
+from sealift.errors import SealiftError
+from sealift.evidence import junit
+from sealift.evidence.page import rendered
+from sealift.evidence.record import lasting_folder, read_evidence
+from sealift.evidence.types import ClaimResult, Evidence
+from sealift.files import canonical_json, read_limited, write_atomically
+from sealift.oci.layout import SBOM_REF, SBOM_TYPE
+from sealift.progress import Progress, silent
+from sealift.rollout.journal import Journal, folders, rollouts_folder
+from sealift.rollout.report import Report, as_evidence, report
+from sealift.site.inventory import Inventory
+
+NAMESPACE = "sealift-rollout"  # what a signature of a rollout is good for
+JSON, SIGNATURE, PAGE, JUNIT = (
+    "rollout.json",
+    "rollout.json.sig",
+    "rollout.html",
+    "rollout.xml",
+)
+_LIMIT = 64 << 20  # bytes of a rollout.json
+_MOST = 500  # rollouts that the index lists
+_OBJECTIVES = "test_keeps_its_objectives"  # of tests/hosts/test_quality.py
+
+
+def write(site: Inventory, journal: Journal, key: Path | None, progress: Progress = silent) -> Path:
+    """Write what came of a rollout that is closed; gives the page.
+
+    + key: OpenSSH key that signs the JSON; None where the site has none
+
+    Raises SealiftError where it cannot be signed; all else is written by then.
+    """
+    opened = journal.opened
+    made = report(journal.events, _sbom(site, opened.bundle))
+    verified = tuple(_verified(site, made.evidence))
+    before = tuple(_before(site, made, verified))
+    content = canonical_json(made.model_dump(mode="json"), indent=1)
+    write_atomically(journal.folder / JSON, content)
+    write_atomically(journal.folder / JUNIT, junit.render(as_evidence(made, verified)))
+    rows = _objectives(before, verified)
+    page = rendered("rollout.html.j2", made=made, verified=verified, objectives=rows, signed=key is not None)
+    write_atomically(journal.folder / PAGE, page)
+    write_index(site)
+    if key is not None:
+        write_atomically(journal.folder / SIGNATURE, sign(content, key, NAMESPACE, progress))
+    return journal.folder / PAGE
+
+
+def write_index(site: Inventory) -> None:
+    """Write the list of a site's rollouts."""
+    found = [each for folder in folders(site)[:_MOST] if (each := _read(folder / JSON))]
+    page = rendered("rollouts.html.j2", site=site.name, rollouts=found)
+    write_atomically(rollouts_folder(site) / f"{site.name}.html", page)
+
+
+def _read(path: Path) -> Report | None:
+    with suppress(SealiftError, ValidationError):  # one that was not ended has none
+        return Report.model_validate_json(read_limited(path, _LIMIT))
+    return None
+
+
+def _sbom(site: Inventory, bundle: str) -> str:
+    """The digest of a bundle's SBOM; empty where the depot has none of it."""
+    with suppress(SealiftError):
+        layout = Depot(site.hosts[0].settings.depot).layout(bundle)
+        layers = (layer for e in layout.entries if e.ref == SBOM_REF for layer in e.manifest.layers)
+        return next((layer.blob.digest for layer in layers if layer.media_type == SBOM_TYPE), "")
+    return ""
+
+
+def _verified(site: Inventory, names: Sequence[str]) -> Iterator[Evidence]:
+    for name in names:
+        with suppress(SealiftError):
+            yield read_evidence(lasting_folder(site) / name / "evidence.json")
+
+
+def _before(site: Inventory, made: Report, verified: Sequence[Evidence]) -> Iterator[Evidence]:
+    """The last evidence before the rollout, of the hosts that it verified."""
+    left = {host.name for evidence in verified for host in evidence.hosts}
+    paths = lasting_folder(site).glob(f"{site.name}-*")
+    for path in sorted(paths, key=lambda path: path.name, reverse=True):
+        if not left:
+            return
+        if path.name in made.evidence or path.is_symlink():
+            continue
+        with suppress(SealiftError):
+            evidence = read_evidence(path / "evidence.json")
+            if evidence.verified_at < made.began:
+                left -= {host.name for host in evidence.hosts}
+                yield evidence
+
+
+def _objectives(
+    before: Sequence[Evidence], after: Sequence[Evidence]
+) -> list[tuple[str, str, str, str, str]]:
+    """Host, role, objective, what was seen before, and after."""
+    old: dict[tuple[str, str, str], str] = {}
+    for evidence in before:
+        for claim in evidence.results:
+            for name, said in _measured(claim):
+                old.setdefault((claim.host, claim.name, name), said)
+    rows = []
+    for evidence in after:
+        for claim in evidence.results:
+            role = claim.name.partition("[")[2].rstrip("]")
+            rows += [
+                (claim.host, role, name, old.get((claim.host, claim.name, name), ""), said)
+                for name, said in _measured(claim)
+            ]
+    return rows
+
+
+def _measured(claim: ClaimResult) -> Iterator[tuple[str, str]]:
+    if claim.name.startswith(_OBJECTIVES):
+        yield from ((n, s) for n, s in claim.observed.items() if s.startswith(("kept", "broken")))

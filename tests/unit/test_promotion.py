@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from sealift.errors import SealiftError
+from sealift.evidence.code import digest_of_code
 from sealift.evidence.record import last_evidence, write
 from sealift.promotion.kept import take_statement
 from sealift.promotion.making import approval_of, override_of, record_of
@@ -22,6 +24,7 @@ from sealift.release.age import Excuse
 from tests.unit import promoting
 from tests.unit.promoting import HOSTS, NOW, Promoting, claim
 
+ROOT = Path(__file__).parents[2]
 PLAN, OTHER = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
 
 
@@ -294,6 +297,24 @@ def test_a_carried_record_is_kept_once_its_signature_is_right(site: Promoting, t
     with pytest.raises(SealiftError, match="but not with this content"):
         take_statement(path, site.folder / "signers", site.folder / "more")
     assert not (site.folder / "more").exists()
+
+
+def test_the_digest_of_the_code_is_had_by_hand_as_the_docs_say() -> None:
+    page = (ROOT / "docs/promotion.md").read_text()
+    command = "".join(re.findall(r"^    (\{ ls config\.py.*\n.*sha256sum)$", page, re.MULTILINE))
+    ran = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert f"sha256:{ran.stdout.split()[0]}" == digest_of_code(ROOT)
+
+
+def test_the_digest_of_the_code_is_another_one_where_a_file_is(tmp_path: Path) -> None:
+    for name in ("config.py", "deploy.py", "sealift/a.py", "sealift/__pycache__/a.pyc"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("1")
+    first = digest_of_code(tmp_path)
+    (tmp_path / "sealift/__pycache__/a.pyc").write_text("2")
+    assert digest_of_code(tmp_path) == first
+    (tmp_path / "sealift/a.py").rename(tmp_path / "sealift/b.py")
+    assert digest_of_code(tmp_path) != first
 
 
 def test_no_statement_has_a_word_that_moves_a_cursor(site: Promoting) -> None:

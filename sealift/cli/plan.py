@@ -19,6 +19,7 @@ from sealift.files import canonical_json, write_atomically
 from sealift.rollout.journal import journals
 from sealift.rollout.plan import Plan, make_plan
 from sealift.rollout.prepared import prepare
+from sealift.rollout.promoting import judged
 from sealift.site.inventory import load_inventory
 
 
@@ -72,6 +73,8 @@ def plan(
     for name, host in made.hosts.items() if not as_json else ():
         for line in host.problems:
             complain(f"{name}: {line}")
+    for line in judged(prepared, datetime.now(UTC)).problems if not as_json else ():
+        complain(f"a rollout would be refused: {line}")
     if not made.ok:
         raise typer.Exit(1)
 

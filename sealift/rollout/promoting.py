@@ -15,20 +15,22 @@ from sealift.site.inventory import Inventory
 
 
 def require_permitted(prepared: Prepared, now: datetime) -> Verdict:
-    """Whether a site takes what a rollout brings; hosts were asked already what they run.
+    """What lets a rollout begin. Raises SealiftError with why not, where the site does not take it."""
+    verdict = judged(prepared, now)
+    if verdict.problems:
+        raise SealiftError("\n".join((*verdict.problems, "Refused: nothing was changed on any host.")))
+    return verdict
 
-    Raises SealiftError with why not, where it does not.
-    """
-    stored = {target.host.name: target.stored for target in prepared.targets}
+
+def judged(prepared: Prepared, now: datetime) -> Verdict:
+    """Whether a site takes what a rollout brings to the hosts that it changes; they were asked what they run."""
+    stored = {t.host.name: t.stored for t in prepared.targets if t.host.name in prepared.changing}
     stands = {
         name: Stands(status.standing.release, status.standing.bundle)
         for name, status in prepared.statuses.items()
         if status.standing
     }
-    verdict = permitted(prepared.site, stored, stands, now, prepared.fingerprint)
-    if verdict.problems:
-        raise SealiftError("\n".join((*verdict.problems, "Refused: nothing was changed on any host.")))
-    return verdict
+    return permitted(prepared.site, stored, stands, now, prepared.fingerprint)
 
 
 def recorded(

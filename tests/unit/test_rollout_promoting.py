@@ -1,0 +1,73 @@
+"""A rollout begins only where the site takes its release, and signs a record at its end."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from sealift.errors import SealiftError
+from sealift.evidence.record import write
+from sealift.promotion.making import approval_of
+from sealift.rollout.prepared import Prepared
+from sealift.rollout.promoting import recorded, require_permitted
+from tests.unit import promoting
+from tests.unit.promoting import HOSTS, NOW, Promoting
+
+PLAN = f"sha256:{'5' * 64}"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Promoting:
+    return promoting.make(tmp_path_factory.mktemp("promoting"))
+
+
+@pytest.fixture
+def site(made: Promoting) -> Iterator[Promoting]:
+    yield made
+    for folder in ("promotions", "evidence"):
+        shutil.rmtree(made.folder / folder, ignore_errors=True)
+
+
+def _prepared(site: Promoting, changing: tuple[str, ...] = HOSTS, **promotion: Any) -> Prepared:
+    """As far as promotion looks at it; no host runs anything yet."""
+    targets = [SimpleNamespace(host=SimpleNamespace(name=name), stored=site.stored) for name in HOSTS]
+    found = SimpleNamespace(
+        site=site.inventory(**promotion),
+        targets=targets,
+        changing=changing,
+        statuses={name: SimpleNamespace(standing=None) for name in HOSTS},
+        fingerprint=PLAN,
+    )
+    return cast("Prepared", found)
+
+
+def test_a_rollout_is_refused_by_the_plans_own_fingerprint(site: Promoting) -> None:
+    with pytest.raises(SealiftError, match=f"--plan {PLAN} --key KEY\nRefused: nothing was changed") as error:
+        require_permitted(_prepared(site, approvals=1), NOW)
+    assert str(error.value).count("\n") == 1
+    release = site.stored.lock.release.reference
+    site.say(approval_of("prod", release, site.stored.digest, PLAN, NOW), "ben")
+    assert require_permitted(_prepared(site, approvals=1), NOW).approvals
+
+
+def test_hosts_that_it_leaves_alone_ask_for_no_record(site: Promoting) -> None:
+    with pytest.raises(SealiftError, match="takes only what passed in staging"):
+        require_permitted(_prepared(site, **{"from": ["staging"]}), NOW)
+    assert require_permitted(_prepared(site, (), **{"from": ["staging"]}), NOW).records == ()
+
+
+def test_the_record_of_a_rollout_is_of_the_newest_evidence(site: Promoting) -> None:
+    staging = site.inventory("staging", key=str(site.key("stage")))
+    assert recorded(site.inventory("staging"), site.stored.digest, NOW) == (None, "")
+    path, why = recorded(staging, site.stored.digest, NOW)
+    assert path is None and "no record was signed:" in why and "has no evidence of staging" in why
+    write(site.evidence(verified_at=NOW - timedelta(minutes=5)), Path(site.folder / "evidence"))
+    path, why = recorded(staging, site.stored.digest, NOW)
+    assert path is not None and path.is_file() and why == ""
+    assert require_permitted(_prepared(site, **{"from": ["staging"]}), NOW).records

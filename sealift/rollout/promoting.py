@@ -23,7 +23,7 @@ def require_permitted(prepared: Prepared, now: datetime) -> Verdict:
 
 
 def judged(prepared: Prepared, now: datetime) -> Verdict:
-    """Whether a site takes what a rollout brings to the hosts that it changes; they were asked what they run."""
+    """Whether a site takes what a rollout brings to the hosts that it changes."""
     stored = {t.host.name: t.stored for t in prepared.targets if t.host.name in prepared.changing}
     stands = {
         name: Stands(status.standing.release, status.standing.bundle)

@@ -34,7 +34,7 @@ def site(made: Promoting) -> Iterator[Promoting]:
         shutil.rmtree(made.folder / folder, ignore_errors=True)
 
 
-def _prepared(site: Promoting, changing: tuple[str, ...] = HOSTS, **promotion: Any) -> Prepared:
+def _prepared(site: Promoting, changing: tuple[str, ...] = HOSTS, /, **promotion: Any) -> Prepared:
     """As far as promotion looks at it; no host runs anything yet."""
     targets = [SimpleNamespace(host=SimpleNamespace(name=name), stored=site.stored) for name in HOSTS]
     found = SimpleNamespace(

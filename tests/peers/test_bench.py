@@ -34,6 +34,7 @@ def ingredients(tmp_path: Path) -> Path:
     return small
 
 
+@pytest.mark.exhaustive
 def test_all_steps_are_measured_and_the_page_keeps_its_text(ingredients: Path, tmp_path: Path) -> None:
     written = tmp_path / "page.md"
     written.write_text(f"before\n{page.BEGIN}\nold\n{page.END}\nbehind\n")

@@ -119,6 +119,7 @@ def test_real_tokens_are_measured_at_each_number_of_streams(target: Target) -> N
     assert load.moments[-1].answer_s and load.ended_s > load.moments[-1].due_s
 
 
+@pytest.mark.exhaustive
 def test_a_model_is_loaded_anew_whichever_of_its_roles_had_it_loaded(
     target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:

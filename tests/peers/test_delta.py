@@ -210,6 +210,7 @@ def _assert_all_changed(before: Lock, after: Lock, package: str) -> None:
     }
 
 
+@pytest.mark.exhaustive
 def test_an_upgrade_of_everything_crosses_after_the_one_before_was_lost(
     demo: Demo, commands: Commands, plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -104,6 +104,7 @@ def test_damage_to_index_and_signature_is_refused(
             assert tried > 70
 
 
+@pytest.mark.exhaustive
 def test_damage_to_manifests_lock_and_blobs_is_refused(
     demo: Demo, bundle: Path, depot: Depot, chance: Random
 ) -> None:

@@ -33,8 +33,8 @@ from tests.watch_tools import program
 MODEL, EMBEDDING = "gemma3:270m", "all-minilm:22m"
 WANTED = {MODEL: {"archive": "gemma3-270m.tar"}, EMBEDDING: {"archive": "all-minilm-22m.tar"}}
 ROLES: dict[str, Any] = {
-    "chat": {"model": MODEL},
-    "classify": {"model": MODEL},
+    "chat": {"model": MODEL, "threads": 1},
+    "classify": {"model": MODEL, "threads": 1},
     "embed": {"model": EMBEDDING, "context": 512, "threads": 1},
 }
 ABSENT = "summarize"  # which the gateway lets through, and Ollama does not have

@@ -14,6 +14,7 @@ from enum import StrEnum
 from sealift.release.types import Release
 
 _PART = re.compile(r"\d+|\+|[^\d.+_-]+")
+_SOON = 30  # days
 _OVERRIDE = "have it overridden: sealift promote override --help"
 
 
@@ -65,3 +66,20 @@ def expired(release: Release, now: datetime) -> Iterator[str]:
             f"{release.reference}: expired on {release.expires}, expected one that is still good. Bring a "
             f"newer one; to take this in spite of that, {_OVERRIDE}"
         )
+
+
+def expires_soon(release: Release, now: datetime) -> Iterator[str]:
+    """Whether a release's last day is near or over: a line, or none.
+
+    + now: UTC
+    """
+    if release.expires is None:
+        return
+    days = (release.expires - now.date()).days
+    if days < 0:
+        yield (
+            f"{release.reference}: expired on {release.expires}. Hosts that run it go on, no other takes it. "
+            "Bring a newer one."
+        )
+    elif days <= _SOON:
+        yield f"{release.reference}: expires on {release.expires}, in {days} days. Bring a newer one."

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
+from sealift.release.age import expires_soon
 from sealift.release.types import Release
 from sealift.site.authority import key_problems
 from sealift.site.certificate_check import certificate_problems, certificate_warnings
@@ -67,6 +68,7 @@ def check_site(name: str, now: datetime) -> Checked:
         problems += site_problems(host, releases.get((host.settings.depot, host.settings.release)), now)
         problems += _ssh_problems(host)
     warnings += site_warnings(inventory.hosts, now)
+    warnings += [line for release in releases.values() for line in expires_soon(release, now)]
     for ca in {host.settings.gateway.ca: None for host in inventory.hosts}:
         problems += key_problems(ca)
     for promotion in dict.fromkeys(host.settings.promotion for host in inventory.hosts):

@@ -18,7 +18,7 @@ from sealift.oci.layout import read_index
 from sealift.progress import silent
 from sealift.promotion.kept import sign_statement
 from sealift.promotion.making import override_of
-from sealift.release.age import Excuse, expired
+from sealift.release.age import Excuse, expired, expires_soon
 from sealift.release.parse import load_release
 from tests.unit import samples, tiny
 from tests.unit.samples import Site
@@ -111,6 +111,22 @@ def test_a_signed_override_lets_one_bundle_in_and_is_logged(
     assert log.exists() == taken
     if taken:
         assert json.loads(log.read_text())["reason"] == "audit of the old one"
+
+
+@pytest.mark.parametrize(
+    ("expires", "told"),
+    [
+        (None, ""),
+        ("2026-12-30", ""),
+        ("2026-12-29", "demo:2026.11.0: expires on 2026-12-29, in 30 days. Bring a newer one."),
+        ("2026-11-29", "demo:2026.11.0: expires on 2026-11-29, in 0 days. Bring a newer one."),
+        ("2026-11-28", "demo:2026.11.0: expired on 2026-11-28. Hosts that run it go on, no other takes it."),
+    ],
+)
+def test_a_site_is_told_thirty_days_before_its_release_expires(expires: str | None, told: str) -> None:
+    release = samples.release(expires=expires)
+    found = "".join(expires_soon(release, datetime(2026, 11, 29, 12, tzinfo=UTC)))
+    assert found.startswith(told) and bool(found) == bool(told)
 
 
 @pytest.mark.parametrize("expires", ["2027-05-31", "'2027-05-31'"])

@@ -17,7 +17,7 @@ from sealift.errors import SealiftError
 from sealift.promotion.site import promotion_of
 from sealift.rollout.begin import Result, begin, go_on, require_finished
 from sealift.rollout.journal import unfinished
-from sealift.rollout.pages import write
+from sealift.rollout.pages import PAGE, write
 from sealift.rollout.plan import read_plan, require_hosts, require_same
 from sealift.rollout.prepared import Prepared, prepare
 from sealift.rollout.promoting import recorded, require_permitted
@@ -111,11 +111,14 @@ def _prepared(site: Inventory, full: bool) -> Prepared:
 
 
 def _end(site: Inventory, result: Result, as_json: bool) -> None:
-    key = promotion_of(site).key
-    with shown() as progress:
-        page = write(site.whole, result.journal, key, progress)
+    told = _evidence(site, result)
     if not as_json:
-        say(f"journal        {result.journal.folder}\nevidence       {page}")
+        say(f"journal        {result.journal.folder}\nevidence       {told}")
+    for host in result.stuck:
+        complain(
+            f"{host}: could not go back, and stays drained. Look at it; once it answers well: "
+            f"sealift undrain {site.name} {host}"
+        )
     if result.ok:
         path, why = recorded(site, result.journal.opened.bundle, datetime.now(UTC))
         if why:
@@ -126,3 +129,13 @@ def _end(site: Inventory, result: Result, as_json: bool) -> None:
         if result.closed.outcome == "done":
             complain(f"not on every host: {', '.join(result.failed)}")
         raise typer.Exit(1)
+
+
+def _evidence(site: Inventory, result: Result) -> Path:
+    """Write the evidence. The rollout is over by then: a key that does not sign takes nothing back."""
+    try:
+        with shown() as progress:
+            return write(site.whole, result.journal, promotion_of(site).key, progress)
+    except SealiftError as error:
+        complain(f"the evidence is not signed: {error}")
+        return result.journal.folder / PAGE

@@ -19,7 +19,7 @@ from sealift.promotion.rule import Verdict
 from sealift.promotion.site import log_overrides
 from sealift.rollout import engine
 from sealift.rollout.course import failures
-from sealift.rollout.events import Closed, Event
+from sealift.rollout.events import Closed, Ended, Event
 from sealift.rollout.journal import Journal, new_folder, not_finished, unfinished
 from sealift.rollout.prepared import Prepared, Terms, opened, who
 from sealift.rollout.steps import Shown, Steps
@@ -39,6 +39,12 @@ class Result:
     journal: Journal
     closed: Closed
     failed: dict[str, str]
+
+    @property
+    def stuck(self) -> tuple[str, ...]:
+        """Hosts that should have gone back, and could not."""
+        back = (e for e in self.journal.events if isinstance(e, Ended) and e.phase == "back")
+        return tuple(host for event in back for host in event.failed)
 
     @property
     def ok(self) -> bool:

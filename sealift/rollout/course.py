@@ -61,6 +61,13 @@ def failures(events: Sequence[Event]) -> dict[str, str]:
     return _Course(events).failed
 
 
+def may_still_fail(events: Sequence[Event]) -> int:
+    """How many more hosts may fail before the rollout goes no further; of the canary none may."""
+    course = _Course(events)
+    is_canary = course.opened.canary and course.last == 0
+    return 0 if is_canary else course.opened.allowed - len(course.failed)
+
+
 def ours(events: Sequence[Event]) -> frozenset[str]:
     """Hosts that this rollout drains: others were drained by somebody, and stay so."""
     began = (event for event in events if isinstance(event, Began) and event.phase in ("drain", "leave"))

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from sealift.errors import SealiftError
 from sealift.rollout.course import End, Gate, Step, next_step
@@ -66,8 +66,8 @@ def go(journal: Journal, acts: Acts, tell: Callable[[Event], None]) -> Closed:
         if isinstance(step, Gate):
             note(Judged(at=_now(), wave=step.wave, passed=not step.sentence, sentence=step.sentence))
         elif isinstance(step, End):
-            outcome = "failed" if step.sentence else "done"
-            note(Closed.model_validate({"at": _now(), "outcome": outcome, "sentence": step.sentence}))
+            outcome: Literal["failed", "done"] = "failed" if step.sentence else "done"
+            note(Closed(at=_now(), outcome=outcome, sentence=step.sentence))
         else:
             _do(step, journal, acts, note)
     last = journal.events[-1]

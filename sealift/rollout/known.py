@@ -7,19 +7,15 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 
-from pydantic import ValidationError
-
 from sealift.errors import SealiftError
-from sealift.evidence.record import lasting_folder
+from sealift.evidence.record import lasting_folder, read_evidence
 from sealift.evidence.types import Evidence
-from sealift.files import read_limited
 from sealift.fleet.survey import targets
 from sealift.rollout.gate import Outcomes
 from sealift.services import MONITOR_GROUP
 from sealift.site.inventory import Inventory
 from sealift.watch.firing import Alert, firing
 
-_LIMIT = 64 << 20  # bytes of an evidence.json
 _MOST = 50  # evidence looked through for the last one of each host
 _IMAGE = "prometheus"
 
@@ -39,8 +35,8 @@ def _last_evidence(site: Inventory) -> Iterator[Evidence]:
     below = lasting_folder(site)
     names = [path for path in below.glob(f"{site.name}-*") if not path.is_symlink()] if below.is_dir() else []
     for folder in sorted(names, key=lambda path: path.name, reverse=True)[:_MOST]:
-        with suppress(SealiftError, ValidationError):  # one that cannot be read says nothing
-            yield Evidence.model_validate_json(read_limited(folder / "evidence.json", _LIMIT))
+        with suppress(SealiftError):  # one that cannot be read says nothing
+            yield read_evidence(folder / "evidence.json")
 
 
 def firing_now(site: Inventory) -> tuple[Alert, ...] | None:

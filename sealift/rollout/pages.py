@@ -30,17 +30,27 @@ JSON, SIGNATURE, PAGE, JUNIT = (
     "rollout.xml",
 )
 _LIMIT = 64 << 20  # bytes of a rollout.json
+_RECENT = 20  # rollouts that are looked at for such as have no page
 _MOST = 500  # rollouts that the index lists
 _OBJECTIVES = "test_keeps_its_objectives"  # of tests/hosts/test_quality.py
 
 
 def write(site: Inventory, journal: Journal, key: Path | None, progress: Progress = silent) -> Path:
-    """Write what came of a rollout that is closed; gives the page.
+    """Write what came of a rollout that is closed; gives the page. So it is of those that were killed before.
 
     + key: OpenSSH key that signs the JSON; None where the site has none
 
     Raises SealiftError where it cannot be signed; all else is written by then.
     """
+    for folder in folders(site)[1:_RECENT]:
+        with suppress(SealiftError):
+            earlier = Journal(folder)
+            if earlier.is_closed and not (folder / JSON).exists():
+                _write(site, earlier, None, progress)
+    return _write(site, journal, key, progress)
+
+
+def _write(site: Inventory, journal: Journal, key: Path | None, progress: Progress) -> Path:
     opened = journal.opened
     made = report(journal.events, _sbom(site, opened.bundle))
     verified = tuple(_verified(site, made.evidence))

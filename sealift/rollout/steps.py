@@ -23,7 +23,7 @@ from sealift.host.rollout_settings import RolloutSettings
 from sealift.live.drain import Fronts, all_running, fronts_of, set_drained
 from sealift.progress import Progress
 from sealift.rollout import gate
-from sealift.rollout.course import FORWARD, Step, armed_with, ours
+from sealift.rollout.course import FORWARD, Step, armed_with, may_still_fail, ours
 from sealift.rollout.engine import Done
 from sealift.rollout.events import Event, Opened
 from sealift.rollout.known import firing_now, held_before
@@ -202,6 +202,8 @@ class Steps:
                 said = str(error).splitlines()
                 named = {host: why for host in left if (why := _line_of(host, said))}
                 failed |= named or dict.fromkeys(left, said[0])
+                if len(failed) > may_still_fail(self._events):
+                    break
                 continue
             found = {host: gate.applied(result.hosts.get(host)) for host in left}
             failed |= {host: why for host, why in found.items() if why}

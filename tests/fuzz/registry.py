@@ -11,6 +11,7 @@ from tests.fuzz import (
     at_monitor,
     at_probe,
     at_promotion,
+    at_rollout,
     at_site,
     from_hosts,
     on_build_machine,
@@ -22,7 +23,13 @@ from tests.fuzz.target import Target
 @cache
 def targets() -> dict[str, Target]:
     """Every parser of foreign bytes that sealift has."""
-    carried = (*at_site.targets(), *from_hosts.targets(), *at_bench.TARGETS, *at_promotion.TARGETS)
+    carried = (
+        *at_site.targets(),
+        *from_hosts.targets(),
+        *at_bench.TARGETS,
+        *at_promotion.TARGETS,
+        *at_rollout.TARGETS,
+    )
     watching = (*at_probe.TARGETS, *at_monitor.TARGETS, *at_dashboard.TARGETS)
     every = (*on_build_machine.TARGETS, *archives.TARGETS, *carried, *watching, *over_http.targets())
     return {target.name: target for target in every}

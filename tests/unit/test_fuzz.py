@@ -58,6 +58,7 @@ _OWN = {
         "measure/loops.py:step_of",
         "sbom/python_licences.py:_project",
         "sbom/python_licences.py:_read",
+        "rollout/pages.py:_read",
     },
     "lines that a target's function reads": {
         *("site/inventory.py:finish_reading", "fleet/survey.py:survey", "fleet/survey.py:look"),
@@ -70,6 +71,8 @@ _OWN = {
             "drift/plan.py:diffs",
         ),
         "site/watching.py:_receiver_problems",
+        *("drift/status.py:ask_fleet", "rollout/gate.py:reason", "rollout/engine.py:_do"),
+        *("rollout/steps.py:Steps._apply", "rollout/steps.py:Steps._soak", "rollout/steps.py:_why"),
     },
     "what this machine's own tools say": {
         *("install/start.py:signer_of", "sources/apt.py:_update", "sources/apt_config.py:IsolatedApt.make"),

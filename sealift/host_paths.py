@@ -26,7 +26,12 @@ PACKAGES = f"{ROOT}/packages"  # a list of the OS packages that the host had not
 FILES = f"{ROOT}/files"  # a list of the release's plain files, which stand elsewhere
 WRITTEN = f"{ROOT}/written"  # hashes of the daemons' configurations that were written here: all ever
 CURRENT = f"{ROOT}/current"  # the link that activates a generation
-PREVIOUS = f"{ROOT}/previous"  # a link to the one that was active before
+PREVIOUS = f"{ROOT}/previous"  # a link to the last good one before it; as `current` on a host that went back
+STOOD = f"{CURRENT}/stood"  # copies of files in /etc, as they were when the generation was in force
+# There while the current generation has not proved itself. Until then `previous` does not move, and nothing
+# goes that it needs.
+UNCONFIRMED = f"{ROOT}/unconfirmed"  # an apply is at work, or was killed
+ARMED = f"{ROOT}/armed"  # a timer brings the host back, unless `sealift.fleet.generations.confirm` stops it
 # Folders that others may read, of a container that is not root: by number of its user and group. It is one of
 # its own, for a process with another's numbers may look into its files, by /proc. systemd gives out none from
 # 65520 on, and 65532 is that of many images.

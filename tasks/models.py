@@ -1,4 +1,4 @@
-"""The release's models, and the roles that they play."""
+"""The release's models, and the roles that they play. Others go last: tasks/garbage.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pyinfra import host
 from pyinfra.api import deploy
 
 from sealift.host.wanted import Wanted
-from sealift.operations.models import model_placed, models_reloaded, only_models
+from sealift.operations.models import model_placed, models_reloaded
 from sealift.release.ollama_manifest import manifest_bytes
 
 
@@ -20,10 +20,5 @@ def place_models(wanted: Wanted) -> None:
             manifest=manifest_bytes(named.variant.manifest),
             tags=named.tags,
         )
-    only_models(
-        name="Remove models that the release does not have here",
-        tags=tuple(tag for named in wanted.names for tag in named.tags),
-        blobs=tuple(blob for named in wanted.names for blob in named.variant.blobs),
-    )
     for service in host.loop([service for service in wanted.services if service.serves_models]):
         models_reloaded(name=f"Load repaired models anew in {service.name}", project=service.project)

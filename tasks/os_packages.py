@@ -9,7 +9,7 @@ from sealift.depot.activation import reading
 from sealift.depot.store import StoredRelease, signed_repository
 from sealift.host import package_source
 from sealift.host.wanted import Wanted
-from sealift.operations.apt import packages_installed, packages_listed, packages_removed
+from sealift.operations.apt import packages_installed, packages_listed
 from sealift.operations.text import links_present, text_present
 
 
@@ -27,4 +27,3 @@ def install_os_packages(wanted: Wanted) -> None:
     packages = {package.name: package.version for package in wanted.packages}
     packages_listed(name="List the packages that the release brings", packages=tuple(packages))
     packages_installed(name="Install the release's packages", source=package_source.SOURCE, versions=packages)
-    packages_removed(name="Remove packages that the release brings here no more", packages=tuple(packages))

@@ -15,6 +15,7 @@ from sealift.operations.compose import (
     project_running,
 )
 from sealift.operations.docker import ports_open
+from sealift.operations.generation import generation_proved
 from sealift.operations.live import live_files_taken
 
 
@@ -47,3 +48,4 @@ def run_services(wanted: Wanted) -> None:
     )
     for path in host.loop(wanted.left_behind):
         path_absent(name=f"Remove {path}, of a service that is gone", path=path)
+    generation_proved(name="Have a generation to go back to")

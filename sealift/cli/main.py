@@ -36,6 +36,7 @@ _PANELS: dict[str, dict[str, tuple[str, ...]]] = {
         "rollout": ("rollout",),
         "status": ("status",),
         "dashboard": ("dashboard",),
+        "rollback": ("rollback",),
         "drain": ("drain", "undrain"),
         "verify": ("verify",),
         "evaluate": ("evaluate",),

@@ -23,7 +23,7 @@ from sealift.facts.docker import (
 )
 from sealift.facts.files import FileList, PlainFile, Standing
 from sealift.facts.garbage import Garbage, Unneeded
-from sealift.facts.generation import LIVE_FOLDER, GenerationFiles, expected_files, expected_live
+from sealift.facts.generation import LIVE_FOLDER, GenerationFiles, NotKept, expected_files, expected_live
 from sealift.facts.host_store import Access, Root, StoreAccess
 from sealift.facts.images import Images, ImageStore, familiar
 from sealift.facts.models import Models, ModelStore, blob_name, unnamed, unplaced
@@ -33,7 +33,7 @@ from sealift.host import package_source
 from sealift.host.daemon_json import daemon_json, daemon_json_mode, for_toolkit, merged_daemon_json
 from sealift.host.gpus import GPU
 from sealift.host.wanted import Wanted
-from sealift.host_paths import BLOBS, GENERATIONS, ROOT
+from sealift.host_paths import ARMED, BLOBS, GENERATIONS, ROOT, UNCONFIRMED
 from sealift.release.ollama_manifest import manifest_bytes, manifest_path
 
 _FILES = Path(__file__).parents[2] / "files"
@@ -178,14 +178,26 @@ def _generation(wanted: Wanted) -> Iterator[Check]:
     right = expected_files(wanted.generation)
     target = f"generations/{wanted.generation.id}"
 
+    def there(links: Mapping[str, str]) -> set[str]:
+        return {f"{ROOT}/{name}" for name in links}
+
     def current(links: Mapping[str, str]) -> Iterator[str]:
         found = links.get("current", "none")
         if found != target:
             yield f"generation {found.rpartition('/')[2]}, expected {wanted.generation.id}"
+        elif UNCONFIRMED in there(links) and ARMED not in there(links):
+            yield "the last apply did not come to its end"
 
     yield Check(Links, current, {"folder": ROOT})
     yield _folder("configuration", "../current", right)
     yield _folder("live file", LIVE_FOLDER, expected_live(wanted))
+    yield Check(NotKept, _copies)
+
+
+def _copies(missing: list[str]) -> Iterator[str]:
+    """A file that differs from its copy alone was altered, and is told as such."""
+    if {DAEMON_JSON, CONTAINERD_TOML} <= set(missing):
+        yield "no copy of the daemons' configurations is kept to go back to"
 
 
 def _folder(what: str, folder: str, right: Mapping[str, tuple[str, str]]) -> Check:

@@ -22,6 +22,7 @@ from sealift.fleet.survey import Target
 from sealift.host.daemon_json import daemon_json
 from sealift.host.generation import LIVE
 from sealift.host.gpus import GPU
+from sealift.host.record import MANIFESTS, RESTORE
 from sealift.host.wanted import Wanted
 from sealift.host_paths import CURRENT
 from sealift.services import TLS
@@ -99,7 +100,11 @@ def _consequences(differs: Sequence[str]) -> tuple[str, ...]:
 
 def texts(wanted: Wanted) -> dict[str, str]:
     """The text files of a host that people edit, as they are to be, by path; secrets hidden."""
-    files = {f"{CURRENT}/{path}": file.content for path, file in wanted.generation.files.items()}
+    files = {
+        f"{CURRENT}/{path}": file.content
+        for path, file in wanted.generation.files.items()
+        if path != RESTORE and not path.startswith(f"{MANIFESTS}/")  # which people do not edit
+    }
     files[CONTAINERD_TOML] = (_FILES / "containerd/config.toml").read_bytes()
     if GPU not in wanted.groups:  # else NVIDIA's tool has the last word
         files[DAEMON_JSON] = daemon_json(wanted.settings.docker).encode()

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
-from importlib import resources
 
 from sealift.facts.fact import FactBase
 from sealift.facts.foreign import foreign
+from sealift.host.garbage import GARBAGE
 from sealift.host_paths import ROOT
-
-_SCRIPT = resources.files("sealift.facts").joinpath("garbage.sh").read_text()
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class Garbage(FactBase[Unneeded]):
 
     def command(self) -> str:
         """Compare what there is with what the active generation and the one before it name."""
-        return shlex.join(["sh", "-c", _SCRIPT, "sealift", ROOT])
+        return shlex.join(["sh", "-c", GARBAGE, "sealift", ROOT])
 
     @foreign
     def process(self, output: list[str]) -> Unneeded:

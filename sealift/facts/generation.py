@@ -7,14 +7,15 @@ from pathlib import PurePosixPath
 from sealift.facts.fact import FactBase
 from sealift.facts.foreign import foreign
 from sealift.host.generation import Generation
+from sealift.host.record import ETC
 from sealift.host.wanted import Wanted
-from sealift.host_paths import GENERATIONS
+from sealift.host_paths import CURRENT, GENERATIONS, STOOD
 
 LIVE_FOLDER = "../live"  # as GenerationFiles finds it
 
 
 class GenerationFiles(FactBase[dict[str, tuple[str, str]]]):
-    """Everything in a generation's folder: path to mode, such as "600", and SHA-256.
+    """Everything in a generation's folder but what stood in /etc: path to mode, such as "600", and SHA-256.
 
     The folder itself is "."; what is no regular file has in place of a digest its type as `find` has it, such
     as "d". Empty where there is no such generation.
@@ -29,7 +30,8 @@ class GenerationFiles(FactBase[dict[str, tuple[str, str]]]):
         """
         return (
             f"if cd {GENERATIONS}/{generation} 2>/dev/null; then"
-            " find . -printf 'entry\\t%P\\t%m\\t%y\\n' && find . -type f -exec sha256sum {} +; fi"
+            " find . -path ./stood -prune -o -printf 'entry\\t%P\\t%m\\t%y\\n'"
+            " && find . -path ./stood -prune -o -type f -exec sha256sum {} +; fi"
         )
 
     @foreign
@@ -44,6 +46,25 @@ class GenerationFiles(FactBase[dict[str, tuple[str, str]]]):
                 digest, _, path = line.partition("  ./")
                 found[path] = (found[path][0], digest)
         return found
+
+
+class NotKept(FactBase[list[str]]):
+    """Files of ETC that the current generation has no copy of, as they stand, or one too many."""
+
+    default = list
+
+    def command(self) -> str:
+        """Compare them."""
+        return (
+            f"if [ -e {CURRENT} ]; then for path in {' '.join(ETC)}; do"
+            f' kept={STOOD}$path; if [ -f "$path" ] || [ -e "$kept" ]; then'
+            ' cmp -s "$path" "$kept" || echo "$path"; fi; done; fi'
+        )
+
+    @foreign
+    def process(self, output: list[str]) -> list[str]:
+        """Leave the lines as they are."""
+        return output
 
 
 def expected_files(generation: Generation) -> dict[str, tuple[str, str]]:

@@ -7,6 +7,7 @@ depot and of hosts are held by whoever calls what changes something.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from pydantic import AfterValidator, ValidationError
 
 from sealift.errors import SealiftError, one_line, printable
 from sealift.files import parse_json
+from sealift.host.garbage import GARBAGE, OURS, REMOVE
 from sealift.host.key_values import key_values
 from sealift.host_paths import ROOT
 from sealift.release.values import MOST_NAMED, Foreign
@@ -24,6 +26,7 @@ from sealift.site.inventory import Host
 from sealift.ssh import Gathered, on_all
 
 _SCRIPT = resources.files("sealift.fleet").joinpath("generations.sh").read_text()
+_REMOVE = f"xargs -r -d '\\n' sh -c {shlex.quote(REMOVE)} sealift"
 _ID = re.compile(r"[0-9a-f]{12}")
 _Text = Annotated[str, AfterValidator(printable)]
 _GOING_BACK_S = 3600  # images are loaded, and each service may take three minutes until it is healthy
@@ -94,11 +97,21 @@ def arm(hosts: Sequence[Host], within_s: int) -> Gathered[str]:
 
 
 def confirm(hosts: Sequence[Host]) -> Gathered[str]:
-    """The generations in force are the good ones: hosts stay on them, and lose what these do not have.
+    """The generations in force are the good ones: hosts stay on them, and lose what is of older ones.
 
-    A host that went back by itself is an error. Gives what was removed, in lines.
+    Each keeps one to go back to. A host that went back by itself is an error. Gives what it removed.
     """
-    return _tell(hosts, "confirm", timeout_s=_CONFIRMING_S)
+    by_name = {host.name: host.ssh for host in hosts}
+
+    def confirmed(name: str) -> str:
+        ssh = by_name[name]
+        said = ssh.run(_SCRIPT, ROOT, "confirm", timeout_s=_CONFIRMING_S)
+        unneeded = [line.partition(" ")[2] for line in ssh.run(GARBAGE, ROOT).splitlines()]
+        paths = "".join(f"{path}\n" for path in unneeded if OURS.fullmatch(path))
+        ssh.run_with(_REMOVE, paths.encode(), timeout_s=_CONFIRMING_S)
+        return printable(said)
+
+    return on_all(list(by_name), confirmed)
 
 
 def go_back(hosts: Sequence[Host], to: str | None = None) -> Gathered[str]:

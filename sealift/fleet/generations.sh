@@ -113,7 +113,7 @@ go_back() {
     [ -L "$root/current" ] || say_no "nothing is deployed there, expected a generation to go back from."
     to=${1:-$(id_of previous)}
     [ "$to" != none ] || say_no "has no generation to go back to: it keeps none but the one in force."
-    [ -d "$root/generations/$to" ] || say_no "has no generation $to, expected one of: $(ls "$root/generations" | tr '\n' ' ')"
+    [ -d "$root/generations/$to" ] || say_no "has no generation $to, expected one that it keeps. See: sealift rollback --dry-run"
     [ -f "$root/generations/$to/restore.sh" ] ||
         say_no "its generation $to is of an older sealift and has no record, expected one with a record. Run sealift apply with that release."
     case $(systemctl is-active $unit.service) in

@@ -26,6 +26,15 @@ RESTORE = "restore.sh"
 MANIFESTS = "models"  # folder of a generation: manifests of models, named by their SHA-256
 FORMAT = "1"
 PLACE = resources.files("sealift.host").joinpath("place_live.sh").read_text()
+# What a generation is beside its configuration, in /etc: apt's source, the daemons' configurations.
+ETC = (
+    "/etc/apt/keyrings/sealift.asc",
+    "/etc/apt/sources.list.d/sealift.sources",
+    "/etc/containerd/config.toml",
+    "/etc/docker/daemon.json",
+    "/etc/cdi/sealift-stand-in.yaml",
+    "/etc/cdi/nvidia.yaml",
+)
 _RESTORE = resources.files("sealift.host").joinpath(RESTORE).read_text()
 _LIMIT = 1 << 20  # characters; a large record has 100 kB
 _WORD = re.compile(r"[!-~]{1,512}")

@@ -36,6 +36,7 @@ settle() { # settle NEW PATH: a file that is whole takes its place
 listed() { # listed NAME <LINES: a list of ours
     cat >"$root/$1.new"
     settle "$root/$1.new" "$root/$1"
+    cp "$root/$1" "$work/$1"
 }
 
 stood() { # what stood in /etc when the generation was in force
@@ -115,11 +116,11 @@ files() {
 image_id() { docker image inspect --format '{{.Id}}' "$1" 2>/dev/null || echo none; }
 
 images() {
-    record image | while read -r name id config layers; do
-        [ "$(image_id "$name")" != "$id" ] || continue
-        if [ "$(image_id "$id")" = "$id" ]; then
+    record image | while read -r name image config layers; do
+        [ "$(image_id "$name")" != "$image" ] || continue
+        if [ "$(image_id "$image")" = "$image" ]; then
             say "names the image $name as before"
-            docker tag "$id" "$name"
+            docker tag "$image" "$name"
             continue
         fi
         say "loads the image $name"
@@ -134,7 +135,7 @@ images() {
         printf '[{"Config":"blobs/sha256/%s","RepoTags":["%s"],"Layers":[%s]}]' \
             "$config" "$name" "${joined#,}" >"$work/manifest.json"
         tar -cf - -C "$work" manifest.json -C "$root" "$@" | docker load --quiet
-        [ "$(image_id "$name")" = "$id" ] ||
+        [ "$(image_id "$name")" = "$image" ] ||
             fail "$name: Docker has loaded another image than the record names. Look at: docker info"
     done
 }

@@ -11,16 +11,17 @@ import io
 import re
 import shlex
 import tarfile
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 
 from pyinfra import host
 from pyinfra.api import StringCommand, operation
 
-from sealift.facts.generation import GenerationFiles, expected_files, folders
+from sealift.facts.generation import GenerationFiles, NotKept, expected_files, folders
 from sealift.facts.text import Links
 from sealift.host.generation import Generation
 from sealift.host.judged import judged
-from sealift.host_paths import CURRENT, GENERATIONS, PREVIOUS, ROOT
+from sealift.host.record import ETC
+from sealift.host_paths import ARMED, CURRENT, GENERATIONS, PREVIOUS, ROOT, STOOD, UNCONFIRMED
 from sealift.service import Service
 
 Commands = Generator[StringCommand, None, None]
@@ -72,15 +73,65 @@ def placing(
 def generation_active(generation: Generation) -> Commands:
     """Have `current` point at a generation. It must be there.
 
+    `previous` is what a service that does not come up goes back to: the last one that proved itself. So it
+    does not move while the current one has not.
+
     + generation: the one to activate
     """
-    target = f"generations/{generation.id}"
-    active = host.get_fact(Links, folder=ROOT).get("current", "")
-    if active == target:
+    there = host.get_fact(Links, folder=ROOT)
+    active = there.get("current", "")
+    if active == f"generations/{generation.id}":
         return
-    if _GENERATION.fullmatch(active):  # what a service that does not come up goes back to
-        yield StringCommand(pointing(PREVIOUS, active.removeprefix("generations/")))
+    if not is_unconfirmed(there):
+        if _GENERATION.fullmatch(active):
+            yield StringCommand(pointing(PREVIOUS, active.removeprefix("generations/")))
+        yield StringCommand(f": > {UNCONFIRMED} && sync {ROOT}")
     yield StringCommand(pointing(CURRENT, generation.id))
+
+
+def is_unconfirmed(there: Mapping[str, str]) -> bool:
+    """Whether a host's current generation has not proved itself.
+
+    + there: what stands in sealift's folder
+    """
+    return not there.keys().isdisjoint(path.removeprefix(f"{ROOT}/") for path in (ARMED, UNCONFIRMED))
+
+
+def is_armed(there: Mapping[str, str]) -> bool:
+    """Whether a host goes back by itself unless it is told not to; what the last good one needs stays there.
+
+    + there: what stands in sealift's folder
+    """
+    return ARMED.removeprefix(f"{ROOT}/") in there
+
+
+@operation()
+def generation_proved() -> Commands:
+    """Have the current generation be one to go back to: all of it runs.
+
+    What stands in /etc is kept beside it as it is: NVIDIA's tool has a part in it, and a later sealift may
+    write something else there.
+    """
+    if host.get_fact(NotKept):
+        yield StringCommand(keeping())
+    there = host.get_fact(Links, folder=ROOT)
+    if is_unconfirmed(there) and not is_armed(there):
+        yield StringCommand(f"rm -f {UNCONFIRMED} && sync {ROOT}")
+
+
+def keeping() -> str:
+    """The script that copies what stands in /etc into the current generation."""
+    new = f"{ROOT}/.stood"
+    return "\n".join(
+        (
+            "set -eu; umask 077",
+            f"rm -rf {new}; mkdir {new}; cd /",
+            f"for path in {' '.join(ETC)}; do",
+            f'[ ! -f "$path" ] || cp -p --parents ".$path" {new}; done',
+            f"find {new} -exec sync {{}} +",
+            f"rm -rf {STOOD}; mv -T {new} {STOOD}; sync {CURRENT}/",
+        )
+    )
 
 
 def pointing(link: str, generation: str) -> str:

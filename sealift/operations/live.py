@@ -14,9 +14,9 @@ from pyinfra.api import StringCommand, operation
 
 from sealift.facts.generation import LIVE_FOLDER, GenerationFiles, expected_live
 from sealift.facts.live import LiveVersions, asking
-from sealift.host.record import PLACE
+from sealift.host.record import PLACE, RESTORE
 from sealift.host.wanted import Wanted
-from sealift.host_paths import CURRENT, LIVE, PREVIOUS, ROOT
+from sealift.host_paths import ARMED, CURRENT, LIVE, PREVIOUS, ROOT, UNCONFIRMED
 from sealift.service import Service
 from sealift.services import KEYS
 
@@ -82,18 +82,20 @@ wait_taken() {{
 
 
 def go_back(why: str) -> str:
-    """Lines of sh(1) by which a host goes back to the generation before, with its services and live files.
+    """Lines of sh(1) by which a host whose generation has not proved itself goes back to the last good one.
 
+    One of an older sealift has no script of its own for that: then its configuration and services come back.
     The clients' keys stay as they are: one that was revoked meanwhile does not come back.
 
     + why: told before
     """
     told = shlex.quote(f"{why}: this host went back to the generation that was active before")
     return (
-        f"if [ -e {PREVIOUS} ]; then "
+        f"if [ ! -e {PREVIOUS} ] || {{ [ ! -e {UNCONFIRMED} ] && [ ! -e {ARMED} ]; }}; then :; "
+        f"elif [ -f {PREVIOUS}/{RESTORE} ]; then sh {PREVIOUS}/{RESTORE} >&2 && echo {told} >&2; else "
         f'for new in {CURRENT}/*/live/{KEYS}; do old={PREVIOUS}/${{new#{CURRENT}/}}; if [ -e "$old" ]; then '
         'cp -p "$new" "$old.new" && sync "$old.new" && mv -T "$old.new" "$old"; fi; done; '
-        f"mv -T {PREVIOUS} {CURRENT}; sync {ROOT}; "
+        f"mv -T {PREVIOUS} {CURRENT}; rm -f {UNCONFIRMED}; sync {ROOT}; "
         f"{PLACE}\nplace_live {CURRENT} {LIVE}; "
         f"for file in {CURRENT}/*/compose.yaml; do docker compose --file $file up --detach --wait >&2; done; "
         f"echo {told} >&2; fi"

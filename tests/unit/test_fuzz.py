@@ -69,6 +69,7 @@ _OWN = {
             "drift/asking.py:_answers",
             "drift/plan.py:_read",
             "drift/plan.py:diffs",
+            "fleet/back.py:roll_back",
         ),
         "site/watching.py:_receiver_problems",
         *("drift/status.py:ask_fleet", "rollout/gate.py:reason", "rollout/engine.py:_do"),

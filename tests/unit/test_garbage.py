@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-from importlib import resources
 from pathlib import Path
 
-SCRIPT = resources.files("sealift.facts").joinpath("garbage.sh").read_text()
+from sealift.host.garbage import GARBAGE as SCRIPT
 
 
 def _generation(root: Path, name: str, bundle: str, blobs: str | None) -> None:
@@ -49,6 +48,11 @@ def test_the_active_generation_and_the_one_before_it_stay_with_all_that_they_nam
 def test_without_one_before_it_the_active_generation_stays_alone(tmp_path: Path) -> None:
     found = _garbage(_host(tmp_path))
     assert [line for line in found if line.startswith("blob")] == [f"blob blobs/sha256/{x}" for x in "abcx"]
+
+
+def test_everything_stays_while_a_timer_may_bring_the_host_back(tmp_path: Path) -> None:
+    (_host(tmp_path) / "armed").touch()
+    assert _garbage(tmp_path) == []
 
 
 def test_blobs_stay_where_a_generation_does_not_name_its_own(tmp_path: Path) -> None:

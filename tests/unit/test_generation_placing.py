@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from sealift.facts.generation import expected_files
+from sealift.facts.generation import GenerationFiles, NotKept, expected_files
 from sealift.host.generation import Generation
-from sealift.operations.generation import archive, placing
+from sealift.host.record import ETC
+from sealift.host_paths import ROOT
+from sealift.operations.generation import archive, keeping, placing
 from tests.unit.test_generation import rendered
 
 
@@ -77,3 +79,28 @@ def test_other_generations_stay_and_the_folder_of_an_earlier_version_becomes_a_l
         (first.id, second.id)
     )
     assert len(list(folder.iterdir())) == 4
+
+
+def test_what_stands_in_etc_is_kept_beside_a_generation_and_is_no_part_of_it(tmp_path: Path) -> None:
+    generation, root = rendered(), tmp_path / "sealift"
+    _place(generation, root / "generations")
+    (root / "current").symlink_to(f"generations/{generation.id}")
+    there = {path: f"{tmp_path}/{Path(path).name}" for path in ETC}
+    for path in ETC[:3]:
+        Path(there[path]).write_text(path)
+
+    def ran(script: str) -> list[str]:
+        for path, here in {ROOT: str(root), **there}.items():
+            script = script.replace(path, here)
+        command = ["sh", "-c", script]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+
+    assert ran(NotKept().command()) == [there[path] for path in ETC[:3]]
+    ran(keeping())
+    assert ran(NotKept().command()) == []
+    Path(there[ETC[0]]).unlink()
+    assert ran(NotKept().command()) == [there[ETC[0]]]
+    ran(keeping())
+    assert ran(NotKept().command()) == []
+    listed = ran(GenerationFiles().command(generation=generation.id))
+    assert GenerationFiles().process(listed) == expected_files(generation)

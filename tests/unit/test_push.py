@@ -135,8 +135,14 @@ def test_going_back_brings_the_generation_before_but_no_key_of_it(host: FakeHost
     host.has(before, PREVIOUS)
     host.has(after, CURRENT)
     host.run(f"{PLACE}\nplace_live {CURRENT} {LIVE}")
+    for path in (host.root / "generations").glob("*/restore.sh"):
+        path.unlink()  # an older sealift made none
+    host.run(go_back("gateway has not taken its configuration"))
+    assert host.ids() == {"current": after.id, "previous": before.id}  # what has proved itself stays
+    (host.root / "unconfirmed").touch()
     host.run(go_back("gateway has not taken its configuration"))
     assert host.ids() == {"current": before.id}
+    assert not (host.root / "unconfirmed").exists()
     assert host.keys() == version_of(after.files[f"gateway/live/{KEYS}"].content)
     for name, file in before.live(GATEWAY).items():
         if name != KEYS:

@@ -1,9 +1,9 @@
 # What no generation of a host needs. $1: sealift's folder. Lines: `generation PATH`, `repository PATH`, `blob PATH`.
 # The active generation and the one before it stay, with all that they name. A generation of an older version of
-# sealift names no blobs: then all blobs stay. Changes nothing.
+# sealift names no blobs: then all blobs stay. So does everything while a timer may bring the host back. Changes nothing.
 set -u
 export LC_ALL=C
-[ -e "$1/current" ] || exit 0
+[ -e "$1/current" ] && [ ! -e "$1/armed" ] || exit 0
 cd "$1" || exit 1
 kept="$(readlink current) $(readlink previous)"
 for each in generations/*; do

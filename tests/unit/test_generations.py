@@ -1,0 +1,205 @@
+"""What hosts are told of their generations, in a folder of the test, beside a systemd that only listens."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from sealift.errors import SealiftError
+from sealift.fleet.generations import _SCRIPT, parse_stands
+from sealift.host_paths import ROOT
+
+OLD, NEW = "a" * 12, "b" * 12
+RELEASE = {"release": "demo:2026.11.0", "bundle": f"sha256:{'1' * 64}", "roles": {}}
+_SYSTEMCTL = """\
+#!/bin/sh
+echo "$*" >>{folder}/told
+case "$1 $2" in
+    "is-active sealift-return.service") cat {folder}/active ;;
+    "start sealift-return.service") sh {folder}/sealift/previous/restore.sh >{folder}/run.log 2>&1 ;;
+esac
+"""
+
+
+class Machine:
+    """A host with two generations, the older of which is the one before."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.root, self.units = folder, folder / "sealift", folder / "units"
+        self.units.mkdir()
+        (self.root / "generations").mkdir(parents=True)
+        (folder / "bin").mkdir()
+        tool = folder / "bin/systemctl"
+        tool.write_text(_SYSTEMCTL.format(folder=folder))
+        tool.chmod(0o755)
+        self.active("inactive")
+        for each in (OLD, NEW):
+            self.generation(each)
+        self.point("current", NEW)
+        self.point("previous", OLD)
+
+    def active(self, state: str) -> None:
+        """Have systemd say that the host is going back, or is not."""
+        (self.folder / "active").write_text(state)
+
+    def generation(self, name: str, restorable: bool = True) -> None:
+        folder = self.root / "generations" / name
+        folder.mkdir(exist_ok=True)
+        (folder / "release.json").write_text(json.dumps(RELEASE, indent=1))
+        if restorable:
+            (folder / "record").write_text("format 1\n")
+            (folder / "restore.sh").write_text(f"echo back on {name} $*\n")
+
+    def point(self, link: str, name: str) -> None:
+        (self.root / link).unlink(missing_ok=True)
+        (self.root / link).symlink_to(f"generations/{name}")
+
+    def tell(self, *asked: str) -> subprocess.CompletedProcess[str]:
+        script = _SCRIPT.replace("/etc/systemd/system", str(self.units))
+        script = script.replace("/run/$unit.log", f"{self.folder}/run.log")
+        path = f"{self.folder}/bin:/usr/bin:/bin"
+        command = ["sh", "-c", script, "sealift", str(self.root), *asked]
+        return subprocess.run(command, capture_output=True, text=True, env={"PATH": path}, check=False)
+
+    def ok(self, *asked: str) -> str:
+        ran = self.tell(*asked)
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+    def refuses(self, *asked: str) -> str:
+        ran = self.tell(*asked)
+        assert ran.returncode == 1, ran.stdout
+        return ran.stderr
+
+    def link(self, name: str) -> str:
+        return (self.root / name).readlink().name
+
+    @property
+    def told(self) -> list[str]:
+        path = self.folder / "told"
+        return path.read_text().splitlines() if path.exists() else []
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def test_a_host_says_what_it_has(machine: Machine) -> None:
+    stands = parse_stands("h1", machine.ok("stands"))
+    assert stands.current and stands.current.id == NEW and stands.current.release == "demo:2026.11.0"
+    assert stands.back() == stands.previous and stands.previous and stands.previous.id == OLD
+    assert stands.back(NEW) == stands.current and stands.back("c" * 12) is None
+    assert not (stands.armed or stands.unconfirmed or stands.returned) and stands.within_s is None
+
+
+def test_one_without_a_record_is_none_to_go_back_to(machine: Machine) -> None:
+    for name in ("record", "restore.sh"):
+        (machine.root / "generations" / OLD / name).unlink()
+    stands = parse_stands("h1", machine.ok("stands"))
+    assert stands.previous and not stands.previous.restorable and stands.back() is None
+
+
+def test_a_bare_host_has_none_and_is_not_armed(machine: Machine) -> None:
+    (machine.root / "current").unlink()
+    (machine.root / "previous").unlink()
+    stands = parse_stands("h1", machine.ok("stands"))
+    assert stands.current is None and stands.back() is None
+    assert machine.ok("arm", "60") == "" and machine.told == []
+
+
+def test_arming_makes_the_generation_in_force_the_one_to_go_back_to(machine: Machine) -> None:
+    machine.ok("arm", "600")
+    assert machine.link("previous") == machine.link("current") == NEW
+    timer = (machine.units / "sealift-return.timer").read_text()
+    assert "OnActiveSec=600\n" in timer and "OnCalendar" not in timer  # a clock that jumps does not matter
+    assert f"{machine.root}/previous/restore.sh" in (machine.units / "sealift-return.service").read_text()
+    assert machine.told[-2:] == ["enable --quiet sealift-return.timer", "restart sealift-return.timer"]
+    stands = parse_stands("h1", machine.ok("stands"))
+    assert stands.armed and stands.unconfirmed and stands.within_s == 600
+
+
+def test_armed_again_the_time_begins_anew_and_the_last_good_one_stays(machine: Machine) -> None:
+    machine.ok("arm", "600")
+    machine.point("current", OLD)  # the one that is tried
+    machine.ok("arm", "30")
+    assert machine.link("previous") == NEW
+    assert "OnActiveSec=30\n" in (machine.units / "sealift-return.timer").read_text()
+    assert machine.told[-1] == "restart sealift-return.timer"
+
+
+def test_what_a_killed_apply_left_is_not_the_last_good_one(machine: Machine) -> None:
+    (machine.root / "unconfirmed").touch()
+    machine.ok("arm", "600")
+    assert machine.link("previous") == OLD
+
+
+def test_a_generation_that_no_timer_can_bring_back_is_not_armed(machine: Machine) -> None:
+    (machine.root / "generations" / NEW / "restore.sh").unlink()
+    assert "of an older sealift" in machine.refuses("arm", "60")
+    assert not (machine.root / "armed").exists() and machine.link("previous") == OLD
+
+
+def test_confirmed_nothing_is_left_of_the_timer_and_surplus_goes(machine: Machine) -> None:
+    machine.ok("arm", "600")
+    assert machine.ok("confirm") == f"back on {NEW} surplus\n"
+    assert list(machine.units.iterdir()) == [] and not (machine.root / "armed").exists()
+    assert "disable --quiet --now sealift-return.timer" in machine.told
+    before = len(machine.told)
+    machine.ok("confirm")  # once more, as after a crash
+    assert machine.told[before:] == ["is-active sealift-return.service"]
+
+
+def test_a_host_that_went_back_is_not_confirmed(machine: Machine) -> None:
+    (machine.root / "returned").write_text(f"2026-11-29T20:00:00Z {OLD}\n")
+    assert f"went back by itself (2026-11-29T20:00:00Z {OLD})" in machine.refuses("confirm")
+    machine.ok("arm", "60")
+    machine.ok("confirm")
+
+
+@pytest.mark.parametrize("asked", [("arm", "60"), ("confirm",)])
+def test_a_host_that_is_going_back_is_left_alone(machine: Machine, asked: tuple[str, ...]) -> None:
+    machine.active("activating")
+    assert "is going back just now" in machine.refuses(*asked)
+
+
+def test_a_host_goes_back_by_its_own_unit(machine: Machine) -> None:
+    assert machine.ok("go_back") == f"back on {OLD}\n"
+    assert "OnActiveSec=60\n" in (machine.units / "sealift-return.timer").read_text()  # after a power cut
+    assert machine.ok("go_back", NEW) == f"back on {NEW}\n"
+    assert machine.link("previous") == NEW
+
+
+def test_what_keeps_a_host_from_going_back_is_said(machine: Machine) -> None:
+    assert f"has no generation {'c' * 12}" in machine.refuses("go_back", "c" * 12)
+    machine.generation("d" * 12, restorable=False)
+    assert "is of an older sealift and has no record" in machine.refuses("go_back", "d" * 12)
+    (machine.root / "generations" / OLD / "restore.sh").write_text("echo no space left; exit 1\n")
+    assert "tries again every 30 s: no space left" in machine.refuses("go_back")
+    (machine.root / "previous").unlink()
+    assert "no generation to go back to" in machine.refuses("go_back")
+    (machine.root / "current").unlink()
+    assert "nothing is deployed" in machine.refuses("go_back")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "",
+        "current=aaaaaaaaaaaa\nend=",
+        "generation=../../etc 1 yes {}\nend=",
+        "generation=aaaaaaaaaaaa x yes {}\nend=",
+        'generation=aaaaaaaaaaaa 1 yes {"release": 7}\nend=',
+        "armed=soon\nend=",
+    ],
+)
+def test_what_cannot_be_read_is_refused(said: str) -> None:
+    with pytest.raises(SealiftError, match="h1: "):
+        parse_stands("h1", said)
+
+
+def test_the_scripts_name_sealifts_folder_as_all_else_does() -> None:
+    assert ROOT in (Path(__file__).parents[2] / "sealift/host/restore.sh").read_text()

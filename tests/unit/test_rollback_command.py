@@ -1,0 +1,130 @@
+"""The command `sealift rollback`: what it refuses, shows and reports."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from sealift.cli import rollback as command
+from sealift.cli.main import application
+from sealift.errors import SealiftError
+from sealift.fleet import back
+from sealift.fleet.generations import Kept, Stands
+from sealift.site.inventory import Host, Inventory
+from sealift.ssh import Gathered
+from tests.unit.fleet_site import site_settings
+
+_WHEN = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
+OLD = Kept("a" * 12, "demo:2026.10.0", "sha256:1", _WHEN, True)
+NEW = Kept("b" * 12, "demo:2026.11.0", "sha256:2", _WHEN, True)
+FORMER = Kept("c" * 12, "demo:2026.9.0", "sha256:3", _WHEN, False)
+
+
+class Fleet:
+    """Two hosts that are none."""
+
+    def __init__(self, folder: Path) -> None:
+        settings = site_settings(depot=str(folder / "depot"))
+        hosts = tuple(Host(name, frozenset(), settings) for name in ("h1", "h2"))
+        self.inventory = Inventory("prod", folder / "prod.py", hosts)
+        self.standing = dict.fromkeys(("h1", "h2"), Stands(NEW, OLD, (OLD, NEW)))
+        self.differs: dict[str, tuple[str, ...]] = {"h1": (), "h2": ()}
+        self.went: list[tuple[tuple[str, ...], str | None]] = []
+
+    def stands(self, hosts: Sequence[Host]) -> Gathered[Stands]:
+        return Gathered({host.name: self.standing[host.name] for host in hosts}, {})
+
+    def go_back(self, hosts: Sequence[Host], to: str | None) -> Gathered[str]:
+        self.went.append((tuple(host.name for host in hosts), to))
+        for host in hosts:
+            of = self.standing[host.name]
+            self.standing[host.name] = Stands(of.back(to), of.back(to), of.kept)
+        return Gathered({host.name: "12:00:00 went back\n" for host in hosts}, {})
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fleet:
+    made = Fleet(tmp_path)
+    monkeypatch.setattr(command, "load_inventory", lambda _: made.inventory)
+    monkeypatch.setattr(back, "stands", made.stands)
+    monkeypatch.setattr(back, "go_back", made.go_back)
+    monkeypatch.setattr(back, "hosts_held", lambda *_: nullcontext())
+    monkeypatch.setattr(
+        back, "differences", lambda hosts: Gathered({h.name: made.differs[h.name] for h in hosts}, {})
+    )
+    return made
+
+
+def _ran(*arguments: str) -> Result:
+    return CliRunner().invoke(application("rollback"), ["rollback", "prod", *arguments])
+
+
+def test_hosts_go_back_and_are_what_the_record_says(fleet: Fleet) -> None:
+    found = _ran()
+    assert found.exit_code == 0 and fleet.went == [(("h1", "h2"), None)]
+    assert "h1: is what the record says: demo:2026.10.0" in found.output
+    assert "rollback   2 of 2 hosts" in found.output
+    assert "The inventory still names demo:2026.11.0. Name demo:2026.10.0 in its group_data" in found.output
+
+
+def test_a_dry_run_shows_where_each_would_go(fleet: Fleet) -> None:
+    found = json.loads(_ran("--dry-run", "--json", "--limit", "h2").stdout)
+    assert found == {
+        "h2": {
+            "armed": False,
+            "back_to": {
+                "bundle": "sha256:1",
+                "generation": OLD.id,
+                "placed": "2026-11-20T08:30:00+00:00",
+                "release": OLD.release,
+            },
+            "current": {
+                "bundle": "sha256:2",
+                "generation": NEW.id,
+                "placed": "2026-11-20T08:30:00+00:00",
+                "release": NEW.release,
+            },
+        }
+    }
+    shown = _ran("--dry-run")
+    assert shown.exit_code == 0 and "2026-11-20 08:30 UTC" in shown.output and fleet.went == []
+
+
+def test_a_second_time_is_known_to_change_nothing(fleet: Fleet) -> None:
+    assert _ran().exit_code == _ran().exit_code == 0
+    assert "force already" in _ran("--dry-run").output
+
+
+def test_a_host_that_is_not_as_recorded_is_told(fleet: Fleet) -> None:
+    fleet.differs["h2"] = ("image x missing, expected y",)
+    found = _ran()
+    assert found.exit_code == 1
+    assert "h2: image x missing, expected y" in found.output and "rollback   1 of 2 hosts" in found.output
+    data = json.loads(_ran("--json").stdout)
+    assert data["h2"]["ok"] is False and data["h2"]["did"] == ["12:00:00 went back"]
+    assert data["h1"]["ok"] is True
+
+
+@pytest.mark.parametrize(
+    ("standing", "arguments", "said"),
+    [
+        (Stands(None, None, ()), (), "h2: nothing is deployed there"),
+        (Stands(NEW, None, (NEW,)), (), "h2: has no generation before the one in force"),
+        (Stands(NEW, FORMER, (NEW, FORMER)), (), "h2: demo:2026.9.0 (cccccccccccc) is of an older sealift"),
+        (Stands(NEW, FORMER, (NEW, FORMER)), ("--to", OLD.id), f"h2: has no generation {OLD.id}"),
+    ],
+)
+def test_where_one_cannot_go_back_none_does(
+    fleet: Fleet, standing: Stands, arguments: tuple[str, ...], said: str
+) -> None:
+    fleet.standing["h2"] = standing
+    found = _ran(*arguments)
+    assert isinstance(found.exception, SealiftError) and said in str(found.exception)
+    assert "h1:" not in str(found.exception) and "nothing was changed" in str(found.exception)
+    assert fleet.went == []

@@ -3,8 +3,8 @@
     python -m tests.formats.make v0.2.0
 
 Run it on the commit that is to be tagged, and commit `tests/formats/v0.2.0.tar.gz`. The last three stay.
-It has some forty kilobytes: a bundle, a depot that has imported it, a host's folder with a generation, and
-statements. All keys in it are made for it, and good for nothing else.
+It has some forty kilobytes: a bundle, a depot that has imported it, a host's folder with a generation,
+statements, evidence, a journal. All keys in it are made for it, and good for nothing else.
 """
 
 from __future__ import annotations
@@ -15,29 +15,37 @@ import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from sealift.bundle.have_list import write_signed
 from sealift.depot.have import have_list
 from sealift.depot.store import Depot
+from sealift.evidence.record import write
 from sealift.host.wanted import Wanted, want
 from sealift.progress import silent
 from sealift.promotion.making import approval_of, override_of, record_of
 from sealift.release.age import Excuse
 from sealift.release.roles import first_choices
+from sealift.rollout.events import Began, Closed, Ended, Judged, Resumed
+from sealift.rollout.journal import Journal
 from tests.unit import promoting
 from tests.unit.fleet_site import SITE_FILES, site_settings
 from tests.unit.promoting import HOSTS, Promoting
+from tests.unit.rollouts import START, opening
 
 FOLDER = Path(__file__).parent
+INVENTORY = "prod"
 GROUPS = frozenset({"llm"})
 _KEPT = (
     "allowed_signers",
     "bundle",
     "depot",
+    "evidence",
     "have.json",
     "have.json.sig",
     "host",
     "promotions",
+    "rollouts",
     "signers",
     "sites",
 )
@@ -59,6 +67,8 @@ def main(tag: str) -> Path:
         (folder / "sites").write_text(
             f'tests namespaces="sealift-have" {key.with_suffix(".pub").read_text()}'
         )
+        write(site.evidence(verified_at=datetime.now(UTC)), folder / "evidence")
+        _rollout(folder / "rollouts" / f"{INVENTORY}-20261129T120000Z")
         _host(wanted(site), folder / "host")
         out = FOLDER / f"{tag}.tar.gz"
         shared = ("--owner=0", "--group=0", "--numeric-owner", "--sort=name", "-C", str(folder))
@@ -78,6 +88,18 @@ def _say(site: Promoting) -> None:
     site.say(record_of(HOSTS, [site.evidence(verified_at=now)], now), "stage")
     site.say(approval_of("prod", release, bundle, bundle, now), "anna")
     site.say(override_of("prod", release, bundle, tuple(Excuse), "for the fixture", 1, now), "anna")
+
+
+def _rollout(folder: Path) -> None:
+    """A journal with an event of each kind."""
+    journal = Journal(folder)
+    journal.add(opening(inventory=INVENTORY, rollout=folder.name))
+    wave: dict[str, Any] = {"at": START, "wave": 0}
+    journal.add(Began(**wave, phase="ship", hosts=("h1",)))
+    journal.add(Ended(**wave, phase="ship", seconds=1.5, failed={"h2": "is gone"}))
+    journal.add(Judged(**wave, passed=True))
+    journal.add(Resumed(at=START, who="ann"))
+    journal.add(Closed(at=START, outcome="done"))
 
 
 def _host(of: Wanted, root: Path) -> None:

@@ -17,6 +17,7 @@ from sealift.depot.fsck import fsck
 from sealift.depot.importing import import_bundle
 from sealift.depot.needed import needed_blobs
 from sealift.depot.store import Depot, check_repository, read_key, read_lock
+from sealift.evidence.record import read_evidence
 from sealift.fleet.generations import parse_stands
 from sealift.fleet.status import parse_status
 from sealift.host.record import parse_record
@@ -28,6 +29,8 @@ from sealift.promotion.statements import Approval, Override, Record
 from sealift.release.locked import Lock
 from sealift.release.lockfile import dump_lock, parse_lock
 from sealift.release.roles import first_choices
+from sealift.rollout.course import next_step
+from sealift.rollout.journal import Journal
 from sealift.sbom.summary import read_sbom, summarise
 from tests.formats import make
 from tests.unit.fleet_site import SITE_FILES, site_settings
@@ -121,6 +124,17 @@ def test_what_a_host_says_it_runs_is_understood(kept: Path) -> None:
     told = (kept / "host/current/release.json").read_text().replace("\n", "")
     standing = parse_status("h1", f"generation=0f72bc207137\nrelease={told}\nend=\n")
     assert (standing.release, set(standing.roles)) == ("demo:2026.11.0", {"chat", "sum"})
+
+
+def test_a_journal_and_evidence_are_read(kept: Path) -> None:
+    (folder,) = (kept / "rollouts").iterdir()
+    journal = Journal(folder)
+    assert journal.is_closed and next_step(journal.events) is None
+    assert [event.kind for event in journal.events] == [
+        *("opened", "began", "ended", "judged", "resumed", "closed"),
+    ]
+    (evidence,) = (kept / "evidence").glob("staging-*/evidence.json")
+    assert {claim.outcome for claim in read_evidence(evidence).results} == {"passed"}
 
 
 def test_records_approvals_and_overrides_are_believed(kept: Path) -> None:

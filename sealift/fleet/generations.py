@@ -96,6 +96,11 @@ def arm(hosts: Sequence[Host], within_s: int) -> Gathered[str]:
     return _tell(hosts, "arm", str(within_s))
 
 
+def keep(hosts: Sequence[Host], within_s: int) -> Gathered[str]:
+    """Have hosts that are armed wait so many seconds more. One that went back by itself is an error."""
+    return _tell(hosts, "keep", str(within_s))
+
+
 def confirm(hosts: Sequence[Host]) -> Gathered[str]:
     """The generations in force are the good ones: hosts stay on them, and lose what is of older ones.
 

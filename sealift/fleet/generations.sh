@@ -1,5 +1,5 @@
-# What a host's generations are asked and told. $1: sealift's folder, $2: stands, arm, confirm or go_back, $3: of arm,
-# seconds; of go_back, a generation's id, or nothing for `previous`.
+# What a host's generations are asked and told. $1: sealift's folder, $2: stands, arm, keep, confirm or go_back, $3: of arm
+# and keep, seconds; of go_back, a generation's id, or nothing for `previous`.
 # A generation is armed: a timer of systemd runs `previous/restore.sh` unless it is confirmed in time. The timer counts
 # from when it was started and takes no notice of the clock; after a boot it counts anew.
 set -eu
@@ -93,6 +93,11 @@ arm() {
     echo "$1" | put "$root/armed"
     rm -f "$root/returned"
     units "$1"
+}
+
+keep() { # as arm, of a host that waits still: one that went back is not told that what it runs is to be kept
+    [ ! -f "$root/returned" ] || say_no "went back by itself ($(head -n 1 "$root/returned")), expected it to wait."
+    [ ! -e "$root/armed" ] || arm "$1"
 }
 
 confirm() {

@@ -121,7 +121,7 @@ class Steps:
 
         def keep() -> None:
             while not over.wait(self._settings.confirm_s / 3):
-                generations.arm(self._hosts(step.hosts), self._settings.confirm_s)
+                generations.keep(self._hosts(step.hosts), self._settings.confirm_s)
 
         keeper = threading.Thread(target=keep, daemon=True)
         keeper.start()

@@ -160,6 +160,17 @@ def test_a_host_that_went_back_is_not_confirmed(machine: Machine) -> None:
     machine.ok("confirm")
 
 
+def test_only_a_host_that_waits_still_is_kept_waiting(machine: Machine) -> None:
+    assert machine.ok("keep", "60") == "" and machine.told == []
+    machine.ok("arm", "600")
+    machine.point("current", OLD)
+    machine.ok("keep", "30")
+    assert "OnActiveSec=30\n" in (machine.units / "sealift-return.timer").read_text()
+    (machine.root / "returned").write_text(f"2026-11-29T20:00:00Z {NEW}\n")
+    assert "went back by itself" in machine.refuses("keep", "30")
+    assert (machine.root / "returned").exists()
+
+
 @pytest.mark.parametrize("asked", [("arm", "60"), ("confirm",)])
 def test_a_host_that_is_going_back_is_left_alone(machine: Machine, asked: tuple[str, ...]) -> None:
     machine.active("activating")

@@ -49,6 +49,7 @@ class View:
         self._states: dict[int, str] = {}
         self._now = ""
         self._at = ""
+        self._spinner = Spinner("dots")
 
     @contextmanager
     def shown(self) -> Iterator[Shown]:
@@ -59,6 +60,7 @@ class View:
         with Live(get_renderable=self._picture, console=self._out, refresh_per_second=4) as self._live:
             yield Shown(self._shipping, self._deploying, self._verifying, self._waiting)
             self._now = self._at = ""
+            self._live.refresh()
         self._live = None
 
     def tell(self, event: Event) -> None:
@@ -83,7 +85,7 @@ class View:
         self._now = ""
         if isinstance(event, Began):
             self._at = _DOING[event.phase]
-            if event.phase != "ship":
+            if event.phase not in ("ship", "return"):
                 self._states[event.wave] = self._at
         elif isinstance(event, Judged):
             self._states[event.wave] = "passed" if event.passed else "failed"
@@ -97,7 +99,8 @@ class View:
         parts: list[Table | Spinner] = [table] if self._opened else []
         if self._at:
             now = f"{self._at}: {self._now}" if self._now else self._at
-            parts.append(Spinner("dots", Text(one_line(now)[: self._out.width - 4])))
+            self._spinner.update(text=Text(one_line(now)[: self._out.width - 4]))
+            parts.append(self._spinner)
         return Group(*parts)
 
     def _set(self, now: str) -> None:

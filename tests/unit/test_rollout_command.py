@@ -41,9 +41,8 @@ class Site:
         hosts = tuple(Host(name, frozenset(), settings) for name in ("h1", "h2", "h3"))
         self.inventory = Inventory("prod", folder / "prod.py", hosts)
         self.generations = dict.fromkeys(self.inventory.names, "a" * 12)
-        self.differs: dict[str, tuple[str, ...]] = {
-            name: ("configuration differs",) for name in self.inventory.names
-        }
+        differing: tuple[str, ...] = ("configuration differs",)
+        self.differs = dict.fromkeys(self.inventory.names, differing)
         self.problems: dict[str, str] = {}
         self.fleet = Fleet()
 

@@ -31,7 +31,7 @@ class PromotionSettings(Frozen):
     )
     key: Path | None = Field(
         default=None,
-        description="OpenSSH key, mode 0600, that signs the record of a rollout that passed here",
+        description="OpenSSH key, mode 0600, that signs records and pages of rollouts here",
     )
     statements: Path | None = Field(
         default=None,

@@ -18,7 +18,7 @@ from tests.lab.conftest import Site
 _VERSION = "version: 2026.11.0"
 _SETTINGS = '\nrollout = {"canary": ("h3",), "batches": ("100%",), "drain_s": 60, "soak_s": 1}\n'
 # By release: what is another than in the demo. The bad one's chat ends each answer at its first vowel.
-_GOOD, _BAD = "demo:2026.11.1", "demo:2026.11.2"
+_BAD, _GOOD = "demo:2026.11.1", "demo:2026.11.2"  # imported in this order: an older one would be refused
 _CHANGES = {
     _GOOD: ("context: 2048", "context: 1024"),
     _BAD: ("    parallel: 1\n", "    parallel: 1\n    parameters: {stop: [a, e, i, o]}\n"),

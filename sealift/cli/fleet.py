@@ -26,6 +26,7 @@ from sealift.fleet.survey import Survey, Target
 from sealift.fleet.wave import Watch, WaveResult
 from sealift.promotion.hosts import require_promoted
 from sealift.promotion.site import log_overrides
+from sealift.rollout.journal import require_finished
 from sealift.ship.types import Shipped
 from sealift.site.inventory import Inventory, load_inventory
 
@@ -88,7 +89,10 @@ def apply(
 
     Example: sealift apply staging --limit llm1.staging.example --dry-run
     """
-    ready, seconds = _checked(load_inventory(inventory).limited(limit, exclude))
+    site = load_inventory(inventory).limited(limit, exclude)
+    if not dry_run:
+        require_finished(site)
+    ready, seconds = _checked(site)
     if not as_json:
         say(_fit_for_it(ready, seconds))
     if dry_run:

@@ -15,8 +15,8 @@ from sealift.cli.rollout_view import View
 from sealift.cli.waiting import asking, counted
 from sealift.errors import SealiftError
 from sealift.promotion.site import promotion_of
-from sealift.rollout.begin import Result, begin, go_on, require_finished
-from sealift.rollout.journal import unfinished
+from sealift.rollout.begin import Result, begin, go_on
+from sealift.rollout.journal import require_finished, unfinished
 from sealift.rollout.pages import PAGE, write
 from sealift.rollout.plan import read_plan, require_hosts, require_same
 from sealift.rollout.prepared import Prepared, prepare

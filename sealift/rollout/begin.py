@@ -20,7 +20,7 @@ from sealift.promotion.site import log_overrides
 from sealift.rollout import engine
 from sealift.rollout.course import failures
 from sealift.rollout.events import Closed, Ended, Event
-from sealift.rollout.journal import Journal, new_folder, not_finished, unfinished
+from sealift.rollout.journal import Journal, new_folder, require_finished, unfinished
 from sealift.rollout.prepared import Prepared, Terms, opened, who
 from sealift.rollout.steps import Shown, Steps
 from sealift.site.inventory import Inventory
@@ -50,13 +50,6 @@ class Result:
     def ok(self) -> bool:
         """Whether every host is what it should be."""
         return self.closed.outcome == "done" and not self.failed
-
-
-def require_finished(site: Inventory) -> None:
-    """Raises SealiftError where a rollout of the site was begun and not ended."""
-    journal = unfinished(site)
-    if journal is not None:
-        raise SealiftError(not_finished(journal))
 
 
 def begin(prepared: Prepared, shown: Shown, tell: Tell, verdict: Verdict, window: str = "") -> Result:

@@ -148,6 +148,13 @@ def unfinished(inventory: Inventory) -> Journal | None:
     return None
 
 
+def require_finished(site: Inventory) -> None:
+    """Raises SealiftError where a rollout of the site was begun and not ended."""
+    journal = unfinished(site)
+    if journal is not None:
+        raise SealiftError(not_finished(journal))
+
+
 def not_finished(journal: Journal) -> str:
     """What is told of such a rollout."""
     opened = journal.opened

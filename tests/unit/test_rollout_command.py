@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from sealift.cli import fleet as fleet_command
 from sealift.cli import plan as plan_command
 from sealift.cli import rollout as command
 from sealift.cli.main import application
@@ -69,7 +70,7 @@ class Site:
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     made = Site(tmp_path)
-    for module in (command, plan_command):
+    for module in (command, plan_command, fleet_command):
         monkeypatch.setattr(module, "load_inventory", lambda _: made.inventory)
     monkeypatch.setattr(prepared, "ask_fleet", made.ask)
     monkeypatch.setattr(Depot, "resolve", lambda *_: StoredRelease(BUNDLE, lock()))
@@ -152,6 +153,9 @@ def test_one_that_was_cut_off_stands_in_the_way_of_the_next(site: Site) -> None:
     journal.add(opening(bundle=BUNDLE))
     refused = _ran("rollout")
     assert "begun by ann on control at 2026-11-29 12:00:00 UTC" in str(refused.exception)
+    assert "--resume. Or take back" in str(
+        _ran("apply").exception
+    )  # it knows nothing of hosts that are armed
     found = _ran("rollout", "--resume")
     assert found.exit_code == 0 and "resumed by" in found.stdout, found.output
     assert "no rollout is unfinished" in str(_ran("rollout", "--resume").exception)

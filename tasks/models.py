@@ -6,6 +6,7 @@ from pyinfra import host
 from pyinfra.api import deploy
 
 from sealift.host.wanted import Wanted
+from sealift.operations.hold import hold_of
 from sealift.operations.models import model_placed, models_reloaded
 from sealift.release.ollama_manifest import manifest_bytes
 
@@ -21,4 +22,8 @@ def place_models(wanted: Wanted) -> None:
             tags=named.tags,
         )
     for service in host.loop([service for service in wanted.services if service.serves_models]):
-        models_reloaded(name=f"Load repaired models anew in {service.name}", project=service.project)
+        models_reloaded(
+            name=f"Load repaired models anew in {service.name}",
+            project=service.project,
+            hold=hold_of(wanted.settings.gateway),
+        )

@@ -16,6 +16,7 @@ from sealift.operations.compose import (
 )
 from sealift.operations.docker import ports_open
 from sealift.operations.generation import generation_proved
+from sealift.operations.hold import hold_of
 from sealift.operations.live import live_files_taken
 
 
@@ -31,6 +32,7 @@ def run_services(wanted: Wanted) -> None:
         project_running(
             name=f"Run {service.name}",
             project=Project.of(service, wanted),
+            hold=hold_of(wanted.settings.gateway) if service.serves_models else None,
         )
     for service in host.loop([service for service in wanted.services if service.live]):
         live_files_taken(

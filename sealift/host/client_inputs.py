@@ -13,6 +13,8 @@ from sealift.services import OLLAMA, STALE_S, USED
 
 CLIENT_HEADER = "x-sealift-client"
 UNSENT_HEADER = "x-sealift-unsent"  # of a gateway's 503: no model has got the request
+HELD_HEADER = "x-sealift-held"  # since when a request waits, in the gateway alone
+FRONT_RETRIES = 3  # of a front door
 OLLAMA_PORT = 11434
 MIB = 1 << 20  # bytes
 MOST_CLIENTS = 100_000  # whose limits Envoy keeps; of more, it would forget those who ask least
@@ -56,6 +58,8 @@ def clients_values(settings: SiteSettings, site_files: SiteFiles) -> dict[str, o
     return {
         "client_header": CLIENT_HEADER,
         "unsent_header": UNSENT_HEADER,
+        "held_header": HELD_HEADER,
+        "retries": FRONT_RETRIES,
         "api_keys": {client: [key.get_secret_value() for key in api_keys[client]] for client in clients},
         "clients": clients,
         "requests_per_minute": gateway.requests_per_minute,

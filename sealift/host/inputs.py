@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from sealift.host.client_inputs import MIB, OLLAMA_PORT, clients_values
+from sealift.host.client_inputs import FRONT_RETRIES, MIB, OLLAMA_PORT, clients_values
 from sealift.host.given import Served, SiteFiles
 from sealift.host.gpus import GPU
 from sealift.host.refusals import replies
@@ -137,6 +137,9 @@ def _gateway(settings: SiteSettings, served: Served, site_files: SiteFiles) -> I
                 },
             ),
             "answers_log": ANSWERS_LOG,
+            "hold_s": gateway.hold_s,
+            # The last try of a front door may wait here, as what comes from elsewhere.
+            "tried": (f"[1-{FRONT_RETRIES}]", "") if gateway.hold_s else ("",),
             "idle_timeout_s": gateway.idle_timeout_s,
             "max_connections": gateway.max_connections,
             "replies": replies(gateway),
@@ -158,6 +161,7 @@ def _front(settings: SiteSettings, served: Served, site_files: SiteFiles) -> Inp
             "max_connections": settings.front.max_connections,
             "replies": replies(gateway, "host: none that could answer this does"),
             "fleet": fleet,
+            "tried": ("",),
         }
     )
 

@@ -93,6 +93,10 @@ class GatewaySettings(Frozen):
         ge=1,
         description="a stream without a byte for so long is closed; without streaming, the longest answer",
     )
+    hold_s: int = Field(
+        default=60, ge=0, le=3600, description="a request waits so long while Ollama is away, then gets 503"
+    )
+    finish_s: int = Field(default=30, ge=0, le=3600, description="answers go on before Ollama is replaced")
 
     def of(self, host: str) -> GatewaySettings:
         """The same with a host's name in place of `{host}`."""

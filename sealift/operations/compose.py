@@ -12,17 +12,19 @@ from sealift.facts.compose import ComposeContainers, Composed, ComposeProjects, 
 from sealift.facts.files import PlainFile
 from sealift.facts.project import Project, is_ours, runs
 from sealift.host_paths import COMPOSED, OWNERS
+from sealift.operations.hold import Hold, held
 from sealift.operations.live import go_back
 
 Commands = Generator[StringCommand, None, None]
 
 
 @operation()
-def project_running(project: Project, wait_s: int = 180) -> Commands:
+def project_running(project: Project, wait_s: int = 180, hold: Hold | None = None) -> Commands:
     """Have a project's services run and be healthy, with the images and the configuration that they should.
 
     + project: what must run
     + wait_s: seconds until they must be healthy
+    + hold: how the gateway holds requests meanwhile, where it stands before them
     """
     composed = project.composed
     containers = host.get_fact(ComposeContainers, projects=(composed,)).get(project.name, ())
@@ -30,11 +32,12 @@ def project_running(project: Project, wait_s: int = 180) -> Commands:
         return
     compose = f"docker compose --project-name {project.name} --file {project.file}"
     recreate = " --force-recreate" if any(_is_stuck(project, container) for container in containers) else ""
-    yield StringCommand(
+    run = (
         f"{compose} up --detach --wait --wait-timeout {wait_s} --remove-orphans{recreate}"
         f" || {{ {compose} ps --all >&2; {compose} logs --tail 30 >&2; "
         f"{go_back('a service did not come up')}; exit 1; }}\n{noting(composed)}"
     )
+    yield StringCommand(held(hold if containers else None, run))
 
 
 def noting(composed: Composed) -> str:

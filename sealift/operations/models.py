@@ -21,6 +21,7 @@ from sealift.facts.models import (
     unplaced,
 )
 from sealift.host_paths import BLOBS, MODELS
+from sealift.operations.hold import Hold, held
 from sealift.release.ollama_manifest import manifest_path
 
 Commands = Generator[StringCommand, None, None]
@@ -62,14 +63,16 @@ def only_models(tags: tuple[str, ...], blobs: tuple[Blob, ...]) -> Commands:
 
 
 @operation()
-def models_reloaded(project: str) -> Commands:
+def models_reloaded(project: str, hold: Hold | None = None) -> Commands:
     """Have no damaged weights in memory: what was loaded before its blob was replaced is loaded anew.
 
     + project: Compose's name of what serves the models
+    + hold: how the gateway holds requests meanwhile
     """
     if host.get_fact(Models).replaced:
         running = f"docker ps --quiet --filter label=com.docker.compose.project={project}"
-        yield StringCommand(f'ids=$({running}); [ -z "$ids" ] || docker restart $ids && rm -f {REPLACED}')
+        restart = f'ids=$({running}); [ -z "$ids" ] || docker restart $ids && rm -f {REPLACED}'
+        yield StringCommand(held(hold, restart))
 
 
 def repairs(store: ModelStore, blobs: Iterable[Blob], manifest: bytes, tags: Iterable[str]) -> Iterator[str]:

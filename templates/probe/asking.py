@@ -22,6 +22,8 @@ OUTCOMES = ("ok", "refused", "failed", "timeout")  # of a request
 _MOST_BYTES = 4 << 20  # of an answer
 _TOKENS = 8  # few: somebody waits for the one slot of a small host meanwhile
 _PROMPT = "Count from one to one hundred."
+# As a front door's first try: the gateway holds others while Ollama is away, and a probe is to know it.
+_UNHELD = {"x-envoy-attempt-count": "1"}
 
 
 class RefusedError(Exception):
@@ -105,7 +107,11 @@ class Gateway:
                 self.expires = float(ssl.cert_time_to_seconds(str(shown["notAfter"])))
                 connection = http.client.HTTPConnection(self.name)
                 connection.sock = _Within(secure, end)
-                headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
+                headers = {
+                    "Authorization": f"Bearer {self.key}",
+                    "Content-Type": "application/json",
+                    **_UNHELD,
+                }
                 connection.request(method, path, json.dumps(body) if body else None, headers)
                 response = connection.getresponse()
                 # Ollama's own 503 is a full queue. The gateway's says when to ask again: nobody is there.

@@ -31,7 +31,7 @@ class Host:
         self._envoy = LiveEnvoy(folder, GATEWAY, {there: f"address: 127.0.0.1, port_value: {upstream}"})
         self._certificate, self._key = gateway.pair(folder)
         self.gateway = Gateway(self._envoy.port, self._certificate)
-        self.place, self.takes = self._envoy.place, self._envoy.takes
+        self.place, self.takes, self.says = self._envoy.place, self._envoy.takes, self._envoy.says
 
     def generation(self, secrets: Secrets, **settings: Any) -> Generation:
         """What the host is to have.
@@ -55,6 +55,11 @@ class Host:
         """Requests of a client that Envoy holds back."""
         said = self._envoy.says(f"/stats?filter=^cluster.{client}.upstream_rq_pending_active$")
         return int(said.rpartition(":")[2])
+
+    def in_flight(self) -> int:
+        """Clients that have requests at Ollama or on their way to it."""
+        said = self.says("/stats?filter=^cluster.*upstream_rq_(pending_)?active").splitlines()
+        return sum(not line.startswith("cluster.all_clients.") and line[-2:] != " 0" for line in said)
 
     @contextmanager
     def running(self, program: Path, of: Generation, workers: int = 1) -> Iterator[Gateway]:

@@ -1,0 +1,107 @@
+"""Three hosts behind a front door, from Ollama 0.11.4 to 0.24.0: a release that fails, and one that does not.
+
+Under 0.24.0 the demo's embedding model cannot be loaded, while version, tags and chat are as they should be.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab.commands import CHECKOUT, Commands
+from tests.lab.conftest import lab_of
+from tests.lab.newer_release import NEW, OLD, imported, release, sources
+from tests.lab.under_load import address, under_load
+
+pytestmark = pytest.mark.exhaustive
+_HOSTS = ("h1", "h2", "h3")
+_ROLES = ("chat", "embed")
+# Hosts of the lab share two cores with all else: a first answer can take a minute.
+_SETTINGS = """
+gateway |= {"queue": 256, "hold_s": 240, "requests_per_minute": 6000, "idle_timeout_s": 900}
+rollout = {"batches": [1], "soak_s": 5, "drain_s": 900}
+"""
+_LOAD = {"every_s": 2.0, "tokens": 2, "long_tokens": 120}
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory, sources_of_demo: Path) -> Iterator[tuple[Commands, Path]]:
+    """Three hosts with Ollama 0.11.4 and one of them a front door; and the newer releases in the depot."""
+    work = tmp_path_factory.mktemp("newer")
+    of = sources(work / "sources", sources_of_demo)
+    for commands in lab_of(work / "lab", hosts=3):
+        for version, ollama, roles in (("1", OLD, _ROLES), ("2", NEW, _ROLES), ("3", NEW, _ROLES[:1])):
+            imported(commands, work, release(work, f"2026.12.{version}", ollama, roles), of)
+        shutil.copytree(CHECKOUT / "inventories/lab", work / "lab-inventory")
+        inventory = work / "lab-inventory/lab.py"
+        text = inventory.read_text().replace("monitor = llm[:1]", "front = llm[:1]")
+        inventory.write_text(text)
+        with (work / "lab-inventory/group_data/all.py").open("a") as settings:
+            settings.write(_SETTINGS)
+        _wants(inventory, "2026.12.1")
+        commands.ok("sealift", "apply", inventory)
+        commands.ok("sealift", "verify", inventory)
+        yield commands, inventory
+
+
+@pytest.fixture(scope="module")
+def sources_of_demo(sources: Path) -> Path:
+    """The ingredients of the demo."""
+    return sources
+
+
+def _wants(inventory: Path, version: str) -> None:
+    settings = inventory.parent / "group_data/all.py"
+    settings.write_text(
+        re.sub(r'release = "demo:[^"]*"', f'release = "demo:{version}"', settings.read_text())
+    )
+
+
+def _runs(commands: Commands) -> dict[str, str]:
+    """The image of Ollama that runs, and when its container was started."""
+    ask = "docker inspect --format '{{.Config.Image}} {{.State.StartedAt}}' sealift-ollama-ollama-1"
+    return {host: commands.on(host, ask).strip() for host in _HOSTS}
+
+
+def _door(commands: Commands) -> str:
+    return f"https://{address(commands, 'h1')}:443"
+
+
+def test_a_release_that_cannot_load_a_model_ends_at_the_canary_which_goes_back_by_itself(
+    fleet: tuple[Commands, Path], tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    commands, inventory = fleet
+    before = _runs(commands)
+    _wants(inventory, "2026.12.2")
+    with under_load(commands, tmp_path, _door(commands), "h1", 20, **_LOAD) as seen:
+        ran = commands.run("sealift", "rollout", inventory)
+    record_property("a release whose embedding model cannot be loaded", ran.out)
+    record_property("beside it", seen.told())
+    assert ran.code == 1
+    assert re.search(r"h1.*embed.*does not hold", ran.said) or re.search(r"embed.*does not hold", ran.said)
+    after = _runs(commands)
+    assert {image.split()[0] for image in after.values()} == {f"localhost/sealift/ollama:{OLD}"}
+    untouched = [host for host in _HOSTS if after[host] == before[host]]
+    assert len(untouched) == 2
+    assert seen.failed == [] and seen.requests and seen.streams
+    _wants(inventory, "2026.12.1")
+    status = json.loads(commands.ok("sealift", "status", inventory, "--json").out)
+    assert [host["differs"] for host in status] == [[], [], []]
+
+
+def test_from_0_11_to_0_24_no_request_fails_and_no_stream_is_cut(
+    fleet: tuple[Commands, Path], tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    commands, inventory = fleet
+    _wants(inventory, "2026.12.3")
+    with under_load(commands, tmp_path, _door(commands), "h1", 20, **_LOAD) as seen:
+        ran = commands.ok("sealift", "rollout", inventory)
+    record_property(f"from Ollama {OLD} to {NEW}", ran.out)
+    record_property("beside it", seen.told())
+    assert {image.split()[0] for image in _runs(commands).values()} == {f"localhost/sealift/ollama:{NEW}"}
+    assert seen.failed == [] and seen.requests and len(seen.streams) >= 2

@@ -1,4 +1,7 @@
-"""A wave: pyinfra once, as a child process, judged by its exit code and by what it reports."""
+"""A wave: pyinfra as a child process, judged by its exit code and by what it reports.
+
+Once, but for a wave of many hosts: what it does between two answers grows with them faster than they do.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +11,21 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
 from sealift.errors import SealiftError
 from sealift.fleet.pyinfra_log import PyinfraLog
 from sealift.processes import WITH_US
-from sealift.site.inventory import Inventory, complaint
+from sealift.site.inventory import Host, Inventory, complaint
 from sealift.site.reading import PYINFRA
 
 _DEPLOY = Path("deploy.py")
+MOST = 100  # hosts of one process
 _PATIENCE_S = 30  # for pyinfra to close its connections when it is interrupted
 
 
@@ -113,8 +119,55 @@ def apply_wave(inventory: Inventory, log: Path, watch: Watch) -> WaveResult:
 
     Raises SealiftError where pyinfra gives no report, with why each host failed, or what it says instead.
     """
-    code, report = _run(inventory, log, watch)
-    return WaveResult(parse_results(inventory.names, report["results"]), code, log)
+    parts = shards(inventory.hosts)
+    logs = [log, *(log.with_suffix(f".{number}{log.suffix}") for number in range(2, len(parts) + 1))]
+    runs = [
+        (inventory.limited([host.name for host in hosts]), own)
+        for hosts, own in zip(parts, logs, strict=True)
+    ]
+    hosts: dict[str, HostResult] = {}
+    codes, complaints = [], []
+    for (shard, _), ran in zip(runs, _ran(runs, watch), strict=True):
+        if isinstance(ran, SealiftError):
+            complaints.append(str(ran))
+        else:
+            codes.append(ran[0])
+            hosts |= parse_results(shard.names, ran[1]["results"])
+    if complaints:
+        raise SealiftError("\n".join(complaints))
+    return WaveResult({name: hosts[name] for name in inventory.names}, max(codes), log)
+
+
+def shards(hosts: Sequence[Host]) -> list[Sequence[Host]]:
+    """Parts of a wave, of about one size, none of which is too many for one process."""
+    count = -(-len(hosts) // MOST)
+    bounds = [len(hosts) * number // count for number in range(count + 1)]
+    return [hosts[start:end] for start, end in pairwise(bounds)]
+
+
+def _ran(
+    runs: Sequence[tuple[Inventory, Path]], watch: Watch
+) -> list[tuple[int, dict[str, Any]] | SealiftError]:
+    """What each run gave, or why it gave nothing; as many at once as there are processors."""
+    if len(runs) == 1:
+        return [_run(*runs[0], watch)]
+    children: list[subprocess.Popen[bytes]] = []
+
+    def one(run: tuple[Inventory, Path]) -> tuple[int, dict[str, Any]] | SealiftError:
+        try:
+            return _run(*run, watch, children.append)
+        except SealiftError as error:
+            return error
+
+    with ThreadPoolExecutor(min(len(runs), os.cpu_count() or 1)) as pool:
+        running = [pool.submit(one, run) for run in runs]
+        try:
+            return [each.result() for each in running]
+        except BaseException as error:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in children:
+                _end(child, told=isinstance(error, KeyboardInterrupt))
+            raise
 
 
 def parse_results(hosts: Sequence[str], results: dict[str, Any]) -> dict[str, HostResult]:
@@ -136,8 +189,13 @@ def parse_results(hosts: Sequence[str], results: dict[str, Any]) -> dict[str, Ho
     return {host: of(host) for host in hosts}
 
 
-def _run(inventory: Inventory, log: Path, watch: Watch) -> tuple[int, dict[str, Any]]:
-    """Run pyinfra; give its exit code and its report."""
+def _run(
+    inventory: Inventory, log: Path, watch: Watch, began: Callable[[subprocess.Popen[bytes]], object] = id
+) -> tuple[int, dict[str, Any]]:
+    """Run pyinfra; give its exit code and its report.
+
+    + began: is told of the process
+    """
     if not _DEPLOY.is_file():
         raise SealiftError(f"{_DEPLOY}: not found. Run this in the folder that has it.")
     limits = [part for host in inventory.names for part in ("--limit", host)]
@@ -151,6 +209,7 @@ def _run(inventory: Inventory, log: Path, watch: Watch) -> tuple[int, dict[str, 
             stdout=stdout,
             stderr=subprocess.PIPE,
         )
+        began(child)
         try:
             _follow(child, kept, said, watch)
         except KeyboardInterrupt:

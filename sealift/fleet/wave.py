@@ -25,7 +25,7 @@ from sealift.site.inventory import Host, Inventory, complaint
 from sealift.site.reading import PYINFRA
 
 _DEPLOY = Path("deploy.py")
-MOST = 100  # hosts of one process
+MOST = 200  # hosts of one process
 _PATIENCE_S = 30  # for pyinfra to close its connections when it is interrupted
 
 

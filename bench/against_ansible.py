@@ -1,0 +1,202 @@
+"""A run that changes nothing, over real hosts of a lab: sealift against Ansible. `python -m bench.against_ansible`.
+
+Both are given the very same hosts, in turn, round by round. Ansible runs bench/ansible/site.yml, which has for each
+thing that sealift looks at the module that is made for it, set up for speed: pipelining, no facts, as many forks as
+hosts, connections that stay open. Hosts of sealift have no Python; for Ansible they get Debian's, which costs sealift
+nothing. Ansible comes from PyPI, in an environment of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import yaml
+
+from bench.status import _deployed, _environment, _lab, _run
+from demo.images import debian_root
+from sealift.errors import SealiftError
+from sealift.lab.layout import Lab
+
+_HERE = Path(__file__).parent
+_PYTHON = ("python3", "python3-apt", "python3-requests", "python3-yaml", "python3-packaging")
+_OF_PYTHON = (
+    "./usr/bin/python3*",
+    "./usr/lib/python3*",
+    "./usr/lib/x86_64-linux-gnu/*.so*",
+    "./usr/share/python*",
+)
+_TAKEN = """
+set -eu; mkdir -p /tmp/of && cd /tmp/of
+mkdir -p apt/sources.list.d apt/keyrings generation manifests
+cp /etc/apt/sources.list.d/sealift.sources apt/sources.list.d/
+cp /etc/apt/keyrings/sealift.asc apt/keyrings/
+cp /etc/docker/daemon.json /etc/containerd/config.toml /usr/local/share/doc/ollama/LICENSE .
+cp -a /var/lib/sealift/current/. generation/
+cp -a /var/lib/sealift/models/manifests/. manifests/
+tar -cf - . && rm -rf /tmp/of
+"""
+
+
+def main() -> int:
+    """Run as a command; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m bench.against_ansible", description="Measure both.")
+    parser.add_argument("--hosts", type=int, default=8, help="of the lab")
+    parser.add_argument("--rounds", type=int, default=5, help="runs of each")
+    parser.add_argument(
+        "--work", type=Path, default=Path("build/bench-ansible"), help="folder to write below"
+    )
+    parser.add_argument(
+        "--sources", type=Path, default=Path("build/ingredients"), help="the demo's ingredients"
+    )
+    parser.add_argument("--ansible", type=Path, default=Path("build/ansible-venv"), help="its environment")
+    options = parser.parse_args()
+    work, ansible = options.work.resolve(), options.ansible.resolve()
+    try:
+        if not (ansible / "bin/ansible-playbook").exists():
+            subprocess.run((sys.executable, "-m", "venv", ansible), check=True)
+            subprocess.run((ansible / "bin/pip", "install", "--quiet", "ansible"), check=True)
+        with _lab(work, options.hosts) as lab:
+            site = _deployed(work, options.sources, lab)
+            names = [f"h{number}" for number in range(1, options.hosts + 1)]
+            _give_python(work, lab, names)
+            _write(work, lab, names)
+            commands = {
+                "ansible-playbook": [
+                    ansible / "bin/ansible-playbook",
+                    "-i",
+                    work / "hosts.yml",
+                    _HERE / "ansible/site.yml",
+                ],
+                "sealift rollout": [sys.executable, "-m", "sealift", "rollout", site],
+                "sealift apply": [sys.executable, "-m", "sealift", "apply", site],
+            }
+            took: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
+            for number in range(options.rounds + 1):
+                for name, command in commands.items():
+                    seconds = _quiet(name, command, lab, work)
+                    if number:  # the first of each fills caches
+                        took[name].append(seconds)
+            _tell(options.hosts, took)
+    except (SealiftError, subprocess.CalledProcessError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _give_python(work: Path, lab: Lab, names: Sequence[str]) -> None:
+    root = debian_root(work, _PYTHON)
+    some = work / "python.tar"
+    folder = work / "python"
+    folder.mkdir()
+    subprocess.run(("tar", "-C", folder, "--wildcards", "-xf", root, *_OF_PYTHON), check=True)
+    subprocess.run(("tar", "-C", folder, "-cf", some, "."), check=True)
+    for name in names:
+        with some.open("rb") as archive:
+            _on(lab, name, "tar -C / --skip-old-files --no-overwrite-dir -xf -", archive)
+
+
+def _on(lab: Lab, name: str, script: str, given: object = None) -> bytes:
+    as_root = ("sudo", "-n", "sh", "-c", f"'{script}'") if name == "h2" else (script,)
+    command = ("ssh", "-F", str(lab.state / "ssh_config"), name, *as_root)
+    return subprocess.run(
+        command, check=True, stdin=given or subprocess.DEVNULL, stdout=subprocess.PIPE
+    ).stdout  # type: ignore[call-overload, no-any-return]
+
+
+def _write(work: Path, lab: Lab, names: Sequence[str]) -> None:
+    """What the playbook needs: the hosts, what they have, and copies of their files."""
+    generations: dict[str, str] = {}
+    for name in names:
+        folder = work / "files" / name
+        folder.mkdir(parents=True)
+        taken = _on(lab, name, _TAKEN.replace("'", ""))
+        subprocess.run(("tar", "-C", folder, "-xf", "-"), input=taken, check=True)
+        link = _on(lab, name, "readlink -f /var/lib/sealift/current").decode().strip()
+        generations[name] = Path(link).name
+    lock = yaml.safe_load((work / "fleet.lock").read_text())
+    images = (
+        _on(lab, "h1", "docker images --no-trunc --format {{.Repository}}:{{.Tag}}={{.ID}}").decode().split()
+    )
+    listed = (
+        _on(lab, "h1", "dpkg-query -W docker.io docker-cli docker-compose iptables").decode().splitlines()
+    )
+    weights = _on(lab, "h1", "ls /var/lib/sealift/models/blobs").decode().split()
+    services = _on(lab, "h1", "ls /var/lib/sealift/current").decode().split()
+    values = {
+        "files": str(work / "files"),
+        "generations": generations,
+        "packages": ["=".join(line.split()) for line in listed],
+        "images": [dict(zip(("name", "id"), image.rsplit("=", 1), strict=True)) for image in images],
+        "weights": weights,
+        "services": [
+            name for name in services if (work / "files/h1/generation" / name / "compose.yaml").exists()
+        ],
+        "ansible_ssh_common_args": f"-F {lab.state / 'ssh_config'} -o ControlMaster=auto -o ControlPersist=60s",
+        "ansible_python_interpreter": "/usr/bin/python3",
+    }
+    assert lock
+    hosts = {name: {"ansible_become": True} if name == "h2" else {} for name in names}
+    (work / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": hosts, "vars": values}}))
+
+
+def _quiet(name: str, command: Sequence[object], lab: Lab, work: Path) -> tuple[float, float]:
+    """Seconds that a run that changes nothing took, and of processor time, of it and its children."""
+    settings = {
+        "ANSIBLE_FORKS": "50",
+        "ANSIBLE_PIPELINING": "1",
+        "ANSIBLE_STDOUT_CALLBACK": "json",
+        "ANSIBLE_HOME": str(work / "ansible"),
+        "ANSIBLE_LOCALHOST_WARNING": "0",
+    }
+    said = work / "said"
+    started = time.monotonic()
+    with said.open("w") as out:
+        child = subprocess.Popen(
+            [str(part) for part in command],
+            env={**_environment(lab), **settings},
+            cwd=_HERE.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+        _, status, usage = os.wait4(child.pid, 0)
+    seconds, child.returncode = time.monotonic() - started, os.waitstatus_to_exitcode(status)
+    text = said.read_text()
+    changed = _changed(text) if name.startswith("ansible") else ()
+    if child.returncode or changed:
+        raise SealiftError(f"{name}: exit code {child.returncode}, changed {changed}:\n{text[-3000:]}")
+    print(f"{name}: {seconds:.2f} s", file=sys.stderr, flush=True)
+    return seconds, usage.ru_utime + usage.ru_stime
+
+
+def _changed(said: str) -> dict[str, int]:
+    stats = json.loads(said[said.index("{") :])["stats"]
+    return {host: of["changed"] for host, of in stats.items() if of["changed"]}
+
+
+def _tell(hosts: int, took: Mapping[str, Sequence[tuple[float, float]]]) -> None:
+    baseline = took["ansible-playbook"]
+    print(
+        "| nothing changes on so many hosts | | runs | median | least to most | processor | Ansible takes so many times |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    for name, runs in took.items():
+        walls = sorted(wall for wall, _ in runs)
+        ratios = [theirs[0] / ours[0] for theirs, ours in zip(baseline, runs, strict=True)]
+        print(
+            f"| {hosts} | `{name}` | {len(runs)} | {statistics.median(walls):.2f} s | {walls[0]:.2f} to "
+            f"{walls[-1]:.2f} s | {statistics.median(cpu for _, cpu in runs):.2f} s | "
+            f"{statistics.median(ratios):.1f} |"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

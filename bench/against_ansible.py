@@ -1,9 +1,9 @@
-"""A run that changes nothing, over real hosts of a lab: sealift against Ansible. `python -m bench.against_ansible`.
+"""A run that changes nothing, over real hosts of a lab, against Ansible: `python -m bench.against_ansible`.
 
-Both are given the very same hosts, in turn, round by round. Ansible runs bench/ansible/site.yml, which has for each
-thing that sealift looks at the module that is made for it, set up for speed: pipelining, no facts, as many forks as
-hosts, connections that stay open. Hosts of sealift have no Python; for Ansible they get Debian's, which costs sealift
-nothing. Ansible comes from PyPI, in an environment of its own.
+Both get the very same hosts, in turn, round by round. Ansible runs bench/ansible/site.yml, which has for each
+thing that sealift looks at the module that is made for it, set up for speed: pipelining, no facts, as many
+forks as hosts, connections that stay open. Hosts of sealift have no Python; for Ansible they get Debian's,
+which costs sealift nothing. Ansible comes from PyPI, in an environment of its own.
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 import yaml
 
-from bench.status import _deployed, _environment, _lab, _run
+from bench.status import _deployed, _environment, _lab
 from demo.images import debian_root
 from sealift.errors import SealiftError
 from sealift.lab.layout import Lab
@@ -103,12 +105,11 @@ def _give_python(work: Path, lab: Lab, names: Sequence[str]) -> None:
             _on(lab, name, "tar -C / --skip-old-files --no-overwrite-dir -xf -", archive)
 
 
-def _on(lab: Lab, name: str, script: str, given: object = None) -> bytes:
-    as_root = ("sudo", "-n", "sh", "-c", f"'{script}'") if name == "h2" else (script,)
-    command = ("ssh", "-F", str(lab.state / "ssh_config"), name, *as_root)
-    return subprocess.run(
-        command, check=True, stdin=given or subprocess.DEVNULL, stdout=subprocess.PIPE
-    ).stdout  # type: ignore[call-overload, no-any-return]
+def _on(lab: Lab, name: str, script: str, given: IO[bytes] | None = None) -> bytes:
+    as_root = f"sudo -n sh -c {shlex.quote(script)}" if name == "h2" else script
+    command = ("ssh", "-F", str(lab.state / "ssh_config"), name, as_root)
+    stdin = given or subprocess.DEVNULL
+    return subprocess.run(command, check=True, stdin=stdin, stdout=subprocess.PIPE).stdout
 
 
 def _write(work: Path, lab: Lab, names: Sequence[str]) -> None:
@@ -117,11 +118,10 @@ def _write(work: Path, lab: Lab, names: Sequence[str]) -> None:
     for name in names:
         folder = work / "files" / name
         folder.mkdir(parents=True)
-        taken = _on(lab, name, _TAKEN.replace("'", ""))
+        taken = _on(lab, name, _TAKEN)
         subprocess.run(("tar", "-C", folder, "-xf", "-"), input=taken, check=True)
         link = _on(lab, name, "readlink -f /var/lib/sealift/current").decode().strip()
         generations[name] = Path(link).name
-    lock = yaml.safe_load((work / "fleet.lock").read_text())
     images = (
         _on(lab, "h1", "docker images --no-trunc --format {{.Repository}}:{{.Tag}}={{.ID}}").decode().split()
     )
@@ -139,10 +139,11 @@ def _write(work: Path, lab: Lab, names: Sequence[str]) -> None:
         "services": [
             name for name in services if (work / "files/h1/generation" / name / "compose.yaml").exists()
         ],
-        "ansible_ssh_common_args": f"-F {lab.state / 'ssh_config'} -o ControlMaster=auto -o ControlPersist=60s",
+        "ansible_ssh_common_args": " ".join(
+            ("-F", str(lab.state / "ssh_config"), "-o ControlMaster=auto -o ControlPersist=60s")
+        ),
         "ansible_python_interpreter": "/usr/bin/python3",
     }
-    assert lock
     hosts = {name: {"ansible_become": True} if name == "h2" else {} for name in names}
     (work / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": hosts, "vars": values}}))
 
@@ -184,9 +185,7 @@ def _changed(said: str) -> dict[str, int]:
 
 def _tell(hosts: int, took: Mapping[str, Sequence[tuple[float, float]]]) -> None:
     baseline = took["ansible-playbook"]
-    print(
-        "| nothing changes on so many hosts | | runs | median | least to most | processor | Ansible takes so many times |"
-    )
+    print("| hosts | nothing changes | runs | median | least to most | processor | Ansible takes, times |")
     print("|---|---|---|---|---|---|---|")
     for name, runs in took.items():
         walls = sorted(wall for wall, _ in runs)

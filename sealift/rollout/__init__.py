@@ -11,6 +11,8 @@
     prepared.py  a rollout before it begins: asks every host once; whether it may begin at all
     window.py    when waves may begin; pure
     promoting.py whether the site takes the release at all, and the record that it passed
+    plan.py      what would be done, kept and held to
+    report.py    what came of it; pages.py puts it on disk, plots.py draws objectives
     begin.py     holds the locks, opens or finds the journal, and lets the engine go
 
 `prepared.prepare` is where a rollout is refused before anything is touched. `course.FORWARD` is the list of

@@ -8,17 +8,19 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from sealift import svg
 from sealift.bundle.signature import sign
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
 from sealift.evidence import junit
 from sealift.evidence.page import rendered
 from sealift.evidence.record import lasting_folder, read_evidence
-from sealift.evidence.types import ClaimResult, Evidence
+from sealift.evidence.types import Evidence
 from sealift.files import canonical_json, read_limited, write_atomically
 from sealift.oci.layout import SBOM_REF, SBOM_TYPE
 from sealift.progress import Progress, silent
 from sealift.rollout.journal import Journal, folders, rollouts_folder
+from sealift.rollout.plots import charts, measured
 from sealift.rollout.report import Report, as_evidence, report
 from sealift.site.inventory import Inventory
 
@@ -32,7 +34,7 @@ JSON, SIGNATURE, PAGE, JUNIT = (
 _LIMIT = 64 << 20  # bytes of a rollout.json
 _RECENT = 20  # rollouts that are looked at for such as have no page
 _MOST = 500  # rollouts that the index lists
-_OBJECTIVES = "test_keeps_its_objectives"  # of tests/hosts/test_quality.py
+_DRAWN = 40  # verifications that pictures show
 
 
 def write(site: Inventory, journal: Journal, key: Path | None, progress: Progress = silent) -> Path:
@@ -54,12 +56,21 @@ def _write(site: Inventory, journal: Journal, key: Path | None, progress: Progre
     opened = journal.opened
     made = report(journal.events, _sbom(site, opened.bundle))
     verified = tuple(_verified(site, made.evidence))
-    before = tuple(_before(site, made, verified))
+    history = _history(site)
+    before = [evidence for evidence in history if evidence.verified_at < made.began]
     content = canonical_json(made.model_dump(mode="json"), indent=1)
     write_atomically(journal.folder / JSON, content)
     write_atomically(journal.folder / JUNIT, junit.render(as_evidence(made, verified)))
     rows = _objectives(before, verified)
-    page = rendered("rollout.html.j2", made=made, verified=verified, objectives=rows, signed=key is not None)
+    page = rendered(
+        "rollout.html.j2",
+        made=made,
+        verified=verified,
+        objectives=rows,
+        charts=charts(history),
+        style=svg.STYLE,
+        signed=key is not None,
+    )
     write_atomically(journal.folder / PAGE, page)
     write_index(site)
     if key is not None:
@@ -95,42 +106,32 @@ def _verified(site: Inventory, names: Sequence[str]) -> Iterator[Evidence]:
             yield read_evidence(lasting_folder(site) / name / "evidence.json")
 
 
-def _before(site: Inventory, made: Report, verified: Sequence[Evidence]) -> Iterator[Evidence]:
-    """The last evidence before the rollout, of the hosts that it verified."""
-    left = {host.name for evidence in verified for host in evidence.hosts}
-    paths = lasting_folder(site).glob(f"{site.name}-*")
-    for path in sorted(paths, key=lambda path: path.name, reverse=True):
-        if not left:
-            return
-        if path.name in made.evidence or path.is_symlink():
-            continue
+def _history(site: Inventory) -> list[Evidence]:
+    """The last verifications, in the order of time."""
+    paths = sorted(lasting_folder(site).glob(f"{site.name}-*"), key=lambda path: path.name)
+    found = []
+    for path in [path for path in paths if not path.is_symlink()][-_DRAWN:]:
         with suppress(SealiftError):
-            evidence = read_evidence(path / "evidence.json")
-            if evidence.verified_at < made.began:
-                left -= {host.name for host in evidence.hosts}
-                yield evidence
+            found.append(read_evidence(path / "evidence.json"))
+    return sorted(found, key=lambda evidence: evidence.verified_at)
 
 
 def _objectives(
     before: Sequence[Evidence], after: Sequence[Evidence]
 ) -> list[tuple[str, str, str, str, str]]:
-    """Host, role, objective, what was seen before, and after."""
-    old: dict[tuple[str, str, str], str] = {}
-    for evidence in before:
-        for claim in evidence.results:
-            for name, said in _measured(claim):
-                old.setdefault((claim.host, claim.name, name), said)
-    rows = []
-    for evidence in after:
-        for claim in evidence.results:
-            role = claim.name.partition("[")[2].rstrip("]")
-            rows += [
-                (claim.host, role, name, old.get((claim.host, claim.name, name), ""), said)
-                for name, said in _measured(claim)
-            ]
-    return rows
+    """Host, role, objective, what was seen before, and after.
 
-
-def _measured(claim: ClaimResult) -> Iterator[tuple[str, str]]:
-    if claim.name.startswith(_OBJECTIVES):
-        yield from ((n, s) for n, s in claim.observed.items() if s.startswith(("kept", "broken")))
+    + before: the latest is the last
+    """
+    old = {
+        (claim.host, role, name): said
+        for evidence in before
+        for claim in evidence.results
+        for role, name, said in measured(claim)
+    }
+    return [
+        (claim.host, role, name, old.get((claim.host, role, name), ""), said)
+        for evidence in after
+        for claim in evidence.results
+        for role, name, said in measured(claim)
+    ]

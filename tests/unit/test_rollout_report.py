@@ -122,6 +122,7 @@ def test_the_pages_of_a_rollout_are_signed_and_listed(tmp_path: Path) -> None:
     signers.write_text(f'prod namespaces="sealift-rollout" {public}\n')
     page = pages.write(site, journal, key).read_text()
     assert "h3: fails in verify" in page and "went back" in page
+    assert page.count('<svg class="chart"') == 1 and ">first token, s</figcaption>" in page
     assert "kept: 1.0 s" in page and "broken: 9.0 s &lt;b&gt;" in page
     assert f"../../evidence/{later.name}/evidence.html" in page and "<script" not in page
     content, signature = ((journal.folder / name).read_bytes() for name in (pages.JSON, pages.SIGNATURE))

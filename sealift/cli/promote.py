@@ -113,7 +113,7 @@ def show_(site: InventoryName, as_json: AsJson = False) -> None:
         except (
             SealiftError
         ) as error:  # a host does not answer: what is said of its release is shown all the same
-            verdict = Verdict(tuple(str(error).splitlines()))
+            verdict = Verdict(tuple(str(error).split("\n")))
     bundles = dict.fromkeys(target.stored.digest for target in found)
     said = [each for bundle in bundles for each in found_for(inventory, bundle).signed]
     days = promotion_of(inventory).max_age_days

@@ -44,7 +44,7 @@ def reason(detail: str) -> str:
     lines = [line.strip() for line in detail.splitlines() if line.strip()]
     told = [line.removeprefix("E ").strip() for line in lines if line.startswith("E ")] or lines
     first = next(iter(told), "no reason given").removeprefix("AssertionError: ").removeprefix("assert ")
-    return one_line(first if len(first) <= _MOST else f"{first[:_MOST]} ...")
+    return one_line(first.rstrip(" ;:.") if len(first) <= _MOST else f"{first[:_MOST]} ...")
 
 
 def alerts(firing: Iterable[Alert], before: Collection[str], host: str) -> str:

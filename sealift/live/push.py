@@ -225,8 +225,7 @@ def script(stands: Mapping[str, Stands], files: Mapping[str, RenderedFile]) -> s
         f'case $outcome in refused*) {back}; echo "$outcome"; exit ;; esac',
     ]
     if PREVIOUS in new:
-        same = new[PREVIOUS] == new[CURRENT]
-        lines.append(f"rm -f {PREVIOUS}" if same else pointing(PREVIOUS, new[PREVIOUS]))
+        lines.append(pointing(PREVIOUS, new[PREVIOUS]))  # to the same where they differed in these files alone
     return "\n".join((*lines, _removal(olds - news), 'echo "$outcome"'))
 
 

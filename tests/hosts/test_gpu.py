@@ -41,6 +41,20 @@ def test_ollama_has_the_stand_in(host: Host) -> None:
     assert "SEALIFT_STAND_IN_GPU=1" in environment
 
 
+def test_devices_open_in_the_running_container(host: Host, record_property: RecordProperty) -> None:
+    """Every device that the host offers can be opened in Ollama's running container.
+
+    A node that is there can still be barred: some runtimes lose a device with `systemctl daemon-reload`.
+    """
+    nodes = output(host, "grep -ohE '/dev/[a-zA-Z0-9/_-]+' /etc/cdi/*.yaml | sort -u").split()
+    container = find_container(host, "ollama")["Id"]
+    seen = [node for node in nodes if host.run("docker exec %s test -c %s", container, node).rc == 0]
+    record_property("opened", ", ".join(seen))
+    assert seen
+    for node in seen:
+        output(host, "docker exec %s bash -c ': <%s'", container, node)
+
+
 @pytest.mark.on("real gpu")
 def test_ollama_sees_the_gpu(host: Host, record_property: RecordProperty) -> None:
     """Ollama's container has every device node that the host's CDI specification offers.

@@ -35,6 +35,8 @@ not_now() {
     esac
 }
 
+sub_state() { systemctl show --property=SubState --value $unit.service; }
+
 units() { # units SECONDS: until the host goes back
     put $timer.service <<END
 [Unit]
@@ -44,6 +46,7 @@ RequiresMountsFor=$root/generations
 StartLimitIntervalSec=0
 [Service]
 Type=oneshot
+Environment=HOME=/root
 ExecStart=/bin/sh $root/previous/restore.sh
 StandardOutput=truncate:/run/$unit.log
 StandardError=append:/run/$unit.log
@@ -121,18 +124,20 @@ go_back() {
     [ -d "$root/generations/$to" ] || say_no "has no generation $to, expected one that it keeps. See: sealift rollback --dry-run"
     [ -f "$root/generations/$to/restore.sh" ] ||
         say_no "its generation $to is of an older sealift and has no record, expected one with a record. Run sealift apply with that release."
-    case $(systemctl is-active $unit.service) in
-        active | activating) ;;
-        *)
-            [ "$(id_of previous)" = "$to" ] || point previous "$to"
-            [ -e "$root/armed" ] || echo 60 | put "$root/armed"
-            units 60 # where this one does not end, by a power cut
-            ;;
-    esac
-    systemctl reset-failed $unit.service 2>/dev/null || :
-    if ! systemctl start $unit.service; then
-        say_no "is not yet back on generation $to, and tries again every 30 s: $(tail -n 1 /run/$unit.log)"
+    if [ "$(sub_state)" != start ]; then # else it is at it already
+        [ "$(id_of previous)" = "$to" ] || point previous "$to"
+        [ -e "$root/armed" ] || echo 60 | put "$root/armed"
+        units 60 # where this one does not end, by a power cut
+        systemctl stop $unit.service # which may be waiting for its next attempt
+        systemctl start --no-block $unit.service
     fi
+    # the unit goes on by itself where this is cut off
+    while [ -e "$root/armed" ] || [ "$(sub_state)" = start ]; do
+        case $(sub_state) in
+            auto-restart* | failed) say_no "is not yet back on generation $to, and tries again every 30 s: $(tail -n 1 /run/$unit.log)" ;;
+        esac
+        sleep 0.5
+    done
     cat /run/$unit.log
 }
 

@@ -225,7 +225,9 @@ def script(stands: Mapping[str, Stands], files: Mapping[str, RenderedFile]) -> s
         f'case $outcome in refused*) {back}; echo "$outcome"; exit ;; esac',
     ]
     if PREVIOUS in new:
-        lines.append(pointing(PREVIOUS, new[PREVIOUS]))  # to the same where they differed in these files alone
+        lines.append(
+            pointing(PREVIOUS, new[PREVIOUS])
+        )  # to the same where they differed in these files alone
     return "\n".join((*lines, _removal(olds - news), 'echo "$outcome"'))
 
 

@@ -19,7 +19,15 @@ _SYSTEMCTL = """\
 echo "$*" >>{folder}/told
 case "$1 $2" in
     "is-active sealift-return.service") cat {folder}/active ;;
-    "start sealift-return.service") sh {folder}/sealift/previous/restore.sh >{folder}/run.log 2>&1 ;;
+    "show --property=SubState") cat {folder}/sub ;;
+    "start --no-block")
+        echo start >{folder}/sub
+        if sh {folder}/sealift/previous/restore.sh >{folder}/run.log 2>&1; then
+            rm {folder}/sealift/armed
+            echo dead >{folder}/sub
+        else
+            echo auto-restart >{folder}/sub
+        fi ;;
 esac
 """
 
@@ -36,6 +44,7 @@ class Machine:
         tool.write_text(_SYSTEMCTL.format(folder=folder))
         tool.chmod(0o755)
         self.active("inactive")
+        (folder / "sub").write_text("dead")
         for each in (OLD, NEW):
             self.generation(each)
         self.point("current", NEW)

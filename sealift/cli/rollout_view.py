@@ -138,7 +138,7 @@ def lines(event: Event, opened: Opened | None) -> Iterator[str]:
     elif isinstance(event, Began) and event.phase == "drain":
         yield f"wave {_name(event.wave, opened)}: {named(event.hosts)}"
     elif isinstance(event, Judged):
-        yield "  gate passed" if event.passed else f"  gate failed: {event.sentence}"
+        yield f"  gate {'passed' if event.passed else 'failed'}"
     elif isinstance(event, Resumed):
         again = ": a host of its wave went back by itself, so the wave begins anew" if event.again else ""
         yield f"{'abandoned' if event.abandon else 'resumed'} by {event.who}{again}"

@@ -136,7 +136,8 @@ class Steps:
         with self._shown.shipping() as progress:
             done = ship(orders, self._depot, progress)
         total = sum(each.bytes for each in done.results.values())
-        return Done(_why(done), f"{total} bytes in {sum(each.blobs for each in done.results.values())} blobs")
+        blobs = sum(each.blobs for each in done.results.values())
+        return Done(_why(done), f"{total / 1e6:.1f} MB in {blobs} blobs")
 
     def _fronts(self) -> Fronts | None:
         """None where the site has no front door."""

@@ -1,0 +1,176 @@
+"""What is done in steps of a rollout that are cut off, and how hosts are kept waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sealift.depot.store import Depot, StoredRelease
+from sealift.errors import SealiftError
+from sealift.fleet import generations
+from sealift.fleet.survey import Target
+from sealift.fleet.wave import HostResult, Watch, WaveResult
+from sealift.live import drain
+from sealift.live.push import Pushed
+from sealift.progress import silent
+from sealift.rollout import steps as module
+from sealift.rollout.course import Step
+from sealift.rollout.engine import Done
+from sealift.rollout.events import Began, Event
+from sealift.rollout.steps import Shown, Steps
+from sealift.services import FRONT
+from sealift.site.drained import read_drained, write_drained
+from sealift.site.inventory import Host, Inventory
+from sealift.ssh import Gathered
+from tests.unit.fleet_site import BUNDLE, lock, site_settings
+from tests.unit.rollouts import START, opening
+
+_DOORS = ("h1", "h2")
+
+
+@contextmanager
+def _nothing(*_: object) -> Iterator[Any]:
+    yield lambda _: None
+
+
+@contextmanager
+def _watch() -> Iterator[Watch]:
+    yield Watch(at=lambda _: None, tell=lambda _: None)
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    yield silent
+
+
+class Site:
+    """Three hosts, two of them front doors, which say that they go by what they are told."""
+
+    def __init__(self, folder: Path) -> None:
+        config = folder / "ssh_config"
+        config.write_text("".join(f"Host h{n}\n  HostName 10.0.0.{n}\n" for n in (1, 2, 3)))
+        settings = site_settings(
+            ssh_config_file=str(config),
+            secrets=str(folder / "secrets.age"),
+            depot=str(folder / "depot"),
+            rollout={"drain_s": 0},
+        )
+        groups = {"h1": FRONT.groups, "h2": FRONT.groups, "h3": frozenset[str]()}
+        hosts = tuple(Host(name, frozenset(of), settings) for name, of in groups.items())
+        self.inventory = Inventory("prod", folder / "prod.py", hosts)
+        self.told: list[frozenset[str]] = []
+        stored = StoredRelease(BUNDLE, lock())
+        shown = Shown(_progress, _watch, _progress, _nothing)
+        targets = tuple(Target(host, stored) for host in hosts)
+        self.steps = Steps(self.inventory, Depot(folder / "depot"), targets, folder, shown)
+
+    @property
+    def drained(self) -> frozenset[str]:
+        return read_drained(self.inventory.hosts[0].settings)
+
+    def drain(self, *hosts: str) -> None:
+        write_drained(self.inventory.hosts[0].settings, hosts)
+
+    def push(self, *_: object) -> tuple[Pushed, ...]:
+        self.told.append(self.drained)
+        return tuple(Pushed(door, True, True, "", 0.1) for door in _DOORS)
+
+    def do(self, step: Step, events: list[Event]) -> Done:
+        notes = step.begun.notes if step.begun else self.steps.notes(step, events)
+        return self.steps.do(step, notes, events)
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    made = Site(tmp_path)
+    monkeypatch.setattr(drain, "push", made.push)
+    monkeypatch.setattr(Depot, "resolve", lambda *_: StoredRelease(BUNDLE, lock()))
+    monkeypatch.setattr(module, "firing_now", lambda _: None)
+    monkeypatch.setattr(module, "all_running", lambda _, hosts: {d: dict.fromkeys(hosts, 0) for d in _DOORS})
+    return made
+
+
+def _began(phase: str, *hosts: str, notes: tuple[str, ...] = ()) -> Began:
+    values = {"at": START, "wave": 0, "phase": phase, "hosts": hosts, "notes": dict.fromkeys(notes, "")}
+    return Began.model_validate(values)
+
+
+def test_only_those_are_drained_that_others_stand_in_for_and_nobody_drained_before(site: Site) -> None:
+    found = site.steps.notes(Step("drain", 0, ("h1", "h2", "h3")), [opening()])
+    assert list(found) == ["h1", "h2"]  # h3 is left to answer
+    site.drain("h1")
+    assert list(site.steps.notes(Step("drain", 0, ("h1", "h2")), [opening()])) == ["h2"]
+    # Drained by this very rollout, before it was cut off, it is the rollout's.
+    ours: list[Event] = [opening(), _began("drain", "h1", notes=("h1",))]
+    assert list(site.steps.notes(Step("drain", 0, ("h1",)), ours)) == ["h1"]
+
+
+def test_front_doors_are_told_once_more_where_undraining_was_cut_off(site: Site) -> None:
+    events: list[Event] = [opening(), _began("drain", "h3", notes=("h3",))]
+    site.do(Step("drain", 0, ("h3",)), [opening()])
+    assert site.told == [{"h3"}]
+    begun = _began("undrain", "h3")
+    site.drain()  # written down, and then killed
+    site.do(Step("undrain", 0, ("h3",), begun), [*events, begun])
+    assert site.told == [{"h3"}, frozenset()]
+    site.do(Step("undrain", 0, ("h3",)), events)  # nothing to tell
+    site.do(Step("undrain", 0, ("h3",), begun), [opening(), begun])  # it was never drained
+    assert len(site.told) == 2
+
+
+def test_who_was_drained_by_somebody_is_not_undrained(site: Site) -> None:
+    site.drain("h1", "h3")
+    events: list[Event] = [opening(), _began("drain", "h1", "h3", notes=("h3",))]
+    site.do(Step("undrain", 0, ("h1", "h3")), events)
+    assert site.drained == {"h1"}
+
+
+def test_hosts_that_pyinfra_names_fail_and_the_others_are_done(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[tuple[str, ...]] = []
+
+    def apply_wave(inventory: Inventory, log: Path, _: Watch) -> WaveResult:
+        runs.append(inventory.names)
+        if "h2" in inventory.names:
+            raise SealiftError("h2: failed at 'Load images': no space.\nWhat was said is in the log.")
+        return WaveResult({n: HostResult(("a",), (), 1) for n in inventory.names}, 0, log)
+
+    monkeypatch.setattr(module, "apply_wave", apply_wave)
+    monkeypatch.setattr(generations, "keep", lambda *_: None)
+    may_fail: list[Event] = [opening((("h1", "h2", "h3"),), canary=False, allowed=1)]
+    done = site.do(Step("apply", 0, ("h1", "h2", "h3")), may_fail)
+    assert dict(done.failed) == {"h2": "failed at 'Load images': no space."}
+    assert runs == [("h1", "h2", "h3"), ("h1", "h3")]
+    # Where none may, the others are left as they are: they go back with it.
+    none: list[Event] = [opening((("h1", "h2", "h3"),), canary=False)]
+    site.do(Step("apply", 0, ("h1", "h2", "h3")), none)
+    assert runs[2:] == [("h1", "h2", "h3")]
+
+
+def test_hosts_are_kept_waiting_while_a_step_lasts(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[tuple[tuple[str, ...], int]] = []
+    monkeypatch.setattr(generations, "keep", lambda hosts, s: kept.append((tuple(h.name for h in hosts), s)))
+    settings = site.inventory.hosts[0].settings.rollout.model_copy(update={"confirm_s": 0})
+    monkeypatch.setattr(site.steps, "_settings", settings)
+
+    def slow(_: Step, __: object) -> Done:
+        while len(kept) < 3:
+            pass
+        return Done()
+
+    monkeypatch.setattr(site.steps, "_soak", slow)
+    site.do(Step("soak", 0, ("h3",)), [opening()])
+    seen = len(kept)
+    assert set(kept) == {(("h3",), 0)} and seen >= 3
+    monkeypatch.setattr(generations, "confirm", lambda _: _gathered(site.inventory))
+    site.do(Step("confirm", 0, ("h3",)), [opening()])
+    assert len(kept) == seen  # confirmed, nothing keeps it waiting
+
+
+def _gathered(inventory: Inventory) -> Any:
+    return Gathered(dict.fromkeys(inventory.names, ""), {})

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, TypeAdapter, ValidationError
 
 from sealift import mistakes
-from sealift.errors import SealiftError
+from sealift.errors import SealiftError, one_line
 from sealift.files import canonical_json, parse_json
 from sealift.host.promotion_settings import EnvironmentName
 from sealift.release.age import Excuse
@@ -117,7 +117,7 @@ def parse_statement(content: bytes, where: str) -> Statement:
         return _STATEMENT.validate_python(parse_json(content, where, keys=_KEYS))
     except ValidationError as error:
         raise SealiftError(
-            f"{where}: {mistakes.first(error)}, expected a record, an approval or an override. "
+            f"{where}: {one_line(mistakes.first(error))}, expected a record, an approval or an override. "
             "Have it made again: sealift promote --help"
         ) from None
 

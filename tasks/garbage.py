@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from pyinfra import host
 from pyinfra.api import deploy
 
-from sealift.facts.text import Links
 from sealift.host.wanted import Wanted
-from sealift.host_paths import ROOT
 from sealift.operations.apt import packages_removed
 from sealift.operations.files import only_files
 from sealift.operations.garbage import garbage_collected
-from sealift.operations.generation import is_armed
 from sealift.operations.models import only_models
 
 
@@ -19,11 +15,9 @@ from sealift.operations.models import only_models
 def collect_garbage(wanted: Wanted) -> None:
     """Remove what the release does not have, now that it runs, and what no generation needs.
 
-    A host that is armed keeps all of it: `sealift.fleet.generations.confirm` has it removed there.
+    Names and links go: what they stood for stays in the host store as long as a generation to go back to
+    needs it. On a host that is armed, `sealift.fleet.generations.confirm` has the rest removed.
     """
-    there: dict[str, str] = host.get_fact(Links, folder=ROOT)
-    if is_armed(there):
-        return
     only_models(
         name="Remove models that the release does not have here",
         tags=tuple(tag for named in wanted.names for tag in named.tags),

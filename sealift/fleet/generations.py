@@ -30,7 +30,7 @@ _REMOVE = f"xargs -r -d '\\n' sh -c {shlex.quote(REMOVE)} sealift"
 _ID = re.compile(r"[0-9a-f]{12}")
 _Text = Annotated[str, AfterValidator(printable)]
 _GOING_BACK_S = 3600  # images are loaded, and each service may take three minutes until it is healthy
-_CONFIRMING_S = 600
+_REMOVING_S = 600
 
 
 @dataclass(frozen=True)
@@ -104,17 +104,17 @@ def keep(hosts: Sequence[Host], within_s: int) -> Gathered[str]:
 def confirm(hosts: Sequence[Host]) -> Gathered[str]:
     """The generations in force are the good ones: hosts stay on them, and lose what is of older ones.
 
-    Each keeps one to go back to. A host that went back by itself is an error. Gives what it removed.
+    Each keeps one to go back to. A host that went back by itself is an error.
     """
     by_name = {host.name: host.ssh for host in hosts}
 
     def confirmed(name: str) -> str:
         ssh = by_name[name]
-        said = ssh.run(_SCRIPT, ROOT, "confirm", timeout_s=_CONFIRMING_S)
+        ssh.run(_SCRIPT, ROOT, "confirm")
         unneeded = [line.partition(" ")[2] for line in ssh.run(GARBAGE, ROOT).splitlines()]
         paths = "".join(f"{path}\n" for path in unneeded if OURS.fullmatch(path))
-        ssh.run_with(_REMOVE, paths.encode(), timeout_s=_CONFIRMING_S)
-        return printable(said)
+        ssh.run_with(_REMOVE, paths.encode(), timeout_s=_REMOVING_S)
+        return f"{len(paths.splitlines())} generations, repositories and blobs were removed"
 
     return on_all(list(by_name), confirmed)
 

@@ -114,7 +114,6 @@ confirm() {
         systemctl daemon-reload
     fi
     rm -f "$root/armed" "$root/unconfirmed"
-    [ ! -f "$root/current/restore.sh" ] || sh "$root/current/restore.sh" surplus
 }
 
 go_back() {

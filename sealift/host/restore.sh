@@ -1,7 +1,6 @@
 # Makes this host what the generation was that this script lies in, out of the host's own store: no control node, no
 # network. What it was stands in the file `record` beside it.
-#   sh restore.sh            everything; killed at any line, it is run again
-#   sh restore.sh surplus    only removes what the record does not have: packages, files, models
+# Killed at any line, it is run again.
 # Exit codes: 0 the host is as recorded, 1 a step failed, 75 another one of its kind is running.
 set -eu
 export LC_ALL=C DEBIAN_FRONTEND=noninteractive PATH="${PATH:-/bin}:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -277,10 +276,6 @@ main() {
     for list in packages files; do
         if [ -f "$root/$list" ]; then sort -u "$root/$list"; fi >"$work/$list"
     done
-    if [ "${1:-}" = surplus ]; then
-        surplus
-        exit
-    fi
     stood
     packages
     stood # a package may have brought its own
@@ -297,5 +292,5 @@ main() {
     finish
 }
 
-main "$@"
+main
 exit

@@ -57,7 +57,7 @@ class Store:
     def restored(self, name: str) -> str:
         """Have the images of a record; what was said."""
         text = rendered().files[RESTORE].content.decode().replace(ROOT, str(self.root))
-        script = text.removesuffix('main "$@"\nexit\n') + _CALL
+        script = text.removesuffix("main\nexit\n") + _CALL
         assert script != text + _CALL
         environment = {"PATH": f"{self._tool.parent}:{os.environ['PATH']}", "HOME": "/root"}
         command = ["dash", "-c", script, "sealift", name]

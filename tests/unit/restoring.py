@@ -135,16 +135,14 @@ class RestoredHost:
         """Have no service come up any more."""
         (self._state / "broken").touch() if broken else (self._state / "broken").unlink()
 
-    def restore(
-        self, *arguments: str, link: str = "previous", deadly: int = 0
-    ) -> subprocess.CompletedProcess[str]:
+    def restore(self, link: str = "previous", deadly: int = 0) -> subprocess.CompletedProcess[str]:
         """Run the script of a generation.
 
         + deadly: the call of a tool at which it is killed
         """
         (self._state / "calls").write_text("0")
         (self._state / "deadly").write_text(str(deadly))
-        command = f"echo $$ >{self._state}/pid; exec sh {self.root}/{link}/restore.sh {' '.join(arguments)}"
+        command = f"echo $$ >{self._state}/pid; exec sh {self.root}/{link}/restore.sh"
         path = f"{self._bin}:/usr/sbin:/usr/bin:/sbin:/bin"
         return subprocess.run(
             ["sh", "-c", command], capture_output=True, text=True, env={"PATH": path}, check=False

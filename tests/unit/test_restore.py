@@ -180,20 +180,6 @@ def test_a_blob_that_is_missing_or_damaged_is_told(host: RestoredHost) -> None:
     assert ran.returncode == 1 and f"{path}: missing" in ran.stderr
 
 
-@needs_root
-def test_one_that_is_confirmed_loses_what_it_does_not_have_and_nothing_else(host: RestoredHost) -> None:
-    before = _old_state(host)
-    host.point("previous", NEW.generation.id)
-    assert host.restore().returncode == 0
-    after = host.state()
-    stray = host.root / "models/manifests/registry.ollama.ai/library/older/1m"
-    stray.parent.mkdir()
-    stray.write_text("{}")
-    ran = host.restore("surplus")
-    assert ran.returncode == 0 and "removes the model registry.ollama.ai/library/older/1m" in ran.stdout
-    assert host.state() == after != before
-
-
 def test_a_record_says_all_that_is_compared() -> None:
     record = parse_record("h1", OLD.generation.files[RECORD].content.decode())
     assert record.release == "demo:2026.11.0" and record.bundle == OLD.bundle

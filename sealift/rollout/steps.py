@@ -214,7 +214,8 @@ class Steps:
 
     def _verify(self, step: Step, _: Mapping[str, str]) -> Done:
         site = self._site.limited(step.hosts)
-        before = held_before(site)
+        first = self._events[0]
+        before = held_before(site, first.before if isinstance(first, Opened) else {})
         with self._shown.verifying() as progress:
             found = verify(site, progress)
         folder = record.write(found, record.lasting_folder(self._site))

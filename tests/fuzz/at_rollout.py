@@ -7,6 +7,7 @@ from pathlib import Path
 from sealift.rollout.course import failures, next_step
 from sealift.rollout.events import Opened
 from sealift.rollout.journal import parse
+from sealift.rollout.known import doubtful
 from sealift.rollout.plan import read_plan
 from tests.fuzz.mutate import Case
 from tests.fuzz.target import Target, alone, only
@@ -35,7 +36,7 @@ def _journal(case: Case, _: Path) -> object:
     events, whole = parse(only(case), Path("FUZZ"))
     assert whole <= len(only(case))
     if events and isinstance(events[0], Opened):
-        return failures(events), next_step(events)
+        return failures(events), next_step(events), list(doubtful(events))
     return None
 
 

@@ -69,14 +69,14 @@ def status(
             typer.echo(f"alerts are unknown: {found.unknown}", err=True)
     else:
         print_look(found, site)
-    stuck = _unfinished(site)
+    stuck = cut_off(site)
     if stuck:
         typer.echo(stuck, err=True)
     if stuck or not found.ok:
         raise typer.Exit(1)
 
 
-def _unfinished(site: Inventory) -> str:
+def cut_off(site: Inventory) -> str:
     """What is told of a rollout that was cut off; empty where there is none, or it is running."""
     from sealift.fleet.wave import is_running
     from sealift.rollout.journal import not_finished, unfinished

@@ -14,11 +14,13 @@ from sealift.cli import fleet as fleet_command
 from sealift.cli import plan as plan_command
 from sealift.cli import rollout as command
 from sealift.cli.main import application
+from sealift.cli.status import cut_off
 from sealift.depot.store import Depot, StoredRelease
 from sealift.drift.plan import Plan as Changes
 from sealift.drift.status import HostStatus, Known
 from sealift.fleet.status import Standing
 from sealift.fleet.survey import Survey, Surveyed, Target
+from sealift.fleet.wave import one_rollout
 from sealift.rollout import begin, prepared
 from sealift.rollout.journal import JOURNAL, Journal, rollouts_folder
 from sealift.ship.plan import Item, ShipPlan
@@ -159,6 +161,15 @@ def test_one_that_was_cut_off_stands_in_the_way_of_the_next(site: Site) -> None:
     found = _ran("rollout", "--resume")
     assert found.exit_code == 0 and "resumed by" in found.stdout, found.output
     assert "no rollout is unfinished" in str(_ran("rollout", "--resume").exception)
+
+
+def test_status_tells_of_one_that_was_cut_off_and_not_of_one_that_runs(site: Site) -> None:
+    assert cut_off(site.inventory) == ""
+    Journal(rollouts_folder(site.inventory) / "prod-20261129T120000Z").add(opening(bundle=BUNDLE))
+    assert "has not come to its end" in cut_off(site.inventory)
+    with one_rollout(site.inventory.hosts[0].settings.depot):
+        assert cut_off(site.inventory) == ""
+    assert "has not come to its end" in cut_off(site.inventory)
 
 
 def test_abandoned_it_ends_and_says_by_whom(site: Site) -> None:

@@ -59,6 +59,7 @@ def placing(
         f"set -eu; umask 077; mkdir -p {folder}; cd {folder}",
         f"new=$(mktemp -d .{generation}.XXXXXX)",
         fill,
+        f'[ ! -d {generation}/stood ] || cp -a {generation}/stood "$new"',  # what is kept beside it
         'find "$new" -exec sync {} +',
         # what is no link is of sealift's first version, or nobody's: a link cannot be renamed onto a folder
         f"[ -L {generation} ] || [ ! -e {generation} ] || mv -T {generation} .{generation}.folder",

@@ -98,6 +98,9 @@ def test_what_stands_in_etc_is_kept_beside_a_generation_and_is_no_part_of_it(tmp
     assert ran(NotKept().command()) == [there[path] for path in ETC[:3]]
     ran(keeping())
     assert ran(NotKept().command()) == []
+    (root / "current/record").write_text("edited")
+    _place(generation, root / "generations")  # damaged, it is placed anew
+    assert ran(NotKept().command()) == []
     Path(there[ETC[0]]).unlink()
     assert ran(NotKept().command()) == [there[ETC[0]]]
     ran(keeping())

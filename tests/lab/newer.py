@@ -12,10 +12,11 @@ from pathlib import Path
 from tests.lab.commands import CHECKOUT, Commands
 from tests.lab.conftest import Site
 
+VERSION = "2026.11.0+newer"
 NODE = "node-1.9.0.tar"
 # By the demo's text: one package more, another context, one role less, another file, a tag that moved.
 _CHANGES = {
-    "version: 2026.11.0": "version: 2026.11.7",
+    "version: 2026.11.0": f"version: {VERSION}",
     "all: [docker.io,": "all: [aria2, docker.io,",
     "context: 2048\n    parallel: 1": "context: 1024\n    parallel: 1",
     "target: /usr/local/share/doc/ollama/LICENSE": "target: /opt/ollama/LICENSE",
@@ -64,7 +65,7 @@ def newer_site(site: Site, commands: Commands, folder: Path) -> Path:
     inventory = folder / "lab"
     shutil.copytree(CHECKOUT / "inventories/lab", inventory)
     settings = inventory / "group_data/all.py"
-    settings.write_text(settings.read_text().replace('"demo:2026.11.0"', '"demo:2026.11.7"'))
+    settings.write_text(settings.read_text().replace('"demo:2026.11.0"', f'"demo:{VERSION}"'))
     return inventory / "lab.py"
 
 

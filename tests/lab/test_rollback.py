@@ -34,7 +34,6 @@ def newer(site: Site, commands: Commands, tmp_path_factory: pytest.TempPathFacto
     """An inventory that wants the second release. Afterwards all is as it was."""
     yield newer_site(site, commands, tmp_path_factory.mktemp("newer"))
     commands.ok("sealift", "apply", "lab")
-    (site.depot / "releases/demo/2026.11.0+newer").unlink()  # else the depot would take no release before it
     (site.depot / "releases/demo" / VERSION).unlink()  # other tests bring releases between the two
     commands.ok("sealift", "gc", "--depot", site.depot, "--inventory", "lab", "--apply")
 

@@ -129,7 +129,7 @@ class Steps:
             yield
         finally:
             over.set()
-            keeper.join()
+        keeper.join()  # nothing arms a host that is confirmed next; who interrupts waits for nobody
 
     def _ship(self, step: Step, _: Mapping[str, str]) -> Done:
         orders = [self._targets[host].order for host in step.hosts]

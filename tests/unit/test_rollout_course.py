@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from sealift.host.rollout_settings import RolloutSettings
 from sealift.rollout import engine
 from sealift.rollout.course import End, Gate, Step, next_step
 from sealift.rollout.events import Closed
 from sealift.rollout.journal import Journal
+from sealift.rollout.waves import waves
 from tests.unit.rollouts import THREE, Fleet, KilledError, KillingJournal, opening
 
 _FORWARD = ("drain", "arm", "apply", "verify", "undrain", "soak")
@@ -63,6 +65,19 @@ def test_as_many_as_may_fail_go_back_alone(tmp_path: Path) -> None:
     closed = _go(tmp_path, fleet, waves=(("h3",), ("h1", "h2"), ("h4",)), allowed=1)
     assert closed.outcome == "done"
     assert fleet.runs == {"h1": "old", "h2": "new", "h3": "new", "h4": "new"} and not fleet.left
+
+
+def test_a_tenth_of_five_hundred_hosts_fails_and_goes_back_alone(tmp_path: Path) -> None:
+    names = tuple(f"h{number}" for number in range(500))
+    planned = waves(names, 500, dict.fromkeys(names, frozenset({"chat"})), RolloutSettings())
+    bad = dict.fromkeys(names[100:150], "verify")
+    fleet = Fleet(names=names, failing=bad)
+    assert _go(tmp_path / "may", fleet, waves=planned, allowed=50).outcome == "done"
+    assert {name for name, runs in fleet.runs.items() if runs == "old"} == bad.keys() and not fleet.left
+    fleet = Fleet(names=names, failing=bad)
+    closed = _go(tmp_path / "may not", fleet, waves=planned, allowed=49)
+    assert closed.sentence == "h100: fails in verify (and 49 more of its hosts)"
+    assert [list(fleet.runs.values()).count(runs) for runs in ("new", "old")] == [51, 449] and not fleet.left
 
 
 def test_one_more_takes_its_wave_back(tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def test_damaged_weights_are_shipped_again_and_loaded_anew(site: Site, commands:
     changed = commands.changed_operations()
     assert changed["h1"] == [] and changed["h3"] == []
     assert "Models | Load repaired models anew in ollama" in changed["h2"]
-    commands.ok("sealift", "verify", "lab", "--limit", "h2")
+    commands.ok("sealift", "ask", "lab", "chat", "Say something.", "--limit", "h2")
     assert commands.changed_operations()["h2"] == []
 
 

@@ -67,30 +67,37 @@ def main() -> int:
             subprocess.run((ansible / "bin/pip", "install", "--quiet", "ansible"), check=True)
         with _lab(work, options.hosts) as lab:
             site = _deployed(work, options.sources, lab)
-            names = [f"h{number}" for number in range(1, options.hosts + 1)]
-            _give_python(work, lab, names)
-            _write(work, lab, names)
-            commands = {
-                "ansible-playbook": [
-                    ansible / "bin/ansible-playbook",
-                    "-i",
-                    work / "hosts.yml",
-                    _HERE / "ansible/site.yml",
-                ],
-                "sealift rollout": [sys.executable, "-m", "sealift", "rollout", site],
-                "sealift apply": [sys.executable, "-m", "sealift", "apply", site],
-            }
-            took: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
-            for number in range(options.rounds + 1):
-                for name, command in commands.items():
-                    seconds = _quiet(name, command, lab, work)
-                    if number:  # the first of each fills caches
-                        took[name].append(seconds)
-            _tell(options.hosts, took)
+            compare(work, lab, site, ansible, options.hosts, options.rounds)
     except (SealiftError, subprocess.CalledProcessError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def compare(work: Path, lab: Lab, site: Path, ansible: Path, hosts: int, rounds: int) -> None:
+    """Measure both on a lab whose hosts are as their inventory says, and print a table.
+
+    + work: a folder to write below
+    + site: the inventory
+    + ansible: an environment that has it
+    """
+    names = [f"h{number}" for number in range(1, hosts + 1)]
+    _give_python(work, lab, names)
+    _write(work, lab, names)
+    play = (ansible / "bin/ansible-playbook", "-i", work / "hosts.yml", _HERE / "ansible/site.yml")
+    sealift = (sys.executable, "-m", "sealift")
+    commands: dict[str, Sequence[object]] = {
+        "ansible-playbook": play,
+        "sealift rollout": (*sealift, "rollout", site),
+        "sealift apply": (*sealift, "apply", site),
+    }
+    took: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
+    for number in range(rounds + 1):
+        for name, command in commands.items():
+            seconds = _quiet(name, command, lab, work)
+            if number:  # the first of each fills caches
+                took[name].append(seconds)
+    _tell(hosts, took)
 
 
 def _give_python(work: Path, lab: Lab, names: Sequence[str]) -> None:

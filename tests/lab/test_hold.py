@@ -15,7 +15,7 @@ from tests.lab.under_load import address, under_load
 
 # Hosts of the lab share two cores with all else: a first answer can take a minute.
 _SETTINGS = """
-gateway |= {"queue": 256, "hold_s": 240, "finish_s": 180, "requests_per_minute": 600, "idle_timeout_s": 600}
+gateway |= {"queue": 256, "hold_s": 240, "finish_s": 180, "idle_timeout_s": 600}
 """
 
 

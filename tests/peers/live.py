@@ -67,7 +67,7 @@ class LiveEnvoy:
             time.sleep(0.05)
             try:
                 said = self.says("/stats?filter=version_text")
-            except requests.ConnectionError:
+            except (requests.ConnectionError, requests.Timeout):
                 continue
             versions = of.versions(self.service).items()
             missing = [name for name, version in versions if f'{name}: "{version}"' not in said]

@@ -32,7 +32,9 @@ def running(envoy_program: Path, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture(scope="module")
 def without_ollama(envoy_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    with gateway.serving(envoy_program, tmp_path_factory.mktemp("alone"), lock(), ollama=False) as found:
+    with gateway.serving(
+        envoy_program, tmp_path_factory.mktemp("alone"), lock(), ollama=False, hold_s=0
+    ) as found:
         yield found
 
 

@@ -153,7 +153,7 @@ def test_a_list_of_many_models_is_shown_whole(running: Gateway) -> None:
 
 
 def test_where_ollama_is_not_there_a_list_is_refused_as_any_call(envoy_program: Path, tmp_path: Path) -> None:
-    with gateway.serving(envoy_program, tmp_path, lock_of(IMAGE), ollama=False) as alone:
+    with gateway.serving(envoy_program, tmp_path, lock_of(IMAGE), ollama=False, hold_s=0) as alone:
         answer = alone.ask("GET", "/v1/models")
         assert answer.status_code == 503
         assert message_of(answer, "/v1/models").startswith("Ollama: does not answer now.")

@@ -128,14 +128,15 @@ def test_a_second_time_changes_nothing(host: RestoredHost) -> None:
 
 
 @needs_root
-def test_killed_anywhere_it_is_run_again_and_ends_in_the_same(host: RestoredHost) -> None:
+@pytest.mark.parametrize("every", [29, pytest.param(3, marks=pytest.mark.exhaustive)])
+def test_killed_anywhere_it_is_run_again_and_ends_in_the_same(host: RestoredHost, every: int) -> None:
     before = _old_state(host)
     at = 0
     while True:
         host.point("previous", NEW.generation.id)
         assert host.restore().returncode == 0
         host.point("previous", OLD.generation.id)
-        at += 9
+        at += every
         killed = host.restore(deadly=at)
         if killed.returncode == 0:
             break

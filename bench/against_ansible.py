@@ -109,7 +109,7 @@ def _give_python(work: Path, lab: Lab, names: Sequence[str]) -> None:
     subprocess.run(("tar", "-C", folder, "-cf", some, "."), check=True)
     for name in names:
         with some.open("rb") as archive:
-            _on(lab, name, "tar -C / --skip-old-files --no-overwrite-dir -xf -", archive)
+            _on(lab, name, "tar -C / --skip-old-files -xf -", archive)
 
 
 def _on(lab: Lab, name: str, script: str, given: IO[bytes] | None = None) -> bytes:
@@ -120,39 +120,34 @@ def _on(lab: Lab, name: str, script: str, given: IO[bytes] | None = None) -> byt
 
 
 def _write(work: Path, lab: Lab, names: Sequence[str]) -> None:
-    """What the playbook needs: the hosts, what they have, and copies of their files."""
-    generations: dict[str, str] = {}
+    """What the playbook needs: the hosts, what each has, and copies of its files."""
+    hosts = {}
     for name in names:
         folder = work / "files" / name
         folder.mkdir(parents=True)
         taken = _on(lab, name, _TAKEN)
         subprocess.run(("tar", "-C", folder, "-xf", "-"), input=taken, check=True)
-        link = _on(lab, name, "readlink -f /var/lib/sealift/current").decode().strip()
-        generations[name] = Path(link).name
-    images = (
-        _on(lab, "h1", "docker images --no-trunc --format {{.Repository}}:{{.Tag}}={{.ID}}").decode().split()
-    )
-    listed = (
-        _on(lab, "h1", "dpkg-query -W docker.io docker-cli docker-compose iptables").decode().splitlines()
-    )
-    weights = _on(lab, "h1", "ls /var/lib/sealift/models/blobs").decode().split()
-    services = _on(lab, "h1", "ls /var/lib/sealift/current").decode().split()
+        images = _said(lab, name, "docker images --no-trunc --format {{.Repository}}:{{.Tag}}={{.ID}}")
+        listed = _said(lab, name, "dpkg-query -W docker.io docker-cli docker-compose iptables")
+        hosts[name] = {
+            "ansible_become": name == "h2",
+            "generation": Path(_said(lab, name, "readlink -f /var/lib/sealift/current")[0]).name,
+            "packages": ["=".join(line.split()) for line in listed],
+            "images": [dict(zip(("name", "id"), image.rsplit("=", 1), strict=True)) for image in images],
+            "weights": _said(lab, name, "ls /var/lib/sealift/models/blobs"),
+            "services": sorted(path.parent.name for path in folder.glob("generation/*/compose.yaml")),
+        }
+    config = str(lab.state / "ssh_config")
     values = {
         "files": str(work / "files"),
-        "generations": generations,
-        "packages": ["=".join(line.split()) for line in listed],
-        "images": [dict(zip(("name", "id"), image.rsplit("=", 1), strict=True)) for image in images],
-        "weights": weights,
-        "services": [
-            name for name in services if (work / "files/h1/generation" / name / "compose.yaml").exists()
-        ],
-        "ansible_ssh_common_args": " ".join(
-            ("-F", str(lab.state / "ssh_config"), "-o ControlMaster=auto -o ControlPersist=60s")
-        ),
+        "ansible_ssh_common_args": f"-F {config} -o ControlMaster=auto -o ControlPersist=60s",
         "ansible_python_interpreter": "/usr/bin/python3",
     }
-    hosts = {name: {"ansible_become": True} if name == "h2" else {} for name in names}
     (work / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": hosts, "vars": values}}))
+
+
+def _said(lab: Lab, name: str, script: str) -> list[str]:
+    return _on(lab, name, script).decode().splitlines()
 
 
 def _quiet(name: str, command: Sequence[object], lab: Lab, work: Path) -> tuple[float, float]:

@@ -143,11 +143,11 @@ def _approvals(asked: Asked, found: Found, now: datetime) -> tuple[tuple[Signed,
         return tuple(of_person.values()), []
     if asked.plan is None:
         return (), [
-            f"{asked.environment}: takes only plans that {wanted} people have approved, and here is none. "
-            f"sealift rollout {asked.environment} tells its plan, to be approved."
+            f"{asked.environment}: takes only plans with {wanted} approvals, and here is no plan. "
+            f"sealift plan {asked.environment} makes one, and sealift rollout goes by it."
         ]
     return tuple(of_person.values()), [
-        f"{asked.environment}: {len(of_person)} of {wanted} people have approved the plan {asked.plan} of "
+        f"{asked.environment}: has {len(of_person)} of {wanted} approvals of the plan {asked.plan} of "
         f"{asked.release.reference}. Have it approved: sealift promote approve {asked.environment} "
         f"--plan {asked.plan} --key KEY"
     ]

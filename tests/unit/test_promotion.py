@@ -177,7 +177,7 @@ def test_a_plan_is_approved_by_as_many_people_as_the_site_says(site: Promoting) 
     _approve(site, "anna")
     (line,) = site.verdict(inventory, plan=PLAN).problems
     assert line == (
-        f"prod: 1 of 2 people have approved the plan {PLAN} of demo:2026.11.0. Have it approved: "
+        f"prod: has 1 of 2 approvals of the plan {PLAN} of demo:2026.11.0. Have it approved: "
         f"sealift promote approve prod --plan {PLAN} --key KEY"
     )
     _approve(site, "ben")

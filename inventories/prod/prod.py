@@ -3,8 +3,8 @@
     sealift plan prod         what would change, host by host
     sealift rollout prod      change it, in waves
 
-A template for real sites. It stays as it is: `sealift init prod ...` makes yours, in
-/etc/sealift/sites. The names are examples; addresses, keys and the jump host stand in `ssh_config`, and
+A template for real sites. It stays as it is: `sealift init prod --from staging ...` makes yours,
+in /etc/sealift/sites. The names are examples; addresses, keys and the jump host stand in `ssh_config`, and
 nowhere else.
 
 Every list below is a group: its hosts get the settings of `group_data/NAME.py`, if there is such a file.

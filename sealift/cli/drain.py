@@ -69,7 +69,7 @@ def drain(
         print_json({"host": host, "drained": True, "front_doors": doors})
     elif wait and all(each.ok for each in pushed):
         say(f"{host}: nothing runs there any more")
-    _end(pushed, site.name)
+    _end(pushed)
 
 
 def undrain(name: InventoryName, host: _Name, as_json: AsJson = False) -> None:
@@ -88,7 +88,7 @@ def undrain(name: InventoryName, host: _Name, as_json: AsJson = False) -> None:
         print_json({"host": host, "drained": False, "front_doors": doors})
     else:
         _tell(pushed, {}, host)
-    _end(pushed, site.name)
+    _end(pushed)
 
 
 def _tell(pushed: tuple[Pushed, ...], running: Mapping[str, int], host: str) -> None:
@@ -116,7 +116,7 @@ def _requests(count: int) -> str:
     return f"{count} request still runs" if count == 1 else f"{count} requests still run"
 
 
-def _end(pushed: tuple[Pushed, ...], site: str) -> None:
+def _end(pushed: tuple[Pushed, ...]) -> None:
     if not all(each.ok for each in pushed):
-        complain(f"Not every front door goes by this. Once the hosts answer, run: sealift apply {site}")
+        complain("Not every front door goes by this. Once the hosts answer, run this command again.")
         raise typer.Exit(1)

@@ -69,7 +69,8 @@ def application(asked: str = "") -> typer.Typer:
         help=(
             "Carry a sealed release of LLM infrastructure across an air gap and roll it out over closed "
             "hosts.\n\nWhere there is internet: lock a release file, build a bundle, sign it, write it to "
-            "media. In the closed network: import it into the depot, apply it to your hosts, verify them. "
+            "media. In the closed network: import it into the depot, apply it once, then roll out each "
+            "release in waves. "
             "`make demo` does it all once."
         ),
     )

@@ -43,7 +43,7 @@ def rollout(
         bool, typer.Option("--resume", help="Go on with the rollout that was cut off, where it stood.")
     ] = False,
     abandon: Annotated[
-        bool, typer.Option("--abandon", help="Take back the wave at which it was cut off, and end it.")
+        bool, typer.Option("--abandon", help="End the rollout that was cut off, as a failed gate would.")
     ] = False,
     activate_in: Annotated[
         str,
@@ -57,7 +57,7 @@ def rollout(
 ) -> None:
     """Bring a release to every host: ship it, then wave by wave drain, apply, verify, and let it work again.
 
-    A gate follows each wave. Where it fails, hosts go back by themselves, as the site's settings say.
+    A gate follows each wave. Where it fails, hosts go back as rollout.on_failure says.
 
     Exit code 0: every host is as it should be. 1: a gate failed, a host was left out, or nothing was begun.
 
@@ -126,7 +126,12 @@ def _end(site: Inventory, result: Result, as_json: bool) -> None:
         elif path and not as_json:
             say(f"record         {path}")
     if not result.ok:
-        if result.closed.outcome == "done":
+        if result.closed.outcome == "failed":
+            complain(
+                f"The inventory still names {result.journal.opened.release}. Name the release before in its "
+                "group_data, or the next apply brings this one to all hosts at once."
+            )
+        else:
             complain(f"not on every host: {', '.join(result.failed)}")
         raise typer.Exit(1)
 

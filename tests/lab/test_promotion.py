@@ -19,8 +19,8 @@ from tests.lab.test_upgrade import upgraded
 pytestmark = pytest.mark.exhaustive
 
 _RECEIVED = "cat /proc/net/dev | awk -F'[: ]+' '$2 != \"lo\" && NR > 2 {sum += $3} END {print sum}'"
-# Bytes that a host may get after shipping: commands, configuration, the package index, and acceptance, which sends a
-# request that is larger than 16 MiB. It was seen to be 18 MB. The release has 817 MB.
+# Bytes that a host may get after shipping: commands, configuration, the package index, and acceptance, which
+# sends a request that is larger than 16 MiB. 18 MB were seen. The release has 817 MB.
 _MOST = 40_000_000
 
 

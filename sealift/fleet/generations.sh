@@ -127,7 +127,7 @@ go_back() {
         [ "$(id_of previous)" = "$to" ] || point previous "$to"
         [ -e "$root/armed" ] || echo 60 | put "$root/armed"
         units 60 # where this one does not end, by a power cut
-        systemctl stop $unit.service # which may be waiting for its next attempt
+        systemctl stop --quiet $unit.service # which may be waiting for its next attempt
         systemctl start --no-block $unit.service
     fi
     # the unit goes on by itself where this is cut off

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -108,25 +108,35 @@ class Steps:
             "confirm": self._confirm,
             "back": self._back,
         }
-        with self._kept_waiting(step) if step.phase in _UNSURE[1:] else nullcontext():
+        if step.phase not in _UNSURE[1:]:
             return acts[step.phase](step, notes)
+        with self._kept_waiting(step) as gone:
+            left = tuple(host for host in step.hosts if host not in gone)
+            done = acts[step.phase](replace(step, hosts=left), notes) if left else Done()
+        return replace(done, failed=gone | dict(done.failed))
 
     def _hosts(self, names: Collection[str]) -> tuple[Host, ...]:
         return tuple(host for host in self._site.hosts if host.name in names)
 
     @contextmanager
-    def _kept_waiting(self, step: Step) -> Iterator[None]:
-        """Have hosts wait on for as long as this process is there: they go back where they hear nothing."""
+    def _kept_waiting(self, step: Step) -> Iterator[dict[str, str]]:
+        """Have hosts wait on for as long as this process is there: they go back where they hear nothing.
+
+        Gives those that do not wait any more, and why.
+        """
         over = threading.Event()
+        hosts, within_s = self._hosts(step.hosts), self._settings.confirm_s
 
         def keep() -> None:
-            while not over.wait(self._settings.confirm_s / 3):
-                generations.keep(self._hosts(step.hosts), self._settings.confirm_s)
+            while not over.wait(within_s / 3):
+                with suppress(Exception):  # whatever it was, there is time for two more attempts
+                    generations.keep(hosts, within_s)
 
+        gone = _why(generations.keep(hosts, within_s))  # now: of their time, much may have passed
         keeper = threading.Thread(target=keep, daemon=True)
         keeper.start()
         try:
-            yield
+            yield gone
         finally:
             over.set()
         keeper.join()  # nothing arms a host that is confirmed next; who interrupts waits for nobody
@@ -150,7 +160,8 @@ class Steps:
         """Those that front doors send requests to, and can do without: somebody else answers their roles."""
         fronts = self._fronts()
         fleet = fronts.fleet if fronts else ()
-        open_ = {each.name: set(each.names) for each in fleet if not each.drained or each.name in known}
+        mine = known & set(hosts)  # one of another wave may be lost: nobody answers there
+        open_ = {each.name: set(each.names) for each in fleet if not each.drained or each.name in mine}
         chosen: list[str] = []
         for host in hosts:
             others = {name for each, names in open_.items() if each != host for name in names}

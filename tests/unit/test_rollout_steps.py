@@ -90,6 +90,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     monkeypatch.setattr(drain, "push", made.push)
     monkeypatch.setattr(Depot, "resolve", lambda *_: StoredRelease(BUNDLE, lock()))
     monkeypatch.setattr(module, "firing_now", lambda _: None)
+    monkeypatch.setattr(generations, "keep", lambda *_: _gathered(made.inventory))
     monkeypatch.setattr(module, "all_running", lambda _, hosts: {d: dict.fromkeys(hosts, 0) for d in _DOORS})
     return made
 
@@ -141,7 +142,6 @@ def test_hosts_that_pyinfra_names_fail_and_the_others_are_done(
         return WaveResult({n: HostResult(("a",), (), 1) for n in inventory.names}, 0, log)
 
     monkeypatch.setattr(module, "apply_wave", apply_wave)
-    monkeypatch.setattr(generations, "keep", lambda *_: None)
     may_fail: list[Event] = [opening((("h1", "h2", "h3"),), canary=False, allowed=1)]
     done = site.do(Step("apply", 0, ("h1", "h2", "h3")), may_fail)
     assert dict(done.failed) == {"h2": "failed at 'Load images': no space."}
@@ -154,7 +154,14 @@ def test_hosts_that_pyinfra_names_fail_and_the_others_are_done(
 
 def test_hosts_are_kept_waiting_while_a_step_lasts(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[tuple[tuple[str, ...], int]] = []
-    monkeypatch.setattr(generations, "keep", lambda hosts, s: kept.append((tuple(h.name for h in hosts), s)))
+
+    def keep(hosts: tuple[Host, ...], within_s: int) -> Any:
+        kept.append((tuple(host.name for host in hosts), within_s))
+        if len(kept) == 2:
+            raise OSError("no more processes")  # which is no reason to let them go back
+        return _gathered(site.inventory)
+
+    monkeypatch.setattr(generations, "keep", keep)
     settings = site.inventory.hosts[0].settings.rollout.model_copy(update={"confirm_s": 0})
     monkeypatch.setattr(site.steps, "_settings", settings)
 
@@ -170,6 +177,33 @@ def test_hosts_are_kept_waiting_while_a_step_lasts(site: Site, monkeypatch: pyte
     monkeypatch.setattr(generations, "confirm", lambda _: _gathered(site.inventory))
     site.do(Step("confirm", 0, ("h3",)), [opening()])
     assert len(kept) == seen  # confirmed, nothing keeps it waiting
+
+
+def test_hosts_are_told_to_wait_before_a_step_begins_however_short_it_is(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    def keep(hosts: tuple[Host, ...], _: int) -> Any:
+        told.append("keep")
+        return Gathered({"h2": ""}, {"h1": SealiftError("h1: went back by itself (now), expected to wait.")})
+
+    def short(step: Step, _: object) -> Done:
+        told.extend(step.hosts)
+        return Done({"h2": "fails"})
+
+    monkeypatch.setattr(generations, "keep", keep)
+    monkeypatch.setattr(site.steps, "_verify", short)
+    done = site.do(Step("verify", 0, ("h1", "h2")), [opening()])
+    assert told == ["keep", "h2"]  # one that went back runs what it ran before: that proves nothing
+    assert done.failed == {"h1": "went back by itself (now), expected to wait", "h2": "fails"}
+
+
+def test_a_host_that_another_wave_left_drained_stands_in_for_nobody(site: Site) -> None:
+    site.drain("h1")
+    events: list[Event] = [opening(), _began("drain", "h1", notes=("h1",))]
+    # h1 could not go back, and stays drained: of h2 and h3, one is left to answer.
+    assert list(site.steps.notes(Step("drain", 1, ("h2", "h3")), events)) == ["h2"]
 
 
 def _gathered(inventory: Inventory) -> Any:

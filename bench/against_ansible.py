@@ -64,7 +64,7 @@ def main() -> int:
     try:
         if not (ansible / "bin/ansible-playbook").exists():
             subprocess.run((sys.executable, "-m", "venv", ansible), check=True)
-            subprocess.run((ansible / "bin/pip", "install", "--quiet", "ansible"), check=True)
+            subprocess.run((ansible / "bin/pip", "install", "--quiet", "ansible==12.*"), check=True)
         with _lab(work, options.hosts) as lab:
             site = _deployed(work, options.sources, lab)
             compare(work, lab, site, ansible, options.hosts, options.rounds)

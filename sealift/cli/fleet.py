@@ -17,6 +17,7 @@ from sealift.cli.console import say, show, working
 from sealift.cli.options import AsJson, CheckBlobs, Exclude, InventoryName, Limit, print_json
 from sealift.cli.plan_view import print_changes
 from sealift.cli.progress import shown
+from sealift.cli.ship_plan import show_planned
 from sealift.cli.waiting import asking, counted, hashing
 from sealift.drift.plan import Plan, plan, with_damaged
 from sealift.fleet import apply as course
@@ -55,15 +56,24 @@ def preflight(
 
 
 def ship(
-    inventory: InventoryName, limit: Limit = None, exclude: Exclude = None, as_json: AsJson = False
+    inventory: InventoryName,
+    limit: Limit = None,
+    exclude: Exclude = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be shipped, and by which chains; ship nothing.")
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Bring into every host's store what it lacks of its release. Deploys nothing.
 
     Killed at any moment, it goes on where it stopped when it is run again.
 
-    Example: sealift ship staging
+    Example: sealift ship staging --dry-run
     """
     ready, _ = _checked(load_inventory(inventory).limited(limit, exclude))
+    if dry_run:
+        show_planned(course.planned_to_ship(ready), as_json)
+        return
     started = time.monotonic()
     with shown() as progress:
         shipped = course.ship_to(ready, progress)
@@ -179,9 +189,9 @@ def _what_was_shipped(shipped: Mapping[str, Shipped], seconds: float) -> str:
     if not blobs:
         return f"shipping   no change ({seconds:.1f} s)"
     rate = decimal(int(total / seconds))
-    return (
-        f"shipping   {blobs} blobs, {decimal(total)} to {counted(len(shipped))} ({seconds:.1f} s, {rate}/s)"
-    )
+    notes = (f"  {host}: {done.note}" for host, done in shipped.items() if done.note)
+    sum_ = f"{blobs} blobs, {decimal(total)} to {counted(len(shipped))} ({seconds:.1f} s, {rate}/s)"
+    return "\n".join((f"shipping   {sum_}", *notes))
 
 
 def _print_plan(ready: Ready, planned: Mapping[str, Plan], as_json: bool) -> None:

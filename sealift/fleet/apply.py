@@ -14,6 +14,7 @@ from sealift.fleet.survey import Survey, Target, only_depot, survey, targets
 from sealift.fleet.wave import Watch, WaveResult, apply_wave, one_rollout
 from sealift.host.root import make_root
 from sealift.progress import Progress
+from sealift.ship.preview import Preview, preview
 from sealift.ship.shipping import ship
 from sealift.ship.types import Shipped
 from sealift.site.inventory import Inventory
@@ -80,6 +81,12 @@ def ship_to(ready: Ready, progress: Progress) -> Mapping[str, Shipped]:
     """
     with _alone(ready):
         return ship([target.order for target in ready.targets], ready.depot, progress).all()
+
+
+def planned_to_ship(ready: Ready) -> Preview:
+    """What `ship_to` would do, by what the hosts had when they were asked. Changes nothing."""
+    haves = {name: found.have for name, found in ready.survey.hosts.items() if found.have}
+    return preview([target.order for target in ready.targets], haves)
 
 
 def mark_damaged(ready: Ready) -> Mapping[str, tuple[str, ...]]:

@@ -19,7 +19,7 @@ from sealift.host.probe import HostFacts, parse_probe, probe, shell_problems
 from sealift.host.settings import SiteSettings
 from sealift.host.wanted import Wanted, want
 from sealift.release.roles import Answers, first_choices
-from sealift.ship.plan import ShipPlan, listing_script, parse_listing, plan
+from sealift.ship.plan import Have, ShipPlan, listing_script, parse_listing, plan
 from sealift.ship.types import Order
 from sealift.site.check import site_problems
 from sealift.site.inventory import Host, Inventory
@@ -47,7 +47,7 @@ class Target:
     def order(self) -> Order:
         """What it needs in its store."""
         blobs = needed_blobs(self.stored.lock, self.host.groups)
-        return Order(self.host.ssh, blobs)
+        return Order(self.host.ssh, blobs, self.host.settings.ship_port)
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,14 @@ class Surveyed:
     + plan: what has to be shipped; None as well
     + wanted: what it is to be; None where that cannot be said
     + problems: what keeps it from its release, a line each, with its name in front
+    + have: what its store has; None where it did not answer
     """
 
     facts: HostFacts | None = None
     plan: ShipPlan | None = None
     wanted: Wanted | None = None
     problems: tuple[str, ...] = ()
+    have: Have | None = None
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,8 @@ def look(target: Target, said: str, now: datetime, likely: Wanted | None = None)
     """
     host, lock = target.host, target.stored.lock
     problems = list(shell_problems(host.name, said))
-    shipping = plan(target.order.blobs, parse_listing(host.name, said.splitlines()))
+    have = parse_listing(host.name, said.splitlines())
+    shipping = plan(target.order.blobs, have)
     facts = parse_probe(host.name, said)
     held = lock_problem(host.ssh, facts.rollout, owner(host.settings.depot))
     problems += [held] if held else []
@@ -182,8 +185,8 @@ def look(target: Target, said: str, now: datetime, likely: Wanted | None = None)
         wanted = likely if is_likely else _want(target, choice.answers)
     except SealiftError as error:
         problems += [f"{host.name}: {line}" for line in str(error).splitlines()]
-        return Surveyed(facts, shipping, None, tuple(problems))
-    return Surveyed(facts, shipping, wanted, tuple(problems))
+        return Surveyed(facts, shipping, None, tuple(problems), have)
+    return Surveyed(facts, shipping, wanted, tuple(problems), have)
 
 
 def wanted_of(found: tuple[Target, ...]) -> Mapping[str, Wanted]:

@@ -14,6 +14,7 @@ from pydantic import Field, StringConstraints, ValidationError, field_validator
 
 from sealift import mistakes
 from sealift.errors import SealiftError
+from sealift.host.minimum_settings import MinimumSettings
 from sealift.host.monitoring_settings import MonitoringSettings
 from sealift.host.promotion_settings import PromotionSettings
 from sealift.host.rollout_settings import RolloutSettings
@@ -163,18 +164,6 @@ class GpuSettings(Frozen):
     stand_in: bool = Field(default=False, description="a device that is no GPU, for labs without one")
 
 
-class MinimumSettings(Frozen):
-    """What preflight demands of a host before anything is changed."""
-
-    disk_free_mib: int = Field(
-        default=2048, ge=0, description="MiB left over after the release has been shipped"
-    )
-    memory_mib: int = Field(default=1024, ge=0, description="MiB of memory")
-    clock_skew_s: int = Field(
-        default=300, ge=1, description="seconds between the host's clock and the control node's"
-    )
-
-
 class SiteSettings(Frozen):
     """All of a host's settings. Other keys of pyinfra's own (`ssh_*`, `_*`) are left out by `parse`."""
 
@@ -199,6 +188,13 @@ class SiteSettings(Frozen):
         pattern=r"^(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$",
         description="folder of a large disk of the host, for its store and Docker's data; it must be there."
         " Empty: both lie below /var/lib",
+    )
+    ship_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="TCP, on the host's address in the ssh_config, that another host sends a release to while"
+        " it is shipped in a chain. 0: it comes from the control node alone",
     )
     verify_at_once: int = Field(
         default=16, ge=1, description="hosts that are verified at the same time; each waits for its own model"

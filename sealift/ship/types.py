@@ -1,4 +1,4 @@
-"""What every way of shipping has in common. The swarm will be another `Transport`."""
+"""What every way of shipping has in common."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ class Order:
     """What a host needs in its store.
 
     + ssh: how it is reached
+    + port: TCP, on its address, that other hosts may send to while it is shipped to; 0: none
     """
 
     ssh: Ssh
     blobs: tuple[Blob, ...]
+    port: int = 0
 
     @property
     def host(self) -> str:
@@ -33,10 +35,14 @@ class Order:
 
 @dataclass(frozen=True)
 class Shipped:
-    """What had to be shipped to a host."""
+    """What had to be shipped to a host.
+
+    + note: what kept it from being in a chain to the end, or was wrong with what it sent there
+    """
 
     blobs: int
     bytes: int
+    note: str = ""
 
 
 class Transport(Protocol):

@@ -14,6 +14,7 @@ from tests.fuzz import (
     at_rollout,
     at_site,
     from_hosts,
+    of_chains,
     of_generations,
     on_build_machine,
     over_http,
@@ -30,6 +31,7 @@ def targets() -> dict[str, Target]:
         *at_bench.TARGETS,
         *at_promotion.TARGETS,
         *at_rollout.TARGETS,
+        *of_chains.TARGETS,
         *of_generations.TARGETS,
     )
     watching = (*at_probe.TARGETS, *at_monitor.TARGETS, *at_dashboard.TARGETS)

@@ -1,0 +1,183 @@
+"""One chain, from its first connection to its end, whichever that is.
+
+This process holds a connection to each host, over which that host hears its part and says how it goes. Where
+this process ends, those end, and on every host all that was begun for the chain: nothing is left listening.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from sealift.blob import Blob
+from sealift.errors import SealiftError
+from sealift.ship.chain import Part, Stage, fit, link
+from sealift.ship.chain_files import Link, taking_and_giving
+from sealift.ship.chain_session import FOLDER, Feeder, Said, Session
+from sealift.ship.chain_watch import Fault, Outcome, Watched
+from sealift.ship.plan import Have, parse_listing
+from sealift.ship.types import BlobPath
+from sealift.ssh import Ssh
+
+_READY_S = 30.0  # for a host to say what it has
+_LISTENING_S = 15.0
+_ENDING_S = 10.0
+
+
+@dataclass(frozen=True)
+class Member:
+    """A host that may be in a chain.
+
+    + link: how the host before it reaches it
+    """
+
+    ssh: Ssh
+    link: Link
+
+
+def run_chain(
+    members: Mapping[str, Member],
+    blobs: Sequence[Blob],
+    last: Mapping[str, int],
+    blob_path: BlobPath,
+    came: Callable[[int], None],
+) -> Outcome:
+    """Make a chain of what hosts lack by now, and see it through.
+
+    + members: by name, in the inventory's order
+    + last: see `sealift.ship.chain.link`
+    + came: told of bytes that came to hosts, many times
+    """
+    said: Said = queue.SimpleQueue()
+    sessions = {name: Session(member.ssh, said) for name, member in members.items()}
+    feeder: Feeder | None = None
+    try:
+        haves, lost = _listings(sessions, said)
+        hosts = fit(Stage(tuple(haves), tuple(blobs)), haves)
+        if not hosts:
+            return Outcome(lost)
+        parts = link(hosts, blobs, haves, last)
+        for name in sessions.keys() - set(hosts):
+            sessions[name].hang_up()
+        _hand_out(parts, members, sessions)
+        watched = Watched(parts, time.monotonic())
+        if not _all_listen(parts, watched, said, sessions):
+            return Outcome(lost, parts, watched.fault(time.monotonic()))
+        for part, behind in zip(parts, (*parts[1:], None), strict=True):
+            to = members[behind.host].link if behind else None
+            sessions[part.host].say(f"go {to.address} {to.port}\n" if to else "go\n")
+        if parts[0].bytes:
+            feeder = Feeder(members[parts[0].host].ssh, parts[0], blob_path)
+        fault = _watch(watched, said, sessions, came)
+        if feeder and feeder.error and fault:
+            raise feeder.error
+        return Outcome(lost, parts, fault, watched.bad)
+    finally:
+        if feeder:
+            feeder.kill()
+        _end(sessions.values())
+
+
+def _listings(sessions: Mapping[str, Session], said: Said) -> tuple[Mapping[str, Have], dict[str, str]]:
+    """What hosts have, and those that did not say it, with the reason."""
+    lines: dict[str, list[str]] = {name: [] for name in sessions}
+    haves: dict[str, Have] = {}
+    lost: dict[str, str] = {}
+    deadline = time.monotonic() + _READY_S
+    while len(haves) + len(lost) < len(sessions):
+        try:
+            host, line = said.get(timeout=max(deadline - time.monotonic(), 0.01))
+        except queue.Empty:
+            lost |= {h: f"no answer within {_READY_S:.0f} s" for h in sessions if h not in haves | lost}
+            break
+        if line is None or line.startswith("error "):
+            lost[host] = lost.get(host) or (line or sessions[host].why_it_ended())
+        elif line == "ready":
+            try:
+                haves[host] = parse_listing(host, lines[host])
+            except SealiftError as error:
+                lost[host] = str(error).removeprefix(f"{host}: ")
+        else:
+            lines[host].append(line)
+    return {name: haves[name] for name in sessions if name in haves and name not in lost}, lost
+
+
+def _hand_out(parts: Sequence[Part], members: Mapping[str, Member], sessions: Mapping[str, Session]) -> None:
+    """Tell each host its part, and give it the keys for it."""
+    texts = {part.host: [_item_lines(part)] for part in parts}
+    for before, part in pairwise(parts):
+        at = members[part.host].link
+        taking, giving = taking_and_giving(at, FOLDER)
+        texts[part.host] += [*map(_file_lines, taking.items()), f"listen {at.address} {at.port}\n"]
+        texts[before.host] += map(_file_lines, giving.items())
+    for host, text in texts.items():
+        sessions[host].say("".join(text))
+
+
+def _item_lines(part: Part) -> str:
+    def word(offset: int | None) -> str:
+        return "-" if offset is None else str(offset)
+
+    return "".join(
+        f"item {item.blob.hex} {item.blob.size} {word(item.taken)} {word(item.given)}\n"
+        for item in part.items
+    )
+
+
+def _file_lines(file: tuple[str, str]) -> str:
+    name, text = file
+    return f"file {name}\n{text}.\n"
+
+
+def _all_listen(parts: Sequence[Part], watched: Watched, said: Said, sessions: Mapping[str, Session]) -> bool:
+    """Whether all that should do so listen in time; if not, `watched` knows whose fault it is."""
+    due = {part.host for part in parts[1:]}
+    deadline = time.monotonic() + _LISTENING_S
+    while due:
+        try:
+            host, line = said.get(timeout=max(deadline - time.monotonic(), 0.01))
+        except queue.Empty:
+            watched.end(min(due), f"does not listen within {_LISTENING_S:.0f} s")
+            return False
+        if line == "listening":
+            due.discard(host)
+            continue
+        _take_in(watched, host, line, sessions)
+        if watched.fault(time.monotonic()):
+            return False
+    return True
+
+
+def _watch(
+    watched: Watched, said: Said, sessions: Mapping[str, Session], came: Callable[[int], None]
+) -> Fault | None:
+    """Until all hosts are done, or something is wrong."""
+    while not watched.done:
+        try:
+            host, line = said.get(timeout=0.5)
+        except queue.Empty:
+            pass
+        else:
+            came(_take_in(watched, host, line, sessions))
+        if fault := watched.fault(time.monotonic()):
+            return fault
+    return None
+
+
+def _take_in(watched: Watched, host: str, line: str | None, sessions: Mapping[str, Session]) -> int:
+    """Take in what a host says, or its end. Gives how many more bytes came there."""
+    if line is None:
+        watched.end(host, sessions[host].why_it_ended())
+        return 0
+    return watched.say(host, line, time.monotonic())
+
+
+def _end(sessions: Collection[Session]) -> None:
+    for session in sessions:
+        session.hang_up()
+    deadline = time.monotonic() + _ENDING_S
+    for session in sessions:
+        session.wait(deadline - time.monotonic())

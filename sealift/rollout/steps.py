@@ -37,6 +37,8 @@ LOG = "pyinfra-{wave}.log"  # in the rollout's folder: what pyinfra said
 _PAUSE_S = 1  # between two looks at what still runs on a drained host
 _WINDOW_PAUSE_S = 30  # between two looks at the clock, which may be set
 _SOAK_PAUSE_S = 5  # between two looks at the alerts
+_ASKED = 3  # times, until the site's Prometheus counts as silent
+_SILENT = "the site's Prometheus did not answer, expected it to tell which alerts fire. See sealift status"
 _UNSURE = ("arm", "apply", "verify", "undrain", "soak")  # steps in which hosts wait to be confirmed
 _Act = Callable[[Step, Mapping[str, str]], Done]
 
@@ -83,8 +85,10 @@ class Steps:
         """What has to be known of each host where this step is cut off."""
         if step.phase in ("drain", "leave"):
             return dict.fromkeys(self._to_drain(step.hosts, ours(events)), "")
-        if step.phase == "arm" and (alerts := firing_now(self._site)) is not None:
-            return {host: "\n".join(gate.named(alerts, host)) for host in step.hosts}
+        if step.phase == "arm":
+            with suppress(SealiftError):  # then no host is noted, which arming tells
+                if (alerts := firing_now(self._site, _ASKED)) is not None:
+                    return {host: "\n".join(gate.named(alerts, host)) for host in step.hosts}
         return {}
 
     def returned(self, hosts: tuple[str, ...]) -> frozenset[str]:
@@ -199,8 +203,13 @@ class Steps:
         self._confirmed = {each.host for each in pushed if each.confirmed}
         return next((f"{each.host}: {each.problem}" for each in pushed if not each.ok), "")
 
-    def _arm(self, step: Step, _: Mapping[str, str]) -> Done:
-        return Done(_why(generations.arm(self._hosts(step.hosts), self._settings.confirm_s)))
+    def _arm(self, step: Step, notes: Mapping[str, str]) -> Done:
+        failed = _why(generations.arm(self._hosts(step.hosts), self._settings.confirm_s))
+        try:
+            known = bool(notes) or firing_now(self._site) is None
+        except SealiftError:
+            known = False
+        return Done(failed if known else dict.fromkeys(step.hosts, _SILENT) | failed)
 
     def _apply(self, step: Step, _: Mapping[str, str]) -> Done:
         failed: dict[str, str] = {}
@@ -250,7 +259,9 @@ class Steps:
         end = time.monotonic() + self._settings.soak_s
         with self._shown.waiting("watching alerts") as now:
             while True:
-                found = firing_now(self._site)
+                found = None
+                with suppress(SealiftError):
+                    found = firing_now(self._site)
                 left = end - time.monotonic()
                 why = {h: gate.alerts(found or (), before.get(h, "").splitlines(), h) for h in step.hosts}
                 failed = {host: sentence for host, sentence in why.items() if sentence}

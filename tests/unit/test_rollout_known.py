@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from sealift.errors import SealiftError
 from sealift.evidence import record
 from sealift.evidence.types import ClaimResult, Evidence, VerifiedHost
+from sealift.rollout import known as module
 from sealift.rollout.events import Before, Began, Ended, Judged
 from sealift.rollout.journal import Journal
-from sealift.rollout.known import held_before
+from sealift.rollout.known import firing_now, held_before
+from sealift.services import MONITOR_GROUP
 from sealift.site.inventory import Host, Inventory
+from sealift.ssh import Ssh
+from sealift.watch.firing import Alert
 from tests.unit.fleet_site import site_settings
 from tests.unit.rollouts import START, opening
 
@@ -82,3 +90,38 @@ def test_of_a_wave_that_passed_only_the_hosts_that_failed_do_not_count(site: Inv
     )
     journal.add(Judged(at=START, wave=0, passed=True))
     assert _held(site) == {"h1": "passed", "h2": "failed"}  # of h2 it was known, and let through
+
+
+def test_evidence_of_a_site_with_a_longer_name_hides_none(site: Inventory) -> None:
+    _verified(site, -2, OLD, h1="passed")
+    last = record.lasting_folder(site) / _verified(site, -1, OLD, h1="failed")
+    last.rename(last.with_name(last.name.replace("prod-", "prod-eu-")))
+    assert _held(site) == {"h1": "passed"}
+
+
+@pytest.mark.parametrize(("said", "watched"), [("none=\n", False), ("", True), (None, True)])
+def test_a_prometheus_that_is_silent_is_not_one_that_is_yet_to_come(
+    site: Inventory, monkeypatch: pytest.MonkeyPatch, said: str | None, watched: bool
+) -> None:
+    asked: list[int] = []
+
+    def firing(*_: object) -> tuple[Alert, ...]:
+        asked.append(1)
+        raise SealiftError("h1: Prometheus does not run there")
+
+    def run(*_: object) -> str:
+        if said is None:
+            raise SealiftError("h1: does not answer")
+        return said
+
+    assert firing_now(site) is None  # no host watches
+    monitor = replace(site.hosts[0], groups=frozenset({MONITOR_GROUP}))
+    release = SimpleNamespace(images={"prometheus": None})
+    target = SimpleNamespace(host=monitor, stored=SimpleNamespace(lock=SimpleNamespace(release=release)))
+    monkeypatch.setattr(module, "targets", lambda _: (target,))
+    monkeypatch.setattr(module, "firing", firing)
+    monkeypatch.setattr(module, "_PAUSE_S", 0)
+    monkeypatch.setattr(Ssh, "run", run)
+    with pytest.raises(SealiftError, match="does not run there") if watched else nullcontext():
+        assert firing_now(replace(site, hosts=(monitor,)), 3) is None
+    assert len(asked) == 3

@@ -89,7 +89,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     made = Site(tmp_path)
     monkeypatch.setattr(drain, "push", made.push)
     monkeypatch.setattr(Depot, "resolve", lambda *_: StoredRelease(BUNDLE, lock()))
-    monkeypatch.setattr(module, "firing_now", lambda _: None)
+    monkeypatch.setattr(module, "firing_now", lambda *_: None)
     monkeypatch.setattr(generations, "keep", lambda *_: _gathered(made.inventory))
     monkeypatch.setattr(module, "all_running", lambda _, hosts: {d: dict.fromkeys(hosts, 0) for d in _DOORS})
     return made
@@ -204,6 +204,22 @@ def test_a_host_that_another_wave_left_drained_stands_in_for_nobody(site: Site) 
     events: list[Event] = [opening(), _began("drain", "h1", notes=("h1",))]
     # h1 could not go back, and stays drained: of h2 and h3, one is left to answer.
     assert list(site.steps.notes(Step("drain", 1, ("h2", "h3")), events)) == ["h2"]
+
+
+def test_a_wave_that_no_alert_could_tell_of_fails(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generations, "arm", lambda *_: _gathered(site.inventory))
+    step = Step("arm", 0, ("h3",))
+    assert not site.do(step, [opening()]).failed  # nothing watches the site
+
+    def silent(*_: object) -> None:
+        raise SealiftError("h1: Prometheus does not run there")
+
+    monkeypatch.setattr(module, "firing_now", silent)
+    assert site.steps.notes(step, [opening()]) == {}
+    assert "Prometheus did not answer" in site.do(step, [opening()]).failed["h3"]
+    # Once it was heard before, how the wave does is told by the soak.
+    armed = _began("arm", "h3", notes=("h3",))
+    assert not site.do(Step("arm", 0, ("h3",), armed), [opening(), armed]).failed
 
 
 def _gathered(inventory: Inventory) -> Any:

@@ -26,6 +26,10 @@ from sealift.ssh import on_all
 _LINE = re.compile(r"hosts::(\S{1,300})::(hostname|rq_active|rq_pending_active)::(\S{1,253})")
 
 
+class NoFrontError(SealiftError):
+    """A site has no front door."""
+
+
 @dataclass(frozen=True)
 class Fronts:
     """The front doors of a site, and what is behind them.
@@ -38,7 +42,10 @@ class Fronts:
 
 
 def fronts_of(inventory: Inventory) -> Fronts:
-    """The front doors of a site. Raises SealiftError where there is none, or what is behind is not known."""
+    """The front doors of a site.
+
+    Raises NoFrontError where there is none, SealiftError where what is behind is not known.
+    """
     stored = stored_releases(inventory.hosts)
     doors = [
         host.name
@@ -46,7 +53,7 @@ def fronts_of(inventory: Inventory) -> Fronts:
         if has_service(host, stored[host.settings.depot, host.settings.release], FRONT)
     ]
     if not doors:
-        raise SealiftError(
+        raise NoFrontError(
             f"{inventory.path}: has no front door, expected a host in the group front. "
             "See docs/front-door.md."
         )

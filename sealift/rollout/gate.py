@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 from sealift.errors import one_line
 from sealift.evidence.types import ClaimResult
 from sealift.fleet.wave import HostResult
+from sealift.ssh import Gathered
 from sealift.watch.firing import Alert
 
 Outcomes = Mapping[tuple[str, str], str]
@@ -61,3 +63,16 @@ def named(firing: Iterable[Alert], host: str) -> tuple[str, ...]:
     """The alerts of a host, in words."""
     mine = (alert for alert in firing if alert.host == host)
     return tuple(f"{alert.name} ({alert.about})" if alert.about else alert.name for alert in mine)
+
+
+def errors(gathered: Gathered[Any]) -> dict[str, str]:
+    """What went wrong, by host, without its name in front."""
+    return {
+        host: str(error).splitlines()[0].removeprefix(f"{host}: ").rstrip(".")
+        for host, error in gathered.errors.items()
+    }
+
+
+def told_of(host: str, lines: Sequence[str]) -> str:
+    """What is said of a host."""
+    return next((line.removeprefix(f"{host}: ") for line in lines if line.startswith(f"{host}: ")), "")

@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
@@ -20,7 +19,7 @@ from sealift.fleet.host_lock import Owner
 from sealift.fleet.survey import Target
 from sealift.fleet.wave import Watch, apply_wave
 from sealift.host.rollout_settings import RolloutSettings
-from sealift.live.drain import Fronts, all_running, fronts_of, set_drained
+from sealift.live.drain import Fronts, NoFrontError, all_running, fronts_of, set_drained
 from sealift.progress import Progress
 from sealift.rollout import gate
 from sealift.rollout.course import FORWARD, Step, armed_with, may_still_fail, ours
@@ -31,7 +30,7 @@ from sealift.rollout.window import Window
 from sealift.ship.shipping import ship
 from sealift.site.drained import read_drained
 from sealift.site.inventory import Host, Inventory
-from sealift.ssh import Gathered, Ssh
+from sealift.ssh import Ssh
 
 LOG = "pyinfra-{wave}.log"  # in the rollout's folder: what pyinfra said
 _PAUSE_S = 1  # between two looks at what still runs on a drained host
@@ -84,7 +83,8 @@ class Steps:
     def notes(self, step: Step, events: list[Event]) -> Mapping[str, str]:
         """What has to be known of each host where this step is cut off."""
         if step.phase in ("drain", "leave"):
-            return dict.fromkeys(self._to_drain(step.hosts, ours(events)), "")
+            with suppress(SealiftError):  # front doors are not known, which draining tells
+                return dict.fromkeys(self._to_drain(step.hosts, ours(events)), "")
         if step.phase == "arm":
             with suppress(SealiftError):  # then no host is noted, which arming tells
                 if (alerts := firing_now(self._site, _ASKED)) is not None:
@@ -136,7 +136,7 @@ class Steps:
                 with suppress(Exception):  # whatever it was, there is time for two more attempts
                     generations.keep(hosts, within_s)
 
-        gone = _why(generations.keep(hosts, within_s))  # now: of their time, much may have passed
+        gone = gate.errors(generations.keep(hosts, within_s))  # now: of their time, much may have passed
         keeper = threading.Thread(target=keep, daemon=True)
         keeper.start()
         try:
@@ -151,13 +151,13 @@ class Steps:
             done = ship(orders, self._depot, progress)
         total = sum(each.bytes for each in done.results.values())
         blobs = sum(each.blobs for each in done.results.values())
-        return Done(_why(done), f"{total / 1e6:.1f} MB in {blobs} blobs")
+        return Done(gate.errors(done), f"{total / 1e6:.1f} MB in {blobs} blobs")
 
     def _fronts(self) -> Fronts | None:
-        """None where the site has no front door."""
+        """None where the site has no front door. Raises SealiftError where that is not known."""
         try:
             return fronts_of(self._site)
-        except SealiftError:
+        except NoFrontError:
             return None
 
     def _to_drain(self, hosts: tuple[str, ...], known: frozenset[str]) -> tuple[str, ...]:
@@ -174,8 +174,12 @@ class Steps:
                 del open_[host]
         return tuple(chosen)
 
-    def _drain(self, _: Step, notes: Mapping[str, str]) -> Done:
+    def _drain(self, step: Step, notes: Mapping[str, str]) -> Done:
+        if not notes and step.phase == "leave":  # going back matters more
+            return Done(said="not drained")
         if not notes:
+            if self._to_drain(step.hosts, ours(self._events)):
+                return Done(dict.fromkeys(step.hosts, "was to be drained, when front doors were not known"))
             return Done(said="not drained: no other host answers what they do" if self._fronts() else "")
         why = self._push(notes, drained=True)
         if why:
@@ -204,7 +208,7 @@ class Steps:
         return next((f"{each.host}: {each.problem}" for each in pushed if not each.ok), "")
 
     def _arm(self, step: Step, notes: Mapping[str, str]) -> Done:
-        failed = _why(generations.arm(self._hosts(step.hosts), self._settings.confirm_s))
+        failed = gate.errors(generations.arm(self._hosts(step.hosts), self._settings.confirm_s))
         try:
             known = bool(notes) or firing_now(self._site) is None
         except SealiftError:
@@ -221,7 +225,7 @@ class Steps:
             except SealiftError as error:
                 # Those that it names have failed, and the others are not done: once more without them.
                 said = str(error).splitlines()
-                named = {host: why for host in left if (why := _line_of(host, said))}
+                named = {host: why for host in left if (why := gate.told_of(host, said))}
                 failed |= named or dict.fromkeys(left, said[0])
                 if len(failed) > may_still_fail(self._events):
                     break
@@ -273,25 +277,12 @@ class Steps:
                 time.sleep(min(_SOAK_PAUSE_S, left))
 
     def _confirm(self, step: Step, _: Mapping[str, str]) -> Done:
-        return Done(_why(generations.confirm(self._hosts(step.hosts))))
+        return Done(gate.errors(generations.confirm(self._hosts(step.hosts))))
 
     def _back(self, step: Step, _: Mapping[str, str]) -> Done:
         with self._shown.waiting(f"going back: {', '.join(step.hosts)}"):
-            failed = _why(generations.go_back(self._hosts(step.hosts)))
+            failed = gate.errors(generations.go_back(self._hosts(step.hosts)))
         return Done({host: f"could not go back: {why}" for host, why in failed.items()})
-
-
-def _why(gathered: Gathered[Any]) -> dict[str, str]:
-    """What went wrong, by host, without its name in front."""
-    return {
-        host: str(error).splitlines()[0].removeprefix(f"{host}: ").rstrip(".")
-        for host, error in gathered.errors.items()
-    }
-
-
-def _line_of(host: str, lines: list[str]) -> str:
-    """What is said of a host."""
-    return next((line.removeprefix(f"{host}: ") for line in lines if line.startswith(f"{host}: ")), "")
 
 
 @contextmanager

@@ -222,5 +222,22 @@ def test_a_wave_that_no_alert_could_tell_of_fails(site: Site, monkeypatch: pytes
     assert not site.do(Step("arm", 0, ("h3",), armed), [opening(), armed]).failed
 
 
+def test_where_front_doors_are_not_known_no_host_is_changed_undrained(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(*_: object) -> None:
+        raise SealiftError("depot: has no demo:1, expected it.")
+
+    step = Step("drain", 0, ("h1",))
+    with monkeypatch.context() as patched:
+        patched.setattr(Depot, "resolve", unknown)
+        assert site.steps.notes(step, [opening()]) == {}
+        with pytest.raises(SealiftError, match="has no demo:1"):
+            site.do(step, [opening()])
+        assert not site.do(Step("leave", 0, ("h1",)), [opening()]).failed  # it goes back all the same
+    begun = _began("drain", "h1")  # and was cut off there
+    assert "was to be drained" in site.do(Step("drain", 0, ("h1",), begun), [opening(), begun]).failed["h1"]
+
+
 def _gathered(inventory: Inventory) -> Any:
     return Gathered(dict.fromkeys(inventory.names, ""), {})

@@ -77,7 +77,7 @@ packages() {
     cmp -s "$work/brought" "$work/packages" || listed packages <"$work/brought"
     say "installs $(tr '\n' ',' <"$work/wrong" | sed 's/,$//; s/,/, /g')"
     from="-o Dir::Etc::SourceList=/etc/apt/sources.list.d/sealift.sources -o Dir::Etc::SourceParts=/dev/null"
-    from="$from -o APT::Get::List-Cleanup=0 -o DPkg::Lock::Timeout=600"
+    from="$from -o APT::Get::List-Cleanup=0 -o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0"
     dpkg --force-confdef --force-confold --configure -a || say "some packages wait for others: apt-get goes on with them"
     # words, each of them an argument
     # shellcheck disable=SC2086

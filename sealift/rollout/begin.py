@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from sealift.depot.activation import activating
@@ -13,7 +13,7 @@ from sealift.depot.store import Depot
 from sealift.errors import SealiftError
 from sealift.fleet.apply import link_roots
 from sealift.fleet.host_lock import hosts_held, owner
-from sealift.fleet.survey import only_depot, targets
+from sealift.fleet.survey import Target, only_depot, survey, targets
 from sealift.fleet.wave import one_rollout
 from sealift.promotion.rule import Verdict
 from sealift.promotion.site import log_overrides
@@ -22,6 +22,7 @@ from sealift.rollout.course import failures
 from sealift.rollout.events import Closed, Ended, Event
 from sealift.rollout.journal import Journal, new_folder, require_finished, unfinished
 from sealift.rollout.prepared import Prepared, Terms, opened, who
+from sealift.rollout.promoting import require_same, require_still
 from sealift.rollout.steps import Shown, Steps
 from sealift.site.inventory import Inventory
 
@@ -64,7 +65,8 @@ def begin(prepared: Prepared, shown: Shown, tell: Tell, verdict: Verdict, window
         require_finished(prepared.site)
         link_roots(tuple(t for t in prepared.targets if t.host.name in prepared.changing))
         journal = Journal(new_folder(prepared.site, datetime.now(UTC)))
-        steps = Steps(prepared.site.whole, prepared.depot, prepared.targets, journal.folder, shown)
+        permit = _permitting(prepared.site, prepared.targets, journal)
+        steps = Steps(prepared.site.whole, prepared.depot, prepared.targets, journal.folder, shown, permit)
         with _held(prepared.site):
             now = datetime.now(UTC).replace(microsecond=0)
             log_overrides(prepared.site, verdict, f"rollout {journal.id}", now)
@@ -106,10 +108,28 @@ def _go_on(
             "unfinished rollout is of. Name that one again, or take back the wave that it was at: "
             "--abandon."
         )
-    steps = Steps(site.whole, depot, found, journal.folder, shown)
+    permit = _permitting(part, found, journal)
+    if not abandon:
+        permit()
+        require_same(opened, survey(found).wanted)
+    steps = Steps(site.whole, depot, found, journal.folder, shown, permit)
     with _held(site):
         engine.resume(journal, steps, who(), abandon, tell)
         return _result(journal, engine.go(journal, steps, tell))
+
+
+def _permitting(site: Inventory, found: tuple[Target, ...], journal: Journal) -> Callable[[], None]:
+    """Raises SealiftError, when it is called, where the site does not take what a rollout brings any more."""
+
+    def permit() -> None:
+        opened, now = journal.opened, datetime.now(UTC).replace(microsecond=0)
+        in_waves = {host for wave in opened.waves for host in wave}
+        stored = {target.host.name: target.stored for target in found if target.host.name in in_waves}
+        verdict = require_still(site, opened, stored, now)
+        used = tuple(each for each in verdict.overrides if each.digest not in opened.overrides)
+        log_overrides(site, replace(verdict, overrides=used), f"rollout {journal.id}", now)
+
+    return permit
 
 
 @contextmanager

@@ -41,6 +41,8 @@ class Opened(_Event):
     + bytes: to be shipped
     + window: in which waves may begin, `HH:MM-HH:MM` of the control node's time; empty is any time
     + overrides: digests of those that let it begin
+    + plan: fingerprint of what was to be done, which approvals are of; empty, as the next, in older journals
+    + generations: ids of what hosts are to be
     """
 
     kind: Literal["opened"] = "opened"
@@ -61,6 +63,8 @@ class Opened(_Event):
     bytes: int = 0
     window: str = ""
     overrides: tuple[Digest, ...] = ()
+    plan: str = ""
+    generations: dict[str, str] = Field(default={})
 
 
 class Began(_Event):

@@ -176,6 +176,8 @@ def opened(prepared: Prepared, journal: Journal, now: datetime, terms: Terms) ->
         before={name: _before(status) for name, status in prepared.statuses.items()},
         window=terms.window,
         overrides=terms.overrides,
+        plan=prepared.fingerprint,
+        generations={host: wanted.generation.id for host, wanted in prepared.survey.wanted.items()},
         bytes=sum(plan.bytes_total for plan in prepared.survey.plans.values()),
     )
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
+from sealift.depot.store import StoredRelease
 from sealift.errors import SealiftError
+from sealift.evidence.code import code_digest
 from sealift.evidence.record import last_evidence
+from sealift.host.wanted import Wanted
 from sealift.progress import Progress, silent
 from sealift.promotion.rule import Stands, Verdict
 from sealift.promotion.site import permitted, promotion_of, record
+from sealift.rollout.events import Opened
 from sealift.rollout.prepared import Prepared
 from sealift.site.inventory import Inventory
 
@@ -31,6 +36,46 @@ def judged(prepared: Prepared, now: datetime) -> Verdict:
         if status.standing
     }
     return permitted(prepared.site, stored, stands, now, prepared.fingerprint)
+
+
+def require_still(
+    site: Inventory, opened: Opened, stored: Mapping[str, StoredRelease], now: datetime
+) -> Verdict:
+    """What lets a rollout go on: that is asked once more where time has passed since it began.
+
+    + stored: what the hosts of its waves are to run, by name
+
+    Raises SealiftError where the deployment code is another by now, or the site does not take it any more.
+    """
+    if opened.code != code_digest():
+        raise SealiftError(
+            f"{site.name}: the rollout was begun by other deployment code ({opened.code[:19]}) than this one "
+            f"({code_digest()[:19]}), expected the same. Go on with the code that began it, or take back the "
+            "wave that it was at: --abandon."
+        )
+    stands = {
+        host: Stands(before.release or None, before.bundle or None) for host, before in opened.before.items()
+    }
+    verdict = permitted(site, stored, stands, now, opened.plan)
+    if verdict.problems:
+        raise SealiftError(
+            "\n".join((*verdict.problems, "The rollout does not go on. Or end it: --abandon."))
+        )
+    return verdict
+
+
+def require_same(opened: Opened, wanted: Mapping[str, Wanted]) -> None:
+    """Raises SealiftError where hosts are to be something else by now than when a rollout began.
+
+    + wanted: what hosts are to be, as far as that can be said
+    """
+    planned = opened.generations
+    other = [host for host, each in wanted.items() if planned.get(host) not in (None, each.generation.id)]
+    if other:
+        raise SealiftError(
+            f"{opened.inventory}: {', '.join(other)}: would be another than when the rollout began, expected "
+            "the same settings. Set them as they were, or take back the wave that it was at: --abandon."
+        )
 
 
 def recorded(

@@ -56,14 +56,22 @@ class Steps:
     """Does the steps of a rollout on the hosts of a site. The locks are held already."""
 
     def __init__(
-        self, site: Inventory, depot: Depot, found: tuple[Target, ...], folder: Path, shown: Shown
+        self,
+        site: Inventory,
+        depot: Depot,
+        found: tuple[Target, ...],
+        folder: Path,
+        shown: Shown,
+        permit: Callable[[], None],
     ) -> None:
         """+ site: all of its hosts.
 
         + found: hosts of the rollout
         + folder: of the rollout
+        + permit: raises SealiftError where a wave may not begin any more
         """
         self._site, self._depot, self._folder, self._shown = site, depot, folder, shown
+        self._permit = permit
         self._targets = {target.host.name: target for target in found}
         self._settings: RolloutSettings = site.hosts[0].settings.rollout
         self._events: list[Event] = []
@@ -79,6 +87,7 @@ class Steps:
             while (left := window.opens(at := datetime.now()) - at) > timedelta():
                 now(f"waiting for {window.begins:%H:%M}, {str(left).partition('.')[0]} from now")
                 time.sleep(min(_WINDOW_PAUSE_S, left.total_seconds()))
+        self._permit()
 
     def notes(self, step: Step, events: list[Event]) -> Mapping[str, str]:
         """What has to be known of each host where this step is cut off."""

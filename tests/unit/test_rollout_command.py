@@ -6,6 +6,7 @@ import json
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -18,6 +19,7 @@ from sealift.cli.status import cut_off
 from sealift.depot.store import Depot, StoredRelease
 from sealift.drift.plan import Plan as Changes
 from sealift.drift.status import HostStatus, Known
+from sealift.evidence.code import code_digest
 from sealift.fleet.status import Standing
 from sealift.fleet.survey import Survey, Surveyed, Target
 from sealift.fleet.wave import one_rollout
@@ -79,6 +81,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     monkeypatch.setattr(plan_command, "plan_of", lambda found, *_: _changes(found, made))
     monkeypatch.setattr(begin, "hosts_held", lambda *_, **__: nullcontext())
     monkeypatch.setattr(begin, "activating", lambda *_: nullcontext())
+    monkeypatch.setattr(begin, "survey", lambda found: made.ask(found, bare=True).survey)
     monkeypatch.setattr(begin, "Steps", lambda *_: made.fleet)
     return made
 
@@ -152,7 +155,7 @@ def test_programs_get_an_event_a_line(site: Site) -> None:
 
 def test_one_that_was_cut_off_stands_in_the_way_of_the_next(site: Site) -> None:
     journal = Journal(rollouts_folder(site.inventory) / "prod-20261129T120000Z")
-    journal.add(opening(bundle=BUNDLE))
+    journal.add(opening(bundle=BUNDLE, code=code_digest()))
     refused = _ran("rollout")
     assert "begun by ann on control at 2026-11-29 12:00:00 UTC" in str(refused.exception)
     assert "--resume. Or take back" in str(
@@ -163,9 +166,40 @@ def test_one_that_was_cut_off_stands_in_the_way_of_the_next(site: Site) -> None:
     assert "no rollout is unfinished" in str(_ran("rollout", "--resume").exception)
 
 
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"code": "sha256:" + "cd" * 32}, "was begun by other deployment code"),
+        ({"generations": {"h1": "f" * 12}}, "h1: would be another than when the rollout began"),
+        (
+            {"before": {"h1": {"release": "demo:2027.1.0", "bundle": BUNDLE}}},
+            "which is newer than demo:2026.11.0",
+        ),
+    ],
+)
+def test_one_that_would_do_something_else_by_now_does_not_go_on(
+    site: Site, more: dict[str, Any], why: str
+) -> None:
+    journal = Journal(rollouts_folder(site.inventory) / "prod-20261129T120000Z")
+    journal.add(opening(**{"bundle": BUNDLE, "code": code_digest()} | more))
+    refused = _ran("rollout", "--resume")
+    assert why in str(refused.exception) and "--abandon" in str(refused.exception)
+    assert site.fleet.did == [] and len(_last(site).events) == 1
+    assert "was abandoned by" in _ran("rollout", "--abandon").stdout
+
+
+def test_what_a_rollout_began_with_lets_it_go_on(site: Site) -> None:
+    assert _ran("rollout").exit_code == 0
+    opened = _last(site).opened
+    assert opened.generations == dict.fromkeys(site.inventory.names, wanted().generation.id)
+    assert opened.plan.startswith("sha256:")
+
+
 def test_status_tells_of_one_that_was_cut_off_and_not_of_one_that_runs(site: Site) -> None:
     assert cut_off(site.inventory) == ""
-    Journal(rollouts_folder(site.inventory) / "prod-20261129T120000Z").add(opening(bundle=BUNDLE))
+    Journal(rollouts_folder(site.inventory) / "prod-20261129T120000Z").add(
+        opening(bundle=BUNDLE, code=code_digest())
+    )
     assert "has not come to its end" in cut_off(site.inventory)
     with one_rollout(site.inventory.hosts[0].settings.depot):
         assert cut_off(site.inventory) == ""
@@ -173,7 +207,9 @@ def test_status_tells_of_one_that_was_cut_off_and_not_of_one_that_runs(site: Sit
 
 
 def test_abandoned_it_ends_and_says_by_whom(site: Site) -> None:
-    Journal(rollouts_folder(site.inventory) / "prod-20261129T120000Z").add(opening(bundle=BUNDLE))
+    Journal(rollouts_folder(site.inventory) / "prod-20261129T120000Z").add(
+        opening(bundle=BUNDLE, code=code_digest())
+    )
     found = _ran("rollout", "--abandon")
     assert found.exit_code == 1 and "was abandoned by" in found.stdout and site.fleet.did == []
     assert _ran("rollout").exit_code == 0

@@ -63,14 +63,18 @@ class Site:
         hosts = tuple(Host(name, frozenset(of), settings) for name, of in groups.items())
         self.inventory = Inventory("prod", folder / "prod.py", hosts)
         self.told: list[frozenset[str]] = []
+        self.asked = 0
         stored = StoredRelease(BUNDLE, lock())
         shown = Shown(_progress, _watch, _progress, _nothing)
         targets = tuple(Target(host, stored) for host in hosts)
-        self.steps = Steps(self.inventory, Depot(folder / "depot"), targets, folder, shown)
+        self.steps = Steps(self.inventory, Depot(folder / "depot"), targets, folder, shown, self.permit)
 
     @property
     def drained(self) -> frozenset[str]:
         return read_drained(self.inventory.hosts[0].settings)
+
+    def permit(self) -> None:
+        self.asked += 1
 
     def drain(self, *hosts: str) -> None:
         write_drained(self.inventory.hosts[0].settings, hosts)
@@ -237,6 +241,15 @@ def test_where_front_doors_are_not_known_no_host_is_changed_undrained(
         assert not site.do(Step("leave", 0, ("h1",)), [opening()]).failed  # it goes back all the same
     begun = _began("drain", "h1")  # and was cut off there
     assert "was to be drained" in site.do(Step("drain", 0, ("h1",), begun), [opening(), begun]).failed["h1"]
+
+
+def test_a_wave_that_waited_for_its_window_asks_whether_it_still_may(site: Site) -> None:
+    opened = opening(window="00:00-23:59")
+    site.steps.wait(Step("drain", 0, ("h1",)), [opened])
+    assert site.asked == 1
+    site.steps.wait(Step("arm", 0, ("h1",)), [opened])  # what is under way is finished
+    site.steps.wait(Step("drain", 0, ("h1",)), [opening()])
+    assert site.asked == 1
 
 
 def _gathered(inventory: Inventory) -> Any:

@@ -71,6 +71,7 @@ def test_a_wave_waits_for_its_window_and_no_other_step_does(
     monkeypatch.setattr(steps, "datetime", _Clock)
     monkeypatch.setattr(time, "sleep", sleep)
     made = object.__new__(Steps)
+    made._permit = lambda: None
     made._shown = SimpleNamespace(waiting=_waiting)  # type: ignore[assignment]
     made.wait(Step(phase, 0, ("h1",)), [opening(window=window)])  # type: ignore[arg-type]
     assert f"{_Clock.at:%H:%M}" == began

@@ -7,6 +7,7 @@ export LC_ALL=C
 umask 022
 root=$1
 unit=sealift-return
+patience=600 # half seconds between attempts to go back: ten of them may fail
 timer=/etc/systemd/system/$unit
 
 say_no() {
@@ -43,6 +44,7 @@ units() { # units SECONDS: until the host goes back
 Description=sealift: go back to the last good generation
 After=docker.service
 RequiresMountsFor=$root/generations
+ConditionPathExists=$root/armed
 StartLimitIntervalSec=0
 [Service]
 Type=oneshot
@@ -87,15 +89,20 @@ stands() {
 arm() {
     [ -L "$root/current" ] || return 0 # a bare host has nothing to go back to, and nothing to lose
     not_now
+    now=$(id_of current)
+    back=$(id_of previous)
     # an armed generation may be changed: the one to go back to stays the last good one
-    if [ ! -L "$root/previous" ] || { [ ! -e "$root/armed" ] && [ ! -e "$root/unconfirmed" ]; }; then
-        [ -f "$root/current/restore.sh" ] ||
-            say_no "its generation is of an older sealift, which no timer can bring back, expected one with a record. Run sealift apply with the release that it runs."
-        point previous "$(id_of current)"
+    to=$back
+    if [ "$back" = none ] || { [ ! -e "$root/armed" ] && [ ! -e "$root/unconfirmed" ]; }; then to=$now; fi
+    [ -f "$root/generations/$to/restore.sh" ] ||
+        say_no "its generation $to is of an older sealift, which no timer can bring back, expected one with a record. Run sealift apply with the release that it runs."
+    if [ "$to" != "$back" ]; then
+        [ "$back" = none ] || echo "$back" | put "$root/before"
+        point previous "$to"
     fi
-    echo "$1" | put "$root/armed"
     rm -f "$root/returned"
     units "$1"
+    echo "$1" | put "$root/armed" # last: without its timer, nothing would end it
 }
 
 keep() { # as arm, of a host that waits still: one that went back is not told that what it runs is to be kept
@@ -108,12 +115,21 @@ confirm() {
     not_now
     [ ! -f "$root/returned" ] || say_no "went back by itself ($(head -n 1 "$root/returned")), expected the new generation."
     if [ -e $timer.timer ]; then
-        systemctl disable --quiet --now $unit.timer
+        systemctl stop --quiet $unit.timer
         not_now # it may have begun meanwhile
+    fi
+    rm -f "$root/armed" "$root/unconfirmed"
+    sync "$root"
+    if [ -e $timer.timer ]; then # last: without `armed` it brings nothing back
+        systemctl disable --quiet $unit.timer
         rm -f $timer.timer $timer.service
         systemctl daemon-reload
     fi
-    rm -f "$root/armed" "$root/unconfirmed"
+    if [ -f "$root/before" ]; then # where nothing new came, it is still the one to go back to
+        before=$(cat "$root/before")
+        [ "$(id_of current)" != "$(id_of previous)" ] || [ ! -d "$root/generations/$before" ] || point previous "$before"
+        rm -f "$root/before"
+    fi
 }
 
 go_back() {
@@ -125,16 +141,19 @@ go_back() {
         say_no "its generation $to is of an older sealift and has no record, expected one with a record. Run sealift apply with that release."
     if [ "$(sub_state)" != start ]; then # else it is at it already
         [ "$(id_of previous)" = "$to" ] || point previous "$to"
-        [ -e "$root/armed" ] || echo 60 | put "$root/armed"
         units 60 # where this one does not end, by a power cut
+        [ -e "$root/armed" ] || echo 60 | put "$root/armed"
         systemctl stop --quiet $unit.service # which may be waiting for its next attempt
         systemctl start --no-block $unit.service
     fi
     # the unit goes on by itself where this is cut off
+    left=$patience
     while [ -e "$root/armed" ] || [ "$(sub_state)" = start ]; do
         case $(sub_state) in
-            auto-restart* | failed) say_no "is not yet back on generation $to, and tries again every 30 s: $(tail -n 1 /run/$unit.log)" ;;
+            auto-restart* | failed) left=$((left - 1)) ;;
         esac
+        [ "$left" -gt 0 ] ||
+            say_no "is not yet back on generation $to, and tries again every 30 s: $(tail -n 1 /run/$unit.log)"
         sleep 0.5
     done
     cat /run/$unit.log

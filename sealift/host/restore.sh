@@ -249,12 +249,13 @@ finish() {
     if [ -e "$root/armed" ] || [ -e "$root/unconfirmed" ]; then
         printf '%s %s\n' "$(date -u +%FT%TZ)" "$id" | listed returned
     fi
-    if [ -e "$timer.timer" ]; then
+    rm -f "$root/armed" "$root/unconfirmed"
+    sync "$root"
+    if [ -e "$timer.timer" ]; then # last: without `armed` it brings nothing back
         systemctl disable --quiet --now sealift-return.timer
         rm -f "$timer.timer" "$timer.service"
         systemctl daemon-reload
     fi
-    rm -f "$root/armed" "$root/unconfirmed"
     say "this host is what generation $id was"
 }
 

@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 
 from sealift.errors import SealiftError
-from sealift.fleet.generations import _SCRIPT, parse_stands
+from sealift.fleet.generations import _SCRIPT, confirm, parse_stands
+from sealift.host.garbage import GARBAGE
 from sealift.host_paths import ROOT
+from sealift.site.inventory import Host
+from sealift.ssh import Ssh
+from tests.unit.fleet_site import site_settings
 
 OLD, NEW = "a" * 12, "b" * 12
 RELEASE = {"release": "demo:2026.11.0", "bundle": f"sha256:{'1' * 64}", "roles": {}}
@@ -19,10 +23,20 @@ _SYSTEMCTL = """\
 echo "$*" >>{folder}/told
 case "$1 $2" in
     "is-active sealift-return.service") cat {folder}/active ;;
-    "show --property=SubState") cat {folder}/sub ;;
+    "show --property=SubState")
+        cat {folder}/sub
+        if [ -e {folder}/recovers ] && [ "$(cat {folder}/sub)" = auto-restart ]; then
+            rm {folder}/recovers
+            rm {folder}/sealift/armed
+            echo dead >{folder}/sub
+        fi ;;
+    "stop --quiet" | "disable --quiet" | "enable --quiet")
+        if [ "$(cat {folder}/power-fails-at 2>&1)" = "$1" ]; then kill -KILL $PPID; fi ;;
     "start --no-block")
         echo start >{folder}/sub
-        if sh {folder}/sealift/previous/restore.sh >{folder}/run.log 2>&1; then
+        if [ ! -e {folder}/sealift/armed ]; then
+            echo dead >{folder}/sub # the unit's condition
+        elif sh {folder}/sealift/previous/restore.sh >{folder}/run.log 2>&1; then
             rm {folder}/sealift/armed
             echo dead >{folder}/sub
         else
@@ -69,6 +83,8 @@ class Machine:
     def tell(self, *asked: str) -> subprocess.CompletedProcess[str]:
         script = _SCRIPT.replace("/etc/systemd/system", str(self.units))
         script = script.replace("/run/$unit.log", f"{self.folder}/run.log")
+        assert "\npatience=600" in script
+        script = script.replace("\npatience=600", "\npatience=3")
         path = f"{self.folder}/bin:/usr/bin:/bin"
         command = ["sh", "-c", script, "sealift", str(self.root), *asked]
         return subprocess.run(command, capture_output=True, text=True, env={"PATH": path}, check=False)
@@ -156,7 +172,7 @@ def test_confirmed_nothing_is_left_of_the_timer(machine: Machine) -> None:
     machine.ok("arm", "600")
     machine.ok("confirm")
     assert list(machine.units.iterdir()) == [] and not (machine.root / "armed").exists()
-    assert "disable --quiet --now sealift-return.timer" in machine.told
+    assert "disable --quiet sealift-return.timer" in machine.told
     before = len(machine.told)
     machine.ok("confirm")  # once more, as after a crash
     assert machine.told[before:] == ["is-active sealift-return.service"]
@@ -184,6 +200,75 @@ def test_only_a_host_that_waits_still_is_kept_waiting(machine: Machine) -> None:
 def test_a_host_that_is_going_back_is_left_alone(machine: Machine, asked: tuple[str, ...]) -> None:
     machine.active("activating")
     assert "is going back just now" in machine.refuses(*asked)
+
+
+def test_confirmed_without_anything_new_the_generation_before_stays_the_one_to_go_back_to(
+    machine: Machine,
+) -> None:
+    machine.ok("arm", "600")
+    machine.ok("arm", "600")
+    machine.ok("confirm")
+    assert (machine.link("current"), machine.link("previous")) == (NEW, OLD)
+    machine.ok("arm", "600")
+    machine.point("current", "c" * 12)  # this time something came
+    machine.ok("confirm")
+    assert machine.link("previous") == NEW and not (machine.root / "before").exists()
+
+
+def test_a_generation_before_that_is_gone_is_not_pointed_at(machine: Machine) -> None:
+    machine.ok("arm", "600")
+    for path in (machine.root / "generations" / OLD).iterdir():
+        path.unlink()
+    (machine.root / "generations" / OLD).rmdir()
+    machine.ok("confirm")
+    assert machine.link("previous") == NEW
+
+
+def test_a_host_is_armed_only_with_a_generation_that_can_bring_it_back(machine: Machine) -> None:
+    (machine.root / "unconfirmed").touch()
+    (machine.root / "generations" / OLD / "restore.sh").unlink()
+    assert f"its generation {OLD} is of an older sealift" in machine.refuses("arm", "60")
+    assert not (machine.root / "armed").exists() and list(machine.units.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "at"), [(("arm", "60"), "enable"), (("confirm",), "stop"), (("confirm",), "disable")]
+)
+def test_no_power_cut_leaves_a_host_armed_without_its_timer(
+    machine: Machine, asked: tuple[str, ...], at: str
+) -> None:
+    if asked == ("confirm",):
+        machine.ok("arm", "60")
+    (machine.folder / "power-fails-at").write_text(at)
+    assert machine.tell(*asked).returncode != 0
+    units = {path.name for path in machine.units.iterdir()}
+    assert not (machine.root / "armed").exists() or "sealift-return.timer" in units
+    assert (
+        f"ConditionPathExists={machine.root}/armed" in (machine.units / "sealift-return.service").read_text()
+    )
+    # or it would only be there until the next boot
+    assert not (machine.root / "armed").exists() or not [line for line in machine.told if "disable" in line]
+
+
+def test_a_host_that_comes_back_at_a_later_attempt_is_waited_for(machine: Machine) -> None:
+    (machine.root / "generations" / OLD / "restore.sh").write_text("echo no space left; exit 1\n")
+    (machine.folder / "recovers").touch()
+    assert machine.ok("go_back") == "no space left\n"
+
+
+def test_what_cannot_be_removed_does_not_unmake_a_confirmed_host(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(_: Ssh, script: str, *asked: str, timeout_s: float = 60) -> str:
+        if script == GARBAGE:
+            raise SealiftError("h1: no answer within 60 s. Look at its load and at the network.")
+        return machine.ok(*asked[1:])
+
+    monkeypatch.setattr(Ssh, "run", run)
+    machine.ok("arm", "600")
+    done = confirm([Host("h1", frozenset(), site_settings())])
+    assert done.errors == {} and "were not removed: h1: no answer" in done.results["h1"]
+    assert not (machine.root / "armed").exists()
 
 
 def test_a_host_goes_back_by_its_own_unit(machine: Machine) -> None:

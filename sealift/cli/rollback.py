@@ -15,6 +15,7 @@ from sealift.cli.waiting import asking, counted
 from sealift.fleet import back
 from sealift.fleet.back import Outcome
 from sealift.fleet.generations import Kept, Stands
+from sealift.rollout.journal import require_finished
 from sealift.site.inventory import load_inventory
 
 
@@ -49,6 +50,8 @@ def rollback(
     Example: sealift rollback prod --limit llm1.prod.example --dry-run
     """
     site = load_inventory(name).limited(limit, exclude)
+    if not dry_run:
+        require_finished(site)  # it would go on as if its hosts were what it left them
     with asking(len(site.hosts)):
         stands = back.can_go_back(site, to)
     if dry_run:

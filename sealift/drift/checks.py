@@ -185,7 +185,9 @@ def _generation(wanted: Wanted) -> Iterator[Check]:
         found = links.get("current", "none")
         if found != target:
             yield f"generation {found.rpartition('/')[2]}, expected {wanted.generation.id}"
-        elif UNCONFIRMED in there(links) and ARMED not in there(links):
+        elif ARMED in there(links):
+            yield "goes back by itself unless a rollout confirms it"
+        elif UNCONFIRMED in there(links):
             yield "the last apply did not come to its end"
 
     yield Check(Links, current, {"folder": ROOT})

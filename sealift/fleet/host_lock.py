@@ -1,8 +1,8 @@
 """The rollout lock on hosts, where a second control node sees that another one is at work.
 
 The depot's own lock (`wave.one_rollout`) is for all who share a depot. A host's is a file with its owner's
-name, which holds while connections come and go. Only a killed rollout leaves one behind; the next rollout out
-of the same depot takes it over, for it holds the depot's lock, and so no other of its kind is running.
+name, which holds while connections come and go. Only a rollout that was cut off leaves one behind; the next
+one out of the same depot takes it over, for it holds the depot's lock, and so no other of its kind is running.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import os
 import platform
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,10 +83,13 @@ def lock_problem(ssh: Ssh, held: str, ours: Owner) -> str | None:
 
 
 @contextmanager
-def hosts_held(hosts: Sequence[Ssh], ours: Owner, lost_too: bool = False) -> Iterator[None]:
+def hosts_held(
+    hosts: Sequence[Ssh], ours: Owner, lost_too: bool = False, unfinished: Callable[[], bool] = lambda: False
+) -> Iterator[None]:
     """Hold the locks of hosts, all or none. The depot's is held already.
 
     + lost_too: whether hosts that do not answer may be among them; their locks are not held
+    + unfinished: whether hosts wait for us to go on, in the end: then nobody else may touch them
 
     Raises SealiftError with a line for each host that another rollout holds, or that does not answer.
     """
@@ -98,7 +101,8 @@ def hosts_held(hosts: Sequence[Ssh], ours: Owner, lost_too: bool = False) -> Ite
         yield
     finally:
         # A host that is gone by now keeps its lock, for our next rollout.
-        on_all(list(by_name), lambda name: by_name[name].run(_FREE, LOCK, ours.key))
+        if not unfinished():
+            on_all(list(by_name), lambda name: by_name[name].run(_FREE, LOCK, ours.key))
 
 
 @contextmanager

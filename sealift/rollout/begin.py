@@ -67,7 +67,7 @@ def begin(prepared: Prepared, shown: Shown, tell: Tell, verdict: Verdict, window
         journal = Journal(new_folder(prepared.site, datetime.now(UTC)))
         permit = _permitting(prepared.site, prepared.targets, journal)
         steps = Steps(prepared.site.whole, prepared.depot, prepared.targets, journal.folder, shown, permit)
-        with _held(prepared.site):
+        with _held(prepared.site, journal):
             now = datetime.now(UTC).replace(microsecond=0)
             log_overrides(prepared.site, verdict, f"rollout {journal.id}", now)
             terms = Terms(window, tuple(each.digest for each in verdict.overrides))
@@ -113,7 +113,7 @@ def _go_on(
         permit()
         require_same(opened, survey(found).wanted)
     steps = Steps(site.whole, depot, found, journal.folder, shown, permit)
-    with _held(site):
+    with _held(site, journal):
         engine.resume(journal, steps, who(), abandon, tell)
         return _result(journal, engine.go(journal, steps, tell))
 
@@ -147,8 +147,15 @@ def _result(journal: Journal, closed: Closed) -> Result:
 
 
 @contextmanager
-def _held(site: Inventory) -> Iterator[None]:
-    """Hold the locks of all hosts of a site that answer: front doors are told of the others."""
+def _held(site: Inventory, journal: Journal) -> Iterator[None]:
+    """Hold the locks of all hosts of a site that answer: front doors are told of the others.
+
+    They stay where the rollout is cut off: hosts may be drained, and go back by themselves.
+    """
     hosts = [host.ssh for host in site.whole.hosts]
-    with hosts_held(hosts, owner(only_depot(site).path), lost_too=True):
+
+    def unfinished() -> bool:
+        return bool(journal.events) and not journal.is_closed
+
+    with hosts_held(hosts, owner(only_depot(site).path), lost_too=True, unfinished=unfinished):
         yield

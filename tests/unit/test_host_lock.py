@@ -72,6 +72,12 @@ def test_a_rollout_that_fails_frees_its_hosts(lock: Path) -> None:
     assert not lock.exists()
 
 
+def test_a_rollout_that_has_to_go_on_keeps_its_hosts(lock: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), hosts_held(HOSTS, OURS, unfinished=lambda: True):
+        raise KeyboardInterrupt
+    assert lock.read_text().startswith("0123 ")
+
+
 def test_preflight_tells_how_a_stale_lock_is_broken() -> None:
     (ssh,) = HOSTS
     assert lock_problem(ssh, "", OURS) is None

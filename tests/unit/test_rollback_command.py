@@ -16,9 +16,11 @@ from sealift.cli.main import application
 from sealift.errors import SealiftError
 from sealift.fleet import back
 from sealift.fleet.generations import Kept, Stands
+from sealift.rollout.journal import Journal, rollouts_folder
 from sealift.site.inventory import Host, Inventory
 from sealift.ssh import Gathered
 from tests.unit.fleet_site import site_settings
+from tests.unit.rollouts import opening
 
 _WHEN = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
 OLD = Kept("a" * 12, "demo:2026.10.0", "sha256:1", _WHEN, True)
@@ -94,6 +96,13 @@ def test_a_dry_run_shows_where_each_would_go(fleet: Fleet) -> None:
     }
     shown = _ran("--dry-run")
     assert shown.exit_code == 0 and "2026-11-20 08:30 UTC" in shown.output and fleet.went == []
+
+
+def test_hosts_of_a_rollout_that_was_cut_off_are_its_own(fleet: Fleet) -> None:
+    Journal(rollouts_folder(fleet.inventory) / "prod-20261129T120000Z").add(opening())
+    found = _ran()
+    assert "has not come to its end" in str(found.exception) and "--abandon" in str(found.exception)
+    assert fleet.went == [] and _ran("--dry-run").exit_code == 0
 
 
 def test_a_second_time_is_known_to_change_nothing(fleet: Fleet) -> None:

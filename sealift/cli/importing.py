@@ -15,8 +15,9 @@ from sealift.cli.progress import shown
 from sealift.depot.importing import Excused, Imported, import_bundle
 from sealift.depot.store import Depot
 from sealift.evidence.record import EVIDENCE
-from sealift.promotion.kept import read_override
+from sealift.promotion.kept import Signed, read_override
 from sealift.promotion.log import OVERRIDES, append_lines, override_line
+from sealift.promotion.statements import Override
 
 
 def register(app: typer.Typer) -> None:
@@ -42,13 +43,19 @@ def import_(
     Example: sealift import /media/stick/bundle --depot /srv/depot --allowed-signers allowed_signers
     """
     said = read_override(override, allowed_signers, datetime.now(UTC)) if override else None
-    excused = Excused(said[1].bundle, frozenset(said[1].lets)) if said else None
+    excused = _excused(*said, depot) if said else None
     with shown() as progress:
         imported = import_bundle(Depot(depot), bundle, allowed_signers, progress, replace, excused)
-    if said and imported.excused:
-        folder = depot.absolute().parent / EVIDENCE
-        append_lines(folder / OVERRIDES, [override_line(said[0], "import", datetime.now(UTC))])
     _print_import(imported, as_json)
+
+
+def _excused(signed: Signed, said: Override, depot: Path) -> Excused:
+    log = depot.absolute().parent / EVIDENCE / OVERRIDES
+    return Excused(
+        said.bundle,
+        frozenset(said.lets),
+        lambda: append_lines(log, [override_line(signed, "import", datetime.now(UTC))]),
+    )
 
 
 def _print_import(imported: Imported, as_json: bool) -> None:

@@ -20,6 +20,7 @@ from sealift.content import digest_of
 from sealift.depot.store import read_lock
 from sealift.errors import SealiftError
 from sealift.evidence.record import last_evidence, read_evidence
+from sealift.evidence.types import Evidence
 from sealift.fleet.behind import stored_releases
 from sealift.fleet.survey import targets
 from sealift.oci.layout import read_index, read_layout
@@ -30,6 +31,7 @@ from sealift.promotion.rule import Verdict
 from sealift.promotion.site import found_for, promotion_of, record, signers_of
 from sealift.promotion.statements import Approval, Override, Statement, day_and_time, out_of_time
 from sealift.release.age import Excuse
+from sealift.rollout.known import in_doubt
 from sealift.site.inventory import Inventory, load_inventory
 
 _promote = typer.Typer(
@@ -69,10 +71,14 @@ def record_(
     if signing is None:
         raise SealiftError(f"{inventory.path}: promotion.key is not set, expected a key. Name it with --key.")
     check_key(signing)
-    found = (read_evidence(evidence),) if evidence else last_evidence(inventory, _only_release(inventory)[1])
+    found = (read_evidence(evidence),) if evidence else _last(inventory)
     with shown() as progress:
         path = record(inventory, found, datetime.now(UTC), signing, progress)
     _print_made(path, found[0].release, as_json)
+
+
+def _last(inventory: Inventory) -> tuple[Evidence, ...]:
+    return last_evidence(inventory, _only_release(inventory)[1], in_doubt(inventory))
 
 
 @_promote.command()

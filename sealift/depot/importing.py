@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -56,10 +56,14 @@ class Imported:
 
 @dataclass(frozen=True)
 class Excused:
-    """What somebody overrides of the rules for a bundle: its digest, and which."""
+    """What somebody overrides of the rules for a bundle: its digest, and which.
+
+    + note: writes down that it was of use, before the bundle is in
+    """
 
     bundle: str
     lets: frozenset[Excuse]
+    note: Callable[[], None]
 
 
 def import_bundle(
@@ -110,6 +114,8 @@ def import_bundle(
         lacking, rotten = _lacking(layout, media, depot.store, progress)
         copied = _copy(lacking, media, depot.store, progress)
         depot.store.sweep()
+        if override and excused:
+            override.note()
         folder = depot.bundle(layout.digest)
         stored = StoredRelease(layout.digest, lock)
         sign_repository(depot, stored)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -54,12 +55,15 @@ def lasting_folder(inventory: Inventory) -> Path:
     return inventory.hosts[0].settings.depot.absolute().parent / EVIDENCE
 
 
-def last_evidence(inventory: Inventory, bundle: str) -> tuple[Evidence, ...]:
+def last_evidence(
+    inventory: Inventory, bundle: str, in_doubt: Collection[tuple[str, str]] = ()
+) -> tuple[Evidence, ...]:
     """The newest evidence of each host of a site about a bundle, that of hosts verified together in one.
 
     + bundle: digest
+    + in_doubt: names of evidence, and hosts that did not pass with it
 
-    Raises SealiftError where there is none.
+    Raises SealiftError where there is none, or the newest of a host is in doubt.
     """
     folder = lasting_folder(inventory)
     form = re.compile(rf"{re.escape(inventory.name)}-[0-9]{{8}}T[0-9]{{6}}Z-{bundle[7:19]}")
@@ -70,6 +74,11 @@ def last_evidence(inventory: Inventory, bundle: str) -> tuple[Evidence, ...]:
             evidence = read_evidence(path / "evidence.json")
             hosts = tuple(host for host in evidence.hosts if host.name in left)
             if evidence.bundle == bundle and hosts:
+                if failed := [host.name for host in hosts if (path.name, host.name) in in_doubt]:
+                    raise SealiftError(
+                        f"{path}: is of a rollout whose gate {', '.join(failed)} did not pass, expected one "
+                        f"that passed. Roll out again, or verify what runs: sealift verify {inventory.name}"
+                    )
                 found.append(evidence.model_copy(update={"hosts": hosts}).of_its_hosts)
                 left -= {host.name for host in hosts}
     if not found:

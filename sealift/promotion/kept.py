@@ -125,7 +125,8 @@ def find_statements(folder: Path, signers: Path, bundle: str) -> Found:
     for path in sorted(folder.glob("*.json"), reverse=True)[:_MOST]:
         try:
             if parse_statement(read_foreign(path, STATEMENT_LIMIT), str(path)).bundle == bundle:
-                signed.append(read_statement(path, signers))
+                found = read_statement(path, signers)  # another one may lie there by now
+                signed += [found] if found.statement.bundle == bundle else []
         except SealiftError as error:
             passed_over.append(one_line(str(error).partition("\n")[0]))
     signed.sort(key=lambda each: each.statement.at, reverse=True)

@@ -37,7 +37,7 @@ def held_before(site: Inventory, before: Mapping[str, Before]) -> dict[str, Outc
 
     + before: what stood on hosts
     """
-    doubtful = _doubtful(site)
+    doubtful = in_doubt(site)
     found: dict[str, Outcomes] = {}
     for name, evidence in _last_evidence(site):
         for host in (host.name for host in evidence.hosts):
@@ -49,7 +49,7 @@ def held_before(site: Inventory, before: Mapping[str, Before]) -> dict[str, Outc
     return found
 
 
-def _doubtful(site: Inventory) -> set[tuple[str, str]]:
+def in_doubt(site: Inventory) -> set[tuple[str, str]]:
     """Evidence of rollouts, and hosts that did not pass with it."""
     return {pair for journal in islice(journals(site), _MOST) for pair in doubtful(journal.events)}
 

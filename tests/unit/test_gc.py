@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from sealift.__main__ import main
+from sealift.cli import importing
+from sealift.depot import importing as depot_importing
 from sealift.depot.collecting import Garbage, collect
 from sealift.depot.fsck import fsck
+from sealift.depot.importing import import_bundle
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
 from sealift.files import locked
 from sealift.progress import silent
-from sealift.release.age import version_key
+from sealift.promotion.kept import Signed
+from sealift.promotion.making import override_of
+from sealift.release.age import Excuse, version_key
 from tests.unit import depot_releases
 from tests.unit.depot_releases import blobs, bundle, damage
 from tests.unit.samples import Site
@@ -28,7 +36,7 @@ from sealift.depot.store import Depot
 from sealift.release.age import Excuse
 depot, bundle, allowed = map(Path, sys.argv[1:])
 digest = hashlib.sha256((bundle / "index.json").read_bytes()).hexdigest()
-excused = Excused("sha256:" + digest, frozenset({Excuse.OLDER}))
+excused = Excused("sha256:" + digest, frozenset({Excuse.OLDER}), lambda: None)
 import_bundle(Depot(depot), bundle, allowed, lambda *_: None, override=excused)
 """
 
@@ -174,6 +182,29 @@ def test_collecting_while_an_import_runs_harms_neither(made: Site, depot: Depot)
     assert len(depot.releases()) == 3
     _assert_whole(depot)
     assert fsck(depot, (), silent).ok
+
+
+def test_an_override_is_logged_before_the_bundle_is_in(
+    made: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    depot = Depot(tmp_path / "depot")
+    import_bundle(depot, bundle(made, 2), made.allowed, silent)
+    digest = f"sha256:{hashlib.sha256((bundle(made, 0) / 'index.json').read_bytes()).hexdigest()}"
+    until = datetime.now(UTC) + timedelta(days=1)
+    release = "demo:2026.9.0"
+    said = override_of("prod", release, digest, [Excuse.OLDER], "so", 1, until - timedelta(days=1))
+    signed = Signed(said, "anna", digest, tmp_path / "override")
+    monkeypatch.setattr(importing, "read_override", lambda *_: (signed, said))
+    monkeypatch.setattr(depot_importing, "sign_repository", _no_power)
+    with pytest.raises(OSError, match="no power"):
+        importing.import_(bundle(made, 0), depot.path, made.allowed, override=tmp_path / "override")
+    (line,) = (tmp_path / "evidence/overrides.jsonl").read_text().splitlines()
+    assert json.loads(line)["used_for"] == "import" and json.loads(line)["bundle"] == digest
+    assert not depot.bundle(digest).exists()  # and nothing is let in a second time without being logged
+
+
+def _no_power(*_: object) -> None:
+    raise OSError("no power")
 
 
 def _typed(depot: Depot, *options: str) -> int:

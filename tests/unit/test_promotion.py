@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from sealift.errors import SealiftError
+from sealift.promotion import kept
+from sealift.promotion.kept import find_statements
 from sealift.promotion.making import approval_of, override_of, record_of
 from sealift.promotion.rule import Stands
 from sealift.promotion.site import log_overrides
-from sealift.promotion.statements import Record
+from sealift.promotion.statements import Record, Statement, parse_statement
 from sealift.release.age import Excuse
 from tests.unit import promoting
 from tests.unit.promoting import HOSTS, NOW, Promoting
@@ -149,6 +151,22 @@ def test_an_override_lets_pass_what_it_names_and_is_logged_with_its_reason(site:
     assert first["reason"] == "staging is down"
     assert first["signed_by"] == "anna@example.org"
     assert (first["used_for"], first["used_at"]) == ("rollout", "2026-11-29T20:15:00+00:00")
+
+
+def test_a_statement_that_is_replaced_while_it_is_read_counts_for_no_other_bundle(
+    site: Promoting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = override_of("prod", "demo:2026.1.0", OTHER, [Excuse.OLDER], "staging is down", 1, NOW)
+    site.say(said, "anna")
+
+    def before(content: bytes, where: str) -> Statement:
+        monkeypatch.undo()
+        return parse_statement(content, where).model_copy(update={"bundle": site.stored.digest})
+
+    monkeypatch.setattr(kept, "parse_statement", before)
+    signers = site.folder / "signers"
+    assert find_statements(site.folder / "promotions", signers, site.stored.digest).signed == ()
+    assert len(find_statements(site.folder / "promotions", signers, OTHER).signed) == 1
 
 
 def test_nothing_is_logged_where_nothing_was_overridden(site: Promoting) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from sealift.cli import promote
 from sealift.errors import SealiftError
 from sealift.evidence.code import digest_of_code
 from sealift.evidence.record import last_evidence, write
@@ -18,8 +19,11 @@ from sealift.promotion.kept import take_statement
 from sealift.promotion.making import record_of
 from sealift.promotion.site import record
 from sealift.promotion.statements import Record, parse_statement
+from sealift.rollout.events import Began, Ended, Judged
+from sealift.rollout.journal import Journal
 from tests.unit import promoting
 from tests.unit.promoting import HOSTS, NOW, Promoting, claim
+from tests.unit.rollouts import START, opening
 
 ROOT = Path(__file__).parents[2]
 
@@ -100,6 +104,32 @@ def test_the_newest_evidence_of_each_host_about_the_bundle_counts(site: Promotin
     found = last_evidence(inventory, site.stored.digest)
     assert [[host.name for host in each.hosts] for each in found] == [["h2"], ["h1"]]
     assert record_of(HOSTS, found, NOW).passed_at == NOW - timedelta(hours=2)
+
+
+def test_no_record_is_signed_for_hosts_that_did_not_pass_the_gate_with_their_newest_evidence(
+    site: Promoting,
+) -> None:
+    inventory, folder = site.inventory("staging"), site.folder / "evidence"
+    write(site.evidence(verified_at=NOW - timedelta(hours=2)), folder)
+    name = write(site.evidence(verified_at=NOW - timedelta(hours=1)), folder).name
+    with pytest.raises(SealiftError, match=rf"{name}: is of a rollout whose gate h2 did not pass"):
+        last_evidence(inventory, site.stored.digest, {(name, "h2")})
+    write(site.evidence(verified_at=NOW), folder)  # what a verification found afterwards counts
+    assert last_evidence(inventory, site.stored.digest, {(name, "h2")})[0].verified_at == NOW
+
+
+def test_promote_record_asks_the_journals(site: Promoting, monkeypatch: pytest.MonkeyPatch) -> None:
+    inventory = site.inventory("staging", key=str(site.key("stage")))
+    name = write(site.evidence(), site.folder / "evidence").name
+    journal = Journal(site.folder / "rollouts/staging-20261129T110000Z")
+    journal.add(opening((("h1", "h2"),)))
+    journal.add(Began(at=START, wave=0, phase="verify", hosts=("h1", "h2")))
+    journal.add(Ended(at=START, wave=0, phase="verify", seconds=1, evidence=name))
+    journal.add(Judged(at=START, wave=0, passed=False, sentence="so"))
+    monkeypatch.setattr(promote, "load_inventory", lambda _: inventory)
+    with pytest.raises(SealiftError, match=f"{name}: is of a rollout whose gate h1, h2 did not pass"):
+        promote.record_("staging")
+    assert not (site.folder / "promotions").exists()
 
 
 def test_a_rollout_signs_its_record_where_the_site_has_a_key(site: Promoting) -> None:

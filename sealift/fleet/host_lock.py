@@ -2,7 +2,7 @@
 
 The depot's own lock (`wave.one_rollout`) is for all who share a depot. A host's is a file with its owner's
 name, which holds while connections come and go. Only a rollout that was cut off leaves one behind; the next
-one out of the same depot takes it over, for it holds the depot's lock, and so no other of its kind is running.
+one out of the same depot takes it over, for it holds the depot's lock, so no other of its kind is running.
 """
 
 from __future__ import annotations

@@ -17,9 +17,8 @@ _OPERATION = re.compile(r"--> Starting .*operation: (.*)")
 _OF_HOST = re.compile(r"\[([^\]\s]+)\]\s+(.*)")
 _FAILED = re.compile(r"Error: executed [0-9]+ commands")
 _NO_FACT = re.compile(r"Error: could not load fact: ")
-_LOST = re.compile(
-    r"<Greenlet .*\bHost\(([^)\s]+)\).*failed with EOFError"
-)  # pyinfra ends with a traceback then
+# pyinfra ends with a traceback then; gevent has the time in front
+_LOST = re.compile(r"([0-9T:Z-]+ )?<Greenlet .*\bHost\(([^)\s]+)\).*failed with EOFError")
 _DISCONNECTED = re.compile(r"Command (socket/SSH|IO) error: |Command timed out after ")
 _SHOWN = 500  # characters of a host's line, which may be anything
 
@@ -41,8 +40,6 @@ class PyinfraLog:
         if started := _OPERATION.match(line):
             self.operation = started[1].strip()
             self._said.clear()
-        elif lost := _LOST.search(line):
-            self._failed.setdefault(lost[1], self._cut(lost[1], ""))
         elif of := _OF_HOST.match(line):
             host, said = of[1], of[2].strip()
             if said.startswith(TELLS):
@@ -53,6 +50,8 @@ class PyinfraLog:
                 self._failed.setdefault(host, self._unanswered(host))
             elif said:
                 self._said.setdefault(host, []).append(said)
+        elif lost := _LOST.match(line):  # in no line of a host: it may say anything of others
+            self._failed.setdefault(lost[2], self._cut(lost[2], ""))
         return None
 
     @property

@@ -112,11 +112,12 @@ def rollouts_folder(inventory: Inventory) -> Path:
 
 
 def new_folder(inventory: Inventory, now: datetime) -> Path:
-    """A folder for a rollout that begins now."""
-    below = rollouts_folder(inventory)
+    """A folder for a rollout that begins now: the last one by name, also where the clock was set back."""
     name = f"{inventory.name}-{now.strftime('%Y%m%dT%H%M%SZ')}"
-    names = (name, *(f"{name}-{number}" for number in range(2, 100)))
-    return next(below / each for each in names if not (below / each).exists())
+    last = next((_by_time(folder.name) for folder in folders(inventory)), ("", 0))
+    if last >= _by_time(name):
+        name = f"{last[0]}Z-{last[1] + 1}"
+    return rollouts_folder(inventory) / name
 
 
 def folders(inventory: Inventory) -> tuple[Path, ...]:

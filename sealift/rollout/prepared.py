@@ -91,13 +91,14 @@ class Prepared:
 
     @property
     def fingerprint(self) -> str:
-        """A digest of all that a plan depends on: the release, the code, hosts as they are and are to be."""
+        """A digest of all that a plan depends on: release, code, gates, hosts as they are and are to be."""
         return _digest(
             {
                 "release": self.release,
                 "code": code_digest(),
                 "waves": self.waves,
                 "hosts": self.digests,
+                "settings": self.settings.model_dump(mode="json"),
             }
         )
 

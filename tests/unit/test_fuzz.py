@@ -74,7 +74,7 @@ _OWN = {
         ),
         "site/watching.py:_receiver_problems",
         *("drift/status.py:ask_fleet", "rollout/gate.py:reason", "rollout/engine.py:_do"),
-        *("rollout/steps.py:Steps._apply", "rollout/steps.py:Steps._soak", "rollout/steps.py:_why"),
+        *("rollout/steps.py:Steps._apply", "rollout/steps.py:Steps._soak", "rollout/gate.py:errors"),
     },
     "what this machine's own tools say": {
         *("install/start.py:signer_of", "sources/apt.py:_update", "sources/apt_config.py:IsolatedApt.make"),

@@ -84,6 +84,11 @@ def test_a_connection_that_ends_in_pyinfras_own_traceback_is_told_by_host() -> N
     assert cut.startswith("gpu-1: the connection was cut or the command there was killed, at 'Images")
 
 
+def test_no_host_can_say_that_another_was_lost() -> None:
+    ended = "<Greenlet at 0x7f: f(Host(h2)) failed with EOFError"
+    assert read(f"    [h1] {ended}", f"    [h1] 2026-11-29T05:38:08Z {ended}", f"said {ended}").failures == ()
+
+
 def test_what_was_said_of_an_operation_before_is_no_reason() -> None:
     log = read("    [h1] a warning", "    [h1] Success", AT, "    [h1] Error: executed 0 commands")
     assert "a warning" not in log.failures[0]

@@ -224,6 +224,9 @@ def test_a_plan_is_done_as_it_is_or_not_at_all(site: Site, tmp_path: Path) -> No
     moved = _ran("rollout", "--plan", path)
     assert "and h3 is another since" in str(moved.exception) and site.fleet.did == []
     site.generations["h3"] = "a" * 12
+    site.set(soak_s=0)  # and passes where it would not have
+    assert "the fingerprint is another since" in str(_ran("rollout", "--plan", path).exception)
+    site.set()
     site.differs["h1"] = (
         "configuration differs",
         "3 blobs missing in the host store",

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from sealift.drift.checks import _generation
 from sealift.errors import SealiftError
 from sealift.evidence.types import ClaimResult
+from sealift.facts.text import Links
 from sealift.fleet.wave import HostResult
 from sealift.host.rollout_settings import RolloutSettings, hosts_of
 from sealift.rollout import gate
@@ -17,7 +19,7 @@ from sealift.rollout.journal import JOURNAL, Journal, folders, journals, new_fol
 from sealift.rollout.waves import DOOR, has_canary, waves
 from sealift.site.inventory import Host, Inventory
 from sealift.watch.firing import Alert
-from tests.unit.fleet_site import site_settings
+from tests.unit.fleet_site import site_settings, wanted
 from tests.unit.rollouts import START, opening
 
 _NAMES = tuple(f"h{n}" for n in range(1, 13))
@@ -128,6 +130,20 @@ def _claim(name: str, outcome: str, detail: str = "") -> ClaimResult:
     return ClaimResult.model_validate({**values, "seconds": 1, "detail": detail})
 
 
+def test_a_clock_that_is_set_back_hides_no_rollout(tmp_path: Path) -> None:
+    site = _site(tmp_path)
+    done = Journal(new_folder(site, START))
+    done.add(opening())
+    done.add(Closed(at=START, outcome="done"))
+    for number in ("-2", "-3"):
+        begun = Journal(new_folder(site, START - timedelta(days=1)))
+        assert begun.id == f"prod-20261129T120000Z{number}"
+        begun.add(opening())
+        found = unfinished(site)
+        assert found is not None and found.id == begun.id
+        begun.add(Closed(at=START, outcome="done"))
+
+
 def test_a_claim_that_broke_fails_the_gate_in_one_sentence() -> None:
     results = (_claim("a", "passed"), _claim("b", "failed", "E   AssertionError: 1 of 4 right\nE more"))
     held = {("answers", "a"): "passed", ("answers", "b"): "passed"}
@@ -156,3 +172,14 @@ def test_an_alert_that_begins_to_fire_fails() -> None:
     )
     assert gate.alerts([down], (), "h2") == ""
     assert gate.alerts([down, slow], (), "h1") == "the alert TargetDown began to fire, and 1 more"
+
+
+def test_a_host_that_waits_to_be_confirmed_is_not_as_it_should_be() -> None:
+    """The generation in force is the right one, and yet the host may leave it at any moment."""
+    right = wanted()
+    links = next(check for check in _generation(right) if check.fact is Links)
+    standing = {"current": f"generations/{right.generation.id}"}
+    assert list(links.judge(standing)) == []
+    assert list(links.judge({**standing, "unconfirmed": ""})) == ["the last apply did not come to its end"]
+    (line,) = links.judge({**standing, "unconfirmed": "", "armed": ""})
+    assert line == "goes back by itself unless a rollout confirms it"

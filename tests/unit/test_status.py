@@ -16,10 +16,8 @@ import pytest
 
 from sealift.cli import status_view
 from sealift.cli.status_view import _row, _table, changes, data, wrong
-from sealift.drift.checks import _generation
 from sealift.drift.look import Look
 from sealift.drift.status import HostStatus
-from sealift.facts.text import Links
 from sealift.fleet.figures import Figures, GpuFigures, RoleFigures, parse_figures
 from sealift.fleet.role_state import RoleState, State, role_states
 from sealift.fleet.status import parse_status
@@ -30,7 +28,7 @@ from sealift.site.inventory import load_inventory, parse_inventory
 from sealift.site.secrets import ClientKeys, Secrets, new_key
 from sealift.watch.firing import Alert
 from sealift.watch.fleet_series import PUT, Found, fleet_series
-from tests.unit.fleet_site import BUNDLE, DATA, MODEL, wanted
+from tests.unit.fleet_site import BUNDLE, DATA, MODEL
 from tests.unit.test_site import site
 
 ROOT = Path(__file__).parents[2]
@@ -297,14 +295,3 @@ def test_systemd_takes_the_units_that_publish(tmp_path: Path) -> None:
     units = [str(tmp_path / f"sealift-status@lab.{kind}") for kind in ("service", "timer")]
     ran = subprocess.run(("systemd-analyze", "verify", "--man=no", *units), capture_output=True, text=True)
     assert (ran.returncode, ran.stderr) == (0, "")
-
-
-def test_a_host_that_waits_to_be_confirmed_is_not_as_it_should_be() -> None:
-    """The generation in force is the right one, and yet the host may leave it at any moment."""
-    right = wanted()
-    links = next(check for check in _generation(right) if check.fact is Links)
-    standing = {"current": f"generations/{right.generation.id}"}
-    assert list(links.judge(standing)) == []
-    assert list(links.judge({**standing, "unconfirmed": ""})) == ["the last apply did not come to its end"]
-    (line,) = links.judge({**standing, "unconfirmed": "", "armed": ""})
-    assert line == "goes back by itself unless a rollout confirms it"

@@ -70,6 +70,7 @@ _OWN = {
             "drift/plan.py:_read",
             "drift/plan.py:diffs",
             "fleet/back.py:roll_back",
+            "fleet/generations.py:confirm.confirmed",
             "ship/over_chain.py:over_chain.ask",
         ),
         "site/watching.py:_receiver_problems",

@@ -10,6 +10,7 @@ from sealift.depot.store import StoredRelease
 from sealift.errors import SealiftError
 from sealift.evidence.code import code_digest
 from sealift.evidence.record import last_evidence
+from sealift.fleet.generations import stands
 from sealift.host.wanted import Wanted
 from sealift.progress import Progress, silent
 from sealift.promotion.rule import Stands, Verdict
@@ -30,12 +31,12 @@ def require_permitted(prepared: Prepared, now: datetime) -> Verdict:
 def judged(prepared: Prepared, now: datetime) -> Verdict:
     """Whether a site takes what a rollout brings to the hosts that it changes."""
     stored = {t.host.name: t.stored for t in prepared.targets if t.host.name in prepared.changing}
-    stands = {
+    stood = {
         name: Stands(status.standing.release, status.standing.bundle)
         for name, status in prepared.statuses.items()
         if status.standing
     }
-    return permitted(prepared.site, stored, stands, now, prepared.fingerprint)
+    return permitted(prepared.site, stored, stood, now, prepared.fingerprint)
 
 
 def require_still(
@@ -53,10 +54,10 @@ def require_still(
             f"({code_digest()[:19]}), expected the same. Go on with the code that began it, or take back the "
             "wave that it was at: --abandon."
         )
-    stands = {
+    stood = {
         host: Stands(before.release or None, before.bundle or None) for host, before in opened.before.items()
     }
-    verdict = permitted(site, stored, stands, now, opened.plan)
+    verdict = permitted(site, stored, stood, now, opened.plan)
     if verdict.problems:
         raise SealiftError(
             "\n".join((*verdict.problems, "The rollout does not go on. Or end it: --abandon."))
@@ -83,12 +84,23 @@ def recorded(
 ) -> tuple[Path | None, str]:
     """Sign the record of a rollout that passed; give its path, or why there is none. A site may have no key.
 
-    + bundle: that every host has by now, or has not: the evidence of each says it
+    + bundle: that every host has by now, or has not: each says so, and so does its evidence
     + progress: told that somebody may be asked
     """
     if promotion_of(site).key is None:
         return None, ""
     try:
+        _require_on_all(site, bundle)
         return record(site, last_evidence(site, bundle), now, progress=progress), ""
     except SealiftError as error:
         return None, f"no record was signed: {error}"
+
+
+def _require_on_all(site: Inventory, bundle: str) -> None:
+    """Raises SealiftError where a host is on another bundle: it went back meanwhile, or was taken back."""
+    found = stands(site.whole.hosts)
+    on_it = {host for host, each in found.results.items() if each.current and each.current.bundle == bundle}
+    off = [host for host in site.whole.names if host not in on_it and host not in found.errors]
+    if found.errors or off:
+        lines = [str(error).splitlines()[0] for error in found.errors.values()]
+        raise SealiftError(lines[0] if lines else f"{off[0]}: is on another bundle, expected {bundle}.")

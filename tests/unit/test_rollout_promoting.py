@@ -13,9 +13,12 @@ import pytest
 
 from sealift.errors import SealiftError
 from sealift.evidence.record import write
+from sealift.fleet.generations import Kept, Stands
 from sealift.promotion.making import approval_of
+from sealift.rollout import promoting as module
 from sealift.rollout.prepared import Prepared
 from sealift.rollout.promoting import recorded, require_permitted
+from sealift.ssh import Gathered
 from tests.unit import promoting
 from tests.unit.promoting import HOSTS, NOW, Promoting
 
@@ -62,7 +65,13 @@ def test_hosts_that_it_leaves_alone_ask_for_no_record(site: Promoting) -> None:
     assert require_permitted(_prepared(site, (), **{"from": ["staging"]}), NOW).records == ()
 
 
-def test_the_record_of_a_rollout_is_of_the_newest_evidence(site: Promoting) -> None:
+def test_the_record_of_a_rollout_is_of_the_newest_evidence(
+    site: Promoting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = Kept("a" * 12, "demo:2026.11.0", site.stored.digest, NOW, True)
+    before = Kept("b" * 12, "demo:2026.10.0", f"sha256:{'1' * 64}", NOW, True)
+    found = {host: Stands(runs, before, (runs, before)) for host in HOSTS}
+    monkeypatch.setattr(module, "stands", lambda _: Gathered(found, {}))
     staging = site.inventory("staging", key=str(site.key("stage")))
     assert recorded(site.inventory("staging"), site.stored.digest, NOW) == (None, "")
     path, why = recorded(staging, site.stored.digest, NOW)
@@ -70,4 +79,7 @@ def test_the_record_of_a_rollout_is_of_the_newest_evidence(site: Promoting) -> N
     write(site.evidence(verified_at=NOW - timedelta(minutes=5)), Path(site.folder / "evidence"))
     path, why = recorded(staging, site.stored.digest, NOW)
     assert path is not None and path.is_file() and why == ""
+    found["h2"] = Stands(before, before, (runs, before))  # taken back meanwhile
+    path, why = recorded(staging, site.stored.digest, NOW)
+    assert path is None and "h2: is on another bundle" in why
     assert require_permitted(_prepared(site, **{"from": ["staging"]}), NOW).records

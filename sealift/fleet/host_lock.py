@@ -34,7 +34,7 @@ printf '%s %s, since %s UTC\n' "$2" "$3" "$(date -u '+%F %T')" >"$1.$$"
 if ln "$1.$$" "$1" 2>/dev/null; then echo taken=; exit; fi
 held=$(cat "$1" 2>/dev/null || :)
 case $held in
-    "$2 "*) mv -f "$1.$$" "$1"; echo taken= ;;
+    "$2 "*) mv -f "$1.$$" "$1"; echo taken=again ;;
     *) echo "held=$held" ;;
 esac
 """
@@ -107,19 +107,22 @@ def hosts_held(
 
 @contextmanager
 def host_held(ssh: Ssh, ours: Owner) -> Iterator[None]:
-    """Hold the lock of one host. The depot's is held already.
+    """Hold the lock of one host. The depot's is held already. What was locked by us before, stays so.
 
     Raises SealiftError where another rollout holds it, or the host does not answer.
     """
-    _take(ssh, ours)
+    kept = _take(ssh, ours)
     try:
         yield
     finally:
-        on_all([ssh.host], lambda _: ssh.run(_FREE, LOCK, ours.key))
+        if not kept:
+            on_all([ssh.host], lambda _: ssh.run(_FREE, LOCK, ours.key))
 
 
-def _take(ssh: Ssh, ours: Owner) -> None:
+def _take(ssh: Ssh, ours: Owner) -> bool:
+    """Gives whether it was ours before."""
     said = key_values(ssh.run(_TAKE, LOCK, ours.key, ours.name))
     if "taken" not in said:
         held = said.get("held", [""])[0] or "?"
         raise _HeldError(lock_problem(ssh, held, ours) or f"{ssh.host}: does not give its lock. Try again.")
+    return "again" in said["taken"]

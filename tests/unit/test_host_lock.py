@@ -10,7 +10,7 @@ import pytest
 
 from sealift.errors import SealiftError
 from sealift.fleet import host_lock
-from sealift.fleet.host_lock import Owner, hosts_held, lock_problem, owner
+from sealift.fleet.host_lock import Owner, host_held, hosts_held, lock_problem, owner
 from sealift.ssh import Ssh
 
 OURS, THEIRS = Owner("0123", "root on control"), Owner("4567", "ann on laptop")
@@ -75,6 +75,17 @@ def test_a_rollout_that_fails_frees_its_hosts(lock: Path) -> None:
 def test_a_rollout_that_has_to_go_on_keeps_its_hosts(lock: Path) -> None:
     with pytest.raises(KeyboardInterrupt), hosts_held(HOSTS, OURS, unfinished=lambda: True):
         raise KeyboardInterrupt
+    assert lock.read_text().startswith("0123 ")
+
+
+def test_keys_that_are_changed_meanwhile_leave_it_the_lock(lock: Path) -> None:
+    (ssh,) = HOSTS
+    with host_held(ssh, OURS):
+        assert lock.exists()
+    assert not lock.exists()
+    lock.write_text("0123 root on control, since yesterday\n")
+    with host_held(ssh, OURS):
+        pass
     assert lock.read_text().startswith("0123 ")
 
 

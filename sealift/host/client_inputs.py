@@ -13,7 +13,7 @@ from sealift.services import OLLAMA, STALE_S, USED
 
 CLIENT_HEADER = "x-sealift-client"
 UNSENT_HEADER = "x-sealift-unsent"  # of a gateway's 503: no model has got the request
-HELD_HEADER = "x-sealift-held"  # since when a request waits, in the gateway alone
+HELD_HEADER = "x-sealift-held"  # how long a request waits, in the gateway alone
 FRONT_RETRIES = 3  # of a front door
 OLLAMA_PORT = 11434
 MIB = 1 << 20  # bytes

@@ -56,7 +56,7 @@ def live_files_taken(wanted: Wanted, service: Service) -> Commands:
 
 
 def taking(service: Service, versions: Mapping[str, str]) -> str:
-    """Functions of sh(1): `wait_taken` ends with 0 once a service says these versions.
+    """Functions of sh(1): `wait_taken` ends with 0 once a service says these versions; `uptime_s` is a clock.
 
     Else it ends with 1 where it goes by others, and with 2 where it does not answer.
 
@@ -64,6 +64,10 @@ def taking(service: Service, versions: Mapping[str, str]) -> str:
     """
     wanted = " ".join(shlex.quote(f'{name}: "{version}"') for name, version in sorted(versions.items()))
     return f"""\
+uptime_s() {{ # which nobody sets; proc_uptime(5)
+    read -r up _ </proc/uptime
+    echo "${{up%.*}}"
+}}
 taken() {{
     said=$({asking(service)})
     [ -n "$said" ] || return 2
@@ -72,10 +76,10 @@ taken() {{
     done
 }}
 wait_taken() {{
-    end=$(($(date +%s) + {_PATIENCE_S}))
+    end=$(($(uptime_s) + {_PATIENCE_S}))
     until taken; do
         answer=$?
-        [ "$(date +%s)" -lt "$end" ] || return "$answer"
+        [ "$(uptime_s)" -lt "$end" ] || return "$answer"
         sleep 0.1
     done
 }}"""

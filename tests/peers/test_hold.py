@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,33 @@ def test_a_request_waits_as_long_as_is_said_and_then_gets_503_in_its_own_form(
             assert answer.headers[UNSENT_HEADER] == "1"
             assert message_of(answer, path).startswith("Ollama: does not answer now.")
         assert 2 <= time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("jump_s", [3600, -3600])
+def test_a_clock_that_is_set_neither_ends_a_wait_nor_makes_it_last(
+    tmp_path: Path, envoy_program: Path, jump_s: int
+) -> None:
+    upstream = Upstream()
+    upstream.come()
+    host = Host(tmp_path, upstream.port)
+    made = host.generation(SECRETS, hold_s=13)
+    name = "gateway/live/listener.yaml"
+    at = int(time.time()) + 5
+    text = made.files[name].content.decode()
+    jumps = f"(os.time() + (os.time() < {at} and 0 or {jump_s}))"
+    assert text.count("os.time()") == 1
+    content = text.replace("os.time()", jumps).encode()
+    made = replace(made, files={**made.files, name: replace(made.files[name], content=content)})
+    with host.running(envoy_program, made) as gateway, ThreadPoolExecutor(2) as pool:
+        time.sleep(1.5)
+        upstream.go()
+        began = time.monotonic()
+        asked = pool.submit(_ask, gateway)
+        while time.time() < at + 1:
+            time.sleep(0.1)
+        assert not asked.done()
+        assert asked.result(timeout=30).status_code == 503
+        assert time.monotonic() - began < 25
 
 
 def test_no_client_has_more_requests_waiting_than_its_queue_while_ollama_is_away(

@@ -50,6 +50,10 @@ class _Host:
         docker.parent.mkdir()
         docker.write_text(_DOCKER.format(folder=folder, to=self.to))
         docker.chmod(0o755)
+        for name in ("systemctl", "systemd-run"):
+            tool = folder / "bin" / name
+            tool.write_text(f'#!/bin/sh\necho "{name} $*" >>{folder}/told\n')
+            tool.chmod(0o755)
 
     def run(self, commands: str, hold: Hold = _HOLD) -> subprocess.CompletedProcess[str]:
         script = (
@@ -91,6 +95,29 @@ def test_the_gateway_is_pointed_nowhere_once_nothing_is_in_work_and_back_afterwa
 def test_it_is_pointed_back_however_the_lines_end(host: _Host, commands: str, code: int) -> None:
     assert host.run(commands).returncode == code
     assert host.is_as_before()
+
+
+def test_where_the_lines_are_killed_a_timer_starts_that_unit(host: _Host) -> None:
+    host.run("kill -KILL $$")
+    told = (host.folder / "told").read_text().splitlines()
+    assert told[-1] == "systemd-run --quiet --on-active=125 --unit=sealift-unhold"
+    host.run("true")  # the next one takes the place of the timer that is left
+    told = (host.folder / "told").read_text().splitlines()[len(told) :]
+    assert told == [
+        "systemctl is-active --quiet sealift-unhold.timer",
+        "systemctl stop sealift-unhold.timer",
+        "systemd-run --quiet --on-active=125 --unit=sealift-unhold",
+        "systemctl stop --quiet sealift-unhold.timer",
+    ]
+
+
+def test_no_wait_goes_by_a_clock_that_somebody_may_set(host: _Host) -> None:
+    date = host.folder / "bin/date"
+    date.write_text("#!/bin/sh\necho 9\n")  # a clock that stands still
+    date.chmod(0o755)
+    docker = host.folder / "bin/docker"
+    docker.write_text(docker.read_text().replace(f"echo 0 >{host.folder}/active", ":"))
+    assert host.run("echo replaced", Hold(1)).stdout == "replaced\n"
 
 
 def test_after_a_power_cut_a_unit_points_it_back_and_is_gone(host: _Host) -> None:

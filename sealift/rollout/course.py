@@ -158,7 +158,7 @@ class _Course:
         good = tuple(h for h in hosts if h not in self.failed or self._failed_in.get(h) == "confirm")
         if good and not self._has(wave, "confirm"):
             return self._step("confirm", wave, good)
-        bad = tuple(host for host in hosts if host not in good)
+        bad = tuple(host for host in hosts if host in self.failed)
         return self._return(wave, bad) if bad else None
 
     def _back(self, wave: int) -> Step | None:

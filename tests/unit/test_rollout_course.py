@@ -60,6 +60,13 @@ def test_a_host_that_was_not_shipped_to_keeps_all_from_being_touched(tmp_path: P
     assert [done for done, _, _ in fleet.did] == ["ship"]
 
 
+def test_a_host_that_is_not_confirmed_goes_back(tmp_path: Path) -> None:
+    """It may have gone back by itself in the middle of an apply, and be half of each."""
+    fleet = Fleet(failing={"h1": "confirm"})
+    assert _go(tmp_path, fleet, allowed=1).outcome == "done"
+    assert fleet.runs == {"h1": "old", "h2": "new", "h3": "new"} and not fleet.left
+
+
 def test_as_many_as_may_fail_go_back_alone(tmp_path: Path) -> None:
     fleet = Fleet(names=("h1", "h2", "h3", "h4"), failing={"h1": "verify"})
     closed = _go(tmp_path, fleet, waves=(("h3",), ("h1", "h2"), ("h4",)), allowed=1)

@@ -191,9 +191,9 @@ class _Course:
         return self._step(phase, wave, hosts) if hosts and not self._has(wave, phase) else None
 
     def _changed(self, wave: int, host: str) -> bool:
-        """Whether it may be another than before the rollout."""
+        """Whether it may be another than before the rollout. One that was not armed would go back too far."""
         began = (wave, "arm") in self._began or (wave, "arm") in self._ended
-        return began and self._failed_in.get(host, "apply") not in ("ship", "drain")
+        return began and self._failed_in.get(host, "apply") not in ("ship", "drain", "arm")
 
     def _has(self, wave: int, phase: Phase) -> bool:
         return (wave, phase) in self._ended

@@ -67,6 +67,14 @@ def test_a_host_that_is_not_confirmed_goes_back(tmp_path: Path) -> None:
     assert fleet.runs == {"h1": "old", "h2": "new", "h3": "new"} and not fleet.left
 
 
+def test_a_host_that_could_not_be_armed_is_left_as_it_is(tmp_path: Path) -> None:
+    """What it would go back to is what ran before that which runs."""
+    fleet = Fleet(failing={"h1": "arm"})
+    fleet.hosts["h1"].good = "older"
+    assert _go(tmp_path, fleet, waves=(("h3",), ("h1", "h2"))).outcome == "failed"
+    assert fleet.runs == {"h1": "old", "h2": "old", "h3": "new"} and not fleet.left
+
+
 def test_as_many_as_may_fail_go_back_alone(tmp_path: Path) -> None:
     fleet = Fleet(names=("h1", "h2", "h3", "h4"), failing={"h1": "verify"})
     closed = _go(tmp_path, fleet, waves=(("h3",), ("h1", "h2"), ("h4",)), allowed=1)

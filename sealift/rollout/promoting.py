@@ -102,5 +102,5 @@ def _require_on_all(site: Inventory, bundle: str) -> None:
     on_it = {host for host, each in found.results.items() if each.current and each.current.bundle == bundle}
     off = [host for host in site.whole.names if host not in on_it and host not in found.errors]
     if found.errors or off:
-        lines = [str(error).splitlines()[0] for error in found.errors.values()]
+        lines = [str(error) for error in found.errors.values()]
         raise SealiftError(lines[0] if lines else f"{off[0]}: is on another bundle, expected {bundle}.")

@@ -42,7 +42,7 @@ class Opened(_Event):
     + window: in which waves may begin, `HH:MM-HH:MM` of the control node's time; empty is any time
     + overrides: digests of those that let it begin
     + plan: fingerprint of what was to be done, which approvals are of; empty, as the next, in older journals
-    + generations: ids of what hosts are to be
+    + generations: ids of what hosts are to be, but for which hosts are drained
     """
 
     kind: Literal["opened"] = "opened"

@@ -18,11 +18,12 @@ from sealift.files import canonical_json
 from sealift.fleet.behind import has_service, stored_releases
 from sealift.fleet.survey import Survey, Target, only_depot, targets
 from sealift.host.behind import behind
+from sealift.host.generation import Generation, id_of, live_path
 from sealift.host.rollout_settings import RolloutSettings, hosts_of
 from sealift.rollout.events import Before, Opened
 from sealift.rollout.journal import Journal
 from sealift.rollout.waves import DOOR, has_canary, waves
-from sealift.services import FRONT
+from sealift.services import FRONT, HOSTS
 from sealift.site.drained import read_drained
 from sealift.site.inventory import Host, Inventory
 
@@ -117,6 +118,12 @@ class Prepared:
         }
 
 
+def aimed_at(generation: Generation) -> str:
+    """The id of a generation, but for which hosts are drained: a rollout drains them itself."""
+    files = generation.files.items()
+    return id_of({path: (file.mode, file.sha256) for path, file in files if path != live_path(FRONT, HOSTS)})
+
+
 def _digest(value: object) -> str:
     return f"sha256:{hashlib.sha256(canonical_json(value)).hexdigest()}"
 
@@ -178,7 +185,7 @@ def opened(prepared: Prepared, journal: Journal, now: datetime, terms: Terms) ->
         window=terms.window,
         overrides=terms.overrides,
         plan=prepared.fingerprint,
-        generations={host: wanted.generation.id for host, wanted in prepared.survey.wanted.items()},
+        generations={host: aimed_at(wanted.generation) for host, wanted in prepared.survey.wanted.items()},
         bytes=sum(plan.bytes_total for plan in prepared.survey.plans.values()),
     )
 

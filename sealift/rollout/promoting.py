@@ -16,7 +16,7 @@ from sealift.progress import Progress, silent
 from sealift.promotion.rule import Stands, Verdict
 from sealift.promotion.site import permitted, promotion_of, record
 from sealift.rollout.events import Opened
-from sealift.rollout.prepared import Prepared
+from sealift.rollout.prepared import Prepared, aimed_at
 from sealift.site.inventory import Inventory
 
 
@@ -71,7 +71,9 @@ def require_same(opened: Opened, wanted: Mapping[str, Wanted]) -> None:
     + wanted: what hosts are to be, as far as that can be said
     """
     planned = opened.generations
-    other = [host for host, each in wanted.items() if planned.get(host) not in (None, each.generation.id)]
+    other = [
+        host for host, each in wanted.items() if planned.get(host) not in (None, aimed_at(each.generation))
+    ]
     if other:
         raise SealiftError(
             f"{opened.inventory}: {', '.join(other)}: would be another than when the rollout began, expected "

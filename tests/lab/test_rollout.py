@@ -86,7 +86,8 @@ def rolling(site: Site, commands: Commands, tmp_path_factory: pytest.TempPathFac
     data.write_text(text + _SETTINGS)
     commands.ok("sealift", "apply", inventory)
     yield Rolling(commands, inventory, depot)
-    for host in ("h1", "h2", "h3"):  # of a test that failed
+    commands.run("sealift", "rollout", inventory, "--abandon")  # of a test that failed
+    for host in ("h1", "h2", "h3"):
         commands.run("sealift", "undrain", inventory, host)
     commands.ok("sealift", "apply", "lab")
 

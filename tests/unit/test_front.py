@@ -16,6 +16,7 @@ from sealift.host.judged import judged
 from sealift.host.preflight import check
 from sealift.live.drain import needed_for, parse_running
 from sealift.release.locked import Lock
+from sealift.rollout.prepared import aimed_at
 from sealift.services import FRONT, GATEWAY, OLLAMA
 from sealift.site.drained import drained_file, read_drained, write_drained
 from sealift.site.inventory import Host, parse_inventory
@@ -57,6 +58,8 @@ def test_a_host_that_answers_no_role_is_not_behind_a_front_door() -> None:
 
 def test_a_drained_host_stays_in_the_list_for_what_runs_there() -> None:
     generation = rendered(LAB, FRONT.name, fleet=(H1, replace(H2, drained=True)))
+    before = rendered(LAB, FRONT.name, fleet=(H1, H2))
+    assert aimed_at(generation) == aimed_at(before) and generation.id != before.id
     hosts = yaml.safe_load(generation.files["front/live/hosts.yaml"].content)
     endpoints = hosts["resources"][0]["endpoints"][0]["lb_endpoints"]
     assert [each["health_status"] for each in endpoints] == ["HEALTHY", "DRAINING"]

@@ -25,6 +25,7 @@ from sealift.fleet.survey import Survey, Surveyed, Target
 from sealift.fleet.wave import one_rollout
 from sealift.rollout import begin, prepared
 from sealift.rollout.journal import JOURNAL, Journal, rollouts_folder
+from sealift.rollout.prepared import aimed_at
 from sealift.ship.plan import Item, ShipPlan
 from sealift.site.inventory import Host, Inventory
 from tests.unit.fleet_site import BUNDLE, blob, lock, site_settings, wanted
@@ -191,7 +192,7 @@ def test_one_that_would_do_something_else_by_now_does_not_go_on(
 def test_what_a_rollout_began_with_lets_it_go_on(site: Site) -> None:
     assert _ran("rollout").exit_code == 0
     opened = _last(site).opened
-    assert opened.generations == dict.fromkeys(site.inventory.names, wanted().generation.id)
+    assert opened.generations == dict.fromkeys(site.inventory.names, aimed_at(wanted().generation))
     assert opened.plan.startswith("sha256:")
 
 

@@ -62,7 +62,9 @@ class _Host:
             .replace("/etc/systemd/system", str(self.systemd))
         )
         path = {"PATH": f"{self.folder}/bin:{os.environ['PATH']}", "TO": str(self.to)}
-        return subprocess.run(("dash", "-c", script), env=path, capture_output=True, text=True, check=False)
+        # a shell traps no signal that whoever started the tests ignores, such as nohup
+        command = ("env", "--default-signal=HUP", "dash", "-c", script)
+        return subprocess.run(command, env=path, capture_output=True, text=True, check=False)
 
     def is_as_before(self) -> bool:
         left = [path for path in self.systemd.rglob("*") if not path.is_dir()]

@@ -1,7 +1,7 @@
 # make demo   three closed hosts, a real release, a prompt answered by Gemma on each (root; first time 10 to 15 min)
 # make check  style, types and unit tests: some three minutes, for everyday work
 # make test   everything: style, types, unit tests, and the whole way end to end on a lab of its own (root)
-# make nightly  what is exhaustive: every single byte of what is signed, damaged, and faults on hosts (a quarter of an hour)
+# make nightly  what is exhaustive: every single byte of what is signed, damaged, faults, alerts, rollouts and ways back on hosts (some hours)
 # make bench  measures speed, memory and disk anew for docs/benchmarks.md (three quarters of an hour, 40 GB of disk)
 # make clean  takes the demo's lab down and removes what was built in this checkout
 

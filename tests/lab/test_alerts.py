@@ -116,6 +116,7 @@ def test_signs_of_life_come(watched: Watched) -> None:
     assert int(watched.commands.on("h1", age)) < 180
 
 
+@pytest.mark.exhaustive
 def test_what_goes_wrong_is_told_and_that_it_is_right_again(
     watched: Watched, record_property: Callable[[str, object], None]
 ) -> None:
@@ -164,6 +165,7 @@ def test_what_goes_wrong_is_told_and_that_it_is_right_again(
     record_property("seconds until all ends were told", round(time.monotonic() - began))
 
 
+@pytest.mark.exhaustive
 def test_rules_of_the_site_are_judged_before_anything_is_activated(watched: Watched) -> None:
     commands, rules = watched.commands, watched.folder / "rules.yml"
     rules.write_text("groups: [{name: site, rules: [{alert: Mine, expr: 'up =='}]}]\n")

@@ -16,6 +16,7 @@ from sealift.progress import Progress, silent
 from sealift.promotion.rule import Stands, Verdict
 from sealift.promotion.site import permitted, promotion_of, record
 from sealift.rollout.events import Opened
+from sealift.rollout.known import in_doubt
 from sealift.rollout.prepared import Prepared, aimed_at
 from sealift.site.inventory import Inventory
 
@@ -93,7 +94,7 @@ def recorded(
         return None, ""
     try:
         _require_on_all(site, bundle)
-        return record(site, last_evidence(site, bundle), now, progress=progress), ""
+        return record(site, last_evidence(site, bundle, in_doubt(site)), now, progress=progress), ""
     except SealiftError as error:
         return None, f"no record was signed: {error}"
 

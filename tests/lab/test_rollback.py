@@ -119,6 +119,17 @@ def test_the_device_outlives_a_reload_of_systemd_and_a_restart_of_docker(
     assert before.splitlines()[1:] == ["opened"]
 
 
+def power_fails(commands: Commands) -> None:
+    """h2 loses power, and is booted again."""
+    machine = LabHost(Lab(commands.lab.resolve()), 2)
+    pid = supervisor(machine)
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    while supervisor(machine) is not None:
+        time.sleep(0.05)
+    commands.ok("sealift", "lab", "up")
+
+
 @pytest.mark.exhaustive
 def test_power_that_fails_between_stop_and_start_ends_in_the_last_good_state(
     site: Site, commands: Commands, newer: Path
@@ -132,13 +143,7 @@ def test_power_that_fails_between_stop_and_start_ends_in_the_last_good_state(
     commands.ok("sealift", "apply", newer, "--limit", "h2")
     generations.arm([host], 20).all()
     commands.on("h2", f"docker rm --force {OLLAMA}")
-    machine = LabHost(Lab(commands.lab.resolve()), 2)
-    pid = supervisor(machine)
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
-    while supervisor(machine) is not None:
-        time.sleep(0.05)
-    commands.ok("sealift", "lab", "up")
+    power_fails(commands)
     back(commands, "h2")
     assert everything(commands, "h2") == before
 
@@ -150,14 +155,8 @@ def test_a_way_back_that_is_cut_off_by_power_is_gone_on_with(
     commands.ok("sealift", "apply", "lab", "--limit", "h2")
     before = everything(commands, "h2")
     commands.ok("sealift", "apply", newer, "--limit", "h2")
-    machine = LabHost(Lab(commands.lab.resolve()), 2)
     commands.kill_after(6, "sealift", "rollback", newer, "--limit", "h2")
-    pid = supervisor(machine)
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
-    while supervisor(machine) is not None:
-        time.sleep(0.05)
-    commands.ok("sealift", "lab", "up")
+    power_fails(commands)
     back(commands, "h2")
     assert everything(commands, "h2") == before
 

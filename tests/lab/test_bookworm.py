@@ -19,6 +19,8 @@ from tests.lab.conftest import Site, lab_of
 from tests.lab.test_preflight import inventory_with
 from tests.peers import apt_repository as apt
 
+pytestmark = pytest.mark.exhaustive
+
 DOCKER = ("docker.io", "docker-cli", "docker-compose")
 SOURCES = """
     docker:

@@ -14,6 +14,8 @@ from tests.lab.commands import Commands
 from tests.lab.conftest import Site, lab_of
 from tests.lab.test_preflight import inventory_with
 
+pytestmark = pytest.mark.exhaustive
+
 LINK = "Host store | Link sealift's folder to the data folder"
 NOBODY = "http://127.0.0.1:9"  # a proxy that does not answer
 PROXIES = " ".join(

@@ -9,6 +9,8 @@ import pytest
 from tests.lab.commands import Commands
 from tests.lab.conftest import Site, digest_of
 
+pytestmark = pytest.mark.exhaustive
+
 # Parts of the time that the step took when it was left alone.
 MOMENTS = (0.2, 0.6)
 

@@ -6,6 +6,8 @@ import json
 from collections import Counter
 from collections.abc import Callable
 
+import pytest
+
 from sealift.quality.evaluate import golden_questions
 from sealift.release.parse import load_release
 from tests.lab.commands import CHECKOUT, Commands
@@ -28,6 +30,7 @@ def test_verify_claims_every_golden_question_and_objective_on_every_host(
     assert all("kept: " in told for observed in kept for told in observed.values()) and all(kept)
 
 
+@pytest.mark.exhaustive
 def test_evaluate_asks_every_host_and_keeps_what_it_said(
     site: Site, commands: Commands, record_property: Callable[[str, object], None]
 ) -> None:

@@ -138,6 +138,7 @@ def _loads(folder: Path) -> list[str]:
     return [line for line in (folder / "log").read_text().splitlines() if "llama runner started in" in line]
 
 
+@pytest.mark.exhaustive
 def test_a_clients_limit_shows_as_what_it_is(target: Target) -> None:
     (short, _) = _run(target, SLOW, Wanted(streams=(1,), rounds=3, cold=False, rate=0, seconds=1))
     assert isinstance(short, Step)

@@ -22,7 +22,7 @@ from typing import IO
 
 import yaml
 
-from bench.status import _deployed, _environment, _lab
+from bench.on_lab import deployed, environment, lab_up
 from demo.images import debian_root
 from sealift.errors import SealiftError
 from sealift.lab.layout import Lab
@@ -62,16 +62,21 @@ def main() -> int:
     options = parser.parse_args()
     work, ansible = options.work.resolve(), options.ansible.resolve()
     try:
-        if not (ansible / "bin/ansible-playbook").exists():
-            subprocess.run((sys.executable, "-m", "venv", ansible), check=True)
-            subprocess.run((ansible / "bin/pip", "install", "--quiet", "ansible==12.*"), check=True)
-        with _lab(work, options.hosts) as lab:
-            site = _deployed(work, options.sources, lab)
+        ansible_in(ansible)
+        with lab_up(work, options.hosts) as lab:
+            site = deployed(work, options.sources, lab)
             compare(work, lab, site, ansible, options.hosts, options.rounds)
     except (SealiftError, subprocess.CalledProcessError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def ansible_in(folder: Path) -> None:
+    """Have an environment with Ansible, from PyPI."""
+    if not (folder / "bin/ansible-playbook").exists():
+        subprocess.run((sys.executable, "-m", "venv", folder), check=True)
+        subprocess.run((folder / "bin/pip", "install", "--quiet", "ansible==12.*"), check=True)
 
 
 def compare(work: Path, lab: Lab, site: Path, ansible: Path, hosts: int, rounds: int) -> None:
@@ -82,7 +87,7 @@ def compare(work: Path, lab: Lab, site: Path, ansible: Path, hosts: int, rounds:
     + ansible: an environment that has it
     """
     names = [f"h{number}" for number in range(1, hosts + 1)]
-    _give_python(work, lab, names)
+    give_python(work, lab, names)
     _write(work, lab, names)
     play = (ansible / "bin/ansible-playbook", "-i", work / "hosts.yml", _HERE / "ansible/site.yml")
     sealift = (sys.executable, "-m", "sealift")
@@ -94,13 +99,14 @@ def compare(work: Path, lab: Lab, site: Path, ansible: Path, hosts: int, rounds:
     took: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
     for number in range(rounds + 1):
         for name, command in commands.items():
-            seconds = _quiet(name, command, lab, work)
+            seconds = timed(name, command, lab, work)
             if number:  # the first of each fills caches
                 took[name].append(seconds)
     _tell(hosts, took)
 
 
-def _give_python(work: Path, lab: Lab, names: Sequence[str]) -> None:
+def give_python(work: Path, lab: Lab, names: Sequence[str]) -> None:
+    """What Ansible needs on its hosts, and hosts of sealift do not have."""
     root = debian_root(work, _PYTHON)
     some = work / "python.tar"
     folder = work / "python"
@@ -109,10 +115,11 @@ def _give_python(work: Path, lab: Lab, names: Sequence[str]) -> None:
     subprocess.run(("tar", "-C", folder, "-cf", some, "."), check=True)
     for name in names:
         with some.open("rb") as archive:
-            _on(lab, name, "tar -C / --skip-old-files -xf -", archive)
+            on_host(lab, name, "tar -C / --skip-old-files -xf -", archive)
 
 
-def _on(lab: Lab, name: str, script: str, given: IO[bytes] | None = None) -> bytes:
+def on_host(lab: Lab, name: str, script: str, given: IO[bytes] | None = None) -> bytes:
+    """Run a script as root; gives what it printed."""
     as_root = f"sudo -n sh -c {shlex.quote(script)}" if name == "h2" else script
     command = ("ssh", "-F", str(lab.state / "ssh_config"), name, as_root)
     stdin = given or subprocess.DEVNULL
@@ -125,16 +132,16 @@ def _write(work: Path, lab: Lab, names: Sequence[str]) -> None:
     for name in names:
         folder = work / "files" / name
         folder.mkdir(parents=True)
-        taken = _on(lab, name, _TAKEN)
+        taken = on_host(lab, name, _TAKEN)
         subprocess.run(("tar", "-C", folder, "-xf", "-"), input=taken, check=True)
-        images = _said(lab, name, "docker images --no-trunc --format {{.Repository}}:{{.Tag}}={{.ID}}")
-        listed = _said(lab, name, "dpkg-query -W docker.io docker-cli docker-compose iptables")
+        images = said_by(lab, name, "docker images --no-trunc --format {{.Repository}}:{{.Tag}}={{.ID}}")
+        listed = said_by(lab, name, "dpkg-query -W docker.io docker-cli docker-compose iptables")
         hosts[name] = {
             "ansible_become": name == "h2",
-            "generation": Path(_said(lab, name, "readlink -f /var/lib/sealift/current")[0]).name,
+            "generation": Path(said_by(lab, name, "readlink -f /var/lib/sealift/current")[0]).name,
             "packages": ["=".join(line.split()) for line in listed],
             "images": [dict(zip(("name", "id"), image.rsplit("=", 1), strict=True)) for image in images],
-            "weights": _said(lab, name, "ls /var/lib/sealift/models/blobs"),
+            "weights": said_by(lab, name, "ls /var/lib/sealift/models/blobs"),
             "services": sorted(path.parent.name for path in folder.glob("generation/*/compose.yaml")),
         }
     config = str(lab.state / "ssh_config")
@@ -146,12 +153,20 @@ def _write(work: Path, lab: Lab, names: Sequence[str]) -> None:
     (work / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": hosts, "vars": values}}))
 
 
-def _said(lab: Lab, name: str, script: str) -> list[str]:
-    return _on(lab, name, script).decode().splitlines()
+def said_by(lab: Lab, name: str, script: str) -> list[str]:
+    """The lines that a script printed."""
+    return on_host(lab, name, script).decode().splitlines()
 
 
-def _quiet(name: str, command: Sequence[object], lab: Lab, work: Path) -> tuple[float, float]:
-    """Seconds that a run that changes nothing took, and of processor time, of it and its children."""
+def timed(
+    name: str, command: Sequence[object], lab: Lab, work: Path, may_change: bool = False
+) -> tuple[float, float]:
+    """Seconds that a run took, and of processor time, of it and its children.
+
+    + may_change: whether it is one that may change something
+
+    Raises SealiftError where it fails, or Ansible changes what should have stayed.
+    """
     settings = {
         "ANSIBLE_FORKS": "50",
         "ANSIBLE_PIPELINING": "1",
@@ -164,7 +179,7 @@ def _quiet(name: str, command: Sequence[object], lab: Lab, work: Path) -> tuple[
     with said.open("w") as out:
         child = subprocess.Popen(
             [str(part) for part in command],
-            env={**_environment(lab), **settings},
+            env={**environment(lab), **settings},
             cwd=_HERE.parent,
             stdin=subprocess.DEVNULL,
             stdout=out,
@@ -173,7 +188,7 @@ def _quiet(name: str, command: Sequence[object], lab: Lab, work: Path) -> tuple[
         _, status, usage = os.wait4(child.pid, 0)
     seconds, child.returncode = time.monotonic() - started, os.waitstatus_to_exitcode(status)
     text = said.read_text()
-    changed = _changed(text) if name.startswith("ansible") else ()
+    changed = _changed(text) if name.startswith("ansible") and not may_change else ()
     if child.returncode or changed:
         raise SealiftError(f"{name}: exit code {child.returncode}, changed {changed}:\n{text[-3000:]}")
     print(f"{name}: {seconds:.2f} s", file=sys.stderr, flush=True)

@@ -10,24 +10,17 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
+from bench.on_lab import CHECKOUT, SEALIFT, deployed, environment, lab_up
 from sealift.errors import SealiftError
 from sealift.lab.cgroup import host_cgroup
 from sealift.lab.layout import Lab, LabHost
-
-_ROLE = "embed"
-_CHECKOUT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -51,8 +44,8 @@ def main() -> int:
     options = parser.parse_args()
     work = options.work.resolve()
     try:
-        with _lab(work, options.hosts) as lab:
-            site = _deployed(work, options.sources, lab)
+        with lab_up(work, options.hosts) as lab:
+            site = deployed(work, options.sources, lab)
             for some in sorted({1, 3, options.hosts}):
                 _tell(some, [_status(lab, site, some) for _ in range(options.rounds)])
     except SealiftError as error:
@@ -61,49 +54,14 @@ def main() -> int:
     return 0
 
 
-@contextmanager
-def _lab(work: Path, hosts: int) -> Iterator[Lab]:
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    lab = Lab(work / "lab")
-    try:
-        _run(lab, "sealift", "lab", "up", "--hosts", str(hosts), "--no-control")
-        yield lab
-    finally:
-        _run(lab, "sealift", "lab", "down")
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def _deployed(work: Path, sources: Path, lab: Lab) -> Path:
-    """The lab's inventory, once its hosts run the release."""
-    release = yaml.safe_load((_CHECKOUT / "releases/demo.yaml").read_text())
-    role = release["roles"][_ROLE]
-    release |= {"name": "fleet", "roles": {_ROLE: role}}
-    release["models"] = {role["model"]: release["models"][role["model"]]}
-    (work / "fleet.yaml").write_text(yaml.safe_dump(release))
-    lock, bundle, from_there = work / "fleet.lock", work / "bundle", ("--sources", str(sources))
-    _run(lab, "sealift", "lock", str(work / "fleet.yaml"), *from_there, "--out", str(lock))
-    key = ("--key", str(lab.state / "release_key"))
-    _run(lab, "sealift", "build", str(lock), *from_there, *key, "--out", str(bundle))
-    trust = ("--allowed-signers", str(lab.state / "allowed_signers"))
-    _run(lab, "sealift", "import", str(bundle), "--depot", str(lab.depot), *trust)
-    site = work / "fleet/fleet.py"
-    shutil.copytree(_CHECKOUT / "inventories/lab", site.parent)
-    (site.parent / "lab.py").rename(site)
-    settings = site.parent / "group_data/all.py"
-    settings.write_text(f"{settings.read_text()}\nrelease = 'fleet:{release['version']}'\n")
-    _run(lab, "sealift", "apply", str(site))
-    return site
-
-
 def _status(lab: Lab, site: Path, hosts: int) -> _Took:
     limits = [part for number in range(1, hosts + 1) for part in ("--limit", f"h{number}")]
     asked = [LabHost(lab, number) for number in range(1, hosts + 1)]
     before, started = sum(map(_used, asked)), time.monotonic()
     child = subprocess.Popen(
-        [*_SEALIFT, "status", str(site), *limits],
-        env=_environment(lab),
-        cwd=_CHECKOUT,
+        [*SEALIFT, "status", str(site), *limits],
+        env=environment(lab),
+        cwd=CHECKOUT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
     )
@@ -119,24 +77,6 @@ def _used(host: LabHost) -> float:
     """Seconds of processor time that a host has taken. Source: cgroup-v2, cpu.stat."""
     stat = (host_cgroup(host).folders[0] / "cpu.stat").read_text()
     return int(dict(line.split() for line in stat.splitlines())["usage_usec"]) / 1e6
-
-
-_SEALIFT = (sys.executable, "-m", "sealift")
-
-
-def _environment(lab: Lab) -> dict[str, str]:
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "SEALIFT_LAB": str(lab.state)}
-
-
-def _run(lab: Lab, *command: str) -> None:
-    print("+", *command, file=sys.stderr, flush=True)
-    words = [*_SEALIFT, *command[1:]]
-    ran = subprocess.run(
-        words, env=_environment(lab), cwd=_CHECKOUT, stdin=subprocess.DEVNULL, stdout=sys.stderr
-    )
-    if ran.returncode != 0:
-        raise SealiftError(f"{' '.join(command)}: exit code {ran.returncode}, expected 0. See above.")
 
 
 def _tell(hosts: int, took: list[_Took]) -> None:

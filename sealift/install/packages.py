@@ -23,11 +23,7 @@ from sealift.install.content import Copy, Package
 _APT = ("apt-get", "--quiet", "--yes", "--no-install-recommends", "--no-remove", "--reinstall")
 # A file of an administrator's stays as it is. Nobody is there to be asked. Source: dpkg(1).
 _KEEP_CONFFILES = ("--force-confdef", "--force-confold")
-# Debian starts a service with its package. This one would listen on every address at all times; sealift needs
-# the program alone.
-_NO_SERVICES = {"opentracker": "opentracker.service"}
 _DPKG = Path("/var/lib/dpkg")
-_UNITS = Path("/etc/systemd/system")
 _LOCK_WAIT_S = 120  # for another apt on this machine to end
 _FLOCK = "hhqqi4x"  # struct flock: type, whence, start, length, process
 
@@ -81,7 +77,6 @@ def install_packages(packages: Sequence[Package], copy: Copy, scratch: Path) -> 
     due = _due(packages)  # a package that was half installed may be another version than the release's
     wanted = _plan(due, scratch)
     if wanted:
-        mask_services(wanted, _UNITS)
         _require(_apt(wanted, scratch), _remedy(due))
     shutil.rmtree(scratch)
     kept = [package for package in (*due.older, *due.held) if package not in wanted]
@@ -100,17 +95,6 @@ def _due(packages: Sequence[Package]) -> _Due:
 
 def _names(packages: Sequence[Package]) -> tuple[str, ...]:
     return tuple(package.name for package in packages)
-
-
-def mask_services(packages: Sequence[Package], units: Path) -> None:
-    """Keep services that nobody needs from being started; an administrator's own setting stays.
-
-    + units: folder of the machine's own units. Source: systemd.unit(5), "masked"
-    """
-    for unit in (units / _NO_SERVICES[p.name] for p in packages if p.name in _NO_SERVICES):
-        if not os.path.lexists(unit):
-            unit.parent.mkdir(parents=True, exist_ok=True)
-            unit.symlink_to("/dev/null")
 
 
 def _plan(due: _Due, scratch: Path) -> list[Package]:

@@ -17,7 +17,7 @@ NODE = "node-1.9.0.tar"
 # By the demo's text: one package more, another context, one role less, another file, a tag that moved.
 _CHANGES = {
     "version: 2026.11.0": f"version: {VERSION}",
-    "all: [docker.io,": "all: [aria2, docker.io,",
+    "all: [docker.io,": "all: [pv, docker.io,",
     "context: 2048\n    parallel: 1": "context: 1024\n    parallel: 1",
     "target: /usr/local/share/doc/ollama/LICENSE": "target: /opt/ollama/LICENSE",
 }

@@ -62,7 +62,7 @@ def test_a_rollback_brings_back_all_that_a_host_was(site: Site, commands: Comman
     after = {host: everything(commands, host) for host in hosts}
     for host in hosts:
         changed = "\n".join(set(after[host]) ^ set(before[host]))
-        for what in ("aria2\t", "library/classify", "/opt/ollama/LICENSE", "localhost/sealift/node:1.9.0"):
+        for what in ("pv\t", "library/classify", "/opt/ollama/LICENSE", "localhost/sealift/node:1.9.0"):
             assert what in changed, f"{host}: {what} is the same in both releases"
     # nothing of the depot is needed for it
     shutil.move(site.depot / "blobs", site.lab / "away")

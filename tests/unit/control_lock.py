@@ -18,7 +18,7 @@ def blob(size: int = 3) -> dict[str, Any]:
 
 def lock(**control: Any) -> dict[str, Any]:
     """The keys of a lock that are looked at."""
-    deb = {"name": "aria2", "version": "1.37.0-1", "groups": ["control"], "blob": blob(7)}
+    deb = {"name": "openssh-client", "version": "1:10.0p1-7", "groups": ["control"], "blob": blob(7)}
     return {
         "release": {"name": "demo", "version": "2026.11.0", "suite": "trixie"},
         "packages": [deb, {**deb, "name": "docker.io", "groups": ["all"]}],

@@ -14,7 +14,7 @@ from sealift.errors import SealiftError
 from sealift.install.content import Package
 from sealift.install.from_media import room_needed
 from sealift.install.machine import check_machine, check_room, has_links
-from sealift.install.packages import Installed, install_packages, mask_services
+from sealift.install.packages import Installed, install_packages
 from sealift.install.start import Item, Media
 from tests.unit.control_lock import HEX, lock, never, parsed
 
@@ -79,15 +79,3 @@ def test_a_package_that_is_there_in_that_version_or_a_newer_one_stays(tmp_path: 
     here = [Package("dpkg", "0.1", Item("dpkg.deb", HEX, 1))]
     assert install_packages(here, never, scratch) == Installed((), ())
     assert not scratch.exists()
-
-
-def test_a_tracker_is_kept_from_listening_and_an_administrators_setting_stays(tmp_path: Path) -> None:
-    tracker = tmp_path / "system/opentracker.service"
-    others = [Package(name, "1", Item(f"{name}.deb", HEX, 1)) for name in ("aria2", "opentracker")]
-    mask_services(others, tmp_path / "system")
-    assert [path.name for path in (tmp_path / "system").iterdir()] == [tracker.name]
-    assert tracker.readlink() == Path("/dev/null")
-    tracker.unlink()
-    tracker.write_text("of the site")
-    mask_services(others, tmp_path / "system")
-    assert tracker.read_text() == "of the site"

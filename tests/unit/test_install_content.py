@@ -19,7 +19,7 @@ from tests.unit.control_lock import HEX, blob, lock, parsed
 def test_the_control_part_of_a_lock_is_its_own_packages_wheels_and_code() -> None:
     control = parsed(lock())
     assert (control.release, control.suite, control.bundle) == ("demo:2026.11.0", "trixie", "sha256:00")
-    assert control.packages == (Package("aria2", "1.37.0-1", Item("aria2.deb", HEX, 7)),)
+    assert control.packages == (Package("openssh-client", "1:10.0p1-7", Item("openssh-client.deb", HEX, 7)),)
     assert control.wheels == (Item("pip-26.3-py3-none-any.whl", HEX, 5),)
     assert (control.code.size, control.requirements.size) == (3, 4)
 
@@ -87,7 +87,7 @@ def test_a_small_file_that_the_media_have_too_large_or_not_at_all_is_refused(
 def test_a_damaged_blob_of_the_depot_is_named_and_not_left_behind(tmp_path: Path) -> None:
     depot = Depot(tmp_path / "depot")
     blob = depot.store.put_bytes(b"a package")
-    item, target = Item("aria2.deb", blob.hex, blob.size), tmp_path / "aria2.deb"
+    item, target = Item("one.deb", blob.hex, blob.size), tmp_path / "one.deb"
     copying(depot)(item, target)
     assert target.read_bytes() == b"a package"
     depot.store.path(blob).chmod(0o644)

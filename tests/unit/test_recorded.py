@@ -38,8 +38,8 @@ def test_a_host_that_is_as_recorded_differs_in_nothing() -> None:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (lambda s: s.replace("\npackage=aria2 1", "\npackage=aria2 2"), "package aria2 2, expected 1"),
-        (lambda s: s.replace("\npackage=aria2 1", ""), "package aria2 missing, expected 1"),
+        (lambda s: s.replace("\npackage=pv 1", "\npackage=pv 2"), "package pv 2, expected 1"),
+        (lambda s: s.replace("\npackage=pv 1", ""), "package pv missing, expected 1"),
         (lambda s: s.replace("file=/opt/tools/tool 755", "file=/opt/tools/tool 777"), "tools/tool differs"),
         (lambda s: s.replace("file=/opt/tools/tool", "file=/opt/x"), "file /opt/tools/tool missing"),
         (lambda s: s.replace("end=", "manifest=00 registry.ollama.ai/library/x/1\nend="), "x/1 is too much"),

@@ -50,7 +50,7 @@ def _release(version: str, files: dict[str, bytes], packages: dict[str, str], mo
     return wanted(of=base.model_copy(update=change), docker={"log_max_file": len(packages) + 1})
 
 
-OLD = _release("2026.11.0", {"tool": b"old", "gone": b"x"}, {"docker.io": "1", "aria2": "1"}, "old weights")
+OLD = _release("2026.11.0", {"tool": b"old", "gone": b"x"}, {"docker.io": "1", "pv": "1"}, "old weights")
 NEW = _release("2026.11.1", {"tool": b"new", "come": b"y"}, {"docker.io": "2", "extra": "1"}, "new weights")
 
 
@@ -99,7 +99,7 @@ def test_a_host_goes_back_to_all_that_it_was(host: RestoredHost) -> None:
     assert ran.returncode == 0, ran.stderr
     after = host.state()
     assert after["opt/tools/tool"] == "new" and "opt/tools/gone" not in after
-    assert after["state/packages/extra"] == "ii  extra 1\n" and "state/packages/aria2" not in after
+    assert after["state/packages/extra"] == "ii  extra 1\n" and "state/packages/pv" not in after
     assert after["etc/docker/daemon.json"] == "2026.11.1"
     assert {path for path in before if "/manifests/" in path} == {p for p in after if "/manifests/" in p}
     assert before != after
@@ -111,7 +111,7 @@ def test_a_host_goes_back_to_all_that_it_was(host: RestoredHost) -> None:
     assert ran.returncode == 0, ran.stderr
     gone = f"sealift/generations/{NEW.generation.id}"
     assert host.state() == {path: held for path, held in before.items() if path != gone}
-    assert "puts back" in ran.stdout and "installs aria2 1, docker.io 1" in ran.stdout
+    assert "puts back" in ran.stdout and "installs docker.io 1, pv 1" in ran.stdout
 
 
 @needs_root
@@ -184,7 +184,7 @@ def test_a_blob_that_is_missing_or_damaged_is_told(host: RestoredHost) -> None:
 def test_a_record_says_all_that_is_compared() -> None:
     record = parse_record("h1", OLD.generation.files[RECORD].content.decode())
     assert record.release == "demo:2026.11.0" and record.bundle == OLD.bundle
-    assert record.packages == {"docker.io": "1", "aria2": "1"}
+    assert record.packages == {"docker.io": "1", "pv": "1"}
     assert record.files["/opt/tools/tool"] == ("755", _blob(b"old").hex)
     assert record.images == {image.name: image.image_id for image in OLD.images.values()}
     assert list(record.services) == [service.project for service in OLD.services]

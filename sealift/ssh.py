@@ -5,8 +5,10 @@ Host keys are checked as that file says; nobody is ever asked anything.
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,11 @@ _AT_ONCE = 64  # hosts; more processes than that slow each other down on a small
 _SSH_FAILED = 255  # ssh(1): "or with 255 if an error occurred"
 _NO_SPACE = "no space left on device"  # errno(3), ENOSPC, as all programs have it in the C locale
 _BEGINS = "sealift: begins"  # on standard error, behind whatever the login shell of a host says there
+# Source: release notes of OpenSSH 9.9, which brought the first, and has it go first from 10.0 on.
+_CHEAP_QUANTUM_SAFE, _CHEAP = "mlkem768x25519-sha256", "curve25519-sha256"
+_OF_THE_SITE = re.compile(r"^\s*(KexAlgorithms|Include)\b", re.IGNORECASE | re.MULTILINE)
+_known: dict[str, bool] = {}  # key exchanges, and whether this machine's ssh has them
+_knowing = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,7 @@ class Ssh:
             "ServerAliveCountMax=4",
             "Ciphers=^aes128-gcm@openssh.com",
             "LogLevel=ERROR",
+            *_key_exchange(self.config),
         )
         flags = [part for option in options for part in ("-o", option)]
         return ["ssh", "-F", str(self.config), "-T", *flags, "--", self.host, remote]
@@ -138,6 +146,32 @@ class Ssh:
             if key == "hostname":
                 return value
         raise SealiftError(f"{self.config}: cannot be read by ssh: {last_line(ran.stderr)}. Correct it.")
+
+
+def _key_exchange(config: Path) -> tuple[str, ...]:
+    """The option of ssh by which an older OpenSSH connects with a third of the processor time.
+
+    Its own first choice, sntrup761x25519-sha512, takes it a tenth of a second for each connection. pyinfra's
+    connections go by curve25519, too: paramiko knows nothing else that is as good. An OpenSSH with a cheap
+    exchange that is safe from quantum computers keeps its own order, and so does a site that has a say.
+
+    + config: the site's ssh_config
+    """
+    try:
+        said = config.read_text(errors="replace")
+    except OSError:  # which ssh tells best
+        return ()
+    if _OF_THE_SITE.search(said) or _knows(_CHEAP_QUANTUM_SAFE):
+        return ()
+    return (f"KexAlgorithms=^{_CHEAP}",)
+
+
+def _knows(exchange: str) -> bool:
+    with _knowing:
+        if exchange not in _known:
+            ran = subprocess.run(["ssh", "-Q", "kex"], capture_output=True, check=False)
+            _known[exchange] = exchange in ran.stdout.decode().split()
+        return _known[exchange]
 
 
 def line_without_space(lines: Iterable[str]) -> str | None:

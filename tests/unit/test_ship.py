@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import sealift.ssh as ssh_of
 from sealift.blob import Blob
 from sealift.errors import SealiftError
 from sealift.fleet.named_host import url_of
@@ -231,3 +232,27 @@ def test_a_full_disk_is_told_by_the_path_that_has_no_room(store: Store) -> None:
         "Make room there, then run the same again."
     )
     assert plan([BLOB], store.have()).items == (Item(BLOB, offset=10),)
+
+
+@pytest.mark.parametrize(
+    ("text", "knows", "option"),
+    [
+        ("Host *\n    User root\n", False, True),
+        ("Host *\n    User root\n", True, False),
+        ("Host *\n  kexalgorithms sntrup761x25519-sha512@openssh.com\n", False, False),
+        ("Include more\n", False, False),
+    ],
+)
+def test_an_older_ssh_gets_a_cheap_key_exchange_unless_the_site_has_a_say(
+    text: str, knows: bool, option: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "ssh_config"
+    config.write_text(text)
+    monkeypatch.setattr(ssh_of, "_known", {"mlkem768x25519-sha256": knows})
+    assert ("KexAlgorithms=^curve25519-sha256" in Ssh("h1", config).command("true")) == option
+
+
+def test_what_ssh_knows_of_key_exchanges_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ssh_of, "_known", {})
+    assert ssh_of._knows("curve25519-sha256")
+    assert not ssh_of._knows("curve")

@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr
 from sealift.blob import Blob
 from sealift.files import canonical_json, write_atomically
 from sealift.host.monitoring_settings import MonitoringSettings
+from sealift.host.promises import objectives_there
 from sealift.host.settings import DockerSettings, FrontSettings, GatewaySettings, OllamaSettings, published
 from sealift.host.wanted import Wanted
 from sealift.release.locked import Lock
@@ -59,7 +60,8 @@ class ExpectedRole(Frozen):
     + blobs: of its manifest
     + plain: whether nothing but its model decides how it answers
     + embeds: whether it answers in numbers
-    + objectives: what it promises
+    + objectives: what it promises on this host
+    + released: what its release promises
     + questions, pairs: that show whether it answers well
     """
 
@@ -68,6 +70,7 @@ class ExpectedRole(Frozen):
     plain: bool
     embeds: bool = False
     objectives: Objectives = Objectives()
+    released: Objectives = Objectives()
     questions: tuple[Question, ...] = ()
     pairs: tuple[Pair, ...] = ()
     context: int = Field(description="tokens")
@@ -142,7 +145,8 @@ def expect(
                 model=wanted.answers[name],
                 blobs=wanted.lock.variant(wanted.answers[name], name).blobs,
                 plain=role.is_plain,
-                objectives=role.objectives,
+                objectives=objectives_there(settings, name, role),
+                released=role.objectives,
                 questions=role.questions,
                 pairs=role.pairs,
                 embeds=wanted.lock.models[wanted.answers[name]].embeds,

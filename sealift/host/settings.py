@@ -19,6 +19,7 @@ from sealift.host.monitoring_settings import MonitoringSettings
 from sealift.host.promotion_settings import PromotionSettings
 from sealift.host.rollout_settings import RolloutSettings
 from sealift.host_paths import ROOT
+from sealift.release.objectives import Objectives
 from sealift.release.role import Role
 from sealift.release.values import Frozen
 from sealift.service import Port, Service
@@ -208,6 +209,9 @@ class SiteSettings(Frozen):
     promotion: PromotionSettings = PromotionSettings()
     rollout: RolloutSettings = RolloutSettings()
     minimum: MinimumSettings = MinimumSettings()
+    objectives: dict[str, Objectives] = Field(
+        default={}, description="by role: what it promises here, in place of the release's figures"
+    )
 
     @field_validator("data_folder")
     @classmethod

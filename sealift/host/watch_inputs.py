@@ -7,6 +7,7 @@ from typing import Any
 
 from sealift.host.given import Served, SiteFiles
 from sealift.host.gpus import GPU
+from sealift.host.promises import objectives_there
 from sealift.host.settings import SiteSettings
 from sealift.host_paths import METRICS, PROBED
 from sealift.release.roles import names_of
@@ -38,7 +39,7 @@ def probe(settings: SiteSettings, served: Served, site_files: SiteFiles) -> dict
             "kind": _kind(model, served),
             "model": model,
             "names": _listed_as(model, served),
-            "objectives": _promised(name, served),
+            "objectives": _promised(name, settings, served),
         }
         for name, model in sorted(served.answers.items())
     }
@@ -74,9 +75,10 @@ def _kind(model: str, served: Served) -> str:
     return "embed" if served.lock.models[model].shape.embeds else "chat"
 
 
-def _promised(role: str, served: Served) -> dict[str, float]:
-    """What a role promises, by the names of series."""
-    return {str(name): figure for name, figure in served.lock.release.roles[role].objectives.figures.items()}
+def _promised(role: str, settings: SiteSettings, served: Served) -> dict[str, float]:
+    """What a role promises there, by the names of series."""
+    promised = objectives_there(settings, role, served.lock.release.roles[role])
+    return {str(name): figure for name, figure in promised.figures.items()}
 
 
 def _listed_as(model: str, served: Served) -> list[str]:

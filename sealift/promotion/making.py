@@ -110,8 +110,8 @@ def _second(moment: datetime) -> datetime:
 
 
 def _kept(claim: ClaimResult) -> list[str]:
-    """The objectives that a claim says were kept, as `ROLE: OBJECTIVE`."""
+    """The release's objectives that a claim says were kept, as `ROLE: OBJECTIVE`."""
     if not claim.name.startswith(_OBJECTIVES):
         return []
     role = claim.name.removeprefix(_OBJECTIVES).rstrip("]")
-    return [f"{role}: {name}" for name, said in claim.observed.items() if said.startswith("kept")]
+    return [f"{role}: {name}" for name, said in claim.observed.items() if said.startswith("kept: ")]

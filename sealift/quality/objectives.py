@@ -19,35 +19,52 @@ class Kept:
     """A promise and what became of it.
 
     + promised, found: seconds, tokens a second, bytes, or a ratio up to 1
+    + released: what the release promises
     """
 
     objective: Objective
     promised: float
     found: float
+    released: float
 
     @property
     def kept(self) -> bool:
-        """Whether it is."""
-        if self.objective in AT_LEAST:
-            return self.found >= self.promised
-        return self.found <= self.promised
+        """Whether what is promised on the host is kept."""
+        return self._meets(self.promised)
+
+    @property
+    def verdict(self) -> str:
+        """`kept` where the release's promise is kept, too; else `kept here`, or `broken`."""
+        if not self.kept:
+            return "broken"
+        return "kept" if self._meets(self.released) else "kept here"
 
     @property
     def told(self) -> str:
         """For people: `1.2 s, promised are at most 2 s`."""
         most = "at least" if self.objective in AT_LEAST else "at most"
-        return (
-            f"{shown(self.objective, self.found)}, promised are {most} {shown(self.objective, self.promised)}"
+        found, promised, released = (
+            shown(self.objective, figure) for figure in (self.found, self.promised, self.released)
         )
+        if self.promised == self.released:
+            return f"{found}, promised are {most} {promised}"
+        return f"{found}, promised here are {most} {promised}, by the release {released}"
+
+    def _meets(self, promised: float) -> bool:
+        return self.found >= promised if self.objective in AT_LEAST else self.found <= promised
 
 
-def held_against(objectives: Objectives, measured: Mapping[Objective, Sequence[float]]) -> tuple[Kept, ...]:
+def held_against(
+    objectives: Objectives, released: Objectives, measured: Mapping[Objective, Sequence[float]]
+) -> tuple[Kept, ...]:
     """What became of promises of which something was measured, by the median.
 
+    + objectives: what is promised on the host
+    + released: what its release promises
     + measured: of each round
     """
     return tuple(
-        Kept(objective, promised, statistics.median(measured[objective]))
+        Kept(objective, promised, statistics.median(measured[objective]), released.figures[objective])
         for objective, promised in objectives.figures.items()
         if measured.get(objective)
     )

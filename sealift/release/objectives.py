@@ -52,6 +52,17 @@ class Objectives(Frozen):
         given = ((name, getattr(self, name)) for name in OBJECTIVES)
         return {name: _figure(value) for name, value in given if value is not None}
 
+    def instead(self, others: Objectives) -> Objectives:
+        """The same promises, with the figures of others where those have them too."""
+        return self.model_copy(update={name: getattr(others, name) for name in self.both(others)})
+
+    def both(self, others: Objectives) -> tuple[Objective, ...]:
+        """What is promised here and by others."""
+        return tuple(name for name in OBJECTIVES if self._has(name) and others._has(name))
+
+    def _has(self, name: Objective) -> bool:
+        return getattr(self, name) is not None
+
 
 def _figure(value: str | float) -> float:
     if isinstance(value, int | float):

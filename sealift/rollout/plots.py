@@ -11,7 +11,7 @@ from sealift import svg
 from sealift.evidence.types import ClaimResult, Evidence
 
 _OBJECTIVES = "test_keeps_its_objectives["  # of tests/hosts/test_quality.py: the role follows
-_FIGURE = re.compile(r"(?:kept|broken): ([0-9]{1,12}(?:\.[0-9]{1,6})?) (ms|s|tokens/s|MiB)\b")
+_FIGURE = re.compile(r"(?:kept|kept here|broken): ([0-9]{1,12}(?:\.[0-9]{1,6})?) (ms|s|tokens/s|MiB)\b")
 _UNITS = {"ms": ("s", 0.001), "s": ("s", 1.0), "tokens/s": ("tokens/s", 1.0), "MiB": ("MiB", 1.0)}
 
 

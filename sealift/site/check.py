@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
+from sealift.host.promises import idle_objectives
 from sealift.release.age import expires_soon
 from sealift.release.types import Release
 from sealift.site.authority import key_problems
@@ -69,6 +70,12 @@ def check_site(name: str, now: datetime) -> Checked:
         problems += _ssh_problems(host)
     warnings += site_warnings(inventory.hosts, now)
     warnings += [line for release in releases.values() for line in expires_soon(release, now)]
+    warnings += [
+        f"{host.name}: {line}."
+        for host in inventory.hosts
+        if (release := releases.get((host.settings.depot, host.settings.release)))
+        for line in idle_objectives(host.settings, release)
+    ]
     for ca in {host.settings.gateway.ca: None for host in inventory.hosts}:
         problems += key_problems(ca)
     for promotion in dict.fromkeys(host.settings.promotion for host in inventory.hosts):

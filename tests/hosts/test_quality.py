@@ -41,7 +41,7 @@ def test_answers_a_golden_question_well(
 def test_keeps_its_objectives(
     gateway: Gateway, promising: str, expected: Expectations, record_property: RecordProperty
 ) -> None:
-    """The role keeps what the release promises of it, asked alone while its model is loaded."""
+    """The role keeps what is promised of it, asked alone while its model is loaded."""
     role = expected.roles[promising]
     rounds = [_measured(gateway, promising, role.embeds) for _ in range(1 + ROUNDS)][1:]
     memory = [float(gateway.loaded(expected, promising)["size"])]
@@ -49,9 +49,9 @@ def test_keeps_its_objectives(
     for one in rounds:
         for objective, figure in one.items():
             measured.setdefault(objective, []).append(figure)
-    kept = held_against(role.objectives, measured)
+    kept = held_against(role.objectives, role.released, measured)
     for each in kept:
-        record_property(each.objective.replace("_", " "), f"{'kept' if each.kept else 'broken'}: {each.told}")
+        record_property(each.objective.replace("_", " "), f"{each.verdict}: {each.told}")
     if broken := [f"{each.objective}: {each.told}" for each in kept if not each.kept]:
         pytest.fail("\n".join(broken), pytrace=False)
 

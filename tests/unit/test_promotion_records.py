@@ -46,7 +46,10 @@ def _passed(site: Promoting, now: datetime = NOW, /, **changes: object) -> Recor
 
 
 def test_a_record_tells_what_was_claimed_and_which_objectives_were_kept(site: Promoting) -> None:
-    kept = {"answer": "kept: 2.71 s, promised are at most 3.00 s"}
+    kept = {
+        "answer": "kept: 2.71 s, promised are at most 3.00 s",
+        "first token": "kept here: 2.10 s, promised here are at most 9.00 s, by the release 2.00 s",
+    }
     results = [claim(host, "docker") for host in HOSTS]
     results += [
         claim(host, "quality", name="test_keeps_its_objectives[chat]", observed=kept) for host in HOSTS

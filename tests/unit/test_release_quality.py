@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from sealift.errors import SealiftError
 from sealift.evidence.expectations import expect
+from sealift.host.promises import idle_objectives
 from sealift.release.changes import compare
 from sealift.release.locked import Lock
 from sealift.release.lockfile import dump_lock, parse_lock
@@ -99,13 +100,37 @@ def test_acceptance_expects_them() -> None:
     wanted = fleet_site.wanted(of=lock)
     role = expect(wanted, address="10.0.0.1", api_key=SecretStr("key"), acceptance_key=None).roles["chat"]
     assert (role.embeds, len(role.golden), role.objectives.figures) == (False, 1, {"answer": 3.0})
+    assert role.released == role.objectives
 
 
-def test_the_probe_is_told_what_roles_promise() -> None:
+def test_acceptance_expects_what_the_site_promises_and_knows_what_its_release_does() -> None:
+    lock = _lock(False, objectives={"answer": "3s", "success": "95%"})
+    wanted = fleet_site.wanted(of=lock, objectives={"chat": {"answer": "60s", "memory": "1GiB"}})
+    role = expect(wanted, address="10.0.0.1", api_key=SecretStr("key"), acceptance_key=None).roles["chat"]
+    assert role.objectives.figures == {"answer": 60.0, "success": 0.95}
+    assert role.released.figures == {"answer": 3.0, "success": 0.95}
+
+
+def test_what_a_site_promises_that_its_release_does_not_is_told() -> None:
+    release = _lock(False, objectives={"answer": "3s"}).release
+    given = {"chat": {"answer": "60s", "memory": "1GiB"}, "chta": {"answer": "60s"}}
+    said = list(idle_objectives(fleet_site.site_settings(objectives=given), release))
+    assert said == [
+        f"objectives.chat.memory: changes nothing, for {release.reference} promises no memory of chat. Take "
+        "it out",
+        f"objectives.chta: changes nothing, for {release.reference} has no such role. Expected one of chat. "
+        "Correct it, or take it out",
+    ]
+
+
+@pytest.mark.parametrize("promised", [{}, {"answer": "60s"}])
+def test_the_probe_is_told_what_roles_promise(promised: dict[str, str]) -> None:
     lock = _lock(False, objectives={"answer": "3s", "success": "95%"})
     images = {**lock.release.images, "probe": Image(name="localhost/site/probe:1", archive="probe.tar")}
     release = lock.release.model_copy(update={"images": images})
     locked = {**lock.images, "probe": lock.images["ollama"]}
-    wanted = fleet_site.wanted(of=lock.model_copy(update={"release": release, "images": locked}))
+    wanted = fleet_site.wanted(
+        of=lock.model_copy(update={"release": release, "images": locked}), objectives={"chat": promised}
+    )
     told = json.loads(wanted.generation.files["probe/probe.json"].content)
-    assert told["roles"]["chat"]["objectives"] == {"answer": 3.0, "success": 0.95}
+    assert told["roles"]["chat"]["objectives"] == {"answer": 60.0 if promised else 3.0, "success": 0.95}

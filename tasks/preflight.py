@@ -19,9 +19,11 @@ from sealift.errors import SealiftError
 from sealift.facts.host_store import HostStore
 from sealift.facts.preflight import Probe
 from sealift.fleet.behind import Fleets
+from sealift.fleet.pyinfra_log import REFUSED
 from sealift.fleet.survey import Surveyed, Target, look, with_site, with_twins
 from sealift.host import settings
 from sealift.host.wanted import Wanted
+from sealift.operations.connection import end_when_silent
 from sealift.site.inventory import Host as InventoryHost
 
 _ONE_AT_A_TIME = RLock()
@@ -38,7 +40,7 @@ def check_fleet() -> Wanted:
         surveyed = _look_at_all()
     problems = [line for found in surveyed.values() for line in found.problems]
     if problems:
-        raise DeployError("\n".join(("refused, and nothing was changed on any host.", *problems)))
+        raise DeployError("\n".join((REFUSED, *problems)))
     wanted = surveyed[current_host.name].wanted
     if wanted is None:  # for the type checker: without problems there is one
         raise AssertionError
@@ -67,6 +69,7 @@ _FLEETS = Fleets(_all_hosts)
 
 def _look_at(host: Host) -> Surveyed:
     with ctx_config.use(state.config.copy()), ctx_host.use(host):
+        end_when_silent(host)
         try:
             parsed = settings.parse(host.name, host.data.dict())
             stored = reading(parsed.depot).resolve(parsed.release)

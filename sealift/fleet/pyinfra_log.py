@@ -20,6 +20,8 @@ _NO_FACT = re.compile(r"Error: could not load fact: ")
 # pyinfra ends with a traceback then; gevent has the time in front
 _LOST = re.compile(r"([0-9T:Z-]+ )?<Greenlet .*\bHost\(([^)\s]+)\).*failed with EOFError")
 _DISCONNECTED = re.compile(r"Command (socket/SSH|IO) error: |Command timed out after ")
+REFUSED = "refused, and nothing was changed on any host."  # a line for each problem follows, host first
+_PROBLEM = re.compile(r"([^:\s]+): \S")
 _SHOWN = 500  # characters of a host's line, which may be anything
 
 
@@ -33,11 +35,16 @@ class PyinfraLog:
     operation: str = ""
     _said: dict[str, list[str]] = field(default_factory=dict)
     _failed: dict[str, str] = field(default_factory=dict)
+    _refused: bool = False
 
     def read(self, line: str) -> str | None:
         """Take a line; give what it tells the operator, if that is what it is for."""
         line = line.strip()
-        if started := _OPERATION.match(line):
+        if self._refused and (problem := _PROBLEM.match(line)):
+            self._failed.setdefault(problem[1], printable(line))
+        elif line.startswith("--> pyinfra error") and line.endswith(REFUSED):  # no line of a host begins so
+            self._refused = True
+        elif started := _OPERATION.match(line):
             self.operation = started[1].strip()
             self._said.clear()
         elif of := _OF_HOST.match(line):

@@ -115,7 +115,11 @@ def host(expected: Expectations) -> Iterator[Host]:
         control = f"{folder}/control"
         config = str(expected.ssh_config)
         host = testinfra.get_host(
-            f"ssh://{expected.host}", ssh_config=config, controlpath=control, sudo=expected.sudo
+            f"ssh://{expected.host}",
+            ssh_config=config,
+            ssh_extra_args="-o ServerAliveInterval=15 -o ServerAliveCountMax=4",
+            controlpath=control,
+            sudo=expected.sudo,
         )
         try:
             host.check_output("true")

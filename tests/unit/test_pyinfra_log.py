@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sealift.fleet.pyinfra_log import TELLS, PyinfraLog
+from sealift.fleet.pyinfra_log import REFUSED, TELLS, PyinfraLog
 
 AT = "    --> Starting operation: Images | Load image ollama "
 
@@ -53,6 +53,18 @@ def test_a_host_that_was_lost_is_called_lost(said: list[str]) -> None:
     (failure,) = read(*said, "    [h1] Error: executed 0 commands").failures
     assert failure.startswith("h1: the connection was cut or the command there was killed")
     assert failure.endswith("Look at the host and the network: sealift status.")
+
+
+def test_a_refusal_names_each_host_once_with_its_first_problem() -> None:
+    problems = (
+        "h2: its clock is 900 s ahead, expected at most 300 s. Set it.",
+        "h2: no disk.",
+        "h3: no sudo.",
+    )
+    log = read(f"--> pyinfra error in /srv/tasks/preflight.py line 42: {REFUSED}", *problems)
+    assert log.failures == (problems[0], problems[2])
+    told_by_a_host = read(f"    [h1] --> pyinfra error in x line 1: {REFUSED}", *problems)
+    assert told_by_a_host.failures == ()
 
 
 def test_a_host_without_space_is_told_where_it_lacks() -> None:

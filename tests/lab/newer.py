@@ -48,7 +48,7 @@ def newer_site(site: Site, commands: Commands, folder: Path) -> Path:
     """The lab's inventory with the second release, which is in the depot then."""
     sources = folder / "sources"
     shutil.copytree(site.sources, sources, copy_function=lambda a, b: Path(b).hardlink_to(a))
-    _another_image(site.sources / NODE, sources / NODE)
+    another_image(site.sources / NODE, sources / NODE)
     text = (CHECKOUT / "releases/demo.yaml").read_text()
     for old, new in _CHANGES.items():
         assert text.count(old) == 1, old
@@ -69,22 +69,29 @@ def newer_site(site: Site, commands: Commands, folder: Path) -> Path:
     return inventory / "lab.py"
 
 
-def _another_image(source: Path, target: Path) -> None:
-    """The same image under the same name, with another label, so with another ID."""
-    target.unlink()
+def another_image(source: Path, target: Path, layer: bytes = b"") -> None:
+    """The same image under the same name, with another label, so with another ID.
+
+    + source, target: as `docker save` makes them
+    + layer: that it has on top, a tar file
+    """
+    target.unlink(missing_ok=True)
     with tarfile.open(source) as given, tarfile.open(target, "w") as made:
         manifest = json.loads(_read(given, "manifest.json"))
         config = json.loads(_read(given, manifest[0]["Config"]))
         config.setdefault("config", {})["Labels"] = {"made": "for a second release"}
+        layers = {name: _read(given, name) for name in manifest[0]["Layers"]}
+        if layer:
+            digest = hashlib.sha256(layer).hexdigest()
+            layers[f"{digest}/layer.tar"] = layer
+            manifest[0]["Layers"].append(f"{digest}/layer.tar")
+            config["rootfs"]["diff_ids"].append(f"sha256:{digest}")
+            config["history"].append(config["history"][-1])
         content = json.dumps(config).encode()
         manifest[0]["Config"] = f"{hashlib.sha256(content).hexdigest()}.json"
-        for name, data in (
-            (manifest[0]["Config"], content),
-            ("manifest.json", json.dumps(manifest).encode()),
-        ):
+        told = {manifest[0]["Config"]: content, "manifest.json": json.dumps(manifest).encode()}
+        for name, data in {**told, **layers}.items():
             _add(made, name, data)
-        for name in dict.fromkeys(manifest[0]["Layers"]):
-            _add(made, name, _read(given, name))
 
 
 def _read(archive: tarfile.TarFile, name: str) -> bytes:

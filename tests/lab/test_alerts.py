@@ -6,6 +6,7 @@ What would take hours is brought about by thresholds that the lab's figures miss
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -27,6 +28,10 @@ DAY = 86400
 _TOLD_S = 150
 # Prometheus, made anew with other thresholds, says nothing of what is over: Alertmanager waits so long.
 _FORGOTTEN_S = 360
+# A budget is reckoned every two minutes, out of the two before.
+_BUDGET_S = 360
+# What the lab's figures meet, on a machine that does other work as well.
+_MET = {"hold_s": 5, "window_s": 60, "key_days": 14, "answer_s": 180, "tokens_per_second": 0.05}
 # What any figure of the lab misses, and which alert that is, on every host.
 MISSED: dict[str, tuple[float, str]] = {
     "answer_s": (0.01, "AnswersSlow"),
@@ -48,11 +53,19 @@ class Watched:
     commands: Commands
     folder: Path
 
-    def inventory(self, name: str, alerts: Mapping[str, float], rules: Path | None = None) -> Path:
+    def inventory(
+        self,
+        name: str,
+        alerts: Mapping[str, float],
+        rules: Path | None = None,
+        degraded_s: float = 300,
+        **others: object,
+    ) -> Path:
         """The lab's inventory with these thresholds.
 
         + name: of a folder that is made for it
         + rules: of the site's own
+        + others: settings beside `monitoring`
         """
         tls = self.commands.site / "tls"
         monitoring = {
@@ -60,12 +73,13 @@ class Watched:
             "key": str(tls / "monitor.key"),
             "scrape_interval_s": 2,
             "probe_interval_s": 10,
-            "alerts": {"hold_s": 5, "window_s": 60, "key_days": 14, **alerts},
+            "degraded_s": degraded_s,
+            "alerts": {**_MET, **alerts},
             **({"rules": str(rules)} if rules else {}),
         }
         folder = self.folder / name
         folder.mkdir()
-        return inventory_with(folder, monitoring=monitoring)
+        return inventory_with(folder, monitoring=monitoring, **others)
 
     def lines(self) -> list[dict[str, Any]]:
         """What was told."""
@@ -92,6 +106,13 @@ class Watched:
         while missing := expected - self.told(status, since):
             assert time.monotonic() < end, f"not {status}: {sorted(missing)}; told: {self.lines()[since:]}"
             time.sleep(1)
+
+    def states(self) -> dict[str, str]:
+        """What the page of the dashboard says of hosts."""
+        page = self.folder / "page.html"
+        self.commands.ok("sealift", "dashboard", "lab", "--since", "30m", "--out", page)
+        row = r'<th scope="row">(h\d)</th>\s*<td[^>]*><span class="mark \w+">([^<]*)</span>'
+        return dict(re.findall(row, page.read_text()))
 
     def until_fires(self, alert: str) -> None:
         """Wait until Prometheus itself says that an alert fires."""
@@ -153,8 +174,11 @@ def test_what_goes_wrong_is_told_and_that_it_is_right_again(
     commands.on("h1", "docker start sealift-alertlog-alertlog-1")
     watched.until_told("firing", expected, since)
     record_property("seconds until all were told", round(time.monotonic() - began))
-    # What follows from worse is not told.
-    assert ("TargetDown", "h3") not in watched.told("firing", since)
+    # What follows from worse is not told, and the rest of the fleet goes on.
+    told, states = watched.told("firing", since), watched.states()
+    assert told & {("TargetDown", "h3"), ("HostDown", "h1"), ("HostDown", "h2")} == set()
+    assert states["h2"].startswith("chat, classify, embed down")
+    assert states["h3"].startswith("gateway, node silent")
 
     for host, script in right.items():
         commands.on(host, script)
@@ -236,15 +260,21 @@ def test_figures_that_miss_their_thresholds_are_told_and_that_they_meet_them_aga
 ) -> None:
     commands = watched.commands
     thresholds = {name: threshold for name, (threshold, _) in MISSED.items()}
-    commands.ok("sealift", "apply", watched.inventory("missed", {**thresholds, "window_s": 600}))
+    # In 30 days a promise may be broken for 26 s. None of these is kept for a moment.
+    alerts, promised = {**thresholds, "window_s": 600, "kept_percent": 99.999}, {"embed": {"answer": "1ms"}}
+    commands.ok(
+        "sealift", "apply", watched.inventory("missed", alerts, degraded_s=0.001, objectives=promised)
+    )
     began = time.monotonic()
     for _ in range(6):  # of fewer than three answers, nobody is told
         commands.run("sealift", "ask", "lab", "chat", "Hello?", "--limit", "h1")
-    everywhere = {alert for _, alert in MISSED.values()} - {"AnswersSlow"}
+    everywhere = {"RoleDegraded", *(alert for _, alert in MISSED.values())} - {"AnswersSlow"}
     expected = {(alert, host) for alert in everywhere for host in ("h1", "h2", "h3")}
     since = len(watched.lines())
     watched.until_told("firing", {("AnswersSlow", "h1"), *expected})
+    spent = {("ObjectiveBudgetSpent", host) for host in ("h1", "h2", "h3")}
+    watched.until_told("firing", spent, seconds=_BUDGET_S)
     record_property("seconds until all were told", round(time.monotonic() - began))
     commands.ok("sealift", "apply", watched.folder / "met/lab.py")
-    resolved = {(alert, "h1") for _, alert in MISSED.values()}
-    watched.until_told("resolved", resolved, since, seconds=_FORGOTTEN_S)
+    resolved = {(alert, "h1") for alert in ("AnswersSlow", *everywhere)}
+    watched.until_told("resolved", resolved | spent, since, seconds=_FORGOTTEN_S)

@@ -1,7 +1,8 @@
-"""What the demo's Prometheus does with our rules when it can no longer write down what it reads."""
+"""What the demo's Prometheus does with our rules when it can no longer keep what it reads."""
 
 from __future__ import annotations
 
+import random
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from tests.unit.rules import render_rules
 from tests.watch_tools import program
 
 _PATIENCE_S = 60
+HOUR = 3600
 # Of a server that keeps everything, five minutes: a series that is not written goes stale so long after.
 _STALE = "10s"
 _CONFIGURATION = """
@@ -25,6 +27,8 @@ scrape_configs:
   - job_name: prometheus
     static_configs: [{{targets: ["127.0.0.1:{port}"], labels: {{host: h1}}}}]
 """
+# Its own alerts look back for hours, so that nobody misses them. That they clear is seen sooner.
+_SOONER = {"[1h]": "[20s]", "[6h]": "[20s]"}
 # What a heartbeat usually is.
 _NAIVE = "groups: [{name: naive, rules: [{alert: Naive, expr: vector(1)}]}]\n"
 
@@ -39,27 +43,42 @@ def _small_disk(folder: Path) -> Iterator[Path]:
         subprocess.run(["umount", folder], check=True)
 
 
+@contextmanager
+def _running(folder: Path, disk: Path, *flags: str) -> Iterator[str]:
+    """Prometheus with our rules, which reads itself. Gives its address.
+
+    + folder: takes its program, configuration and log
+    + disk: takes its data
+    """
+    port = free_port()
+    (folder / "prometheus.yml").write_text(_CONFIGURATION.format(port=port))
+    for name, content in render_rules().items():
+        text = content.decode()
+        for given, sooner in _SOONER.items() if name == "alerts.yml" else ():
+            assert given in text
+            text = text.replace(given, sooner)
+        (folder / name).write_text(text)
+    (folder / "naive.yml").write_text(_NAIVE)
+    command = [
+        str(program("prometheus", "prometheus", folder)),
+        f"--config.file={folder / 'prometheus.yml'}",
+        f"--storage.tsdb.path={disk / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        f"--query.lookback-delta={_STALE}",
+        *flags,
+    ]
+    with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+
+
 @pytest.fixture
 def prometheus(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     """Its address, and its disk, which is small."""
-    port = free_port()
-    (tmp_path / "prometheus.yml").write_text(_CONFIGURATION.format(port=port))
-    for name, content in render_rules().items():
-        (tmp_path / name).write_bytes(content)
-    (tmp_path / "naive.yml").write_text(_NAIVE)
-    with _small_disk(tmp_path / "disk") as disk, (tmp_path / "log").open("wb") as log:
-        command = [
-            str(program("prometheus", "prometheus", tmp_path)),
-            f"--config.file={tmp_path / 'prometheus.yml'}",
-            f"--storage.tsdb.path={disk / 'data'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-            f"--query.lookback-delta={_STALE}",
-        ]
-        with subprocess.Popen(command, stdout=log, stderr=log) as process:
-            try:
-                yield f"http://127.0.0.1:{port}", disk
-            finally:
-                process.terminate()
+    with _small_disk(tmp_path / "disk") as disk, _running(tmp_path, disk) as url:
+        yield url, disk
 
 
 def _firing(url: str) -> set[str]:
@@ -73,8 +92,8 @@ def _firing(url: str) -> set[str]:
     return {each["labels"]["alertname"] for each in found if each["state"] == "firing"}
 
 
-def _until(done: Callable[[], object]) -> None:
-    end = time.monotonic() + _PATIENCE_S
+def _until(done: Callable[[], object], seconds: float = _PATIENCE_S) -> None:
+    end = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < end, "has not come"
         time.sleep(0.2)
@@ -92,3 +111,40 @@ def test_a_full_disk_ends_the_signs_of_life_and_room_brings_them_back(prometheus
     (disk / "full").unlink()
     _until(lambda: "Watchdog" in _firing(url))
     _until(lambda: "PrometheusFailing" in _firing(url))
+    _until(lambda: "PrometheusFailing" not in _firing(url))
+
+
+def _recorded(folder: Path) -> int:
+    """Have Prometheus' data hold figures of this morning. Gives how many bytes they take."""
+    chance, now = random.Random(1), int(time.time())  # noqa: S311 - no secret
+    text = folder / "recorded.om"
+    with text.open("w") as file:
+        for number in range(40):
+            file.writelines(
+                f'old{{of="{number}"}} {chance.random()} {moment}\n'
+                for moment in range(now - 5 * HOUR, now - 4 * HOUR, 15)
+            )
+        file.write("# EOF\n")
+    command = ("promtool", "tsdb", "create-blocks-from", "openmetrics", text, folder / "data")
+    subprocess.run((program("prometheus", *command[:1], folder), *command[1:]), check=True, stdout=-3)
+    return sum(path.stat().st_size for path in (folder / "data").rglob("*") if path.is_file())
+
+
+def _oldest(url: str) -> list[object]:
+    asked = {"query": "count(count_over_time(old[6h]))"}
+    found = requests.get(f"{url}/api/v1/query", params=asked, timeout=5).json()
+    return list(found["data"]["result"])
+
+
+@pytest.mark.exhaustive  # Prometheus looks at its size once a minute
+def test_figures_that_go_before_their_time_for_lack_of_room_are_told(tmp_path: Path) -> None:
+    taken = _recorded(tmp_path)
+    room = f"--storage.tsdb.retention.size={taken + 60_000}B"
+    with _running(tmp_path, tmp_path, "--storage.tsdb.retention.time=30d", room) as url:
+        _until(lambda: "Watchdog" in _firing(url))
+        assert "PrometheusForgets" not in _firing(url)
+        assert _oldest(url) != []
+        _until(lambda: "PrometheusForgets" in _firing(url), seconds=150)
+        assert _oldest(url) == []
+        # Without older figures there is nothing to forget for a while.
+        _until(lambda: "PrometheusForgets" not in _firing(url))

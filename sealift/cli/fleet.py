@@ -17,13 +17,13 @@ from sealift.cli.console import say, show, working
 from sealift.cli.options import AsJson, CheckBlobs, Exclude, InventoryName, Limit, print_json
 from sealift.cli.plan_view import print_changes
 from sealift.cli.progress import shown
-from sealift.cli.ship_plan import show_planned
+from sealift.cli.ship_plan import show_planned, show_simulated
 from sealift.cli.waiting import asking, counted, hashing
 from sealift.drift.plan import Plan, plan, with_damaged
 from sealift.fleet import apply as course
 from sealift.fleet.apply import Ready
 from sealift.fleet.blob_check import damaged_blobs
-from sealift.fleet.survey import Survey, Target
+from sealift.fleet.survey import Survey, Target, targets
 from sealift.fleet.wave import Watch, WaveResult
 from sealift.promotion.hosts import require_promoted
 from sealift.promotion.site import log_overrides
@@ -62,17 +62,34 @@ def ship(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be shipped, and by which chains; ship nothing.")
     ] = False,
+    simulate: Annotated[
+        int | None,
+        typer.Option(help="Reckon how long the release takes to so many hosts; ask and ship nothing."),
+    ] = None,
+    slow_site: Annotated[
+        list[str] | None,
+        typer.Option(help="With --simulate: HOSTS:RATE of them share a link, 40:50Mbit; may be repeated."),
+    ] = None,
+    rate: Annotated[
+        str, typer.Option(help="Of each link, for the time that --dry-run and --simulate tell.")
+    ] = "1Gbit",
     as_json: AsJson = False,
 ) -> None:
     """Bring into every host's store what it lacks of its release. Deploys nothing.
 
     Killed at any moment, it goes on where it stopped when it is run again.
 
-    Example: sealift ship staging --dry-run
+    Examples: sealift ship staging --dry-run --rate 200Mbit,
+    sealift ship prod --simulate 500 --slow-site 40:50Mbit
     """
-    ready, _ = _checked(load_inventory(inventory).limited(limit, exclude))
+    site = load_inventory(inventory).limited(limit, exclude)
+    if simulate is not None:
+        largest = max(sum(blob.size for blob in target.order.blobs) for target in targets(site))
+        show_simulated(largest, simulate, rate, slow_site or (), as_json)
+        return
+    ready, _ = _checked(site)
     if dry_run:
-        show_planned(course.planned_to_ship(ready), as_json)
+        show_planned(course.planned_to_ship(ready), rate, as_json)
         return
     started = time.monotonic()
     with shown() as progress:

@@ -29,11 +29,15 @@ class Preview:
     + lacking: bytes, by host
     + chains: one after the other
     + from_control: bytes that the control node would send in all
+    + straight: of them, those that are in no chain
+    + nowhere: bytes that no host has
     """
 
     lacking: Mapping[str, int]
     chains: tuple[Chain, ...]
     from_control: int
+    straight: int
+    nowhere: int
 
 
 def preview(orders: Sequence[Order], haves: Mapping[str, Have]) -> Preview:
@@ -48,10 +52,21 @@ def preview(orders: Sequence[Order], haves: Mapping[str, Have]) -> Preview:
     }
     able = {order.host: order.blobs for order in orders if order.port and order.host in haves}
     chains: list[Chain] = []
-    spared = 0  # bytes that hosts give to each other
+    carried = first = 0  # bytes over all links of chains, and over the first link of each
     for stage in stages(able):
         if hosts := fit(stage, haves):
             parts = link(hosts, stage.blobs, haves, {})
             chains.append(Chain(tuple(part.host for part in parts), max(part.bytes for part in parts)))
-            spared += sum(part.bytes for part in parts[1:])
-    return Preview(lacking, tuple(chains), sum(lacking.values()) - spared)
+            carried += sum(part.bytes for part in parts)
+            first += parts[0].bytes
+    straight = sum(lacking.values()) - carried
+    return Preview(lacking, tuple(chains), straight + first, straight, _nowhere(orders, haves))
+
+
+def _nowhere(orders: Sequence[Order], haves: Mapping[str, Have]) -> int:
+    lacked = {blob for order in orders for blob in order.blobs if order.host in haves}
+    return sum(
+        blob.size
+        for blob in lacked
+        if all(have.verified.get(blob.hex) != blob.size for have in haves.values())
+    )

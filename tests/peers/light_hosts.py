@@ -19,7 +19,6 @@ from sealift.progress import silent
 from sealift.ssh import Ssh
 
 PORT = 4711
-_RATE = "160mbit"  # so that a transfer lasts long enough for something to happen in it
 _SSH = """\
 #!/bin/sh
 case $1 in -G) for host do :; done; echo "hostname 10.99.1.${{host#h}}"; exit ;; esac
@@ -40,10 +39,16 @@ exec chroot . sleep infinity
 
 @dataclass
 class LightHosts:
-    """Hosts `h1`, `h2` and so on, in a network of their own."""
+    """Hosts `h1`, `h2` and so on, in a network of their own.
+
+    + rate: of what each sends, as tc has it; "": as fast as it can
+    + packages: of their root
+    """
 
     folder: Path
     count: int
+    rate: str = "160mbit"  # so that a transfer lasts long enough for something to happen in it
+    packages: tuple[str, ...] = PACKAGES
 
     def __post_init__(self) -> None:
         self._network = f"light-{secrets.token_hex(4)}"
@@ -63,7 +68,7 @@ class LightHosts:
 
         + store_mib: room of a store, or 16 of those that are `small`
         """
-        root = ensure_root(cache_folder(os.environ) / "roots", SUITE, PACKAGES, silent)
+        root = ensure_root(cache_folder(os.environ) / "roots", SUITE, self.packages, silent)
         (self.folder / "bin").mkdir()
         program = self.folder / "bin/ssh"
         program.write_text(_SSH.format(folder=self.folder))
@@ -96,8 +101,9 @@ class LightHosts:
         _run(*within, "address", "add", f"10.99.1.{number}/24", "dev", "eth0")
         _run(*within, "link", "set", "dev", "eth0", "up")
         _run(*within, "link", "set", "dev", "lo", "up")
-        shape = ("root", "tbf", "rate", _RATE, "burst", "256k", "latency", "50ms")
-        _run("nsenter", "--target", pid, "--net", "tc", "qdisc", "add", "dev", "eth0", *shape)
+        if self.rate:
+            shape = ("root", "tbf", "rate", self.rate, "burst", "256k", "latency", "50ms")
+            _run("nsenter", "--target", pid, "--net", "tc", "qdisc", "add", "dev", "eth0", *shape)
 
     def on(self, host: str, script: str) -> subprocess.CompletedProcess[str]:
         """Run a script there."""

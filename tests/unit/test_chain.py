@@ -183,7 +183,7 @@ def test_a_preview_counts_what_hosts_give_each_other_for_the_control_node() -> N
     haves = {"h1": have(), "h2": have(), "h3": have(SMALL)}
     chained = preview([Order(each, (LARGE, SMALL), 4711) for each in ssh], haves)
     assert chained.chains == (Chain(("h3", "h1", "h2"), LARGE.size + 10),)
-    assert chained.from_control == LARGE.size
+    assert (chained.from_control, chained.straight, chained.nowhere) == (LARGE.size, 0, LARGE.size)
     straight = preview([Order(each, (LARGE, SMALL)) for each in ssh], haves)
     assert (straight.chains, straight.from_control) == ((), 3 * LARGE.size + 20)
     assert straight.lacking == {"h1": LARGE.size + 10, "h2": LARGE.size + 10, "h3": LARGE.size}

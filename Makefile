@@ -51,6 +51,7 @@ bench: debian-packages .venv/installed
 	$(BIN)/python -m bench.guard
 	$(BIN)/python -m bench.gateway
 	$(BIN)/python -m bench.status
+	$(BIN)/python -m bench.ship --page docs/benchmarks.md --plot docs/images/shipping.svg
 
 debian-packages:
 	@missing=$$(for p in $(DEBIAN_PACKAGES); do \

@@ -90,10 +90,11 @@ def main() -> int:
     kept = bench.work / "runs.json"
     try:
         for name in options.part or parts:
-            runs = list(parts[name](bench))
             before = json.loads(kept.read_text()) if kept.exists() else []
-            others = [run for run in before if run["part"] != name]
-            kept.write_text(json.dumps([*others, *map(dataclasses.asdict, runs)], indent=1))
+            runs = [run for run in before if run["part"] != name]
+            for run in parts[name](bench):
+                runs.append(dataclasses.asdict(run))
+                kept.write_text(json.dumps(runs, indent=1))
     except (SealiftError, subprocess.CalledProcessError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench.page import Target
 from sealift import svg
+from sealift.ship import simulate
 
 BEGIN, END = "<!-- shipping: begin -->", "<!-- shipping: end -->"
 _STARS = ("star", "scp", "rsync", "pyinfra", "Ansible")
@@ -89,7 +90,24 @@ def tables(machine: str, runs: Sequence[Run]) -> str:
         "|" + "---|" * 11,
     ]
     lines += map(_row, _groups(runs))
+    if any(run.part == "curve" for run in runs):
+        lines += [
+            "",
+            "| hosts | a chain took | `sealift ship --simulate` says | off by |",
+            "|---|---|---|---|",
+        ]
+        lines += _reckoned(runs)
     return "\n".join([*lines, "", END])
+
+
+def _reckoned(runs: Sequence[Run]) -> Iterator[str]:
+    """What the model says of the curve, beside what was measured."""
+    for hosts in sorted({run.hosts for run in runs if run.part == "curve"}):
+        for count, way in ((1, "alone"), (hosts, "chain")):
+            if found := _of(runs, "curve", way, hosts):
+                took, rate = _median(found), found[0].rate * 1e6 / 8
+                says = simulate.chain(found[0].bytes, simulate.Fleet(count, rate))[-1]
+                yield f"| {count} | {took:.2f} s | {says:.2f} s | {says / took - 1:+.0%} |"
 
 
 def targets(runs: Sequence[Run]) -> Iterator[Target]:

@@ -50,6 +50,7 @@ def test_the_table_has_a_row_for_each_way() -> None:
         "| 60 MB | 20 MB |"
     )
     assert row in said
+    assert "| 16 | 10.00 s | 9.92 s | -1% |" in said
 
 
 def test_the_plot_is_an_svg_file_with_all_curves() -> None:

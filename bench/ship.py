@@ -1,4 +1,4 @@
-"""How long a release takes to many hosts: `python -m bench.ship`, 20 minutes or less on a quiet machine.
+"""How long a release takes to many hosts: `python -m bench.ship`.
 
 Light hosts (namespaces of this machine, each with an sshd) whose links have a rate both ways, the control
 node's too, so that the wire and not this machine's processors decides. Each way of shipping gets the same

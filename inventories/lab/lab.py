@@ -20,7 +20,12 @@ if not _file.exists():
 llm = [
     (
         host["name"],
-        {"ssh_hostname": host["relay"], "ssh_port": host["relay_port"], "_sudo": host["sudo"]},
+        {
+            "ssh_hostname": host["relay"],
+            "ssh_port": host["relay_port"],
+            "_sudo": host["sudo"],
+            "ship_address": host["address"],
+        },
     )
     for host in json.loads(_file.read_text())["hosts"]
 ]

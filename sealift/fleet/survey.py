@@ -47,7 +47,8 @@ class Target:
     def order(self) -> Order:
         """What it needs in its store."""
         blobs = needed_blobs(self.stored.lock, self.host.groups)
-        return Order(self.host.ssh, blobs, self.host.settings.ship_port)
+        its = self.host.settings
+        return Order(self.host.ssh, blobs, its.ship_port, its.ship_address, its.rate, its.rate_total)
 
 
 @dataclass(frozen=True)

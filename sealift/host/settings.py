@@ -18,6 +18,7 @@ from sealift.host.minimum_settings import MinimumSettings
 from sealift.host.monitoring_settings import MonitoringSettings
 from sealift.host.promotion_settings import PromotionSettings
 from sealift.host.rollout_settings import RolloutSettings
+from sealift.host.ship_settings import ShipSettings
 from sealift.host_paths import ROOT
 from sealift.release.objectives import Objectives
 from sealift.release.role import Role
@@ -165,7 +166,7 @@ class GpuSettings(Frozen):
     stand_in: bool = Field(default=False, description="a device that is no GPU, for labs without one")
 
 
-class SiteSettings(Frozen):
+class SiteSettings(ShipSettings):
     """All of a host's settings. Other keys of pyinfra's own (`ssh_*`, `_*`) are left out by `parse`."""
 
     release: Annotated[
@@ -189,13 +190,6 @@ class SiteSettings(Frozen):
         pattern=r"^(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$",
         description="folder of a large disk of the host, for its store and Docker's data; it must be there."
         " Empty: both lie below /var/lib",
-    )
-    ship_port: int = Field(
-        default=0,
-        ge=0,
-        le=65535,
-        description="TCP, on the host's address in the ssh_config, that another host sends a release to while"
-        " it is shipped in a chain. 0: it comes from the control node alone",
     )
     verify_at_once: int = Field(
         default=16, ge=1, description="hosts that are verified at the same time; each waits for its own model"

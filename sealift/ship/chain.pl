@@ -4,9 +4,11 @@
 #   file NAME                a file of the folder, mode 0600: the lines up to one that is a dot
 #   item HEX SIZE FROM TO    a blob: the offset that this host takes it from, and gives it on from; or a dash
 #   listen ADDRESS PORT      an sshd of its own takes the bytes in: `listening`, or `error WHY`
+#   rate BYTES               per second: takes no more, and gives no more; 0: as it comes
 #   go [ADDRESS PORT]        begins; the address is that of the next host
+#   alive                    the control node is; without a line for a minute it is taken to be gone
 # Says: `ok HEX` and `bad HEX` of blobs that came, `at BYTES` of all that came, `waiting SECONDS` for more,
-# `busy`, `cut in` and `cut out WHY` where a neighbour is gone, `error WHY`, `done`.
+# `busy`, `cut in` and `cut out WHY` where a neighbour is gone, `error WHY`, `done`; `here` each second.
 # Where standard input ends it ends, with all that it began; partial blobs stay.
 use strict;
 use warnings;
@@ -14,9 +16,12 @@ use Fcntl;
 use IO::Handle;
 use POSIX ();
 
-use constant { CHUNK => 1 << 20, SET_PIPE_SIZE => 1031, SILENT_S => 600 };
+use constant { CHUNK => 1 << 20, SET_PIPE_SIZE => 1031, SILENT_S => 600, ALONE_S => 60 };
+use constant TICKS => POSIX::sysconf(POSIX::_SC_CLK_TCK());
 my ($blobs, $partial, $dir) = @ARGV;
-my (@items, %children, $role, $told);
+my (@items, %children, $told);
+my ($rate, $due) = (0, 0);
+$0 = 'sealift-chain';    # as ps and systemctl show it
 $SIG{PIPE} = 'IGNORE';
 $| = 1;
 $told = 0;
@@ -28,7 +33,7 @@ sub wrong { tell_control('error', @_); POSIX::_exit(1) }
 sub child {    # a process of its own; its name, by number
     my ($name, $work) = @_;
     my $pid = fork // wrong("cannot fork: $!");
-    if (!$pid) { $SIG{$_} = 'DEFAULT' for qw(TERM INT HUP); %children = (); $work->(); POSIX::_exit(0) }
+    if (!$pid) { $SIG{$_} = 'DEFAULT' for qw(TERM INT HUP); %children = (); $0 = "sealift-chain: $name"; $work->(); POSIX::_exit(0) }
     $children{$pid} = $name;
     return $pid;
 }
@@ -49,6 +54,19 @@ sub put {      # all of it
 sub now_and_then { my $now = time; return if $now == $told; $told = $now; tell_control(@_) }
 
 sub pause { select(undef, undef, undef, 0.01) }    # seconds; Time::HiRes is not in perl-base
+
+sub portion {  # of what is left, to take at once
+    my ($left) = @_;
+    my $most = $rate && $rate / 8 < CHUNK ? int($rate / 8) + 1 : CHUNK;
+    return $left < $most ? $left : $most;
+}
+
+sub pace {     # so many bytes went: wait until more may
+    return if !$rate;
+    my $now = (POSIX::times())[0] / TICKS;
+    $due = ($due > $now ? $due : $now) + $_[0] / $rate;
+    select(undef, undef, undef, $due - $now);
+}
 
 sub hasher {
     pipe(my $from, my $in) && pipe(my $out, my $to) or wrong("cannot hash: $!");
@@ -97,12 +115,13 @@ sub receive {
             my $ready = '';
             vec($ready, fileno $in, 1) = 1;
             if (!select($ready, undef, undef, 1)) { tell_control('waiting', int(time - $waited)); next }
-            my $count = sysread($in, my $bytes, $left < CHUNK ? $left : CHUNK);
+            my $count = sysread($in, my $bytes, portion($left));
             if (!$count) { tell_control('cut in'); POSIX::_exit(1) }
             put($file, $bytes, $hex);
             put($hash, $bytes, 'sha256sum');
             ($left, $all, $waited) = ($left - $count, $all + $count, time);
             now_and_then('at', $all);
+            pace($count);
         }
         close $hash;
         my $line = <$sum> // '';
@@ -128,10 +147,11 @@ sub give {     # from this host's files, as they grow: a slow neighbour holds up
         sysseek($file, $to, 0);
         my $left = $size - $to;
         while ($left > 0) {
-            my $count = sysread($file, my $bytes, $left < CHUNK ? $left : CHUNK) // wrong("$hex: $!");
+            my $count = sysread($file, my $bytes, portion($left)) // wrong("$hex: $!");
             if (!$count) { pause(); next }
             put($out, $bytes, '') or POSIX::_exit(1);
             $left -= $count;
+            pace($count);
         }
     }
 }
@@ -146,6 +166,7 @@ sub listening {
     for (1 .. 1000) {
         return tell_control('listening') if last_line('said') =~ /^Server listening on /;
         last if waitpid(-1, POSIX::WNOHANG()) > 0;
+        now_and_then('here');
         pause();
     }
     tell_control('error', "cannot listen on $address:$port:", last_line('said'));
@@ -176,6 +197,7 @@ sub begin {
 sub finish {
     if (open(my $file, '<', "$dir/pid")) { my $pid = <$file>; kill 'TERM', $1 if ($pid // '') =~ /^(\d+)$/ }
     kill 'TERM', keys %children;
+    kill 'CONT', keys %children;
     if (open(my $bad, '<', "$dir/bad")) { while (<$bad>) { unlink "$partial/$1" if /^([0-9a-f]{64})$/ } }
     system('rm', '-rf', '--', $dir);
     exit 0;
@@ -186,12 +208,14 @@ system('rm', '-rf', '--', $dir);
 mkdir $dir, 0700 or wrong("$dir: $!");
 POSIX::mkfifo("$dir/in", 0600) or wrong("$dir/in: $!");
 tell_control('ready');
-my ($text, $went, $ended) = ('', 0, 0);
-while (1) {
+my ($text, $went, $ended, $heard) = ('', 0, 0, time);
+while (time - $heard < ALONE_S) {
+    now_and_then('here');
     my $ready = '';
     vec($ready, 0, 1) = 1;
     if (select($ready, undef, undef, 0.1)) {
         sysread(STDIN, $text, 65536, length $text) or last;
+        $heard = time;
     }
     while ($text =~ s/\Afile (\w+)\n(.*?)^\.\n//ms || $text =~ s/\A(?!file)([^\n]*)\n//) {
         if (defined $2) {
@@ -201,6 +225,7 @@ while (1) {
         }
         my ($verb, @words) = split / /, $1;
         if ($verb eq 'item') { push @items, [@words] }
+        elsif ($verb eq 'rate') { $rate = $words[0] }
         elsif ($verb eq 'listen') { listening(@words) }
         elsif ($verb eq 'go') { begin(@words); $went = 1 }
     }

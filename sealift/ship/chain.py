@@ -14,8 +14,10 @@ from sealift.blob import Blob
 from sealift.ship.plan import Have, plan
 
 LEAST_HOSTS = 3  # below it all comes from the control node
-LEAST_LACKING = 2  # of them, that lack something
-LEAST_BYTES = 64 << 20  # that each of these lacks: below it a chain takes longer to make than it saves
+LEAST_BYTES = (
+    64 << 20
+)  # that it spares the control node's link: for less it takes longer to make than it saves
+_NO_LIMIT = 1 << 62  # bytes per second
 
 
 @dataclass(frozen=True)
@@ -92,24 +94,28 @@ def fit(stage: Stage, haves: Mapping[str, Have]) -> tuple[str, ...]:
     """
     plans = {host: plan(stage.blobs, haves[host]) for host in stage.hosts if host in haves}
     able = [h for h, p in plans.items() if not p.check and p.bytes_total <= haves[h].free]
-    lacking = [plans[host].bytes_total for host in able if plans[host].items]
-    large = [count for count in lacking if count >= LEAST_BYTES]
-    worth = len(able) >= LEAST_HOSTS and len(large) >= LEAST_LACKING
-    return tuple(able) if worth else ()
+    lacking = [plans[host].bytes_total for host in able]
+    spared = sum(lacking) - max(lacking, default=0)  # a chain takes the time of the one that lacks most
+    return tuple(able) if len(able) >= LEAST_HOSTS and spared >= LEAST_BYTES else ()
 
 
 def link(
-    hosts: Sequence[str], blobs: Sequence[Blob], haves: Mapping[str, Have], last: Mapping[str, int]
+    hosts: Sequence[str],
+    blobs: Sequence[Blob],
+    haves: Mapping[str, Have],
+    last: Mapping[str, int],
+    rates: Mapping[str, int],
 ) -> tuple[Part, ...]:
     """Make a chain: those that lack least come first, for they can give at once; else the inventory's order.
 
     + hosts: in the inventory's order
     + haves: what each of them has
     + last: those that should be at the end, the largest number last
+    + rates: bytes per second of those with a limit, which hold up all behind them: the lowest comes last
     """
     lacks = {host: {item.blob: item.offset for item in plan(blobs, haves[host]).items} for host in hosts}
     left = {host: sum(blob.size - offset for blob, offset in lacks[host].items()) for host in hosts}
-    order = sorted(hosts, key=lambda host: (last.get(host, 0), left[host]))
+    order = sorted(hosts, key=lambda host: (last.get(host, 0), -rates.get(host, _NO_LIMIT), left[host]))
     behind = [*order[1:], None]
     return tuple(
         Part(

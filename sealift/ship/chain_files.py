@@ -1,7 +1,7 @@
 """What the hosts of a chain know each other by: SSH keys that are made for one transfer and are nowhere else.
 
-Each host but the first runs an sshd of its own while the transfer lasts, on its address in the ssh_config. It
-lets in one key, that of the host before it, and gives it one command, which takes bytes in.
+Each host but the first runs an sshd of its own while the transfer lasts, on its address. It lets in one key,
+that of the host before it, and gives it one command, which takes bytes in.
 Source of the options: sshd_config(5), ssh_config(5).
 """
 
@@ -64,10 +64,12 @@ class Link:
     """One host's side to the one before it.
 
     + address: that its sshd listens on, and its port
+    + rate: bytes per second that it takes at most, and gives to the one behind it; 0 is no limit
     """
 
     address: str
     port: int
+    rate: int = 0
 
 
 def taking_and_giving(link: Link, folder: str) -> tuple[Files, Files]:

@@ -17,12 +17,16 @@ from sealift.errors import SealiftError
 from sealift.ship.chain import Part, Stage, fit, link
 from sealift.ship.chain_files import Link, taking_and_giving
 from sealift.ship.chain_session import FOLDER, Feeder, Said, Session
+from sealift.ship.chain_suspects import Suspects
 from sealift.ship.chain_watch import Fault, Outcome, Watched
+from sealift.ship.pace import Pace
 from sealift.ship.plan import Have, parse_listing
 from sealift.ship.types import BlobPath
 from sealift.ssh import Ssh
 
 _READY_S = 30.0  # for a host to say what it has
+_BEHIND_S = 4.0  # for the others when one has said it, or as long as that one took
+_ALIVE_S = 5.0  # between words of this process to hosts, which end without one for a minute
 _LISTENING_S = 15.0
 _ENDING_S = 10.0
 
@@ -41,15 +45,17 @@ class Member:
 def run_chain(
     members: Mapping[str, Member],
     blobs: Sequence[Blob],
-    last: Mapping[str, int],
+    known: Suspects,
     blob_path: BlobPath,
     came: Callable[[int], None],
+    pace: Pace,
 ) -> Outcome:
     """Make a chain of what hosts lack by now, and see it through.
 
     + members: by name, in the inventory's order
-    + last: see `sealift.ship.chain.link`
+    + known: what former chains taught
     + came: told of bytes that came to hosts, many times
+    + pace: of the control node
     """
     said: Said = queue.SimpleQueue()
     sessions = {name: Session(member.ssh, said) for name, member in members.items()}
@@ -59,21 +65,24 @@ def run_chain(
         hosts = fit(Stage(tuple(haves), tuple(blobs)), haves)
         if not hosts:
             return Outcome(lost)
-        parts = link(hosts, blobs, haves, last)
+        limits = {host: members[host].link.rate for host in hosts if members[host].link.rate}
+        parts = link(hosts, blobs, haves, known.last, limits)
         for name in sessions.keys() - set(hosts):
             sessions[name].hang_up()
         _hand_out(parts, members, sessions)
-        watched = Watched(parts, time.monotonic())
+        watched = Watched(parts, time.monotonic(), limits, known.slow)
         if not _all_listen(parts, watched, said, sessions):
             return Outcome(lost, parts, watched.fault(time.monotonic()))
         for part, behind in zip(parts, (*parts[1:], None), strict=True):
             to = members[behind.host].link if behind else None
             sessions[part.host].say(f"go {to.address} {to.port}\n" if to else "go\n")
         if parts[0].bytes:
-            feeder = Feeder(members[parts[0].host].ssh, parts[0], blob_path)
+            feeder = Feeder(members[parts[0].host].ssh, parts[0], blob_path, (pace,))
         fault = _watch(watched, said, sessions, came)
         if feeder and feeder.error and fault:
             raise feeder.error
+        for host in fault.gone if fault else ():
+            sessions[host].cut()
         return Outcome(lost, parts, fault, watched.bad)
     finally:
         if feeder:
@@ -86,12 +95,17 @@ def _listings(sessions: Mapping[str, Session], said: Said) -> tuple[Mapping[str,
     lines: dict[str, list[str]] = {name: [] for name in sessions}
     haves: dict[str, Have] = {}
     lost: dict[str, str] = {}
-    deadline = time.monotonic() + _READY_S
+    begun = time.monotonic()
+    deadline = begun + _READY_S
     while len(haves) + len(lost) < len(sessions):
         try:
             host, line = said.get(timeout=max(deadline - time.monotonic(), 0.01))
         except queue.Empty:
-            lost |= {h: f"no answer within {_READY_S:.0f} s" for h in sessions if h not in haves | lost}
+            waited = time.monotonic() - begun
+            silent = [name for name in sessions if name not in haves | lost]
+            lost |= dict.fromkeys(silent, f"no answer within {waited:.0f} s")
+            for name in silent:
+                sessions[name].cut()
             break
         if line is None or line.startswith("error "):
             lost[host] = lost.get(host) or (line or sessions[host].why_it_ended())
@@ -100,6 +114,8 @@ def _listings(sessions: Mapping[str, Session], said: Said) -> tuple[Mapping[str,
                 haves[host] = parse_listing(host, lines[host])
             except SealiftError as error:
                 lost[host] = str(error).removeprefix(f"{host}: ")
+            now = time.monotonic()
+            deadline = min(begun + _READY_S, now + max(_BEHIND_S, now - begun))
         else:
             lines[host].append(line)
     return {name: haves[name] for name in sessions if name in haves and name not in lost}, lost
@@ -114,7 +130,7 @@ def _hand_out(parts: Sequence[Part], members: Mapping[str, Member], sessions: Ma
         texts[part.host] += [*map(_file_lines, taking.items()), f"listen {at.address} {at.port}\n"]
         texts[before.host] += map(_file_lines, giving.items())
     for host, text in texts.items():
-        sessions[host].say("".join(text))
+        sessions[host].say("".join((f"rate {members[host].link.rate}\n", *text)))
 
 
 def _item_lines(part: Part) -> str:
@@ -155,7 +171,12 @@ def _watch(
     watched: Watched, said: Said, sessions: Mapping[str, Session], came: Callable[[int], None]
 ) -> Fault | None:
     """Until all hosts are done, or something is wrong."""
+    spoke = 0.0
     while not watched.done:
+        if time.monotonic() - spoke > _ALIVE_S:
+            spoke = time.monotonic()
+            for part in watched.parts:
+                sessions[part.host].say("alive\n")
         try:
             host, line = said.get(timeout=0.5)
         except queue.Empty:

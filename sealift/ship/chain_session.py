@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import subprocess
 import tempfile
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib import resources
-from pathlib import Path
 from typing import IO
 
 from sealift.errors import SealiftError
 from sealift.host_paths import BLOBS, PARTIAL, ROOT
 from sealift.ship.chain import Part
+from sealift.ship.pace import Pace, send_file
 from sealift.ship.plan import LISTING
 from sealift.ship.types import BlobPath
 from sealift.ssh import Ssh
 
 FOLDER = "/run/sealift-chain"  # on a host, while it is in a chain; the lock of its store keeps it to one
 _HOST = resources.files("sealift.ship").joinpath("chain.pl").read_text()
-_SCRIPT = f"""\
+UNIT = "sealift-chain"
+_INNER = f"""\
 {LISTING}
 set -eu
 export LC_ALL=C
@@ -33,6 +34,26 @@ echo $$ >"$3"
 listing "$1" "$2"
 exec perl -e "$5" "$1" "$2" "$4"
 """
+# In a unit of its own: what it takes of the host has limits, and all of it ends with it, whatever happens.
+# A `$` is doubled, because systemd puts variables in.
+# Source: systemd-run(1), systemd.service(5), systemd.exec(5), systemd.resource-control(5).
+_SCRIPT = f"""\
+inner=$1 perl=$6
+if [ ! -d /run/systemd/system ] || ! command -v systemd-run >/dev/null; then
+    exec sh -c "$inner" {UNIT} "$2" "$3" "$4" "$5" "$perl"
+fi
+tries=0
+while [ "$(systemctl show -p LoadState --value {UNIT}.service)" = loaded ] && [ $tries -lt 20 ]; do
+    tries=$((tries + 1))
+    sleep 1
+done
+doubled() {{ printf '%s\\n' "$1" | sed 's/[$]/$$/g'; }}
+exec systemd-run --quiet --pipe --wait --collect --unit={UNIT} \\
+    --description="sealift passes a release on to the next host" \\
+    --property=MemoryMax=256M --property=Nice=10 --property=CPUWeight=20 --property=IOWeight=20 \\
+    --property=RuntimeDirectory={UNIT} --property=RuntimeDirectoryMode=0700 --property=TimeoutStopSec=10 \\
+    sh -c "$(doubled "$inner")" {UNIT} "$2" "$3" "$4" "$5" "$(doubled "$perl")"
+"""
 _LINE_LIMIT = 1 << 12  # bytes; a host's line is foreign
 Said = queue.SimpleQueue[tuple[str, str | None]]
 
@@ -43,7 +64,7 @@ class Session:
     def __init__(self, ssh: Ssh, said: Said) -> None:
         self.ssh, self._said = ssh, said
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed in `wait`)
-        command = ssh.command(_SCRIPT, BLOBS, PARTIAL, f"{ROOT}/ship.lock", FOLDER, _HOST)
+        command = ssh.command(_SCRIPT, _INNER, BLOBS, PARTIAL, f"{ROOT}/ship.lock", FOLDER, _HOST)
         self._child = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr
         )
@@ -73,6 +94,10 @@ class Session:
         with suppress(BrokenPipeError):
             self._stdin.close()
 
+    def cut(self) -> None:
+        """End it here and now: the host does not answer."""
+        self._child.kill()
+
     def wait(self, seconds: float) -> None:
         """Until it has ended, but not longer."""
         try:
@@ -87,7 +112,7 @@ class Session:
 class Feeder:
     """Sends the chain's first host what it takes."""
 
-    def __init__(self, ssh: Ssh, part: Part, blob_path: BlobPath) -> None:
+    def __init__(self, ssh: Ssh, part: Part, blob_path: BlobPath, paces: Sequence[Pace]) -> None:
         self.error: SealiftError | None = None
         self._child = subprocess.Popen(
             ssh.command(f"exec cat >{FOLDER}/in"),
@@ -95,7 +120,7 @@ class Feeder:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        self._pipe = _there(self._child.stdin)
+        self._pipe, self._paces = _there(self._child.stdin), paces
         self._files = [
             (blob_path(item.blob.digest), item.taken, item.blob.size)
             for item in part.items
@@ -107,7 +132,8 @@ class Feeder:
     def _send(self) -> None:
         try:
             for path, offset, size in self._files:
-                self._send_file(path, offset, size)
+                for _ in send_file(self._pipe.fileno(), path, offset, size, self._paces):
+                    pass
         except SealiftError as error:
             self.error = error
         except OSError as error:
@@ -116,16 +142,6 @@ class Feeder:
         finally:
             with suppress(OSError):
                 self._pipe.close()
-
-    def _send_file(self, path: Path, offset: int, size: int) -> None:
-        with path.open("rb") as file:
-            while offset < size:
-                sent = os.sendfile(self._pipe.fileno(), file.fileno(), offset, size - offset)
-                if not sent:
-                    raise SealiftError(
-                        f"{path}: has {offset} bytes, expected {size}. Import the bundle again."
-                    )
-                offset += sent
 
     def kill(self) -> None:
         """End it, wherever it is."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sealift.ship.chain import Part
-from sealift.ship.chain_watch import Outcome
+from sealift.ship.chain_watch import Fault, Outcome
 
 _SUSPICIONS = 2  # faults that a host was one end of: it takes two to tell which end it was
-_DEPOT_TRIES = (
-    2  # of a blob that the control node sends with another content: then it is left to SSH, which says so
-)
+_SLOW_LINKS = 3  # for which a chain is made anew: it takes seconds each time
+_VERY_LAST = 1000  # behind all that are put at the end by one fault or another
+# Of a blob that the control node sends with another content: then it is left to SSH, which says so.
+_DEPOT_TRIES = 2
 
 
 @dataclass
@@ -21,11 +23,14 @@ class Suspects:
     + out: those that are in no further chain, and why
     + notes: what else there is to say of some
     + last: those to be put at the end, the largest number last
+    + slow: those that a slow link is not news of
     """
 
     out: dict[str, str] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
     last: Counter[str] = field(default_factory=Counter)
+    slow: set[str] = field(default_factory=set)
+    _slow: Counter[str] = field(default_factory=Counter)
     _suspicions: Counter[str] = field(default_factory=Counter)
     _from_depot: Counter[str] = field(default_factory=Counter)
 
@@ -35,13 +40,26 @@ class Suspects:
         if not outcome.order:
             return False
         if fault := outcome.fault:
-            if fault.gone:
-                self.out[fault.gone] = fault.why
-            # The one that gives goes behind the one that takes: in the next chain it gives that one nothing.
-            for place, host in enumerate(reversed(fault.suspects)):
-                self._suspect(host, 1 + place, fault.why)
+            self.out |= fault.gone
+            if fault.slow:
+                self._put_back(fault, outcome.order)
+            else:
+                # The giver goes behind the taker: in the next chain it gives that one nothing.
+                for place, host in enumerate(reversed(fault.suspects)):
+                    self._suspect(host, 1 + place, fault.why)
         again = [self._blame(outcome, digest) for digest in sorted(set().union(*outcome.bad.values()))]
         return bool(fault) or any(again)
+
+    def _put_back(self, fault: Fault, order: Sequence[Part]) -> None:
+        """Have a slow link hold up fewer: of two that have an end in common, it is that end's."""
+        self._slow.update(fault.suspects)
+        found = [host for host in fault.suspects if self._slow[host] >= _SUSPICIONS]
+        for place, host in enumerate(found or reversed(fault.suspects)):
+            self.last[host] += _VERY_LAST if found else 1 + place
+            self.notes[host] = fault.why
+        self.slow.update(found)
+        if self._slow.total() >= _SLOW_LINKS * 2:
+            self.slow.update(part.host for part in order)
 
     def _blame(self, outcome: Outcome, digest: str) -> bool:
         """Find who sent a bad blob: the one before the first that got it. Gives whether to send it again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -9,7 +10,10 @@ from sealift.ship.chain import Part
 from sealift.ssh import last_line
 
 STALLED_S = 6.0  # that a host waits for bytes which the one before it has
-SILENT_S = 30.0  # that a host says nothing while it should take bytes; it says something every second
+SILENT_S = 6.0  # that a host says nothing; it says something every second, whatever it does
+SLOW_S = 15.0  # over which a link's rate is taken
+LEAST_RATE = 5_000  # bytes per second: a link below it carries as good as nothing
+SLOW_SHARE = 0.15  # of the best link's rate at the same time: one below it holds up the hosts behind it
 _ENSUES_S = 2.0  # until what a fault brings with it is heard, such as the death of the host that caused it
 
 
@@ -17,13 +21,16 @@ _ENSUES_S = 2.0  # until what a fault brings with it is heard, such as the death
 class Fault:
     """Why a chain cannot go on.
 
-    + gone: a host that is out of it
-    + suspects: otherwise the two ends of a link that carries nothing; the control node is none
+    + gone: hosts that are out of it, and why
+    + suspects: otherwise the two ends of a link that carries too little; the control node is none
+    + why: it is they
+    + slow: whether it carries something: then nobody is out of it, but holds up others no more
     """
 
-    why: str
-    gone: str | None = None
+    gone: Mapping[str, str] = field(default_factory=dict)
     suspects: tuple[str, ...] = ()
+    why: str = ""
+    slow: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,20 @@ class _State:
     error: str | None = None
     cut_in: float | None = None  # when it said so
     cut_out: tuple[float, str] | None = None
+    course: deque[tuple[float, int]] = field(default_factory=deque)  # when it had got how much, lately
+
+    def now_at(self, now: float) -> None:
+        """It takes bytes, or would."""
+        self.course.append((now, self.got))
+        while now - self.course[0][0] > SLOW_S and now - self.course[1][0] >= SLOW_S:
+            self.course.popleft()
+
+    @property
+    def rate(self) -> float | None:
+        """Bytes per second of late; None where that is not known yet."""
+        if not self.course or (span := self.course[-1][0] - self.course[0][0]) < SLOW_S:
+            return None
+        return (self.course[-1][1] - self.course[0][1]) / span
 
 
 @dataclass
@@ -58,11 +79,15 @@ class Watched:
     """A chain that runs.
 
     + began: when, by the clock of all times here, in seconds
+    + limits: bytes per second that a host takes and gives at most, of those that have a limit
+    + known_slow: hosts that a slow link is not news of: they are where they hold up fewest
     + bad: by host, the digests that came with another content
     """
 
     parts: Sequence[Part]
     began: float
+    limits: Mapping[str, int] = field(default_factory=dict)
+    known_slow: Collection[str] = ()
     bad: dict[str, set[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -78,8 +103,12 @@ class Watched:
         match line.split(" ", 2):
             case ["at", count] if count.isdecimal() and len(count) <= 18:
                 state.got, state.waits = max(before, int(count)), 0.0
+                state.now_at(now)
             case ["waiting", count] if count.isdecimal() and len(count) <= 9:
                 state.waits = float(count)
+                state.now_at(now)
+            case ["busy"]:
+                state.course.clear()
             case ["bad", digest] if digest in self._digests:
                 self.bad.setdefault(host, set()).add(digest)
             case ["done"]:
@@ -105,40 +134,73 @@ class Watched:
 
     def fault(self, now: float) -> Fault | None:
         """What is wrong, by what is known by now."""
-        for host, state in self._states.items():
-            if state.error is not None:
-                return Fault(f"{host}: {state.error}", gone=host)
-        for before, part in zip((None, *self.parts[:-1]), self.parts, strict=True):
-            host, state = part.host, self._states[part.host]
-            giver = self._states[before.host] if before else None
-            ends = (before.host, host) if before else (host,)
-            if giver and giver.cut_out and now - giver.cut_out[0] > _ENSUES_S:
-                return Fault(f"{ends[0]}: cannot send to {host}: {giver.cut_out[1]}", suspects=ends)
-            if state.cut_in is not None and now - state.cut_in > _ENSUES_S:
-                return Fault(f"{host}: its connection from {self._named(before)} was cut", suspects=ends)
-            if state.waits >= STALLED_S and self._can_give(before, part):
-                why = f"{host}: got nothing from {self._named(before)} for {state.waits:.0f} s"
-                return Fault(why, suspects=ends)
-            if state.got < part.bytes and now - state.heard > SILENT_S:
-                return Fault(f"{host}: said nothing for {now - state.heard:.0f} s", gone=host)
+        if gone := self._gone(now):
+            return Fault(gone)
+        for place, part in enumerate(self.parts):
+            before = self.parts[place - 1] if place else None
+            if fault := self._cut(before, part, now) or self._slow(place, before, part):
+                return fault
+        return None
+
+    def _gone(self, now: float) -> Mapping[str, str]:
+        silent = {h: now - state.heard for h, state in self._states.items() if not state.done}
+        # Those that fell silent with the first one did so for the same reason.
+        least = SILENT_S - _ENSUES_S if any(s > SILENT_S for s in silent.values()) else SILENT_S
+        gone = {h: f"{h}: said nothing for {s:.0f} s" for h, s in silent.items() if s > least}
+        failed = {h: f"{h}: {state.error}" for h, state in self._states.items() if state.error is not None}
+        return gone | failed
+
+    def _cut(self, before: Part | None, part: Part, now: float) -> Fault | None:
+        """A link that carries nothing."""
+        host, state = part.host, self._states[part.host]
+        giver = self._states[before.host] if before else None
+        ends = _ends(before, part)
+        if giver and giver.cut_out and now - giver.cut_out[0] > _ENSUES_S:
+            why = f"{ends[0]}: cannot send to {host}: {giver.cut_out[1]}"
+        elif state.cut_in is not None and now - state.cut_in > _ENSUES_S:
+            why = f"{host}: its connection from {_named(before)} was cut"
+        elif state.waits >= STALLED_S and self._can_give(before, part):
+            why = f"{host}: got nothing from {_named(before)} for {state.waits:.0f} s"
+        else:
+            return None
+        return Fault(suspects=ends, why=why)
+
+    def _slow(self, place: int, before: Part | None, part: Part) -> Fault | None:
+        """A link that carries little, though the host before has what this one lacks."""
+        rate = self._states[part.host].rate
+        if rate is None or self._states[part.host].done or not self._can_give(before, part):
+            return None
+        ends = _ends(before, part)
+        said = f"{part.host}: got {rate / 1e6:.2f} MB/s from {_named(before)}"
+        if rate < LEAST_RATE:
+            return Fault(suspects=ends, why=said)
+        best = max(state.rate or 0.0 for state in self._states.values() if not state.done)
+        limit = min([best, *(self.limits[host] for host in ends if host in self.limits)])
+        held_up = any(not self._states[behind.host].done for behind in self.parts[place + 1 :])
+        if before and held_up and part.host not in self.known_slow and rate < SLOW_SHARE * limit:
+            return Fault(suspects=ends, why=f"{said}, while others got {best / 1e6:.2f}", slow=True)
         return None
 
     def _can_give(self, before: Part | None, part: Part) -> bool:
         """Whether the host before has the byte that this one lacks next."""
-        if before is None:
-            return True
         number, offset = part.reached(self._states[part.host].got)
         if number == len(part.items):
             return False
+        if before is None:
+            return True
         wanted = part.items[number].blob
         for place, item in enumerate(before.items):
             if item.blob == wanted:
                 return item.taken is None or before.reached(self._states[before.host].got) > (place, offset)
         return True
 
-    @staticmethod
-    def _named(before: Part | None) -> str:
-        return before.host if before else "the control node"
+
+def _ends(before: Part | None, part: Part) -> tuple[str, ...]:
+    return (before.host, part.host) if before else (part.host,)
+
+
+def _named(before: Part | None) -> str:
+    return before.host if before else "the control node"
 
 
 def _printable(words: str) -> str:

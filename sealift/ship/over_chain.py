@@ -19,6 +19,7 @@ from sealift.ship.chain_files import Link
 from sealift.ship.chain_round import Member, run_chain
 from sealift.ship.chain_suspects import Suspects
 from sealift.ship.over_ssh import over_ssh
+from sealift.ship.pace import Pace, total_pace
 from sealift.ship.plan import Have, ShipPlan, listing_script, parse_listing, plan
 from sealift.ship.types import BlobPath, Order, Shipped
 from sealift.ssh import Gathered, on_all
@@ -31,7 +32,7 @@ def over_chain(orders: Sequence[Order], blob_path: BlobPath, progress: Progress)
     def ask(host: str) -> tuple[Have, Member]:
         order = by_host[host]
         have = parse_listing(host, order.ssh.run(listing_script(ROOT)).splitlines())
-        return have, Member(order.ssh, Link(_ip(order), order.port))
+        return have, Member(order.ssh, Link(_ip(order), order.port, order.rate))
 
     asked = on_all(list(by_host), ask).results
     haves = {host: have for host, (have, _) in asked.items()}
@@ -42,7 +43,7 @@ def over_chain(orders: Sequence[Order], blob_path: BlobPath, progress: Progress)
         meter = Meter("shipping", sum(each.bytes_total for each in plans.values()), progress)
         for stage in worth:
             members = {host: asked[host][1] for host in stage.hosts}
-            notes |= _ship_stage(stage, members, blob_path, meter)
+            notes |= _ship_stage(stage, members, blob_path, meter, total_pace(orders))
     straight = over_ssh(orders, blob_path, progress)
     results = {
         host: _in_all(plans.get(host), rest, notes.get(host, "")) for host, rest in straight.results.items()
@@ -51,19 +52,19 @@ def over_chain(orders: Sequence[Order], blob_path: BlobPath, progress: Progress)
 
 
 def _ship_stage(
-    stage: Stage, members: Mapping[str, Member], blob_path: BlobPath, meter: Meter
+    stage: Stage, members: Mapping[str, Member], blob_path: BlobPath, meter: Meter, pace: Pace
 ) -> Mapping[str, str]:
     """Chains, as long as another one may do better. Gives what there is to say of hosts."""
     known = Suspects()
     while True:
         left = {host: member for host, member in members.items() if host not in known.out}
-        if not known.learn(run_chain(left, stage.blobs, known.last, blob_path, meter.add)):
+        if not known.learn(run_chain(left, stage.blobs, known, blob_path, meter.add, pace)):
             return known.notes | known.out
 
 
 def _ip(order: Order) -> str:
     """Where others reach a host: by its address, for names may mean something else to hosts."""
-    address = order.ssh.address()
+    address = order.address or order.ssh.address()
     try:
         return str(socket.getaddrinfo(address, order.port, type=socket.SOCK_STREAM)[0][4][0])
     except OSError as error:

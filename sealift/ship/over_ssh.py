@@ -21,6 +21,7 @@ from sealift.blob import Blob
 from sealift.errors import SealiftError
 from sealift.host_paths import BLOBS, PARTIAL, ROOT
 from sealift.progress import Meter, Progress
+from sealift.ship.pace import Pace, send_file, total_pace
 from sealift.ship.plan import LISTING, Item, parse_listing, plan
 from sealift.ship.types import BlobPath, Order, Shipped
 from sealift.ssh import Gathered, on_all
@@ -34,10 +35,11 @@ def over_ssh(orders: Sequence[Order], blob_path: BlobPath, progress: Progress) -
     """Ship to all hosts at once; a `sealift.ship.types.Transport`."""
     meter = Meter("shipping", 0, progress)
     by_host = {order.host: order for order in orders}
-    return on_all(list(by_host), lambda host: _ship(by_host[host], blob_path, meter))
+    total = total_pace(orders)
+    return on_all(list(by_host), lambda host: _ship(by_host[host], blob_path, meter, total))
 
 
-def _ship(order: Order, blob_path: BlobPath, meter: Meter) -> Shipped:
+def _ship(order: Order, blob_path: BlobPath, meter: Meter, total: Pace) -> Shipped:
     """Ship to one host. Raises SealiftError where it ends with less than everything stored there."""
     ssh = order.ssh
     with tempfile.TemporaryFile() as stderr:
@@ -50,7 +52,7 @@ def _ship(order: Order, blob_path: BlobPath, meter: Meter) -> Shipped:
         if child.stdin is None or child.stdout is None:  # for the type checker: both are pipes
             raise AssertionError
         fcntl.fcntl(child.stdin, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-        receiver = _Receiver(order.host, child.stdin, child.stdout)
+        receiver = _Receiver(order.host, child.stdin, child.stdout, (total, Pace(order.rate)))
         try:
             return _dialogue(receiver, order, blob_path, meter)
         except _HungUpError:
@@ -68,11 +70,12 @@ class _HungUpError(Exception):
 
 @dataclass
 class _Receiver:
-    """The two ends of a running receiver.sh."""
+    """The two ends of a running receiver.sh, and how fast it may be sent to."""
 
     host: str
     stdin: IO[bytes]
     stdout: IO[bytes]
+    paces: Sequence[Pace]
 
     def say(self, *words: object) -> None:
         """Send a line."""
@@ -84,19 +87,11 @@ class _Receiver:
     def send(self, path: Path, item: Item, meter: Meter) -> None:
         """Send a blob, from its offset on."""
         self.say("blob", item.blob.hex, item.blob.size, item.offset)
-        with path.open("rb") as file:
-            offset = item.offset
-            while offset < item.blob.size:
-                try:
-                    sent = os.sendfile(self.stdin.fileno(), file.fileno(), offset, item.blob.size - offset)
-                except BrokenPipeError:
-                    raise _HungUpError from None
-                if sent == 0:
-                    raise SealiftError(
-                        f"{path}: has {offset} bytes, expected {item.blob.size}. Import the bundle again."
-                    )
-                offset += sent
+        try:
+            for sent in send_file(self.stdin.fileno(), path, item.offset, item.blob.size, self.paces):
                 meter.add(sent)
+        except BrokenPipeError:
+            raise _HungUpError from None
 
     def answer(self) -> str:
         """Its next line."""

@@ -51,11 +51,12 @@ def preview(orders: Sequence[Order], haves: Mapping[str, Have]) -> Preview:
         if order.host in haves
     }
     able = {order.host: order.blobs for order in orders if order.port and order.host in haves}
+    rates = {order.host: order.rate for order in orders if order.rate}
     chains: list[Chain] = []
     carried = first = 0  # bytes over all links of chains, and over the first link of each
     for stage in stages(able):
         if hosts := fit(stage, haves):
-            parts = link(hosts, stage.blobs, haves, {})
+            parts = link(hosts, stage.blobs, haves, {}, rates)
             chains.append(Chain(tuple(part.host for part in parts), max(part.bytes for part in parts)))
             carried += sum(part.bytes for part in parts)
             first += parts[0].bytes

@@ -21,11 +21,17 @@ class Order:
 
     + ssh: how it is reached
     + port: TCP, on its address, that other hosts may send to while it is shipped to; 0: none
+    + address: that other hosts reach it at; empty is that of the ssh_config
+    + rate: bytes per second that it takes and gives at most; 0 is no limit
+    + rate_total: the same of the control node, to all hosts; the lowest of all orders holds
     """
 
     ssh: Ssh
     blobs: tuple[Blob, ...]
     port: int = 0
+    address: str = ""
+    rate: int = 0
+    rate_total: int = 0
 
     @property
     def host(self) -> str:

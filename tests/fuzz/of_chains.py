@@ -16,7 +16,9 @@ from tests.unit import fleet_site
 
 def _said(case: Case, _: Path) -> object:
     blobs = needed_blobs(fleet_site.lock(), frozenset())
-    parts = link(("FUZZ", "h2"), blobs, dict.fromkeys(("FUZZ", "h2"), parse_listing("FUZZ", ["free 1"])), {})
+    parts = link(
+        ("FUZZ", "h2"), blobs, dict.fromkeys(("FUZZ", "h2"), parse_listing("FUZZ", ["free 1"])), {}, {}
+    )
     watched, known = Watched(parts, 0.0), Suspects()
     for now, line in enumerate(only(case).decode(errors="replace").splitlines()):
         watched.say("FUZZ", line, float(now))

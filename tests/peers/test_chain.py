@@ -49,7 +49,7 @@ class Fleet:
     def left(self, host: str) -> str:
         """What a transfer left there, of processes, files and partial blobs."""
         return self.hosts.on(
-            host, f"pgrep -r R,S,D -a 'perl|sshd|ssh|cat'; ls {PARTIAL}; ls /run/sealift-chain"
+            host, f"pgrep -r R,S,D -a 'sealift-chain|sshd|ssh|cat'; ls {PARTIAL}; ls /run/sealift-chain"
         ).stdout
 
 
@@ -142,7 +142,7 @@ def test_a_host_that_dies_is_named_alone_and_the_others_finish_in_a_chain(fleet:
 
 @pytest.mark.exhaustive
 def test_a_host_that_stands_still_does_not_keep_the_others(fleet: Fleet) -> None:
-    stop = "pkill -STOP -n perl; pkill -STOP perl"
+    stop = "pkill -STOP sealift-chain"
     gathered = fleet.ship(in_the_middle(lambda: fleet.hosts.on("h2", stop)))
     assert [host for host in ("h1", "h3", "h4") if fleet.has_all(host)] == ["h1", "h3", "h4"], gathered
 

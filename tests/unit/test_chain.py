@@ -37,7 +37,7 @@ def have(*stored: Blob, free: int = FREE, **partial: int) -> Have:
 
 
 def made(**haves: Have) -> tuple[Part, ...]:
-    return link(tuple(haves), (LARGE, SMALL), haves, {})
+    return link(tuple(haves), (LARGE, SMALL), haves, {}, {})
 
 
 def test_each_host_takes_what_it_lacks_and_gives_what_the_next_one_lacks() -> None:
@@ -58,7 +58,13 @@ def test_every_link_carries_just_what_the_host_behind_it_lacks() -> None:
 
 def test_a_host_that_is_to_be_last_is_last() -> None:
     haves = {"h1": have(LARGE), "h2": have(), "h3": have()}
-    assert [p.host for p in link(tuple(haves), (LARGE,), haves, {"h1": 2, "h2": 1})] == ["h3", "h2", "h1"]
+    assert [p.host for p in link(tuple(haves), (LARGE,), haves, {"h1": 2, "h2": 1}, {})] == ["h3", "h2", "h1"]
+
+
+def test_a_host_with_the_lowest_rate_is_last() -> None:
+    haves = {"h1": have(), "h2": have(), "h3": have()}
+    parts = link(tuple(haves), (LARGE,), haves, {}, {"h1": 10_000, "h2": 20_000})
+    assert [part.host for part in parts] == ["h3", "h2", "h1"]
 
 
 def test_how_far_a_host_is_passes_over_what_it_has() -> None:
@@ -115,13 +121,14 @@ def test_what_a_host_should_not_say_changes_nothing(watched: Watched, line: str)
 
 def test_a_host_whose_connection_ends_is_gone(watched: Watched) -> None:
     watched.end("h2", "does not answer")
-    assert watched.fault(1.0) == Fault("h2: does not answer", gone="h2")
+    assert watched.fault(1.0) == Fault({"h2": "h2: does not answer"})
 
 
 def test_a_link_that_carries_nothing_is_the_first_whose_giver_has_more(watched: Watched) -> None:
     watched.say("h1", "at 500", 1.0)
     watched.say("h2", "at 500", 1.0)
     watched.say("h3", "at 400", 1.0)
+    watched.say("h1", "here", 8.0)
     for host in ("h2", "h3"):
         watched.say(host, "waiting 7", 8.0)  # h2 has all that h1 has
     fault = watched.fault(8.0)
@@ -133,24 +140,81 @@ def test_a_cut_is_a_fault_of_both_ends_unless_one_is_heard_to_be_gone(watched: W
     watched.say("h1", "cut out Connection refused", 1.0)
     assert watched.fault(2.0) is None
     fault = watched.fault(4.0)
-    assert fault == Fault("h1: cannot send to h2: Connection refused", suspects=("h1", "h2"))
+    assert fault == Fault(suspects=("h1", "h2"), why="h1: cannot send to h2: Connection refused")
     watched.end("h2", "killed")
-    assert watched.fault(4.0) == Fault("h2: killed", gone="h2")
+    assert watched.fault(4.0) == Fault({"h2": "h2: killed"})
 
 
-def test_a_silent_host_that_should_take_bytes_is_gone(watched: Watched) -> None:
-    for host in ("h1", "h2"):
-        watched.say(host, "busy", 25.0)
-    fault = watched.fault(31.0)
-    assert fault and fault.gone == "h3"
+def test_hosts_that_say_nothing_any_more_are_gone_together(watched: Watched) -> None:
+    for second in range(1, 9):
+        watched.say("h1", "busy", float(second))
+    watched.say("h2", "at 5", 2.0)
+    assert watched.fault(6.0) is None
+    fault = watched.fault(8.0)
+    assert fault and list(fault.gone) == ["h2", "h3"]
+    assert fault.gone["h2"] == "h2: said nothing for 6 s"
+
+
+def running(watched: Watched, seconds: int, **rates: float) -> Fault | None:
+    """What is wrong after so many seconds of these rates, in bytes per second."""
+    for second in range(seconds + 1):
+        for host in ("h1", "h2", "h3"):
+            watched.say(host, f"at {int(rates[host] * second)}", float(second))
+    return watched.fault(float(seconds))
+
+
+def test_a_link_at_a_tenth_of_the_others_holds_up_those_behind_it() -> None:
+    watched = Watched(made(h1=have(), h2=have(), h3=have()), began=0.0)
+    assert running(watched, 14, h1=4e6, h2=4e5, h3=4e5) is None
+    fault = running(watched, 15, h1=4e6, h2=4e5, h3=4e5)
+    why = "h2: got 0.40 MB/s from h1, while others got 4.00"
+    assert fault == Fault(suspects=("h1", "h2"), why=why, slow=True)
+
+
+def test_a_slow_link_that_is_no_news_or_is_to_be_or_holds_up_nobody_is_no_fault() -> None:
+    parts = made(h1=have(), h2=have(), h3=have())
+    slow = {"h1": 4e6, "h2": 4e5, "h3": 4e5}
+    assert running(Watched(parts, 0.0, known_slow={"h2"}), 15, **slow) is None
+    assert running(Watched(parts, 0.0, limits={"h2": 500_000}), 15, **slow) is None
+    assert running(Watched(parts, 0.0), 15, h1=4e6, h2=4e6, h3=4e5) is None
+    assert running(Watched(parts, 0.0), 15, h1=4e6, h2=2e6, h3=2e6) is None
+
+
+def test_a_link_that_carries_a_byte_now_and_then_carries_nothing() -> None:
+    fault = running(Watched(made(h1=have(), h2=have(), h3=have()), 0.0), 15, h1=4e6, h2=4e6, h3=100)
+    assert fault == Fault(suspects=("h2", "h3"), why="h3: got 0.00 MB/s from h2")
+
+
+def test_a_host_that_is_busy_is_not_slow() -> None:
+    watched = Watched(made(h1=have(), h2=have(), h3=have()), 0.0)
+    running(watched, 14, h1=4e6, h2=4e5, h3=4e5)
+    watched.say("h2", "busy", 14.5)
+    assert watched.fault(15.0) is None
 
 
 def test_of_two_suspects_the_one_that_fails_again_goes() -> None:
     known, order = Suspects(), made(h1=have(), h2=have(), h3=have())
-    assert known.learn(Outcome({}, order, Fault("why", suspects=("h1", "h2"))))
+    assert known.learn(Outcome({}, order, Fault(suspects=("h1", "h2"), why="why")))
     assert (known.out, dict(known.last)) == ({}, {"h1": 2, "h2": 1})
-    assert known.learn(Outcome({}, order, Fault("again", suspects=("h3", "h2"))))
+    assert known.learn(Outcome({}, order, Fault(suspects=("h3", "h2"), why="again")))
     assert known.out == {"h2": "again"}
+
+
+def test_of_two_slow_links_with_an_end_in_common_it_is_that_end() -> None:
+    known, order = Suspects(), made(h1=have(), h2=have(), h3=have())
+    assert known.learn(Outcome({}, order, Fault(suspects=("h1", "h2"), why="first", slow=True)))
+    assert (dict(known.last), known.slow) == ({"h1": 2, "h2": 1}, set())
+    assert known.learn(Outcome({}, order, Fault(suspects=("h3", "h2"), why="second", slow=True)))
+    assert max(known.last, key=known.last.__getitem__) == "h2" and "h3" not in known.last
+    assert (known.slow, known.out) == ({"h2"}, {})
+
+
+def test_slow_links_are_mended_a_few_times_only() -> None:
+    hosts = ("h1", "h2", "h3", "h4", "h5", "h6")
+    known, order = Suspects(), made(**{host: have() for host in hosts})
+    for ends in (hosts[:2], hosts[2:4], hosts[4:]):
+        assert known.learn(Outcome({}, order, Fault(suspects=ends, why="slow", slow=True)))
+    assert known.slow == set(hosts)
 
 
 def test_who_sent_a_rotten_blob_is_the_one_before_the_first_that_got_it() -> None:

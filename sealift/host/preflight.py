@@ -191,11 +191,19 @@ def _models(
 
 
 def _ports(facts: HostFacts, settings: SiteSettings, release: Release, groups: frozenset[str]) -> _Found:
+    shipping = settings.ship_port
+    yield from _ship_port(facts, shipping)
     taken: dict[int, tuple[Service, Port]] = {}
     for service in release.services_for(groups):
         for port in release.ports_of(service):
             number = published(settings, port)
             yield from _port(facts, number, service, port.setting)
+            if number == shipping:
+                yield (
+                    f"port {number} is that of {service.name}",
+                    "one for shipping alone",
+                    "Set another ship_port.",
+                )
             other, its = taken.setdefault(number, (service, port))
             if its is not port:
                 yield (
@@ -203,6 +211,17 @@ def _ports(facts: HostFacts, settings: SiteSettings, release: Release, groups: f
                     "a port for each",
                     f"Set another {port.setting}.",
                 )
+
+
+def _ship_port(facts: HostFacts, port: int) -> _Found:
+    """Nothing listens there but while a transfer runs, and then no other begins."""
+    owners = {each.process or "an unknown process" for each in facts.listeners if port and each.port == port}
+    if owners:
+        yield (
+            f"port {port} is taken by {' and '.join(sorted(owners))}",
+            "a free port for shipping",
+            "Stop that, or set another ship_port. A transfer that runs has it, too: let it end.",
+        )
 
 
 def _port(facts: HostFacts, port: int, service: Service, setting: str) -> _Found:

@@ -79,6 +79,19 @@ def test_our_own_gateway_may_have_the_port() -> None:
     assert problems(replace(HOST, listeners=(DOCKERD,), containers=(OURS,))) == []
 
 
+def test_the_port_of_a_chain_is_free_where_there_is_one() -> None:
+    taken = replace(HOST, listeners=(Listener(4711, "nginx"),))
+    assert problems(taken) == []
+    (problem,) = problems(taken, ship_port=4711)
+    assert problem.startswith(
+        "h1: port 4711 is taken by nginx, expected a free port for shipping. Stop that,"
+    )
+    (problem,) = problems(ship_port=8443)
+    assert (
+        problem == "h1: port 8443 is that of gateway, expected one for shipping alone. Set another ship_port."
+    )
+
+
 def test_the_release_s_own_engine_is_no_conflict() -> None:
     assert problems(replace(HOST, packages=frozenset({"docker.io"}))) == []
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,6 +130,32 @@ def test_nobody_else_gets_in_while_it_runs(fleet: Fleet) -> None:
     assert set(fleet.straight.values()) == {0}
 
 
+@pytest.mark.exhaustive
+def test_keys_of_another_link_and_of_a_transfer_that_ended_let_nobody_in(fleet: Fleet) -> None:
+    """h1 has the key for h2. A stranger with it gets nowhere else, and nowhere in the next transfer."""
+    tried: dict[str, str] = {}
+
+    def attempt(host: str) -> None:
+        address = f"10.99.1.{host.removeprefix('h')}"
+        options = (
+            "-i /root/client -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o BatchMode=yes"
+        )
+        tried[host] = fleet.hosts.on("h4", f"echo x | ssh {options} -p {PORT} root@{address}").stderr
+
+    def steal() -> None:
+        key = fleet.hosts.on("h1", "cat /run/sealift-chain/client").stdout
+        fleet.hosts.on("h4", f"mkdir -p /root; umask 077; echo '{key}' >/root/client")
+        attempt("h3")
+
+    fleet.ship(in_the_middle(steal)).all()
+    for host in fleet.hosts.names:
+        fleet.hosts.on(host, f"rm -r {BLOBS}")
+    fleet.ship(in_the_middle(lambda: attempt("h2"))).all()
+    assert [("Permission denied" in said) for said in tried.values()] == [True, True], tried
+    assert [host for host in fleet.hosts.names if fleet.has_all(host)] == list(fleet.hosts.names)
+    assert set(fleet.straight.values()) == {0}
+
+
 @pytest.mark.parametrize(
     "dead",
     ["h2", *(pytest.param(end, marks=pytest.mark.exhaustive) for end in ("h1", "h4"))],
@@ -165,3 +193,61 @@ def test_a_host_without_room_is_named_alone(fleet: Fleet) -> None:
     assert "MiB free for its store, needs 103 MiB" in str(gathered.errors["h2"])
     others: Mapping[str, int] = {"h1": 0, "h3": 0, "h4": 0}
     assert fleet.straight == others
+
+
+@pytest.mark.exhaustive
+def test_two_neighbours_that_die_are_named_and_the_others_finish_by_themselves(fleet: Fleet) -> None:
+    """Half of the hosts; two that are left are no chain, and each goes on with what it has."""
+
+    def die() -> None:
+        fleet.hosts.kill("h2")
+        fleet.hosts.kill("h3")
+
+    gathered = fleet.ship(in_the_middle(die))
+    assert sorted(gathered.errors) == ["h2", "h3"]
+    assert [host for host in ("h1", "h4") if fleet.has_all(host)] == ["h1", "h4"]
+
+
+@pytest.mark.exhaustive
+def test_a_host_that_gives_nothing_on_is_behind_those_it_kept_waiting(fleet: Fleet) -> None:
+    stop = "pkill -STOP -f '^sealift-chain: giver'"
+    fleet.ship(in_the_middle(lambda: fleet.hosts.on("h2", stop))).all()
+    assert [host for host in fleet.hosts.names if fleet.has_all(host)] == list(fleet.hosts.names)
+    assert set(fleet.straight.values()) == {0}
+
+
+@pytest.mark.exhaustive
+def test_a_blob_that_is_altered_at_its_source_is_stored_nowhere(fleet: Fleet) -> None:
+    large = fleet.blobs[0]
+
+    def alter() -> None:
+        with fleet.path(large.digest).open("r+b") as file:
+            file.seek(-1, os.SEEK_END)
+            last = file.read(1)
+            file.seek(-1, os.SEEK_END)
+            file.write(bytes([last[0] ^ 1]))
+
+    gathered = fleet.ship(in_the_middle(alter))
+    assert sorted(gathered.errors) == list(fleet.hosts.names)
+    for host, error in gathered.errors.items():
+        assert f"{large.hex}. Remove these files from the depot" in str(error)
+        assert sorted(fleet.hosts.on(host, f"ls {BLOBS}").stdout.split()) == sorted(
+            blob.hex for blob in fleet.blobs[1:]
+        )
+
+
+@pytest.mark.exhaustive
+def test_hosts_end_with_the_control_node_and_a_second_run_goes_on(fleet: Fleet) -> None:
+    child = os.fork()
+    if child == 0:
+        fleet.ship(in_the_middle(lambda: os.kill(os.getpid(), signal.SIGKILL)))
+        os._exit(1)
+    assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    deadline = time.monotonic() + 20
+    busy = "pgrep -r R,S,D -a 'sealift-chain|sshd'; ls /run/sealift-chain"
+    while any(fleet.hosts.on(host, busy).stdout for host in fleet.hosts.names):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    shipped = fleet.ship().all()
+    assert [host for host in fleet.hosts.names if fleet.has_all(host)] == list(fleet.hosts.names)
+    assert shipped["h1"].bytes < sum(SIZES) - (5 << 20)

@@ -8,6 +8,7 @@ same hosts, set up for speed as in bench/against_ansible.py. It is not asked to 
 from __future__ import annotations
 
 import argparse
+import shutil
 import statistics
 import subprocess
 import sys
@@ -49,6 +50,7 @@ def main() -> int:
     options = parser.parse_args()
     work, ansible = options.work.resolve(), options.ansible.resolve()
     took: dict[str, list[float]] = {"ansible-playbook": [], "sealift apply": []}
+    shutil.rmtree(work, ignore_errors=True)
     try:
         ansible_in(ansible)
         for number in range(options.rounds):
@@ -66,7 +68,7 @@ def main() -> int:
                 hosts.write_text(yaml.safe_dump({"all": {"hosts": inventory, "vars": values}}))
                 play = (ansible / "bin/ansible-playbook", "-i", hosts, _HERE / "ansible/first.yml")
                 took["ansible-playbook"].append(timed("ansible-playbook", play, lab, folder, True)[0])
-            subprocess.run(("rm", "-rf", folder), check=True)
+            shutil.rmtree(folder)
     except (SealiftError, subprocess.CalledProcessError) as error:
         print(error, file=sys.stderr)
         return 1

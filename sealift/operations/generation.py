@@ -25,7 +25,8 @@ from sealift.host_paths import ARMED, CURRENT, GENERATIONS, PREVIOUS, ROOT, STOO
 from sealift.service import Service
 
 Commands = Generator[StringCommand, None, None]
-_HARMLESS = '[Ff]ailed to load (private key|certificate)[^"{}]*'
+# Without a quotation of the configuration; a full disk is no fault of it.
+_HARMLESS = '[Ff]ailed to load (private key|certificate)[^"{}]*|no space left on device'
 _GENERATION = re.compile(r"generations/[0-9a-f]{12}")
 
 

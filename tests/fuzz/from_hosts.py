@@ -19,6 +19,7 @@ from sealift.clients.usage import parse_log, sum_up
 from sealift.depot.needed import needed_blobs
 from sealift.errors import SealiftError
 from sealift.evidence import junit, page
+from sealift.facts.engine import EngineFact
 from sealift.facts.fact import FactBase
 from sealift.facts.nvidia import Merged
 from sealift.files import canonical_json, parse_json
@@ -139,7 +140,7 @@ def facts() -> dict[str, type[FactBase[Any]]]:
         for name, fact in vars(module).items()
         if isinstance(fact, type)
         and issubclass(fact, FactBase)
-        and fact is not FactBase
+        and fact not in (FactBase, EngineFact)
         and fact.__module__ == module.__name__
     }
 

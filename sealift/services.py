@@ -42,7 +42,8 @@ def asking_envoy(path: str) -> tuple[str, ...]:
     return ("bash", "-c", _ADMIN.format(port=ADMIN_PORT, path=path))
 
 
-_VERSIONS = asking_envoy("/stats?filter=version_text")
+VERSIONS = "/stats?filter=version_text"  # of Envoy's admin interface: which live files it goes by
+_VERSIONS = asking_envoy(VERSIONS)
 # Live files of the gateway and of the front door.
 LISTENER = "listener.yaml"
 KEYS = "keys.yaml"

@@ -7,22 +7,58 @@ from collections.abc import Sequence
 from typing import Any
 
 from sealift.drift.check import Check
+from sealift.drift.together import TOGETHER, Asked
+from sealift.facts.engine import EngineFact
 from sealift.facts.fact import FactBase, unreadable
+from sealift.host import engine
 
 _MARK = "sealift-fact="  # begins the line in front of a fact's answer
 
 
 def script(checks: Sequence[Check]) -> str:
-    """A script that asks for every fact, one after another; a fact that fails is left empty."""
+    """A script that asks for every fact, one after another; a fact that fails is left empty.
+
+    Docker is asked by another, for `questions`.
+    """
     asked = []
+    for number, each in enumerate(TOGETHER):
+        if some := _of(checks, each):
+            asked.append(_marked(f"together-{number}", each.command(some)))
     for number, check in enumerate(checks):
+        if _together(check):
+            continue
         fact = check.fact()
-        command = str(fact.command(**check.arguments))
+        asks = fact.beside if isinstance(fact, EngineFact) else fact.command
+        command = str(asks(**check.arguments))
+        if not command:
+            continue
         needs = fact.requires_command(**check.arguments)
         if needs:
             command = f"if command -v {shlex.quote(needs)} >/dev/null; then {command}\nfi"
-        asked.append(f"echo {_MARK}{number}; (set +u; {command}\n) 2>/dev/null </dev/null")
+        asked.append(_marked(str(number), command))
     return "\n".join((*asked, f"echo {_MARK}end"))
+
+
+def _marked(name: str, command: str) -> str:
+    return f"echo {_MARK}{name}; (set +u; {command}\n) 2>/dev/null </dev/null"
+
+
+def _of(checks: Sequence[Check], each: Asked) -> tuple[Check, ...]:
+    return tuple(check for check in checks if check.fact in each.facts)
+
+
+def _together(check: Check) -> bool:
+    return any(check.fact in each.facts for each in TOGETHER)
+
+
+def questions(checks: Sequence[Check]) -> tuple[str, ...]:
+    """What Docker is asked for all facts."""
+    return tuple(question for check in checks for question in _asks(check))
+
+
+def _asks(check: Check) -> tuple[str, ...]:
+    fact = check.fact()
+    return fact.asks(**check.arguments) if isinstance(fact, EngineFact) else ()
 
 
 def differences(checks: Sequence[Check], said: str) -> tuple[str, ...]:
@@ -31,10 +67,19 @@ def differences(checks: Sequence[Check], said: str) -> tuple[str, ...]:
     + said: what the script printed, with lines of other scripts in front
     """
     answers = _answers(said)
+    from_docker = engine.answers(said.split("\n"))
     found: list[str] = []
     for number, check in enumerate(checks):
+        lines = answers.get(str(number), []) + [
+            engine.line(question, answer)
+            for question in dict.fromkeys(_asks(check))
+            for answer in from_docker.get(question, [])
+        ]
+        for which, each in enumerate(TOGETHER):
+            if check.fact in each.facts:
+                lines = each.lines(answers.get(f"together-{which}", []), _of(checks, each), check)
         try:
-            found += check.judge(_processed(check.fact(), answers.get(str(number), [])))
+            found += check.judge(_processed(check.fact(), lines))
         except unreadable():
             found.append(f"{check.fact.__name__} cannot be read")
     if "end" not in answers:

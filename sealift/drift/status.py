@@ -8,21 +8,26 @@ from datetime import UTC, datetime
 
 from sealift.depot.repository import SignedRepository
 from sealift.depot.store import Depot, signed_repository
-from sealift.drift.asking import differences, script
+from sealift.drift.asking import differences, questions, script
 from sealift.drift.check import Check
 from sealift.drift.checks import checks
 from sealift.errors import SealiftError
+from sealift.fleet import status
 from sealift.fleet.status import Standing, parse_status, status_script
 from sealift.fleet.survey import (
     Survey,
     Surveyed,
     Target,
     first_choice,
+    glance,
+    glance_script,
     look,
     survey_script,
     with_site,
     with_twins,
 )
+from sealift.host import probe
+from sealift.host.engine import asking
 from sealift.host.root import lost_link
 from sealift.host.wanted import Wanted
 from sealift.site.drained import read_drained
@@ -65,7 +70,7 @@ def fleet_status(found: tuple[Target, ...], bare: bool = False) -> tuple[HostSta
 
     + bare: whether all that a host lacks is told where nothing was deployed yet, too
     """
-    return ask_fleet(found, bare).statuses
+    return _ask_fleet(found, bare, preflight=False).statuses
 
 
 def ask_fleet(found: tuple[Target, ...], bare: bool = False) -> Known:
@@ -73,8 +78,12 @@ def ask_fleet(found: tuple[Target, ...], bare: bool = False) -> Known:
 
     + bare: as in `fleet_status`
     """
+    return _ask_fleet(found, bare, preflight=True)
+
+
+def _ask_fleet(found: tuple[Target, ...], bare: bool, preflight: bool) -> Known:
     by_name = {target.host.name: target for target in found}
-    gathered = on_all(list(by_name), lambda name: _ask(by_name[name], bare))
+    gathered = on_all(list(by_name), lambda name: _ask(by_name[name], bare, preflight))
     statuses = []
     surveyed = {}
     for name, target in by_name.items():
@@ -87,21 +96,32 @@ def ask_fleet(found: tuple[Target, ...], bare: bool = False) -> Known:
     return Known(tuple(statuses), Survey(with_twins(surveyed)))
 
 
-def _ask(target: Target, bare: bool) -> tuple[Standing, tuple[str, ...], Surveyed]:
+def _ask(target: Target, bare: bool, preflight: bool) -> tuple[Standing, tuple[str, ...], Surveyed]:
     """A host's standing, what differs there, and what was found out about it.
 
     What is asked for does not depend on which models answer, what is expected does.
+
+    + preflight: whether it is asked, too, what speaks against a change
     """
     likely: Wanted | None = None
     with suppress(SealiftError):  # of the site's secrets or certificates, which the survey tells
         likely = first_choice(target)
     asked = checks(likely, _repository(target)) if likely else ()
     settings = target.host.settings
-    scripts = survey_script(settings), status_script(settings), script(asked)
+    first, more = (survey_script, probe.QUESTIONS) if preflight else (glance_script, ())
+    to_docker = asking((*more, *status.QUESTIONS, *questions(asked)))
+    scripts = first(settings), status_script(settings), to_docker, script(asked)
     said = target.host.ssh.run_long("\n".join(scripts))
     standing = parse_status(target.host.name, said)
-    surveyed = with_site(target, look(target, said, datetime.now(UTC), likely))
-    return standing, _differs(standing, surveyed, asked, likely, said, target, bare), surveyed
+    room, surveyed = glance(target, said, likely)
+    if preflight:
+        surveyed = look(target, said, datetime.now(UTC), likely)
+    if preflight or surveyed.wanted is None:
+        surveyed = with_site(target, surveyed)
+    lost = lost_link(room.root_folder, settings)
+    # without the link all else is where nothing looks for it
+    differs = (lost,) if lost else _differs(standing, surveyed, asked, likely, said, target, bare)
+    return standing, differs, surveyed
 
 
 def _differs(
@@ -113,12 +133,8 @@ def _differs(
     target: Target,
     bare: bool,
 ) -> tuple[str, ...]:
-    settings = target.host.settings
     if surveyed.wanted is None:
         return surveyed.problems
-    lost = surveyed.facts and lost_link(surveyed.facts.root_folder, settings)
-    if lost:  # all else is where nothing looks for it
-        return (lost,)
     if standing.generation is None and not bare:
         return ("nothing deployed",)
     right = asked if surveyed.wanted is likely else checks(surveyed.wanted, _repository(target))

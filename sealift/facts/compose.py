@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from sealift.facts.engine import EngineFact
 from sealift.facts.fact import FactBase
 from sealift.facts.foreign import foreign
+from sealift.host.engine import CONTAINERS, NETWORKS, Seen, answers, asking, containers, sees
 from sealift.host.generation import SPEC_LABEL
 from sealift.host_paths import COMPOSED
 
 _PROJECT = "com.docker.compose.project"
-_CONTAINER = (
-    f'{{"project":{{{{json (index .Config.Labels "{_PROJECT}")}}}},'
-    '"service":{{json (index .Config.Labels "com.docker.compose.service")}},'
-    f'"spec":{{{{json (index .Config.Labels "{SPEC_LABEL}")}}}},'
-    '"made_from":{{json (index .Config.Labels "com.docker.compose.config-hash")}},'
-    '"image":{{json .Image}},"state":{{json .State.Status}},'
-    '"health":{{if .State.Health}}{{json .State.Health.Status}}{{else}}""{{end}}}'
-)
 
 
 @dataclass(frozen=True)
@@ -63,19 +56,23 @@ class ComposeProjects(FactBase[list[str]]):
         return sorted(set(output))
 
 
-class Networks(FactBase[list[str]]):
+class Networks(EngineFact[list[str]]):
     """Names of Docker's networks; none where Docker is not installed or does not answer."""
 
     default = list
 
+    def asks(self) -> tuple[str, ...]:
+        """All of them."""
+        return (NETWORKS,)
+
     def command(self) -> str:
-        """A line per network."""
-        return "docker network ls --format '{{.Name}}' 2>/dev/null || :"
+        """Ask all of it."""
+        return asking(self.asks())
 
     @foreign
     def process(self, output: list[str]) -> list[str]:
-        """Leave the lines as they are."""
-        return output
+        """Read the answer."""
+        return [str(network["Name"]) for network in json.loads(answers(output)[NETWORKS][0])]
 
 
 @dataclass(frozen=True)
@@ -102,7 +99,7 @@ class Composed:
         return f"docker compose --file {self.file} config --hash '*'"
 
 
-class ComposeContainers(FactBase[dict[str, tuple[Container, ...]]]):
+class ComposeContainers(EngineFact[dict[str, tuple[Container, ...]]]):
     """The containers of projects, by project; none where Docker is not installed or does not answer.
 
     A project that was not asked for and has some is there without them.
@@ -110,53 +107,68 @@ class ComposeContainers(FactBase[dict[str, tuple[Container, ...]]]):
 
     default = dict
 
-    def command(self, projects: tuple[Composed, ...]) -> str:
-        """The shell command: a JSON line per container, then one per file that it sees; digests come first.
+    def asks(self, projects: tuple[Composed, ...]) -> tuple[str, ...]:
+        """All containers, and the files that those of these projects see."""
+        return CONTAINERS, *(sees(each.project, path) for each in projects for path in each.paths)
 
-        A file that was replaced on the host is not what a container sees that was started before: it keeps
-        the old one. So the files are read through the container's first process.
-        """
-        look = "".join(f"{each.project}) set -- {shlex.join(each.paths)} ;; " for each in projects)
-        listing = f"docker ps --all --quiet --filter label={_PROJECT} 2>/dev/null"
-        return (
-            f'{" ".join(map(_hashes, projects))} ids=$({listing}); [ -z "$ids" ] || docker inspect --format'
-            f" '{{{{.State.Pid}}}} {{{{index .Config.Labels \"{_PROJECT}\"}}}} {_CONTAINER}' $ids"
-            f" | while read -r pid project said; do case $project in {look}"
-            "*) printf 'other %s\\n' \"$project\"; continue ;; esac;"
-            " printf '%s\\n' \"$said\";"
-            ' for path; do file=/proc/$pid/root$path; if [ -f "$file" ]; then sha256sum "$file"; fi; done;'
-            " done"
-        )
+    def beside(self, projects: tuple[Composed, ...]) -> str:
+        """What Compose makes of the projects' files."""
+        return _hashes(projects)
+
+    def command(self, projects: tuple[Composed, ...]) -> str:
+        """Ask all of it."""
+        return f"{self.beside(projects)}{asking(self.asks(projects))}"
 
     @foreign
     def process(self, output: list[str]) -> dict[str, tuple[Container, ...]]:
-        """Read JSON lines, each followed by the lines of `sha256sum`."""
+        """Read the answers, and lines of digests, which name the projects that are asked for."""
         hashes = [line.split() for line in output if line.startswith("hash ")]
-        made: dict[str, tuple[Container, ...]] = {
-            line.removeprefix("other "): () for line in output if line.startswith("other ")
-        }
-        digests = {(project, service): digest for _, project, service, digest in hashes}
-        containers: list[tuple[str, dict[str, str], dict[str, str]]] = []
-        for line in output:
-            if line.startswith(("hash ", "other ")):
-                continue
-            if line.startswith("{"):
-                found = json.loads(line)
-                project = found.pop("project")
-                found["to_be"] = digests.get((project, found["service"]), "")
-                containers.append((project, found, {}))
-            else:
-                digest, _, path = line.partition("  /proc/")
-                containers[-1][2]["/" + path.partition("/root/")[2]] = digest
-        for project, found, mounted in containers:
-            made[project] = (*made.get(project, ()), Container(**found, mounted=mounted))
+        to_be = {(project, service): digest for _, project, service, digest in hashes}
+        asked = {line.split()[1] for line in output if line.startswith("asked ")}
+        found = answers(output)
+        mounted: dict[str, dict[str, str]] = {}
+        for question, lines in found.items():
+            kind, _, rest = question.partition(":")
+            for container, _, digest in (line.partition(" ") for line in lines if kind == "sees"):
+                mounted.setdefault(container, {})[rest.partition(":")[2]] = digest
+        made: dict[str, tuple[Container, ...]] = {}
+        for seen in filter(lambda seen: seen.project, containers(found)):
+            one = _container(seen, to_be.get((seen.project, seen.service), ""), mounted.get(seen.id, {}))
+            made[seen.project] = (*made.get(seen.project, ()), *([one] if seen.project in asked else []))
         return made
 
 
-def _hashes(of: Composed) -> str:
-    """What Compose makes of a file: as it was noted when it started that very file, or anew."""
-    noted = f'[ "$(head -n 1 {of.record} 2>/dev/null)" = "$(sha256sum <{of.file})" ]'
-    return (
-        f"if [ -r {of.file} ]; then if {noted}; then tail -n +2 {of.record}; else {of.hashes} 2>/dev/null; fi"
-        f" | sed 's/^/hash {of.project} /'; fi;"
+def _container(seen: Seen, to_be: str, mounted: Mapping[str, str]) -> Container:
+    return Container(
+        service=seen.service,
+        spec=seen.labels.get(SPEC_LABEL, ""),
+        image=seen.image_id,
+        state=seen.state,
+        health=seen.health,
+        made_from=seen.labels.get("com.docker.compose.config-hash", ""),
+        to_be=to_be,
+        mounted=mounted,
     )
+
+
+def _hashes(projects: tuple[Composed, ...]) -> str:
+    """What Compose makes of files: as it was noted when it started those very files, or anew.
+
+    Lines `asked PROJECT`, and `hash PROJECT SERVICE DIGEST`.
+    """
+    files = " ".join(each.file for each in projects)
+    asked = "; ".join(f"echo 'asked {each.project}'" for each in projects)
+    which = " ".join(f"{each.file}) project={each.project} note={each.record} ;;" for each in projects)
+    again = Composed("", '"$file"').hashes
+    return f"""{asked}
+sha256sum {files} 2>/dev/null | while read -r digest file; do
+    case $file in {which} esac
+    noted=
+    if [ -r "$note" ]; then read -r noted _ <"$note"; fi
+    if [ "$noted" = "$digest" ]; then
+        {{ read -r _; while read -r line; do echo "hash $project $line"; done; }} <"$note"
+    else
+        {again} 2>/dev/null </dev/null | while read -r line; do echo "hash $project $line"; done
+    fi
+done
+"""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
-from sealift.facts.fact import FactBase
+from sealift.facts.engine import EngineFact
 from sealift.facts.foreign import foreign
+from sealift.host.engine import IMAGES, INFO, answers, asking
 
 CONTAINERD = "io.containerd.snapshotter.v1"
-
-_IMAGE = '{"id":{{json .Id}},"names":{{json .RepoTags}},"layers":{{json .RootFS.Layers}}}'
 
 
 @dataclass(frozen=True)
@@ -27,28 +26,29 @@ class ImageStore:
     chains: frozenset[tuple[str, ...]] = frozenset()
 
 
-class Images(FactBase[ImageStore]):
+class Images(EngineFact[ImageStore]):
     """Docker's images; none where Docker is not installed or does not answer."""
 
     default = ImageStore
 
+    def asks(self) -> tuple[str, ...]:
+        """What keeps them, and all of them."""
+        return INFO, IMAGES
+
     def command(self) -> str:
-        """One line about the store, then one per image."""
-        return (
-            "if store=$(docker info --format '{{json .DriverStatus}}' 2>/dev/null); then"
-            ' echo "$store"; docker image ls --all --quiet --no-trunc | sort -u'
-            f" | xargs -r docker image inspect --format '{_IMAGE}'; fi"
-        )
+        """Ask all of it."""
+        return asking(self.asks())
 
     @foreign
     def process(self, output: list[str]) -> ImageStore:
-        """Read JSON lines."""
-        status = json.loads(output[0]) or []
-        images = [json.loads(line) for line in output[1:]]
+        """Read the answers."""
+        found = answers(output)
+        status = json.loads(found[INFO][0])["DriverStatus"] or []
+        images = [json.loads(line) for line in found.get(IMAGES, [])]
         return ImageStore(
             driver=CONTAINERD if ["driver-type", CONTAINERD] in status else "",
-            ids={name: image["id"] for image in images for name in image["names"] or []},
-            chains=frozenset(tuple(image["layers"] or ()) for image in images),
+            ids={name: image["Id"] for image in images for name in image["RepoTags"] or []},
+            chains=frozenset(tuple(image["RootFS"].get("Layers") or ()) for image in images),
         )
 
 

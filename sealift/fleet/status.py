@@ -15,27 +15,31 @@ from sealift.errors import SealiftError, one_line, printable
 from sealift.files import parse_json
 from sealift.fleet.figures import Figures, parse_figures
 from sealift.fleet.survey import Target
+from sealift.host import engine
+from sealift.host.client_inputs import OLLAMA_PORT
 from sealift.host.key_values import key_values
 from sealift.host.settings import SiteSettings
 from sealift.host_paths import ALERTS, CURRENT, PROBED, ROOT
 from sealift.release.ollama_manifest import LIBRARY
 from sealift.release.values import MOST_NAMED, Foreign
-from sealift.services import HEALTH, OLLAMA
+from sealift.services import OLLAMA
 from sealift.ssh import on_all
 
 HEARTBEAT = f"{ALERTS}/heartbeat"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _NUMBERS = ("free", "disk_size", "figures_age", "heartbeat_age")
 _Text = Annotated[str, AfterValidator(printable)]  # a host's word, for the terminal
+_MODELS = engine.models_of(OLLAMA.project, OLLAMA_PORT)
+QUESTIONS = (engine.CONTAINERS, _MODELS)
 _SCRIPT = resources.files("sealift.fleet").joinpath("status.sh").read_text()
 
 
 def status_script(settings: SiteSettings) -> str:
-    """What a host is asked.
+    """What a host is asked, but for `QUESTIONS` to its Docker.
 
     + settings: the host's
     """
-    return f"set -- {shlex.join((ROOT, settings.root, OLLAMA.project, HEALTH, PROBED, HEARTBEAT))}\n{_SCRIPT}"
+    return f"set -- {shlex.join((ROOT, settings.root, PROBED, HEARTBEAT))}\n{_SCRIPT}"
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,8 @@ def fleet_standing(found: tuple[Target, ...]) -> tuple[HostStanding, ...]:
 
 
 def _ask(target: Target) -> Standing:
-    return parse_status(target.host.name, target.host.ssh.run(status_script(target.host.settings)))
+    asked = f"{status_script(target.host.settings)}\n{engine.asking(QUESTIONS)}"
+    return parse_status(target.host.name, target.host.ssh.run(asked))
 
 
 def bundles_in_use(statuses: Iterable[HostStanding]) -> frozenset[str]:
@@ -122,15 +127,13 @@ def bundles_in_use(statuses: Iterable[HostStanding]) -> frozenset[str]:
 
 
 def parse_status(host: str, text: str) -> Standing:
-    """Parse what status.sh prints; lines of other kinds are passed over.
+    """Parse what status.sh prints, and Docker's answers; lines of other kinds are passed over.
 
     Raises SealiftError where it is not whole.
     """
     found = key_values(text)
-    containers = found.get("runs", [])
-    whole = "end" in found and all(value.count("|") >= 3 for value in containers)
     numbers = {key: found[key][0] for key in _NUMBERS if key in found}
-    if not whole or not all(re.fullmatch("-?[0-9]{1,18}", value) for value in numbers.values()):
+    if "end" not in found or not all(re.fullmatch("-?[0-9]{1,18}", value) for value in numbers.values()):
         raise SealiftError(f"{host}: does not tell its status, expected Debian's coreutils. Log in and look.")
     if "away" in found:
         raise SealiftError(
@@ -139,16 +142,17 @@ def parse_status(host: str, text: str) -> Standing:
         )
     deployed = _deployed(host, found["release"][0]) if "release" in found else _Deployed()
     age = _number(numbers, "figures_age")
+    containers, loaded, failed = _docker(host, text)
     return Standing(
         generation=found.get("generation", [None])[0],
         release=deployed.release,
         bundle=deployed.bundle,
-        containers=tuple(sorted(map(_container, containers), key=lambda c: c.project)),
+        containers=containers,
         models=tuple(_model(path) for path in found.get("model", [])),
         disk_free=_number(numbers, "free"),
         roles=deployed.roles,
-        loaded=tuple(found.get("loaded", [])),
-        failed=dict(_failed(line) for line in found.get("failed", [])),
+        loaded=loaded,
+        failed=failed,
         disk=_number(numbers, "disk_size"),
         figures=None if age is None else parse_figures(age, found.get("figure", [])),
         heartbeat_age=_number(numbers, "heartbeat_age"),
@@ -174,15 +178,24 @@ def _deployed(host: str, text: str) -> _Deployed:
         raise SealiftError(f"{host}: {CURRENT}/release.json: was altered. Apply the release again.") from None
 
 
-def _container(value: str) -> ContainerStatus:
-    project, state, health, image_id = value.split("|", 3)
-    return ContainerStatus(project, state, health, image_id)
+def _docker(host: str, text: str) -> tuple[tuple[ContainerStatus, ...], tuple[str, ...], Mapping[str, str]]:
+    """Containers of Compose projects, models in memory, and roles that do not answer."""
+    told = engine.answers(text.split("\n"))
+    try:
+        seen = sorted((each for each in engine.containers(told) if each.project), key=lambda c: c.project)
+        loaded, failed = engine.models(told.get(_MODELS, []))
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        raise SealiftError(f"{host}: its Docker answers what it never does. Log in and look.") from None
+    return (
+        tuple(ContainerStatus(*map(printable, (c.project, c.state, c.health, c.image_id))) for c in seen),
+        tuple(map(printable, loaded)),
+        {printable(role): _why(printable(why)) for role, why in failed.items()},
+    )
 
 
-def _failed(value: str) -> tuple[str, str]:
-    role, _, why = value.partition(" ")
-    why = why.strip().removeprefix('{"error":"').removesuffix('"}')
-    return role, why[:300] or "Ollama does not say why"
+def _why(said: str) -> str:
+    why = said.strip().removeprefix('{"error":"').removesuffix('"}')
+    return why[:300] or "Ollama does not say why"
 
 
 def _model(path: str) -> str:

@@ -12,10 +12,20 @@ from sealift.depot.store import Depot, StoredRelease
 from sealift.errors import SealiftError
 from sealift.fleet.behind import Fleets, stored_releases
 from sealift.fleet.host_lock import lock_problem, owner
+from sealift.host.engine import asking
 from sealift.host.fleet import ALONE, Fleet
 from sealift.host.model_fit import choose
 from sealift.host.preflight import check, room_of, twins
-from sealift.host.probe import HostFacts, parse_probe, probe, shell_problems
+from sealift.host.probe import (
+    QUESTIONS,
+    HostFacts,
+    HostRoom,
+    parse_probe,
+    parse_room,
+    probe_script,
+    room_script,
+    shell_problems,
+)
 from sealift.host.settings import SiteSettings
 from sealift.host.wanted import Wanted, want
 from sealift.release.roles import Answers, first_choices
@@ -149,15 +159,41 @@ def with_site(target: Target, surveyed: Surveyed) -> Surveyed:
 
 def _ask(target: Target) -> Surveyed:
     host = target.host
-    return look(target, host.ssh.run(survey_script(host.settings)), datetime.now(UTC))
+    asked = f"{survey_script(host.settings)}\n{asking(QUESTIONS)}"
+    return look(target, host.ssh.run(asked), datetime.now(UTC))
 
 
 def survey_script(settings: SiteSettings) -> str:
-    """What a host is asked before a change. Changes nothing.
+    """What a host is asked before a change, but for `QUESTIONS` to its Docker. Changes nothing.
 
     + settings: the host's
     """
-    return f"{probe(settings)}\n{listing_script(settings.root)}"
+    return f"{probe_script(settings)}\n{listing_script(settings.root)}"
+
+
+def glance_script(settings: SiteSettings) -> str:
+    """What a host is asked for `glance`. Changes nothing.
+
+    + settings: the host's
+    """
+    return f"{room_script(settings)}\n{listing_script(settings.root)}"
+
+
+def glance(target: Target, said: str, likely: Wanted | None) -> tuple[HostRoom, Surveyed]:
+    """What a host is to be and lacks, without what speaks against a change.
+
+    + said: what room.sh printed, and the listing of its store
+    + likely: as in `look`
+
+    Raises SealiftError where the answer is not whole.
+    """
+    host, lock = target.host, target.stored.lock
+    have = parse_listing(host.name, said.splitlines())
+    shipping = plan(target.order.blobs, have)
+    room = parse_room(host.name, said)
+    choice = choose(lock, host.groups, host.settings.ollama, room_of(room, host.settings, host.groups))
+    wanted, problems = _wanted(target, choice.answers, likely)
+    return room, Surveyed(None, shipping, wanted, problems, have)
 
 
 def look(target: Target, said: str, now: datetime, likely: Wanted | None = None) -> Surveyed:
@@ -181,13 +217,18 @@ def look(target: Target, said: str, now: datetime, likely: Wanted | None = None)
         str,
         check(host.name, facts, host.settings, lock, host.groups, choice.misfit, shipping.bytes_total, now),
     )
+    wanted, unknown = _wanted(target, choice.answers, likely)
+    return Surveyed(facts, shipping, wanted, (*problems, *unknown), have)
+
+
+def _wanted(target: Target, answers: Answers, likely: Wanted | None) -> tuple[Wanted | None, tuple[str, ...]]:
+    """What it is to be, or why that cannot be said."""
+    if likely is not None and dict(likely.answers) == dict(answers):
+        return likely, ()
     try:
-        is_likely = likely is not None and dict(likely.answers) == dict(choice.answers)
-        wanted = likely if is_likely else _want(target, choice.answers)
+        return _want(target, answers), ()
     except SealiftError as error:
-        problems += [f"{host.name}: {line}" for line in str(error).splitlines()]
-        return Surveyed(facts, shipping, None, tuple(problems), have)
-    return Surveyed(facts, shipping, wanted, tuple(problems), have)
+        return None, tuple(f"{target.host.name}: {line}" for line in str(error).splitlines())
 
 
 def wanted_of(found: tuple[Target, ...]) -> Mapping[str, Wanted]:

@@ -6,9 +6,11 @@ import json
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from sealift.errors import SealiftError, one_line
+from sealift.errors import SealiftError, one_line, printable
 from sealift.files import parse_json
+from sealift.host import engine
 from sealift.host.daemon_json import daemon_json
 from sealift.host.root import STOP
 from sealift.host.settings import DockerSettings
@@ -65,33 +67,41 @@ class HostDocker:
         return (self.origins or {}).get(path) == "site"
 
 
-def parse_docker(found: Mapping[str, list[str]]) -> HostDocker:
-    """What probe.sh found.
+def parse_docker(found: Mapping[str, list[str]], told: Mapping[str, list[str]]) -> HostDocker:
+    """What a probe found.
 
-    + found: its values by key
+    + found: values of probe.sh by key
+    + told: Docker's answers
+
+    Raises ValueError, TypeError or LookupError where these are none.
     """
 
     def one(key: str) -> str:
         return next(iter(found.get(key, [])), "")
 
+    info: dict[str, Any] = {"DockerRootDir": "", "LiveRestoreEnabled": False}
+    for answer in told.get(engine.INFO, []):
+        info = json.loads(answer)
     return HostDocker(
         deployed=one("deployed") == "yes",
         daemon_json=one("daemon_json"),
         origins=dict(line.partition(" ")[::2] for line in found.get("configuration", [])),
-        data_root=one("docker_root"),
+        data_root=info["DockerRootDir"],
         wanted_root=one("docker_data"),
-        all_containers=tuple(found.get("docker_container", [])),
-        ending=tuple(_ending(found.get("restarts", []))),
-        live_restore=one("live_restore") == "true",
+        all_containers=tuple(printable(seen.name) for seen in engine.containers(told)),
+        ending=tuple(map(printable, _ending(told))),
+        live_restore=info["LiveRestoreEnabled"],
         snap=one("docker_snap") == "yes",
     )
 
 
-def _ending(lines: list[str]) -> Iterator[str]:
-    """Names out of `POLICY|PROJECT|/NAME` lines of running containers."""
-    for policy, project, name in (line.split("|", 2) for line in lines):
-        if policy not in _COME_BACK and not project.startswith(PROJECT_PREFIX):
-            yield name.removeprefix("/")
+def _ending(told: Mapping[str, list[str]]) -> Iterator[str]:
+    """Names of running containers of others that do not come back by themselves."""
+    policies = dict(line.partition(" ")[::2] for line in told.get(engine.POLICIES, []))
+    for seen in engine.containers(told):
+        runs = seen.state in ("running", "paused", "restarting")
+        if runs and policies.get(seen.id) not in _COME_BACK and not seen.project.startswith(PROJECT_PREFIX):
+            yield seen.name
 
 
 def docker_problems(found: HostDocker, docker: DockerSettings, gpu: bool) -> _Found:

@@ -9,7 +9,7 @@ from datetime import datetime
 from sealift.host.docker_checks import docker_problems
 from sealift.host.gpus import GPU, gpu_problems
 from sealift.host.model_fit import MIB, Misfit, Room
-from sealift.host.probe import HostFacts
+from sealift.host.probe import HostFacts, HostRoom
 from sealift.host.root import root_problems
 from sealift.host.settings import SiteSettings, published
 from sealift.release.locked import Lock
@@ -164,7 +164,7 @@ def _memory(facts: HostFacts, settings: SiteSettings) -> _Found:
         )
 
 
-def room_of(facts: HostFacts, settings: SiteSettings, groups: frozenset[str]) -> Room:
+def room_of(facts: HostRoom, settings: SiteSettings, groups: frozenset[str]) -> Room:
     """Where a host may load models: into its GPUs, if it is of the group gpu and has more than a stand-in.
 
     + facts: what it is

@@ -8,19 +8,36 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 
-from sealift.errors import SealiftError, one_line
+from sealift.errors import SealiftError, one_line, printable
+from sealift.host import engine
 from sealift.host.docker_checks import HostDocker, parse_docker
 from sealift.host.gpus import Gpus, parse_gpus
 from sealift.host.key_values import key_values
 from sealift.host.root import HostRoot, parse_root
 from sealift.host.settings import SiteSettings
 
-PROBE = resources.files("sealift.host").joinpath("probe.sh").read_text()
+_ROOM, PROBE = (
+    resources.files("sealift.host").joinpath(name).read_text() for name in ("room.sh", "probe.sh")
+)
+QUESTIONS = (engine.INFO, engine.IMAGES, engine.CONTAINERS, engine.POLICIES)  # to its Docker
 
 
 def probe(settings: SiteSettings) -> str:
-    """The script, as a host with these settings is to be asked."""
-    return f"set -- {shlex.join((settings.root, settings.docker.data))}\n{PROBE}"
+    """The scripts, as a host with these settings is to be asked."""
+    return f"{probe_script(settings)}\n{engine.asking(QUESTIONS)}"
+
+
+def probe_script(settings: SiteSettings) -> str:
+    """All of it but the questions to Docker, for those who put more of these."""
+    return f"{room_script(settings)}\n{PROBE}"
+
+
+def room_script(settings: SiteSettings) -> str:
+    """What goes before it, and is enough for `parse_room`."""
+    return f"set -- {shlex.join((settings.root, settings.docker.data))}\n{_ROOM}"
+
+
+_HOLDS_PORTS = ("running", "paused", "restarting")  # states of containers
 
 
 @dataclass(frozen=True)
@@ -49,11 +66,22 @@ class RunningContainer:
 
 
 @dataclass(frozen=True)
-class HostFacts:
-    """A host before anything is changed on it.
+class HostRoom:
+    """What decides what a host is to be.
 
     + memory: bytes
     + root_folder: what stands where sealift's folder is to be
+    """
+
+    memory: int
+    root_folder: HostRoot
+    gpus: Gpus
+
+
+@dataclass(frozen=True)
+class HostFacts(HostRoom):
+    """A host before anything is changed on it.
+
     + store_disk: of the host store, where it will lie
     + docker_disk: of Docker's images, where they will lie
     + clock: seconds since 1970
@@ -69,8 +97,6 @@ class HostFacts:
     architecture: str
     root: bool
     systemd: bool
-    memory: int
-    root_folder: HostRoot
     store_disk: Disk
     docker_disk: Disk
     clock: int
@@ -80,7 +106,6 @@ class HostFacts:
     packages: frozenset[str]
     containers: tuple[RunningContainer, ...]
     images: frozenset[str]
-    gpus: Gpus
     docker: HostDocker
 
 
@@ -98,12 +123,34 @@ def shell_problems(host: str, said: str) -> Iterator[str]:
         )
 
 
-def parse_probe(host: str, text: str) -> HostFacts:
-    """Parse what PROBE prints; lines of other kinds are passed over.
+def parse_room(host: str, text: str) -> HostRoom:
+    """Parse what room.sh prints; lines of other kinds are passed over.
 
     Raises SealiftError where it is not whole.
     """
     found = key_values(text)
+    try:
+        found["room"]
+        memory = _number(found["memory"][0])
+        return HostRoom(memory, parse_root(found), parse_gpus(found.get("gpu", [])))
+    except (LookupError, ValueError) as error:
+        raise _silent(host, error) from None
+
+
+def _silent(host: str, error: Exception) -> SealiftError:
+    return SealiftError(
+        f"{host}: does not say what it is ({error}), expected a Debian with coreutils. "
+        "Run sealift/host/probe.sh there by hand."
+    )
+
+
+def parse_probe(host: str, text: str) -> HostFacts:
+    """Parse what a probe prints; lines of other kinds are passed over.
+
+    Raises SealiftError where it is not whole.
+    """
+    found = key_values(text)
+    told = engine.answers(text.split("\n"))
 
     def many(key: str) -> list[str]:
         return found.get(key, [])
@@ -128,16 +175,17 @@ def parse_probe(host: str, text: str) -> HostFacts:
             rollout=next(iter(many("rollout")), ""),
             listeners=tuple(_listener(value) for value in many("listener")),
             packages=frozenset(many("package")),
-            containers=tuple(_container(value) for value in many("container")),
-            images=frozenset(many("image")),
+            containers=tuple(
+                RunningContainer(printable(seen.project), printable(seen.name), seen.ports)
+                for seen in engine.containers(told)
+                if seen.state in _HOLDS_PORTS
+            ),
+            images=engine.image_ids(told),
             gpus=parse_gpus(many("gpu")),
-            docker=parse_docker(found),
+            docker=parse_docker(found, told),
         )
-    except (KeyError, ValueError) as error:
-        raise SealiftError(
-            f"{host}: does not say what it is ({error}), expected a Debian with coreutils. "
-            "Run sealift/host/probe.sh there by hand."
-        ) from None
+    except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise _silent(host, error) from None
 
 
 def _number(text: str) -> int:
@@ -156,9 +204,3 @@ def _listener(value: str) -> Listener:
     port, _, users = value.partition(" ")
     process = re.search(r'\(\("([^"]*)"', users)
     return Listener(_number(port), process[1] if process else "")
-
-
-def _container(value: str) -> RunningContainer:
-    """`PROJECT|NAME|0.0.0.0:8443->8443/tcp, ...`, the last as `docker ps` has it."""
-    project, name, ports = value.split("|", 2)
-    return RunningContainer(project, name, frozenset(map(int, re.findall(r":([0-9]{1,5})->", ports))))

@@ -1,8 +1,5 @@
-# What preflight wants to know of a host, as KEY=VALUE lines. $1: where sealift's folder really is to lie, $2: the same
-# of Docker's data. Changes nothing.
-set -u
-echo begin=
-export LC_ALL=C
+# What preflight wants to know of a host beside room.sh, which goes before it, as KEY=VALUE lines. $2: where Docker's
+# data is to lie. Changes nothing.
 if [ -r /etc/os-release ]; then (. /etc/os-release; echo "os=${ID:-}"; echo "suite=${VERSION_CODENAME:-}"); fi
 if command -v dpkg >/dev/null; then
     echo "architecture=$(dpkg --print-architecture)"
@@ -18,22 +15,7 @@ if [ -s /etc/machine-id ]; then echo "own=machine-id $(sha256sum </etc/machine-i
 for key in /etc/ssh/ssh_host_*_key.pub; do
     if [ -r "$key" ]; then echo "own=SSH-key $(cut -d ' ' -f 2 "$key")"; fi
 done
-awk '/^MemTotal:/ { printf "memory=%.0f\n", $2 * 1024 }' /proc/meminfo
-store=$1
-root() { # root FOLDER: what stands where everybody looks for sealift's folder
-    if [ -L "$1" ]; then echo "root=link $(readlink "$1")"
-    elif [ ! -e "$1" ]; then :
-    elif mountpoint -q "$1"; then echo root=mount
-    elif [ -d "$1" ] && [ -z "$(ls -A "$1")" ]; then echo root=empty
-    else echo root=full
-    fi
-}
-root /var/lib/sealift
-stands=/var/lib/sealift # or what a link led to that is gone
-if [ -z "$(ls -A "$stands/" 2>/dev/null)" ]; then stands=$store; fi
 if [ -r "$stands/rollout.lock" ]; then echo "rollout=$(head -n 1 "$stands/rollout.lock")"; fi
-if [ -d "${store%/*}" ]; then echo disk=yes; fi
-if [ -d "$store" ]; then echo there=yes; fi
 disk() { # disk KEY FOLDER: number of the device and bytes free, of the nearest folder that is there
     folder=$2
     while [ ! -d "$folder" ]; do folder=$(dirname "$folder"); done
@@ -57,7 +39,6 @@ configuration() { # configuration FILE: who wrote it as it is now, going by its 
 }
 configuration /etc/docker/daemon.json
 configuration /etc/containerd/config.toml
-if [ -L "$stands/current" ]; then echo deployed=yes; fi
 if [ -e /snap/bin/docker ]; then echo docker_snap=yes; fi
 if command -v ss >/dev/null; then
     ss -Hltnp | while read -r _ _ _ address _ process; do echo "listener=${address##*:} $process"; done
@@ -66,17 +47,5 @@ else # a minimal host: the ports, without whose they are
         [ "$state" != 0A ] || printf 'listener=%d\n' "0x${address##*:}"
     done
 fi
-if command -v nvidia-smi >/dev/null; then # a driver that hangs must not hang us
-    timeout 20 nvidia-smi --query-gpu=index,name,memory.total --format=csv,noheader 2>&1 | sed 's/^/gpu=/'
-fi
-# A command to a stopped Docker would start it, through its socket.
-if command -v docker >/dev/null && [ "$(systemctl is-active docker)" = active ]; then
-    docker ps --all --format '{{if or (eq .State "running") (eq .State "paused") (eq .State "restarting")}}'\
-'container={{.Label "com.docker.compose.project"}}|{{.Names}}|{{.Ports}}{{println}}{{end}}docker_container={{.Names}}'
-    docker image ls --no-trunc --format 'image={{.ID}}'
-    docker ps --quiet | xargs -r docker inspect --format \
-        'restarts={{.HostConfig.RestartPolicy.Name}}|{{index .Config.Labels "com.docker.compose.project"}}|{{.Name}}'
-    docker info --format 'docker_root={{.DockerRootDir}}{{println}}live_restore={{.LiveRestoreEnabled}}' # links resolved
-    echo "docker_data=$(readlink -m "$2")"
-fi
+echo "docker_data=$(readlink -m "$2")"
 echo end=

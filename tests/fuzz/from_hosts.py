@@ -19,6 +19,7 @@ from sealift.clients.usage import parse_log, sum_up
 from sealift.depot.needed import needed_blobs
 from sealift.errors import SealiftError
 from sealift.evidence import junit, page
+from sealift.facts.engine import EngineFact
 from sealift.facts.fact import FactBase
 from sealift.facts.nvidia import Merged
 from sealift.files import canonical_json, parse_json
@@ -27,6 +28,7 @@ from sealift.fleet.blob_check import parse_damaged
 from sealift.fleet.figures import parse_figures
 from sealift.fleet.status import parse_status
 from sealift.host.daemon_json import merged_daemon_json
+from sealift.host.engine import line, says, sees
 from sealift.host.preflight import check
 from sealift.host.probe import parse_probe
 from sealift.host.settings import DockerSettings
@@ -45,6 +47,7 @@ from sealift.watch.prometheus import parse_answers
 from tests.fuzz.mutate import Case
 from tests.fuzz.target import Target, alone, only
 from tests.unit import fleet_site, test_evidence
+from tests.unit.docker_said import container, failed, image, listed, loaded, networks, policy, server
 from tests.unit.probed import GOOD
 from tests.unit.test_ask import GOOD as ANSWER
 from tests.unit.test_fleet import STATUS
@@ -137,20 +140,22 @@ def facts() -> dict[str, type[FactBase[Any]]]:
         for name, fact in vars(module).items()
         if isinstance(fact, type)
         and issubclass(fact, FactBase)
-        and fact is not FactBase
+        and fact not in (FactBase, EngineFact)
         and fact.__module__ == module.__name__
     }
 
 
 _SAID = {
     "InstalledPackages": "ii \tdash\t0.5\nrc \tgone\t1\njournal",
-    "ComposeContainers": '{"project":"p","service":"a","spec":"b","image":"c","state":"up","health":""}\n'
-    + f"{'0' * 64}  /proc/17/root/etc/x",
+    "ComposeContainers": f"asked p\nhash p a 12ef\n{listed(container('p', 'running', 'healthy', name='p'))}\n"
+    + line(sees("p", "/etc/x"), f"p {'0' * 64}"),
     "Daemon": "UnitFileState=enabled\nActiveState=active\n"
     "ExecMainStartTimestamp=Sat 2026-11-21 12:28:11.123456 UTC\nConfigured=1795262400.5",
     "GenerationFiles": f"entry\t\t700\td\nentry\ta\t600\tf\n{'0' * 64}  ./a",
     "HostStore": "free 1",
-    "Images": '[["driver-type","io.containerd.snapshotter.v1"]]\n{"id":"a","names":["b"],"layers":["c"]}',
+    "Images": f"{server(DriverStatus=[['driver-type', 'overlay2']])}\n{image('a', 'b', layers=('c',))}",
+    "LiveVersions": line(says("p", 9901, "/stats"), 'lds.version_text: "12ef"'),
+    "Networks": networks("bridge", "sealift-inner"),
     "Models": f"store\ta\t1\t1.0000000000\t7\nplaced\tsha256-a\t1\t1.5\t7\n{'0' * 64}  ./b",
     "MergedDaemonJson": "{}",
     "StandingAndMerged": f"{'0' * 64}  -\n644\nmerged:\n{{}}",
@@ -180,9 +185,10 @@ def _fact(kind: type[FactBase[Any]]) -> Callable[[Case, Path], object]:
 
 _HEX = "0" * 64
 _PROXY = DockerSettings(proxies={"http-proxy": "http://me:pass@proxy.lan:3128"})
-_CONTAINER = "container=shop|shop-web-1|0.0.0.0:8443->8443/tcp, [::]:8443->8443/tcp"
+_CONTAINER = container("shop", "running", name="web", Ports=[{"PrivatePort": 80, "PublicPort": 8443}])
+_DOCKERS = "\n".join((server(), listed(_CONTAINER), policy("web", "no"), image("sha256:a", "b")))
 _DOCKER = 'configuration=/etc/docker/daemon.json site\ndaemon_json={"log-opts": {"max-size": "1g"}}'
-_DOCKER += "\nroot=link /data/sealift\nrestarts=no||/web\nlive_restore=false"
+_DOCKER += f"\nroot=link /data/sealift\n{_DOCKERS}"
 _INVENTORY = [{"name": "FUZZ", "groups": ["llm"], "data": {**fleet_site.DATA, "ollama": {"cpus": 1.5}}}]
 _LISTING = f"blob {_HEX} 7 1.0000000000 444\npartial {'1' * 64} 3\nfree 65536\n".encode()
 
@@ -199,24 +205,22 @@ def targets() -> tuple[Target, ...]:
         Target("listing of a host store", alone(_LISTING), _listing, (b"blob ", b"partial ", b"free ")),
         Target(
             "probe of a host",
-            alone(GOOD.replace("end=", f"{_CONTAINER}\n{_DOCKER}\nend=").encode()),
+            alone(GOOD.replace("end=", f"{_DOCKER}\nend=").encode()),
             _probe,
             (
                 b"listener=",
-                b"container=",
                 b"end=",
-                b"->",
-                b"docker_root=/",
-                b"docker_container=",
-                b"restarts=",
+                b"engine=containers\tall [",
+                b"engine=info\t",
+                b'"PublicPort":',
                 b"root=link ",
             ),
         ),
         Target(
             "status of a host",
-            alone(STATUS.encode()),
+            alone(f"{loaded('chat:latest')}\n{failed('embed', 'no room')}\n{STATUS}".encode()),
             _status,
-            (b"release={", b"runs=", b"model=", b"|"),
+            (b"release={", b"model=", b"engine=", b'"models":', b"runners "),
         ),
         Target(
             "generations of a host",

@@ -13,11 +13,13 @@ import pytest
 
 from sealift.host.daemon_json import daemon_json
 from sealift.host.docker_checks import HostDocker, docker_problems, parse_docker
+from sealift.host.engine import answers
 from sealift.host.key_values import key_values
 from sealift.host.probe import PROBE
 from sealift.host.settings import DockerSettings
 from sealift.host_paths import ROOT
 from sealift.operations.docker import recorded
+from tests.unit.docker_said import container, listed, policy, server
 
 DAEMON_JSON, CONTAINERD_TOML = "/etc/docker/daemon.json", "/etc/containerd/config.toml"
 PLAIN = DockerSettings()
@@ -141,17 +143,25 @@ def test_a_data_root_that_would_hide_containers_is_refused_with_their_names(
         assert problems("", docker, gpu=True, **{**more, **same}) == []
 
 
-RUNNING = [
-    "no||/web",
-    "on-failure|shop|/shop-db-1",
-    "always||/a",
-    "unless-stopped||/b",
-    "no|sealift-ollama|/c",
-]
+RUNNING = (
+    ("no", container("", "running", name="web")),
+    ("on-failure", container("shop", "running", name="shop-db-1")),
+    ("always", container("", "running", name="a")),
+    ("unless-stopped", container("", "running", name="b")),
+    ("no", container("sealift-ollama", "running", name="c")),
+    ("no", container("", "exited", name="d")),
+)
+
+
+def _found(*running: tuple[str, dict[str, Any]], live_restore: bool = False) -> HostDocker:
+    policies = [policy(each["Id"], of) for of, each in running]
+    said = (server(LiveRestoreEnabled=live_restore), listed(*(each for _, each in running)), *policies)
+    return parse_docker({"docker_data": ["/var/lib/docker"]}, answers(said))
 
 
 def test_containers_that_a_restart_of_docker_would_end_are_named() -> None:
-    found = parse_docker({"restarts": RUNNING, "live_restore": ["false"]})
+    found = _found(*RUNNING)
+    assert set(found.all_containers) == {"web", "shop-db-1", *"abcd"}
     ((what, expected, told),) = docker_problems(found, PLAIN, gpu=False)
     assert what.endswith("must restart to read its configuration, which ends the containers shop-db-1 web")
     assert expected == "containers that start again by themselves"
@@ -159,8 +169,8 @@ def test_containers_that_a_restart_of_docker_would_end_are_named() -> None:
 
 
 def test_no_container_ends_where_the_daemon_lets_them_go_on_or_none_would_stay_away() -> None:
-    for found in ({"restarts": RUNNING, "live_restore": ["true"]}, {"restarts": RUNNING[2:]}, {}):
-        assert list(docker_problems(parse_docker(found), PLAIN, gpu=False)) == []
+    for found in (_found(*RUNNING, live_restore=True), _found(*RUNNING[2:]), parse_docker({}, {})):
+        assert list(docker_problems(found, PLAIN, gpu=False)) == []
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '"x"', "\x1b[2J"])
@@ -209,7 +219,7 @@ def test_the_probe_tells_who_wrote_a_configuration_by_its_content(tmp_path: Path
     )
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     ran = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True, env=environment)
-    assert parse_docker(key_values(ran.stdout)).origins == {
+    assert parse_docker(key_values(ran.stdout), {}).origins == {
         str(ours): "sealift",
         str(packaged): "package",
         str(sites): "site",

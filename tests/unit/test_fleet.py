@@ -21,6 +21,7 @@ from sealift.release.values import MOST_NAMED
 from sealift.site.inventory import Inventory, complaint, load_inventory, parse_inventory
 from sealift.site.reading import inventory_path
 from sealift.site.secrets import open_secrets
+from tests.unit.docker_said import container, listed
 from tests.unit.fleet_site import BUNDLE, DATA, MODEL, lock
 
 KEY = "0123456789abcdefghijklmn"
@@ -215,13 +216,16 @@ def test_one_rollout_at_a_time(tmp_path: Path) -> None:
 
 
 OLLAMA, GATEWAY = (lock().images[name].image_id for name in ("ollama", "gateway"))
+CONTAINERS = listed(
+    container("sealift-ollama", "running", "healthy", OLLAMA),
+    container("sealift-gateway", "running", "healthy", GATEWAY),
+)
 STATUS = f"""\
 generation=abc
 release={json.dumps({"release": "demo:2026.11.0", "bundle": BUNDLE, "roles": {"chat": MODEL}})}
 model=registry.ollama.ai/library/chat/latest
 model=registry.ollama.ai/library/{MODEL.replace(":", "/")}
-runs=sealift-ollama|running|healthy|{OLLAMA}
-runs=sealift-gateway|running|healthy|{GATEWAY}
+{CONTAINERS}
 free=1000
 end=
 """
@@ -235,7 +239,7 @@ def test_as_many_roles_as_a_release_may_have_are_read_from_a_host(tmp_path: Path
     script = resources.files("sealift.fleet").joinpath("status.sh").read_text()
     (tmp_path / "link").symlink_to(tmp_path)
     for folder, behind in ((tmp_path, "none"), (tmp_path / "link", "none"), (tmp_path / "gone", tmp_path)):
-        command = ("sh", "-c", script, "status", str(folder), str(behind), *["none"] * 4)
+        command = ("sh", "-c", script, "status", str(folder), str(behind), *["none"] * 2)
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         assert parse_status("h1", said).roles == roles
 
@@ -285,7 +289,8 @@ def test_what_a_host_says_of_itself_moves_no_cursor() -> None:
     "text",
     [
         *("", "release={\nend=\n", "release=[1]\nend=\n", 'release={"roles": {"chat": 1}}\nend=\n'),
-        *("runs=a|b\nend=\n", "free=\nend=\n", "free=x\nend=\n", f"free={'9' * 5000}\nend=\n"),
+        *("engine=containers\tall [{}]\nend=\n", "free=\nend=\n", "free=x\nend=\n"),
+        f"free={'9' * 5000}\nend=\n",
     ],
 )
 def test_a_status_that_is_not_whole_is_refused(text: str) -> None:

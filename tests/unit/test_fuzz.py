@@ -62,6 +62,7 @@ _OWN = {
     },
     "lines that a target's function reads": {
         *("site/inventory.py:finish_reading", "fleet/survey.py:survey", "fleet/survey.py:look"),
+        *("fleet/survey.py:glance", "fleet/survey.py:_wanted"),
         *(
             "operations/host_store.py:_ship",
             "site/check.py:site_problems",
@@ -74,7 +75,7 @@ _OWN = {
             "ship/over_chain.py:over_chain.ask",
         ),
         "site/watching.py:_receiver_problems",
-        *("drift/status.py:ask_fleet", "rollout/gate.py:reason", "rollout/engine.py:_do"),
+        *("drift/status.py:_ask_fleet", "rollout/gate.py:reason", "rollout/engine.py:_do"),
         *("rollout/steps.py:Steps._apply", "rollout/steps.py:Steps._soak", "rollout/gate.py:errors"),
     },
     "what this machine's own tools say": {

@@ -12,17 +12,20 @@ from pyinfra.api import FactBase, FactProcessError
 
 from sealift.blob import Blob
 from sealift.facts.apt import InstalledPackages
-from sealift.facts.compose import ComposeContainers, Container
+from sealift.facts.compose import ComposeContainers, Container, Networks
 from sealift.facts.docker import Daemon
 from sealift.facts.generation import GenerationFiles
 from sealift.facts.images import CONTAINERD, Images, ImageStore, familiar
 from sealift.facts.models import Models, ModelStore, StoredFile
 from sealift.facts.project import Project, runs
 from sealift.facts.text import Links, TextFile
+from sealift.host.engine import CONTAINERS, IMAGES, INFO, line, sees
+from sealift.host.generation import SPEC_LABEL
 from sealift.operations.images import known_layers, load_script
 from sealift.operations.models import repairs
 from sealift.release.locked import LockedImage
 from sealift.release.ollama_manifest import manifest_path
+from tests.unit.docker_said import container, image, listed, server
 
 
 def blob(letter: str, size: int = 1) -> Blob:
@@ -62,16 +65,16 @@ RUNNING = Container(
 
 def test_images_are_read_from_docker() -> None:
     lines = [
-        '[["Backing Filesystem","extfs"]]',
-        '{"id":"sha256:i","names":["a:1","a:2"],"layers":["sha256:x"]}',
-        '{"id":"sha256:j","names":null,"layers":null}',
+        server(DriverStatus=[["Backing Filesystem", "extfs"]]),
+        image("sha256:i", "a:1", "a:2", layers=("sha256:x",)),
+        image("sha256:j"),
     ]
     store = ImageStore("", {"a:1": "sha256:i", "a:2": "sha256:i"}, frozenset({("sha256:x",), ()}))
     assert Images().process(lines) == store
 
 
 def test_containerds_image_store_is_recognised() -> None:
-    assert Images().process([f'[["driver-type","{CONTAINERD}"]]']).driver == CONTAINERD
+    assert Images().process([server(DriverStatus=[["driver-type", CONTAINERD]])]).driver == CONTAINERD
 
 
 def test_names_are_shortened_as_docker_does() -> None:
@@ -149,21 +152,23 @@ def test_generation_files_are_read_from_find_and_sha256sum() -> None:
 
 
 def test_containers_are_read_with_the_files_that_they_see() -> None:
-    shown = {"project": "p", "service": "gateway", "spec": "sha256:spec", "image": "sha256:image"}
+    labels = {"com.docker.compose.service": "gateway", SPEC_LABEL: "sha256:spec"}
     lines = [
-        "hash p gateway 12ef",
-        "hash q gateway 34ab",
-        "other of somebody else",
-        json.dumps({**shown, "state": "running", "health": "healthy"}),
-        "abc  /proc/4711/root/etc/envoy/envoy.yaml",
-        json.dumps({**shown, "state": "exited", "health": ""}),
-        json.dumps({**shown, "project": "q", "state": "exited", "health": ""}),
+        *("asked p", "hash p gateway 12ef", "asked q", "hash q gateway 34ab"),
+        listed(
+            container("p", "running", "healthy", "sha256:image", name="one", labels=labels),
+            container("p", "exited", name="two", labels=labels),
+            container("q", "exited", labels=labels),
+            container("of somebody else", "running"),
+            container("", "running", name="alone"),
+        ),
+        line(sees("p", "/etc/envoy/envoy.yaml"), "one abc"),
     ]
     found = ComposeContainers().process(lines)
     first, second = found["p"]
     assert first == replace(RUNNING, to_be="12ef")
     assert [each.to_be for each in found["q"]] == ["34ab"]
-    assert found["of somebody else"] == ()
+    assert found["of somebody else"] == () and "" not in found
     assert (second.state, second.mounted) == ("exited", {})
 
 
@@ -191,11 +196,11 @@ def test_a_project_does_not_run_when_anything_differs() -> None:
     ("fact", "lines"),
     [
         (Images(), [""]),
-        (Images(), ["[]", "[]"]),
-        (Images(), ["[" * 100_000]),
-        (ComposeContainers(), [""]),
-        (ComposeContainers(), ["{"]),
-        (ComposeContainers(), ['{"x": 1}']),
+        (Images(), [server(), line(IMAGES, "[]")]),
+        (Images(), [line(INFO, "[" * 100_000)]),
+        (ComposeContainers(), [line(CONTAINERS, "all {")]),
+        (ComposeContainers(), [line(CONTAINERS, 'all [{"x": 1}]')]),
+        (Networks(), [""]),
         (GenerationFiles(), ["\\\\ab12  ./a\\nb"]),
         (Models(), ["\t"]),
         (Models(), ["store\ta\tx\t1\t1"]),

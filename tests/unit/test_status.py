@@ -28,17 +28,18 @@ from sealift.site.inventory import load_inventory, parse_inventory
 from sealift.site.secrets import ClientKeys, Secrets, new_key
 from sealift.watch.firing import Alert
 from sealift.watch.fleet_series import PUT, Found, fleet_series
+from tests.unit.docker_said import container, failed, listed, loaded
 from tests.unit.fleet_site import BUNDLE, DATA, MODEL
 from tests.unit.test_site import site
 
 ROOT = Path(__file__).parents[2]
 RELEASE = {"release": "demo:2026.11.0", "bundle": BUNDLE, "roles": {"chat": MODEL, "embed": "minilm"}}
+OLLAMA = container("sealift-ollama", "running", "healthy")
 SAID = f"""\
 generation=0123456789ab
 release={json.dumps(RELEASE)}
-runs=sealift-ollama|running|healthy|x
-runs=sealift-gateway|exited||x
-loaded=chat:latest
+{listed(OLLAMA, container("sealift-gateway", "exited"))}
+{loaded("chat:latest")}
 figures_age=30
 figure=sealift_role_up{{role="chat",model="{MODEL}"}} 1
 figure=sealift_role_degraded{{role="chat"}} 1
@@ -88,15 +89,16 @@ STOPPED = RoleState(State.DOWN, "ollama does not run")
     [
         ("", "", SLOW, LOADING),
         ("figures_age=30", "figures_age=3000", UP, LOADING),
-        ("loaded=chat:latest", "loaded=embed:latest", SLOW, UP),
-        ("loaded=chat:latest", "loaded=minilm", SLOW, UP),
+        ("chat:latest", "embed:latest", SLOW, UP),
+        ("chat:latest", "minilm", SLOW, UP),
+        ("runners 1", "runners 0", SLOW, LOADING),
         (
-            "loaded=chat",
-            'failed=embed {"error":"no room"}\nloaded=chat',
+            "heartbeat_age=12",
+            failed("embed", '{"error":"no room"}'),
             SLOW,
             RoleState(State.DOWN, "no room"),
         ),
-        ("ollama|running|healthy", "ollama|exited|", STOPPED, STOPPED),
+        (listed(OLLAMA)[:-1], listed(container("sealift-ollama", "exited"))[:-1], STOPPED, STOPPED),
         ("figure=", 'figure=sealift_role_up{role="embed"} 1\nfigure=', SLOW, UP),
         (
             "figure=",
@@ -141,10 +143,10 @@ def test_a_site_without_gpus_and_prometheus_has_no_columns_of_them() -> None:
 
 
 def test_what_is_wrong_is_told_by_item() -> None:
-    failed = host(
-        SAID.replace("loaded=chat", "failed=embed no room\nloaded=chat"), differs=("role embed: no room",)
+    down = host(
+        SAID.replace("heartbeat_age=12", failed("embed", "no room")), differs=("role embed: no room",)
     )
-    assert list(wrong(failed)) == ["role embed: no room", "role chat is degraded: answers in 6.2 s"]
+    assert list(wrong(down)) == ["role embed: no room", "role chat is degraded: answers in 6.2 s"]
 
 
 def test_programs_get_all_of_it() -> None:
@@ -232,7 +234,7 @@ def test_the_status_script_reads_figures_and_heartbeat(tmp_path: Path) -> None:
     )
     (tmp_path / "heartbeat").write_text("now\n")
     paths = (str(tmp_path / name) for name in ("probe.prom", "heartbeat"))
-    command = ("sh", "-c", script, "status", *[str(tmp_path)] * 2, "none", "none", *paths)
+    command = ("sh", "-c", script, "status", *[str(tmp_path)] * 2, *paths)
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     found = parse_status("h1", said)
     assert found.figures and found.figures.roles == {"chat": RoleFigures(up=True)}
@@ -245,7 +247,7 @@ def test_the_status_script_follows_no_link_of_a_container(tmp_path: Path) -> Non
     for name in ("probe.prom", "heartbeat"):
         (tmp_path / name).symlink_to("foreign")
     paths = (str(tmp_path / name) for name in ("probe.prom", "heartbeat"))
-    command = ("sh", "-c", script, "status", *[str(tmp_path)] * 2, "none", "none", *paths)
+    command = ("sh", "-c", script, "status", *[str(tmp_path)] * 2, *paths)
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     found = parse_status("h1", said)
     assert (found.figures, found.heartbeat_age, "foreign" in said) == (None, None, False)

@@ -79,8 +79,9 @@ def ship(
 
     Killed at any moment, it goes on where it stopped when it is run again.
 
-    Examples: sealift ship staging --dry-run --rate 200Mbit,
-    sealift ship prod --simulate 500 --slow-site 40:50Mbit
+    For a fleet that is not there yet: --simulate 500 --slow-site 40:50Mbit.
+
+    Example: sealift ship staging --dry-run --rate 200Mbit
     """
     site = load_inventory(inventory).limited(limit, exclude)
     if simulate is not None:

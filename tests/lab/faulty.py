@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import tarfile
 import time
@@ -20,7 +19,7 @@ from pathlib import Path
 import yaml
 
 from sealift.fleet import generations
-from sealift.lab.cgroup import supervisor
+from sealift.lab.cgroup import host_cgroup, supervisor
 from sealift.lab.layout import Lab, LabHost
 from sealift.rollout.events import Began, Closed, Ended, Event
 from sealift.rollout.journal import JOURNAL, parse
@@ -166,12 +165,7 @@ class Fleet:
 
     def cut_power(self, host: str) -> None:
         """A host loses its power."""
-        machine = LabHost(self.lab, int(host[1:]))
-        pid = supervisor(machine)
-        assert pid is not None
-        os.kill(pid, signal.SIGKILL)
-        while supervisor(machine) is not None:
-            time.sleep(0.05)
+        host_cgroup(LabHost(self.lab, int(host[1:]))).kill()
 
     def boot(self) -> None:
         """Hosts without power are booted again."""

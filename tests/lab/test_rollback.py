@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sealift.fleet import generations
-from sealift.lab.cgroup import supervisor
+from sealift.lab.cgroup import host_cgroup
 from sealift.lab.layout import Lab, LabHost
 from sealift.site.inventory import Host, load_inventory
 from tests.lab.commands import Commands
@@ -121,12 +120,7 @@ def test_the_device_outlives_a_reload_of_systemd_and_a_restart_of_docker(
 
 def power_fails(commands: Commands) -> None:
     """h2 loses power, and is booted again."""
-    machine = LabHost(Lab(commands.lab.resolve()), 2)
-    pid = supervisor(machine)
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
-    while supervisor(machine) is not None:
-        time.sleep(0.05)
+    host_cgroup(LabHost(Lab(commands.lab.resolve()), 2)).kill()
     commands.ok("sealift", "lab", "up")
 
 

@@ -108,7 +108,7 @@ def small_disk(fleet: Fleet) -> Iterator[Fleet]:
     fleet.commands.ok("sealift", "apply", fleet.inventory)
     fleet.wants(NEWER)
     yield fleet
-    fleet.commands.on("h2", DOCKER.format("umount"))
+    fleet.commands.on("h2", f"systemctl stop fault\n{DOCKER.format('umount')}")
 
 
 def test_a_disk_that_fills_while_an_image_is_loaded(small_disk: Fleet, told: _Told) -> None:
@@ -117,7 +117,7 @@ def test_a_disk_that_fills_while_an_image_is_loaded(small_disk: Fleet, told: _To
     with fleet.rollout(*_ONLY) as under:
         pass
     assert "has no space left" in _failed(under) and "Make room there" in _failed(under)
-    fleet.commands.on("h2", "systemctl stop fault; rm /var/lib/docker/filler")
+    fleet.commands.on("h2", "systemctl stop fault; rm /var/lib/docker/filler")  # which takes Docker's room
     told(fleet, under)
     assert fleet.stands() == _OLD
 

@@ -61,7 +61,7 @@ def test_every_package_wheel_and_file_of_its_lock_is_in_the_sbom(
     told = {(part["name"], part.get("version")): _hashes(part) for part in components}
     wanted = [(package.name, package.version, package.blob.hex) for package in lock.packages]
     wanted += [(wheel.name, wheel.version, wheel.blob.hex) for wheel in control.wheels]
-    assert len(wanted) > 80
+    assert len(wanted) > 70
     for name, version, digest in wanted:
         assert told[name, version] == {digest}
     assert told["ollama-licence", None] == {lock.files["ollama-licence"].blob.hex}

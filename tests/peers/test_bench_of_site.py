@@ -28,6 +28,8 @@ from tests.peers import gateway, ollama
 from tests.peers.gateway import ROLE, keys_of, lock_of
 from tests.unit.fleet_site import BUNDLE, MODEL, site_settings
 
+pytestmark = pytest.mark.exhaustive
+
 TOKENS = 8  # of an answer
 QUICK, SLOW = "quick", "bound"
 SECRETS = Secrets.model_construct(
@@ -119,7 +121,6 @@ def test_real_tokens_are_measured_at_each_number_of_streams(target: Target) -> N
     assert load.moments[-1].answer_s and load.ended_s > load.moments[-1].due_s
 
 
-@pytest.mark.exhaustive
 def test_a_model_is_loaded_anew_whichever_of_its_roles_had_it_loaded(
     target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,7 +139,6 @@ def _loads(folder: Path) -> list[str]:
     return [line for line in (folder / "log").read_text().splitlines() if "llama runner started in" in line]
 
 
-@pytest.mark.exhaustive
 def test_a_clients_limit_shows_as_what_it_is(target: Target) -> None:
     (short, _) = _run(target, SLOW, Wanted(streams=(1,), rounds=3, cold=False, rate=0, seconds=1))
     assert isinstance(short, Step)

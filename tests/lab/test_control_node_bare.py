@@ -91,13 +91,17 @@ def test_another_debian_is_refused_and_nothing_is_installed(bare: Commands) -> N
 
 
 def test_a_damaged_package_is_refused_before_anything_is_installed(bare: Commands, site: Site) -> None:
+    bare.on("control", "dpkg --remove --force-depends adduser")  # all else a lab's control node has already
     before = bare.on("control", "dpkg -l | sha256sum")
     lock = json.loads(site.lock.read_text())
-    deb = next(package for package in lock["packages"] if package["name"] == "openssh-client")
-    with damaged(bare.lab / "media", deb["blob"]["digest"].removeprefix("sha256:")) as part:
+    deb = next(package for package in lock["packages"] if package["name"] == "adduser")
+    digest = deb["blob"]["digest"].removeprefix("sha256:")
+    with damaged(bare.lab / "media", digest) as part:
         said = refused(bare, START)
         assert f"is not what the table says, so {part} is damaged" in said
     assert bare.on("control", "dpkg -l | sha256sum") == before
+    shutil.copy(site.bundle / "blobs/sha256" / digest, bare.lab / "control/adduser.deb")
+    bare.on("control", f"dpkg --install {TO}/adduser.deb; rm {TO}/adduser.deb")
 
 
 def test_a_damaged_wheel_is_refused_before_anything_is_in_force(bare: Commands, site: Site) -> None:

@@ -55,16 +55,14 @@ ELSEWHERE = {
     f"chown 1000 {LIBRARY}/chat/latest": f"{LIBRARY}/chat/latest belongs to 1000:0, expected 0:0",
     f"chown 0:0 {STORE}/metrics": f"{STORE}/metrics belongs to 0:0, expected 65530:65530",
     f"touch {STORE}/metrics/fleet.prom": f"{STORE}/metrics/fleet.prom is of a service that is gone",
+    f"printf X | dd of={ENVOY_LAYER} bs=1 seek=1000000 conv=notrunc status=none; "
+    f"touch -d @1 {ENVOY_LAYER}": DAMAGED,
     f"rm {A_PACKAGE}": "1 blobs missing in the host store",
     f"touch {ANOTHER_PACKAGE}": "1 blobs of the host store were touched",
     "mkdir -p /etc/cdi; echo x > /etc/cdi/sealift-stand-in.yaml": "sealift-stand-in.yaml is too much",
     "echo '{}' > /etc/docker/daemon.json": "/etc/docker/daemon.json altered",
     "echo '# edited' >> /etc/containerd/config.toml": "/etc/containerd/config.toml altered",
     "systemctl -q disable docker.service": "docker.service does not start at boot",
-}
-ROTTEN = {
-    f"printf X | dd of={ENVOY_LAYER} bs=1 seek=1000000 conv=notrunc status=none; "
-    f"touch -d @1 {ENVOY_LAYER}": DAMAGED,
 }
 IMAGE_GONE = {
     f"docker rmi -f {ENVOY}": f"image {ENVOY} missing",
@@ -80,16 +78,12 @@ BY_HAND = {
 SHUT_OFF = {"iptables -F": "service gateway is shut off"}
 NOTHING_IN_FORCE = {f"ln -sfn generations/none {STORE}/current": "generation none, expected"}
 # All of a round are done at once, so each pair that can be is there: a gateway cannot be both stopped and
-# shut off, and where no generation is in force, nothing can be wrong in it. Hosts with a damage each are
-# mended side by side.
-HEALTHY: dict[str, list[str]] = {"h1": [], "h2": [], "h3": []}
-ROUNDS: dict[str, dict[str, dict[str, str]]] = {
-    "an image is gone, and elsewhere somebody worked by hand": {
-        "h1": {**BY_HAND, **SHUT_OFF, **IN_FORCE, **ELSEWHERE},
-        "h2": {**IN_FORCE, **ELSEWHERE, **ROTTEN, **IMAGE_GONE},
-    },
-    "nothing is in force": {"h2": {**BY_HAND, **ELSEWHERE, **ROTTEN, **NOTHING_IN_FORCE}},
-    "the firewall alone": {"h2": SHUT_OFF},
+# shut off, and where no generation is in force, nothing can be wrong in it.
+ROUNDS: dict[str, dict[str, str]] = {
+    "and an image is gone": {**IN_FORCE, **ELSEWHERE, **IMAGE_GONE},
+    "and somebody worked by hand": {**BY_HAND, **SHUT_OFF, **IN_FORCE, **ELSEWHERE},
+    "and nothing is in force": {**BY_HAND, **ELSEWHERE, **NOTHING_IN_FORCE},
+    "the firewall alone": SHUT_OFF,
 }
 
 
@@ -102,31 +96,27 @@ def differs(commands: Commands, *options: str) -> dict[str, list[str]]:
 @pytest.mark.parametrize(
     "drift",
     [
-        "an image is gone, and elsewhere somebody worked by hand",
-        pytest.param("nothing is in force", marks=pytest.mark.exhaustive),
+        "and an image is gone",
+        "and somebody worked by hand",
+        pytest.param("and nothing is in force", marks=pytest.mark.exhaustive),
         pytest.param("the firewall alone", marks=pytest.mark.exhaustive),
     ],
 )
 def test_status_tells_what_apply_mends(site: Site, commands: Commands, drift: str) -> None:
-    damages = ROUNDS[drift]
-    options = ("--check-blobs",) if any(DAMAGED in of.values() for of in damages.values()) else ()
-    assert differs(commands) == HEALTHY
-    for host, damage in damages.items():
-        for script in damage:
-            commands.on(host, script)
+    options = ("--check-blobs",) if DAMAGED in ROUNDS[drift].values() else ()
+    assert differs(commands) == {"h1": [], "h2": [], "h3": []}
+    for damage in ROUNDS[drift]:
+        commands.on("h2", damage)
     told = differs(commands, *options)
-    for host in HEALTHY:
-        expected = damages.get(host, {})
-        untold = [said for said in expected.values() if not any(said in line for line in told[host])]
-        assert untold == [] and bool(told[host]) == bool(expected), told[host]
-    planned = json.loads(commands.ok("sealift", "apply", "lab", "--dry-run", "--json", *options).out)
-    for host in damages:
-        plan = planned[host]
-        assert set(told[host]) <= set(plan["differs"])
-        assert "PRIVATE KEY" not in str(plan["diffs"]) and commands.api_key() not in str(plan["diffs"])
+    assert told["h1"] == told["h3"] == []
+    untold = [said for said in ROUNDS[drift].values() if not any(said in line for line in told["h2"])]
+    assert untold == [], told["h2"]
+    plan = json.loads(commands.ok("sealift", "apply", "lab", "--dry-run", "--json", *options).out)["h2"]
+    assert set(told["h2"]) <= set(plan["differs"])
+    assert "PRIVATE KEY" not in str(plan["diffs"]) and commands.api_key() not in str(plan["diffs"])
     commands.ok("sealift", "apply", "lab", *options)
-    assert differs(commands, *options) == HEALTHY
-    assert commands.changed_operations() == HEALTHY
+    assert differs(commands, *options) == {"h1": [], "h2": [], "h3": []}
+    assert commands.changed_operations() == {"h1": [], "h2": [], "h3": []}
 
 
 def test_another_apt_is_waited_for_and_that_is_said(site: Site, commands: Commands) -> None:

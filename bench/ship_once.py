@@ -44,7 +44,7 @@ def main() -> int:
         straight.append(sum(each.blobs for each in done.results.values()))
         return done
 
-    module.over_ssh = counted  # type: ignore[attr-defined]
+    module.over_ssh = counted  # type: ignore[attr-defined] # the module imports it; nothing else tells
     with Sampler(family) as memory:
         began = time.monotonic()
         gathered = ship(orders, Depot(options.shared / "depot"), silent)

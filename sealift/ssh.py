@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -26,8 +26,6 @@ _BEGINS = "sealift: begins"  # on standard error, behind whatever the login shel
 # Source: release notes of OpenSSH 9.9, which brought the first, and has it go first from 10.0 on.
 _CHEAP_QUANTUM_SAFE, _CHEAP = "mlkem768x25519-sha256", "curve25519-sha256"
 _OF_THE_SITE = re.compile(r"^\s*(KexAlgorithms|Include)\b", re.IGNORECASE | re.MULTILINE)
-_known: dict[str, bool] = {}  # key exchanges, and whether this machine's ssh has them
-_knowing = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -166,12 +164,11 @@ def _key_exchange(config: Path) -> tuple[str, ...]:
     return (f"KexAlgorithms=^{_CHEAP}",)
 
 
+@cache
 def _knows(exchange: str) -> bool:
-    with _knowing:
-        if exchange not in _known:
-            ran = subprocess.run(["ssh", "-Q", "kex"], capture_output=True, check=False)
-            _known[exchange] = exchange in ran.stdout.decode().split()
-        return _known[exchange]
+    """Whether this machine's ssh has a key exchange, which does not change while a command runs."""
+    ran = subprocess.run(["ssh", "-Q", "kex"], capture_output=True, check=False)
+    return exchange in ran.stdout.decode().split()
 
 
 def line_without_space(lines: Iterable[str]) -> str | None:

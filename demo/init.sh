@@ -18,6 +18,7 @@ objectives = {
     "embed": {"answer": "60s"},
 }
 verify_at_once = 1
+ship_port = 4711  # hosts pass the release on to each other
 monitoring = {
     **monitoring,
     "probe_interval_s": 300,

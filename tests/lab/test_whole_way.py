@@ -104,6 +104,15 @@ def test_a_second_import_and_a_second_ship_move_nothing(site: Site, commands: Co
     assert {done["bytes"] for done in shipped.values()} == {0}
 
 
+def test_the_release_came_by_a_chain(site: Site, commands: Commands) -> None:
+    """Every host had a part in it, and nothing of that is left but the journal's word."""
+    for host in HOSTS:
+        assert "sealift passes a release on" in commands.on(host, "journalctl --quiet --unit sealift-chain")
+        assert commands.on(host, "ls -A /run/sealift-chain 2>&1; ss -Hltn sport = :4711").splitlines() == [
+            "ls: cannot access '/run/sealift-chain': No such file or directory"
+        ]
+
+
 def test_status_tells_what_stands_where(site: Site, commands: Commands) -> None:
     status = json.loads(commands.ok("sealift", "status", "lab", "--json").out)
     assert {host["host"]: host["standing"]["bundle"] for host in status} == dict.fromkeys(

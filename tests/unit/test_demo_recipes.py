@@ -9,7 +9,7 @@ import pytest
 
 from demo.cache import Recipe, make, place
 from demo.gemma_terms import terms_text
-from demo.go import check_libraries, is_enough
+from demo.go import check_libraries, compiler_flags, is_enough
 from demo.minilm import with_pooling, without_pooling_folder
 from demo.ollama_store import normalise_manifest
 from sealift.cache import cache_folder
@@ -127,3 +127,10 @@ def test_how_embeddings_are_pooled_stands_where_ollama_reads_it() -> None:
     steps.append({"type": "m.Normalize", "path": "2_Normalize"})
     kept = json.loads(without_pooling_folder(json.dumps(steps)))
     assert [step["path"] for step in kept] == ["", "", "2_Normalize"]
+
+
+def test_models_are_computed_by_the_vector_instructions_that_the_machine_has() -> None:
+    old = "processor\t: 0\nflags\t\t: fpu sse4_2 avx\n"
+    new = "processor\t: 0\nflags\t\t: fpu avx avx2 bmi1 bmi2 f16c fma abm movbe\nbugs\t\t: none\n"
+    assert compiler_flags(old) == compiler_flags("") == "-O2"
+    assert compiler_flags(new) == "-O2 -march=x86-64-v3"

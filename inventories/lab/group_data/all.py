@@ -39,6 +39,9 @@ monitoring = {
     "alerts": {"answer_s": 180, "tokens_per_second": 0.1},
 }
 
+# Hosts pass a release on to each other while it arrives.
+ship_port = 4711
+
 # This machine is outside of the closed network; the control node, which is inside, needs no such words.
 enter = json.loads(Path(_state, "hosts.json").read_text()).get("enter", [])
 # The hosts share the processors of one machine: models that answer together take longer than in turn.

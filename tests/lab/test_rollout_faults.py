@@ -11,13 +11,27 @@ from sealift.rollout.events import Began, Ended
 from tests.lab.conftest import lab_of
 from tests.lab.faulty import HOSTS, NEWER, OLDER, Fleet, Under, fleet_of
 from tests.lab.newer import everything
-from tests.lab.test_faults import DOCKER, FILL, meanwhile
+from tests.lab.test_faults import DOCKER, FILL, LOADING, meanwhile
 
 pytestmark = pytest.mark.exhaustive
 
 _OLD = dict.fromkeys(HOSTS, OLDER)
 _NEW_ON_H2 = {"h1": OLDER, "h2": NEWER}
 _ONLY = ("--limit", "h2")
+_MUCH = 16 << 20  # bytes of a blob on its way
+_ANOTHER_KEY = """\
+mkdir /root/keys && mv /etc/ssh/ssh_host_* /root/keys/
+ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key
+systemctl restart ssh.service
+pkill -KILL sshd-session || :
+"""
+_ANOTHER_TIME = """\
+cat >/usr/local/bin/date <<'END'
+#!/bin/sh
+exec /usr/bin/date --date='{days} days' "$@"
+END
+chmod 755 /usr/local/bin/date
+"""
 _Told = Callable[[Fleet, Under], None]
 
 
@@ -76,6 +90,14 @@ def _left_behind(fleet: Fleet, under: Under) -> None:
     fleet.commands.ok("sealift", "undrain", fleet.inventory, "h2")
 
 
+def _whole_again(fleet: Fleet, under: Under) -> None:
+    """All is as before, by the control node or, where it could not tell a host so, by the host."""
+    assert under.ran is not None
+    if "could not go back" in under.ran.said:
+        _left_behind(fleet, under)
+    assert fleet.stands() == _OLD
+
+
 def test_power_that_fails_between_activation_and_confirmation(fleet: Fleet, told: _Told) -> None:
     """It comes back at once, while the control node is at work."""
     with fleet.rollout(*_ONLY) as under:
@@ -109,6 +131,67 @@ def small_disk(fleet: Fleet) -> Iterator[Fleet]:
     fleet.wants(NEWER)
     yield fleet
     fleet.commands.on("h2", f"systemctl stop fault\n{DOCKER.format('umount')}")
+
+
+def test_power_that_fails_while_a_release_is_shipped(fleet: Fleet, told: _Told) -> None:
+    """The next rollout goes on with what arrived."""
+    partial = fleet.disk("h2") / "sealift/partial"
+    with fleet.rollout(*_ONLY) as under:
+        under.until(Began, "ship")
+        under.wait(lambda: any(each.stat().st_size > _MUCH for each in partial.iterdir()))
+        fleet.cut_power("h2")
+        fleet.boot()
+    assert "h2" in _failed(under)
+    told(fleet, under)
+    assert fleet.stands() == _OLD
+    fleet.commands.ok("sealift", "rollout", fleet.inventory, *_ONLY)
+    assert fleet.stands() == _NEW_ON_H2
+
+
+def test_power_that_fails_while_an_image_is_loaded(fleet: Fleet, told: _Told) -> None:
+    """The host goes back when it boots, or is told to."""
+    loading = fleet.disk("h2") / "docker/tmp"
+    with fleet.rollout(*_ONLY) as under:
+        under.wait(lambda: any(loading.glob("docker-import-*")))
+        fleet.cut_power("h2")
+        fleet.boot()
+    assert "h2" in _failed(under)
+    told(fleet, under)
+    _whole_again(fleet, under)
+
+
+def test_docker_killed_while_an_image_is_loaded(fleet: Fleet, told: _Told) -> None:
+    meanwhile(fleet.commands, f"{LOADING}; pkill -KILL dockerd")
+    with fleet.rollout(*_ONLY) as under:
+        pass
+    assert "Docker" in _failed(under)
+    told(fleet, under)
+    _whole_again(fleet, under)
+
+
+def test_another_host_at_the_same_address(fleet: Fleet, told: _Told) -> None:
+    """It is refused by its key; the one that was there comes again, and is whole."""
+    with fleet.rollout(*_ONLY) as under:
+        under.until(Ended, "arm")
+        fleet.inside("h2", _ANOTHER_KEY)
+    assert "host key" in _failed(under)
+    fleet.until_it_went_back("h2")
+    fleet.inside("h2", "mv /root/keys/* /etc/ssh/; systemctl restart ssh.service")
+    _left_behind(fleet, under)
+    told(fleet, under)
+    assert fleet.stands() == _OLD
+
+
+@pytest.mark.parametrize("days", [400, -400])
+def test_a_clock_that_jumps(fleet: Fleet, told: _Told, days: int) -> None:
+    """A stand-in: hosts share this machine's clock, so one of them is told another time by `date`."""
+    with fleet.rollout(*_ONLY) as under:
+        under.until(Ended, "arm")
+        fleet.inside("h2", _ANOTHER_TIME.format(days=days))
+    fleet.inside("h2", "rm /usr/local/bin/date")
+    told(fleet, under)
+    assert "its clock is" in _failed(under)
+    _whole_again(fleet, under)
 
 
 def test_a_disk_that_fills_while_an_image_is_loaded(small_disk: Fleet, told: _Told) -> None:

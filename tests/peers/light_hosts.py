@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 import shlex
+import shutil
 import subprocess
 import time
 from dataclasses import dataclass
@@ -76,19 +77,25 @@ class LightHosts:
         _run("ip", "netns", "add", self._network)
         self._ip("link", "add", "name", "br", "type", "bridge")
         self._ip("link", "set", "dev", "br", "up")
-        for number, name in enumerate(self.names, 1):
-            for part in ("upper", "work", "root"):
-                (self.folder / name / part).mkdir(parents=True)
-            script = _BEGIN.format(
-                root=root, host=self.folder / name, store_mib=16 if name in small else store_mib
-            )
-            flags = ("--mount", "--net", "--pid", "--fork", "--kill-child", "--propagation", "private")
-            self._running[name] = subprocess.Popen(
-                ["unshare", *flags, "sh", "-ec", script], stdin=subprocess.DEVNULL
-            )
-            self._join(name, number)
+        for name in self.names:
+            self._start(name, root, 16 if name in small else store_mib)
 
-    def _join(self, name: str, number: int) -> None:
+    def start(self, name: str) -> None:
+        """Start one that was killed, with an empty store."""
+        shutil.rmtree(self.folder / name)
+        self._start(name, ensure_root(cache_folder(os.environ) / "roots", SUITE, self.packages, silent), 1024)
+
+    def _start(self, name: str, root: Path, store_mib: int) -> None:
+        for part in ("upper", "work", "root"):
+            (self.folder / name / part).mkdir(parents=True)
+        script = _BEGIN.format(root=root, host=self.folder / name, store_mib=store_mib)
+        flags = ("--mount", "--net", "--pid", "--fork", "--kill-child", "--propagation", "private")
+        self._running[name] = subprocess.Popen(
+            ["unshare", *flags, "sh", "-ec", script], stdin=subprocess.DEVNULL
+        )
+        self._join(name)
+
+    def _join(self, name: str) -> None:
         children = Path(f"/proc/{self._running[name].pid}/task/{self._running[name].pid}/children")
         deadline = time.monotonic() + 30
         while not (pid := children.read_text().strip()) or Path(f"/proc/{pid}/comm").read_text() != "sleep\n":
@@ -98,12 +105,17 @@ class LightHosts:
         self._ip("link", "add", "name", name, "type", "veth", "peer", "name", "eth0", "netns", pid)
         self._ip("link", "set", "dev", name, "master", "br", "up")
         within = ("nsenter", "--target", pid, "--net", "ip")
-        _run(*within, "address", "add", f"10.99.1.{number}/24", "dev", "eth0")
+        _run(*within, "address", "add", f"10.99.1.{name.removeprefix('h')}/24", "dev", "eth0")
         _run(*within, "link", "set", "dev", "eth0", "up")
         _run(*within, "link", "set", "dev", "lo", "up")
         if self.rate:
-            shape = ("root", "tbf", "rate", self.rate, "burst", "256k", "latency", "50ms")
-            _run("nsenter", "--target", pid, "--net", "tc", "qdisc", "add", "dev", "eth0", *shape)
+            self.slow(name, self.rate)
+
+    def slow(self, name: str, rate: str) -> None:
+        """Have a host send no faster than this from now on."""
+        pid = (self.folder / name / "pid").read_text()
+        shape = ("root", "tbf", "rate", rate, "burst", "256k", "latency", "50ms")
+        _run("nsenter", "--target", pid, "--net", "tc", "qdisc", "replace", "dev", "eth0", *shape)
 
     def on(self, host: str, script: str) -> subprocess.CompletedProcess[str]:
         """Run a script there."""

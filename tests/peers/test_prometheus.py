@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
 import random
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import requests
 
+from sealift.host.alert_settings import AlertSettings
 from tests.peers.registry import free_port
 from tests.unit.rules import render_rules
 from tests.watch_tools import program
@@ -26,6 +29,10 @@ rule_files: [alerts.yml, objectives.yml, naive.yml]
 scrape_configs:
   - job_name: prometheus
     static_configs: [{{targets: ["127.0.0.1:{port}"], labels: {{host: h1}}}}]
+  - job_name: node
+    static_configs: [{{targets: {nodes}, labels: {{host: h1}}}}]
+    # This machine's own disks may fill as well.
+    metric_relabel_configs: [{{source_labels: [mountpoint], regex: ".*/filling", action: keep}}]
 """
 # Its own alerts look back for hours, so that nobody misses them. That they clear is seen sooner.
 _SOONER = {"[1h]": "[20s]", "[6h]": "[20s]"}
@@ -44,15 +51,19 @@ def _small_disk(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _running(folder: Path, disk: Path, *flags: str) -> Iterator[str]:
+def _running(
+    folder: Path, disk: Path, *flags: str, hold_s: int = AlertSettings().hold_s, nodes: Sequence[str] = ()
+) -> Iterator[str]:
     """Prometheus with our rules, which reads itself. Gives its address.
 
     + folder: takes its program, configuration and log
     + disk: takes its data
+    + hold_s: as the site sets it
+    + nodes: node exporters that it reads, too
     """
     port = free_port()
-    (folder / "prometheus.yml").write_text(_CONFIGURATION.format(port=port))
-    for name, content in render_rules().items():
+    (folder / "prometheus.yml").write_text(_CONFIGURATION.format(port=port, nodes=json.dumps([*nodes])))
+    for name, content in render_rules(AlertSettings(hold_s=hold_s)).items():
         text = content.decode()
         for given, sooner in _SOONER.items() if name == "alerts.yml" else ():
             assert given in text
@@ -148,3 +159,53 @@ def test_figures_that_go_before_their_time_for_lack_of_room_are_told(tmp_path: P
         assert _oldest(url) == []
         # Without older figures there is nothing to forget for a while.
         _until(lambda: "PrometheusForgets" not in _firing(url))
+
+
+@contextmanager
+def _filling(folder: Path) -> Iterator[Path]:
+    """A small disk of which less than half is free. Gives a file on it."""
+    image, disk = folder / "image", folder / "filling"
+    disk.mkdir()
+    subprocess.run(["truncate", "--size=64M", image], check=True)
+    subprocess.run(["mkfs.ext4", "-q", image], check=True)
+    subprocess.run(["mount", "-o", "loop", image, disk], check=True)
+    try:
+        (disk / "old").write_bytes(bytes(36 << 20))
+        yield disk / "growing"
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+@contextmanager
+def _node(folder: Path) -> Iterator[str]:
+    """A node exporter that shows disks. Gives its address."""
+    address = f"127.0.0.1:{free_port()}"
+    command = (
+        program("node", "node_exporter", folder),
+        *("--collector.disable-defaults", "--collector.filesystem", f"--web.listen-address={address}"),
+    )
+    with (folder / "node.log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as child:
+        try:
+            yield address
+        finally:
+            child.terminate()
+
+
+@pytest.mark.exhaustive
+def test_a_disk_that_fills_is_told_before_it_is_full(tmp_path: Path) -> None:
+    with (
+        _filling(tmp_path) as growing,
+        _node(tmp_path) as node,
+        _running(tmp_path, tmp_path, hold_s=1, nodes=[node]) as url,
+        growing.open("wb", buffering=0) as file,
+    ):
+
+        def grown() -> bool:
+            file.write(bytes(64 << 10))
+            os.fsync(file.fileno())
+            return "DiskFilling" in _firing(url)
+
+        assert not grown()
+        _until(grown)
+        assert file.tell() < 20 << 20  # there is room yet
+        _until(lambda: "DiskFilling" not in _firing(url))

@@ -99,13 +99,14 @@ def test_prometheus_reads_every_figure(host: Host, expected: Expectations) -> No
     """Prometheus reads the figures of every host and service that it is to watch."""
     container = find_container(host, "prometheus")["Id"]
     ask = "docker exec %s promtool query instant --format json http://localhost:9090 up"
+    own = {(name, expected.host) for name, service in expected.services.items() if service.figures}
+    wanted = own | {("prometheus", expected.host)}
     end, found = time.monotonic() + SCRAPED_S, {}
     while time.monotonic() < end:
         series = json.loads(output(host, ask, container))
         found = {(each["metric"]["job"], each["metric"]["host"]): each["value"][1] for each in series}
-        if found and set(found.values()) == {"1"}:
+        if wanted <= found.keys() and set(found.values()) == {"1"}:
             break
         time.sleep(2)
     assert {each for each, up in found.items() if up != "1"} == set()
-    own = {(name, expected.host) for name, service in expected.services.items() if service.figures}
-    assert own | {("prometheus", expected.host)} <= found.keys()
+    assert wanted <= found.keys()

@@ -7,7 +7,7 @@ servers say is full of brackets and colons. So consoles are made here and nowher
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -17,11 +17,22 @@ from rich.text import Text
 from sealift.errors import one_line, printable
 
 
-def console(*, errors: bool = False) -> Console:
+class _Lasting(Console):
+    """Where nobody reads any more, says nothing and goes on; rich's own ends the program."""
+
+    def on_broken_pipe(self) -> None:
+        with suppress(SystemExit):
+            super().on_broken_pipe()
+
+
+def console(*, errors: bool = False, lasting: bool = False) -> Console:
     """A console for tables and bars.
 
     + errors: on standard error
+    + lasting: what is under way goes on where nobody reads any more, as under `| head`
     """
+    if lasting:
+        return _Lasting(stderr=errors, markup=False, emoji=False, highlight=False)
     return Console(stderr=errors, markup=False, emoji=False, highlight=False)
 
 

@@ -43,7 +43,7 @@ class View:
     def __init__(self, as_json: bool) -> None:
         """+ as_json: each event as a line of JSON, and nothing else."""
         self._as_json = as_json
-        self._out = console()
+        self._out = console(lasting=True)
         self._live: Live | None = None
         self._opened: Opened | None = None
         self._states: dict[int, str] = {}
@@ -66,7 +66,7 @@ class View:
     def tell(self, event: Event) -> None:
         """Take an event as it happens."""
         if self._as_json:
-            typer.echo(event.model_dump_json())
+            self._out.out(event.model_dump_json())
             return
         if isinstance(event, Opened):
             self._opened = event

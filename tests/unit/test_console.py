@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,3 +64,28 @@ def test_consoles_are_made_in_one_place(path: Path) -> None:
     else:
         assert "import Console" not in path.read_text() or path.name == "progress.py"
         assert [call for call in _made_elsewhere(path) if path.name != "lab.py"] == []
+
+
+# A rollout's view, told of the same event again and again.
+_TELLING = """\
+import sys
+from sealift.cli.rollout_view import View
+from sealift.rollout.events import Closed
+view = View(as_json={as_json})
+sys.stdin.read()
+for _ in range(3):
+    view.tell(Closed(at=0.0, outcome="done", sentence=""))
+print("went on", file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_rollout_that_nobody_reads_any_more_goes_on(as_json: bool) -> None:
+    command = [sys.executable, "-c", _TELLING.format(as_json=as_json)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as child:
+        assert child.stdin and child.stdout and child.stderr
+        child.stdout.close()
+        child.stdin.close()
+        assert child.stderr.read() == "went on\n"
+    assert child.returncode == 0

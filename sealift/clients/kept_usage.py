@@ -17,6 +17,7 @@ from typing import NamedTuple
 from sealift.clients.usage import By, Usage
 from sealift.site.inventory import Host
 from sealift.svg import is_shown
+from sealift.watch.panel import OF_GATEWAYS
 from sealift.watch.prometheus import Answers, Question, Series, Window, ask
 
 _STEPS = 200  # over the whole time, to find out since when a host is watched
@@ -60,7 +61,7 @@ def questions(names: Sequence[str], over: tuple[int, int], by: By) -> Mapping[st
     start, end = over
     length = f"{max(end - start, _LEAST_S)}s"
     hosts = "|".join(map(re.escape, names)).replace("\\", "\\\\").replace('"', '\\"')
-    own = f'job="gateway",host=~"{hosts}"'
+    own = f'{OF_GATEWAYS},host=~"{hosts}"'
     series = {"answers": "answer_count", "read": "tokens_in", "written": "tokens_out"}
     step = max(_LEAST_S, math.ceil((end - start) / _STEPS))
     buckets = f"sum by (le, {by}) (increase(envoy_usage_answer_bucket{{{own}}}[{length}]))"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-_OWN = 'job="gateway"'
+from sealift.watch.panel import OF_GATEWAYS
 
 NOW: Mapping[str, str] = {
     "firing": 'ALERTS{alertstate="firing",severity!="none"}',
@@ -16,11 +16,11 @@ NOW: Mapping[str, str] = {
     "goals": "max by (role, objective) (sealift_objective)",
     "kept": "min by (role, objective) (sealift:objective_kept:avg30d)",
     "left": "min by (role, objective) (sealift:objective_budget_left)",
-    "answers": f"sum by (client) (increase(envoy_usage_answer_count{{{_OWN}}}[$since]))",
-    "written": f"sum by (client) (increase(envoy_usage_tokens_out{{{_OWN}}}[$since]))",
-    "read": f"sum by (client) (increase(envoy_usage_tokens_in{{{_OWN}}}[$since]))",
+    "answers": f"sum by (client) (increase(envoy_usage_answer_count{{{OF_GATEWAYS}}}[$since]))",
+    "written": f"sum by (client) (increase(envoy_usage_tokens_out{{{OF_GATEWAYS}}}[$since]))",
+    "read": f"sum by (client) (increase(envoy_usage_tokens_in{{{OF_GATEWAYS}}}[$since]))",
     "client-p95": "histogram_quantile(0.95, sum by (le, client) "
-    f"(rate(envoy_usage_answer_bucket{{{_OWN}}}[$since]))) / 1000",
+    f"(rate(envoy_usage_answer_bucket{{{OF_GATEWAYS}}}[$since]))) / 1000",
     "drained": "max by (of) (sealift_fleet_drained)",
     "differs": "max by (of) (sealift_fleet_differences)",
 }

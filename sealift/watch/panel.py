@@ -11,10 +11,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from sealift.services import GATEWAY
+
 Unit = Literal["s", "requests/s", "tokens/s", "ratio", "bytes", "number", "days", "celsius", "watts"]
 Variable = Literal["host", "role", "client"]
 
 RATE = "$__rate_interval"
+OF_GATEWAYS = f'job="{GATEWAY.name}"'  # of their series, a label
 _LABEL = re.compile(r"\{\{(\w+)\}\}")
 _VARIABLE = re.compile(r"\$(host|role|client)\b")
 

@@ -5,10 +5,10 @@ The page of `sealift dashboard`, the boards for Grafana and the test that asks a
 
 from __future__ import annotations
 
-from sealift.watch.panel import RATE, Board, Line, Panel, Unit
+from sealift.watch.panel import OF_GATEWAYS, RATE, Board, Line, Panel, Unit
 
-_HTTP = 'job="gateway",envoy_http_conn_manager_prefix="clients",host=~"$host"'
-_USED = 'job="gateway",host=~"$host",role=~"$role",client=~"$client"'
+_HTTP = f'{OF_GATEWAYS},envoy_http_conn_manager_prefix="clients",host=~"$host"'
+_USED = f'{OF_GATEWAYS},host=~"$host",role=~"$role",client=~"$client"'
 _PROBED = '{host=~"$host",role=~"$role"}'
 _HOST = '{host=~"$host"}'
 _DISKS = '{host=~"$host",fstype!~"tmpfs|ramfs|iso9660|squashfs"}'
@@ -50,7 +50,7 @@ UP = Panel(
     "up",
     "Answering",
     "number",
-    (Line("hosts", 'sum(up{job="node"})'), Line("gateways", 'sum(up{job="gateway"})')),
+    (Line("hosts", 'sum(up{job="node"})'), Line("gateways", f"sum(up{{{OF_GATEWAYS}}})")),
 )
 ALERTS = _single(
     "alerts", "Alerts that fire", "number", 'count(ALERTS{alertstate="firing",severity!="none"}) or vector(0)'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from sealift.cli.console import say, show, working
 from sealift.cli.options import AsJson, CheckBlobs, Exclude, InventoryName, Limit, print_json
 from sealift.cli.plan_view import print_changes
 from sealift.cli.progress import shown
+from sealift.cli.ship_hours import in_hours
 from sealift.cli.ship_plan import show_planned, show_simulated
 from sealift.cli.waiting import asking, counted, hashing
 from sealift.drift.plan import Plan, plan, with_damaged
@@ -28,6 +30,7 @@ from sealift.fleet.wave import Watch, WaveResult
 from sealift.promotion.hosts import require_promoted
 from sealift.promotion.site import log_overrides
 from sealift.rollout.journal import require_finished
+from sealift.rollout.window import Window
 from sealift.ship.types import Shipped
 from sealift.site.inventory import Inventory, load_inventory
 
@@ -73,6 +76,14 @@ def ship(
     rate: Annotated[
         str, typer.Option(help="Of each link, for the time that --dry-run and --simulate tell.")
     ] = "1Gbit",
+    hours: Annotated[
+        str,
+        typer.Option(
+            metavar="HH:MM-HH:MM",
+            help="Ship in these hours alone, by this machine's clock: pause after them, go on in the next.",
+            show_default="at once",
+        ),
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Bring into every host's store what it lacks of its release. Deploys nothing.
@@ -83,6 +94,8 @@ def ship(
 
     Example: sealift ship staging --dry-run --rate 200Mbit
     """
+    if hours:
+        raise typer.Exit(in_hours(Window.parse(hours), _at_once(inventory, limit, exclude, as_json)))
     site = load_inventory(inventory).limited(limit, exclude)
     if simulate is not None:
         largest = max(sum(blob.size for blob in target.order.blobs) for target in targets(site))
@@ -99,6 +112,14 @@ def ship(
         print_json({host: dataclasses.asdict(done) for host, done in shipped.items()})
     else:
         say(_what_was_shipped(shipped, time.monotonic() - started))
+
+
+def _at_once(inventory: str, limit: Limit, exclude: Exclude, as_json: bool) -> list[str]:
+    """The command that ships without a pause."""
+    words = [sys.executable, "-m", "sealift", "ship", inventory]
+    words += [word for name in limit or () for word in ("--limit", name)]
+    words += [word for name in exclude or () for word in ("--exclude", name)]
+    return words + ["--json"] * as_json
 
 
 def apply(

@@ -1,4 +1,4 @@
-"""The window in which waves may begin, by the control node's own clock and time zone."""
+"""Hours in which waves may begin, or a release is shipped, by the control node's own clock and time zone."""
 
 from __future__ import annotations
 
@@ -48,4 +48,12 @@ class Window:
         if self.has(moment):
             return moment
         today = datetime.combine(moment.date(), self.begins)
+        return today if today > moment else today + timedelta(days=1)
+
+    def closes(self, moment: datetime) -> datetime:
+        """When it closes the next time.
+
+        + moment: local time, as for `opens`
+        """
+        today = datetime.combine(moment.date(), self.ends)
         return today if today > moment else today + timedelta(days=1)

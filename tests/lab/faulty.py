@@ -120,6 +120,8 @@ class Fleet:
 
     def reset(self) -> None:
         """Have all hosts on the older release, without anything of the newer one in their stores."""
+        # What is applied to one that has to go back yet is undone.
+        _wait(lambda: not any((self.disk(host) / "sealift/armed").exists() for host in HOSTS))
         self.wants(OLDER)
         self.commands.ok("sealift", "apply", self.inventory)
         told = [json.loads((self.disk(h) / "sealift/previous/release.json").read_text()) for h in HOSTS]

@@ -11,6 +11,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ import ollama
 import openai
 
 ROLE, OTHER = "chat", "no-such-model"
-_TURN: list[Any] = [{"role": "user", "content": "Name a colour."}]
-_SHORT = {"num_predict": 4}
+_TURN: list[Any] = [{"role": "user", "content": "What is the capital of France? Answer in one sentence."}]
+_SHORT = {"num_predict": 4, "temperature": 0}
 _SCHEMA: Any = {"enum": ["red", "blue"]}
 _FORMAT: Any = {"type": "json_schema", "json_schema": {"name": "n", "schema": _SCHEMA}}
 _TOOL: Any = {
@@ -73,7 +74,7 @@ def of_openai(url: str, ca: str, key: str) -> dict[str, object]:
         http_client=openai.DefaultHttpxClient(verify=ssl.create_default_context(cafile=ca)),
         max_retries=0,
     )
-    create: Callable[..., Any] = client.chat.completions.create
+    create: Callable[..., Any] = partial(client.chat.completions.create, temperature=0)
     stream = create(model=ROLE, messages=_TURN, max_tokens=4, stream=True)
     told = create(model=ROLE, messages=_TURN, max_tokens=8, response_format=_FORMAT)
     answer = create(model=ROLE, messages=_TURN, max_tokens=4)

@@ -210,7 +210,7 @@ def test_a_revoked_key_reaches_the_other_hosts_where_one_does_not_answer(
     assert _status(commands, tmp_path, key) == "401"
 
 
-@pytest.mark.parametrize("rounds", [5, pytest.param(17, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("rounds", [3, pytest.param(17, marks=pytest.mark.exhaustive)])
 def test_changes_cost_no_request_and_streams_go_on_to_their_end(
     site: Site,
     commands: Commands,

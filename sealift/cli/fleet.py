@@ -94,6 +94,8 @@ def ship(
 
     Example: sealift ship staging --dry-run --rate 200Mbit
     """
+    if hours and (dry_run or simulate is not None):
+        raise typer.BadParameter("--hours ships, and goes with neither --dry-run nor --simulate")
     if hours:
         raise typer.Exit(in_hours(Window.parse(hours), _at_once(inventory, limit, exclude, as_json)))
     site = load_inventory(inventory).limited(limit, exclude)

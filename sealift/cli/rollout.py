@@ -59,7 +59,7 @@ def rollout(
 
     A gate follows each wave. Where it fails, hosts go back as rollout.on_failure says.
 
-    Exit code 0: every host is as it should be. 1: a gate failed, a host was left out, or nothing was begun.
+    Exit code 0: every host is as it should be. 1: a gate failed, a host was left out, or it was refused.
 
     Example: sealift rollout staging
     """

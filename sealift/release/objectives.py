@@ -43,7 +43,9 @@ class Objectives(Frozen):
         default=None, exclude_if=is_none, description="that its loaded model takes, such as 16GiB"
     )
     success: _Percent | None = Field(
-        default=None, exclude_if=is_none, description="of its answers within 30 days, at least, such as 95%"
+        default=None,
+        exclude_if=is_none,
+        description="of the answers to the probe within an hour, at least, such as 95%",
     )
 
     @property

@@ -2,7 +2,7 @@
 
 A chain is only a faster way to the same end. A host that fails in it is cut out and its neighbours are
 joined, by a new chain of what each has by then. What no chain brings comes straight from the control node,
-which also looks at each store once more at the end.
+which also looks at each store once more at the end. A host that lacked nothing is asked once, and no more.
 """
 
 from __future__ import annotations
@@ -29,26 +29,31 @@ def over_chain(orders: Sequence[Order], blob_path: BlobPath, progress: Progress)
     """Ship to all hosts; a `sealift.ship.types.Transport`. Hosts whose order has no port are left to SSH."""
     by_host = {order.host: order for order in orders if order.port}
 
-    def ask(host: str) -> tuple[Have, Member]:
-        order = by_host[host]
-        have = parse_listing(host, order.ssh.run(listing_script(ROOT)).splitlines())
-        return have, Member(order.ssh, Link(_ip(order), order.port, order.rate))
+    def ask(host: str) -> Have:
+        return parse_listing(host, by_host[host].ssh.run(listing_script(ROOT)).splitlines())
 
-    asked = on_all(list(by_host), ask).results
-    haves = {host: have for host, (have, _) in asked.items()}
+    haves = on_all(list(by_host), ask).results
     plans = {host: plan(by_host[host].blobs, have) for host, have in haves.items()}
     notes: dict[str, str] = {}
     worth = [s for s in stages({host: by_host[host].blobs for host in haves}) if fit(s, haves)]
     if worth:
         meter = Meter("shipping", sum(each.bytes_total for each in plans.values()), progress)
         for stage in worth:
-            members = {host: asked[host][1] for host in stage.hosts}
+            members = on_all(stage.hosts, lambda host: _member(by_host[host])).results
             notes |= _ship_stage(stage, members, blob_path, meter, total_pace(orders))
-    straight = over_ssh(orders, blob_path, progress)
+    whole = {host for host, each in plans.items() if not each.items and not each.check}
+    straight = over_ssh([order for order in orders if order.host not in whole], blob_path, progress)
+    rest = {**dict.fromkeys(whole, Shipped(0, 0)), **straight.results}
     results = {
-        host: _in_all(plans.get(host), rest, notes.get(host, "")) for host, rest in straight.results.items()
+        order.host: _in_all(plans.get(order.host), rest[order.host], notes.get(order.host, ""))
+        for order in orders
+        if order.host in rest
     }
     return replace(straight, results=results)
+
+
+def _member(order: Order) -> Member:
+    return Member(order.ssh, Link(_ip(order), order.port, order.rate))
 
 
 def _ship_stage(

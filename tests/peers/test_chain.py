@@ -36,6 +36,7 @@ def test_every_host_gets_what_it_lacks_and_nothing_is_left_running(fleet: Fleet)
     )
     again = fleet.ship().all()
     assert {(each.blobs, each.bytes) for each in again.values()} == {(0, 0)}
+    assert fleet.straight == {}  # nobody was asked twice
 
 
 def test_nobody_else_gets_in_while_it_runs(fleet: Fleet) -> None:

@@ -34,7 +34,7 @@ from sealift.errors import SealiftError
 
 Way = Callable[[ShapedHosts, Release], Shipment | float]
 _CURVE = (8, 16, 32)  # hosts
-_CURVE_RATE, _CURVE_MIB = 25, 80  # Mbit/s: 32 links of it are a load that two cores bear
+_CURVE_RATE, _CURVE_MIB = 25, 160  # Mbit/s: 32 links of it are a load that two cores bear
 _STAR, _STAR_RATE, _STAR_MIB = 8, 100, 64
 _UNSHAPED, _UNSHAPED_MIB = 3, 256
 _IDLE, _IDLE_MIB = 24, 8
@@ -185,9 +185,9 @@ def _unshaped(bench: _Bench) -> Iterator[Run]:
 
 
 def _dead(bench: _Bench) -> Iterator[Run]:
-    """The same as the first of the curve, without a fault and with one."""
+    """Without a fault and with one."""
     for _ in range(bench.rounds):
-        with bench.fleet(_STAR, _CURVE_RATE, _CURVE_MIB) as (hosts, release):
+        with bench.fleet(_STAR, _CURVE_RATE, _STAR_MIB) as (hosts, release):
             yield _run("dead", "none", ship_ways.chain, hosts, release)
             yield _run("dead", "the middle one", ship_ways.chain_with_a_death, hosts, release)
 

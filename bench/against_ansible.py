@@ -8,7 +8,6 @@ which costs sealift nothing. Ansible comes from PyPI, in an environment of its o
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shlex
@@ -22,7 +21,7 @@ from typing import IO
 
 import yaml
 
-from bench.on_lab import deployed, environment, lab_up
+from bench.on_lab import deployed, environment, lab_up, parser
 from demo.images import debian_root
 from sealift.errors import SealiftError
 from sealift.lab.layout import Lab
@@ -49,17 +48,9 @@ tar -cf - . && rm -rf /tmp/of
 
 def main() -> int:
     """Run as a command; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m bench.against_ansible", description="Measure both.")
-    parser.add_argument("--hosts", type=int, default=8, help="of the lab")
-    parser.add_argument("--rounds", type=int, default=5, help="runs of each")
-    parser.add_argument(
-        "--work", type=Path, default=Path("build/bench-ansible"), help="folder to write below"
-    )
-    parser.add_argument(
-        "--sources", type=Path, default=Path("build/ingredients"), help="the demo's ingredients"
-    )
-    parser.add_argument("--ansible", type=Path, default=Path("build/ansible-venv"), help="its environment")
-    options = parser.parse_args()
+    made = parser("against_ansible", 8, 5, "bench-ansible")
+    made.add_argument("--ansible", type=Path, default=Path("build/ansible-venv"), help="its environment")
+    options = made.parse_args()
     work, ansible = options.work.resolve(), options.ansible.resolve()
     try:
         ansible_in(ansible)

@@ -7,7 +7,6 @@ same hosts, set up for speed as in bench/against_ansible.py. It is not asked to 
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import statistics
 import subprocess
@@ -17,7 +16,7 @@ from pathlib import Path
 import yaml
 
 from bench.against_ansible import ansible_in, give_python, on_host, said_by, timed
-from bench.on_lab import lab_up, prepared
+from bench.on_lab import lab_up, parser, prepared
 from sealift.errors import SealiftError
 from sealift.lab.layout import Lab
 from sealift.services import SERVICES
@@ -39,15 +38,9 @@ _NETWORKS = (
 
 def main() -> int:
     """Run as a command; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m bench.first_apply", description="Measure both.")
-    parser.add_argument("--hosts", type=int, default=4, help="of the lab")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each")
-    parser.add_argument("--work", type=Path, default=Path("build/bench-first"), help="folder to write below")
-    parser.add_argument(
-        "--sources", type=Path, default=Path("build/ingredients"), help="the demo's ingredients"
-    )
-    parser.add_argument("--ansible", type=Path, default=Path("build/ansible-venv"), help="its environment")
-    options = parser.parse_args()
+    made = parser("first_apply", 4, 3, "bench-first")
+    made.add_argument("--ansible", type=Path, default=Path("build/ansible-venv"), help="its environment")
+    options = made.parse_args()
     work, ansible = options.work.resolve(), options.ansible.resolve()
     took: dict[str, list[float]] = {"ansible-playbook": [], "sealift apply": []}
     shutil.rmtree(work, ignore_errors=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.sampler import Sampler
 from sealift.errors import SealiftError
 
 _POLL = 0.05  # seconds between two looks at the disk
@@ -44,7 +44,11 @@ def run(command: Sequence[str | Path], environment: Mapping[str, str], watched: 
 
     Raises SealiftError with what it said where it fails.
     """
-    with _Disk(watched) as disk, (watched / "said").open("w+") as said:
+    free = _free(watched)
+    with (
+        Sampler(lambda: free - _free(watched), _POLL) as disk,
+        (watched / "said").open("w+") as said,
+    ):
         busy, start = _busy(), time.monotonic()
         child = subprocess.Popen(
             [str(part) for part in command],
@@ -69,30 +73,6 @@ def _busy() -> float:
         int, Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
     )
     return (user + nice + system + irq + softirq + steal) / _TICKS
-
-
-class _Disk:
-    """Looks at a disk's free room again and again while a command runs, for the most that was taken of it."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._before = folder, _free(folder)
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-        self.most = 0
-
-    def __enter__(self) -> _Disk:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        ended = False
-        while not ended:
-            ended = self._done.wait(_POLL)
-            self.most = max(self.most, self._before - _free(self._folder))
 
 
 def _free(folder: Path) -> int:

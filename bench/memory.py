@@ -3,36 +3,17 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
+
+from bench.sampler import Sampler
 
 _EVERY = 0.5  # seconds
 
 
-class Sampler:
-    """Looks at processes until its block ends.
-
-    + most: bytes that they took at once; what they share with each other counts once
-    """
-
-    def __init__(self, processes: Callable[[], Iterable[int]]) -> None:
-        self._processes = processes
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-        self.most = 0
-
-    def __enter__(self) -> Sampler:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._done.wait(_EVERY):
-            self.most = max(self.most, sum(_own(process) for process in self._processes()))
+def memory_of(processes: Callable[[], Iterable[int]]) -> Sampler:
+    """Their bytes, while a block runs; what they share with each other counts once."""
+    return Sampler(lambda: sum(map(_own, processes())), _EVERY)
 
 
 def family() -> Iterable[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -18,6 +19,21 @@ from sealift.lab.layout import Lab
 _ROLE = "embed"
 CHECKOUT = Path(__file__).parents[1]
 SEALIFT = (sys.executable, "-m", "sealift")
+
+
+def parser(name: str, hosts: int, rounds: int, work: str) -> argparse.ArgumentParser:
+    """The options that measurements on a lab have, and the defaults of one.
+
+    + work: the folder's name
+    """
+    made = argparse.ArgumentParser(prog=f"python -m bench.{name}", description="Measure on a lab.")
+    made.add_argument("--hosts", type=int, default=hosts, help="of the lab")
+    made.add_argument("--rounds", type=int, default=rounds, help="runs of each")
+    made.add_argument("--work", type=Path, default=Path("build", work), help="folder to write below")
+    made.add_argument(
+        "--sources", type=Path, default=Path("build/ingredients"), help="the demo's ingredients"
+    )
+    return made
 
 
 def environment(lab: Lab) -> dict[str, str]:

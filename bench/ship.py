@@ -24,7 +24,7 @@ from pathlib import Path
 from bench import ship_page, ship_ways
 from bench.against_ansible import ansible_in
 from bench.machine import describe
-from bench.memory import Sampler, of_namespace
+from bench.memory import memory_of, of_namespace
 from bench.share import Idle
 from bench.ship_hosts import ShapedHosts
 from bench.ship_page import Run
@@ -111,7 +111,7 @@ def main() -> int:
 
 def _run(part: str, name: str, way: Way, hosts: ShapedHosts, release: Release) -> Run:
     hosts.empty()
-    with Idle() as idle, Sampler(of_namespace(hosts.pid(hosts.fleet[0]))) as memory:
+    with Idle() as idle, memory_of(of_namespace(hosts.pid(hosts.fleet[0]))) as memory:
         began = time.monotonic()
         found = way(hosts, release)
         seconds = time.monotonic() - began

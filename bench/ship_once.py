@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.memory import Sampler, family
+from bench.memory import family, memory_of
 from sealift.blob import Blob
 from sealift.depot.store import Depot
 from sealift.progress import Progress, silent
@@ -45,7 +45,7 @@ def main() -> int:
         return done
 
     module.over_ssh = counted  # type: ignore[attr-defined] # the module imports it; nothing else tells
-    with Sampler(family) as memory:
+    with memory_of(family) as memory:
         began = time.monotonic()
         gathered = ship(orders, Depot(options.shared / "depot"), silent)
         seconds = time.monotonic() - began

@@ -8,7 +8,6 @@ would have one in memory.
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import subprocess
@@ -17,7 +16,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.on_lab import CHECKOUT, SEALIFT, deployed, environment, lab_up
+from bench.on_lab import CHECKOUT, SEALIFT, deployed, environment, lab_up, parser
 from sealift.errors import SealiftError
 from sealift.lab.cgroup import host_cgroup
 from sealift.lab.layout import Lab, LabHost
@@ -34,14 +33,7 @@ class _Took:
 
 def main() -> int:
     """Run as a command; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m bench.status", description="Measure sealift status.")
-    parser.add_argument("--hosts", type=int, default=24, help="of the lab")
-    parser.add_argument("--rounds", type=int, default=5, help="runs for each number of hosts")
-    parser.add_argument("--work", type=Path, default=Path("build/bench-status"), help="folder to write below")
-    parser.add_argument(
-        "--sources", type=Path, default=Path("build/ingredients"), help="the demo's ingredients"
-    )
-    options = parser.parse_args()
+    options = parser("status", 24, 5, "bench-status").parse_args()
     work = options.work.resolve()
     try:
         with lab_up(work, options.hosts) as lab:

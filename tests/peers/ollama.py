@@ -80,29 +80,34 @@ def _session() -> requests.Session:
     return session
 
 
-@contextmanager
-def serving(program: Path, folder: Path) -> Iterator[Ollama]:
-    """An Ollama whose store is below a folder: `models/`."""
-    environment = {
+def environment_in(folder: Path) -> dict[str, str]:
+    """Of an Ollama whose store is below a folder: `models/`."""
+    (folder / "home").mkdir(parents=True, exist_ok=True)
+    return {
         "PATH": os.environ["PATH"],
         "HOME": str(folder / "home"),
         "OLLAMA_MODELS": str(folder / "models"),
         "OLLAMA_HOST": f"127.0.0.1:{free_port()}",
         "OLLAMA_NO_CLOUD": "1",
     }
-    (folder / "home").mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def serving(program: Path, folder: Path) -> Iterator[Ollama]:
+    """An Ollama whose store is below a folder: `models/`."""
+    environment = environment_in(folder)
     with (folder / "log").open("wb") as log:
         child = subprocess.Popen([str(program), "serve"], env=environment, stdout=log, stderr=log)
     try:
         ollama = Ollama(program, environment)
-        _wait(child, ollama, folder / "log")
+        wait(child, ollama, folder / "log")
         yield ollama
     finally:
         child.terminate()
         child.wait(20)
 
 
-def _wait(child: subprocess.Popen[bytes], ollama: Ollama, log: Path) -> None:
+def wait(child: subprocess.Popen[bytes], ollama: Ollama, log: Path) -> None:
     end = time.monotonic() + _READY
     while child.poll() is None and time.monotonic() < end:
         try:

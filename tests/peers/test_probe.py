@@ -25,7 +25,6 @@ from tests.lab.commands import CHECKOUT, Commands
 from tests.peers import gateway, ollama
 from tests.peers.gateway import NEWEST, Gateway, keys_of, lock_of
 from tests.peers.ollama import Ollama
-from tests.peers.registry import free_port
 from tests.probe import CLIENT, KEY, Told, configure, running
 from tests.unit import fleet_site, samples
 from tests.watch_tools import program
@@ -48,15 +47,7 @@ class Machine:
     """
 
     def __init__(self, folder: Path, program: Path) -> None:
-        environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(folder / "home"),
-            "OLLAMA_MODELS": str(folder / "models"),
-            "OLLAMA_HOST": f"127.0.0.1:{free_port()}",
-            "OLLAMA_NO_CLOUD": "1",
-            "OLLAMA_KEEP_ALIVE": "1h",
-        }
-        (folder / "home").mkdir()
+        environment = {**ollama.environment_in(folder), "OLLAMA_KEEP_ALIVE": "1h"}
         self.ollama = Ollama(program, environment)
         self.folder = folder
         self._child: subprocess.Popen[bytes] | None = None
@@ -69,7 +60,7 @@ class Machine:
         command = ("unshare", "--pid", "--fork", "--kill-child", self.ollama.program, "serve")
         with (self.folder / "log").open("ab") as log:
             self._child = subprocess.Popen(command, env=self.ollama.environment, stdout=log, stderr=log)
-        ollama._wait(self._child, self.ollama, self.folder / "log")
+        ollama.wait(self._child, self.ollama, self.folder / "log")
 
     def stop(self) -> None:
         if self._child is not None:

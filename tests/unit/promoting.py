@@ -14,9 +14,10 @@ from sealift.evidence.code import code_digest
 from sealift.evidence.types import ClaimResult, Evidence, VerifiedHost
 from sealift.progress import silent
 from sealift.promotion.kept import sign_statement
+from sealift.promotion.making import record_of
 from sealift.promotion.rule import Stands, Verdict
 from sealift.promotion.site import permitted
-from sealift.promotion.statements import Statement
+from sealift.promotion.statements import Record, Statement
 from sealift.site.inventory import Inventory, parse_inventory
 from tests.unit import samples, tiny
 from tests.unit.fleet_site import DATA
@@ -79,6 +80,10 @@ class Promoting:
             "results": tuple(claim(host, area) for host in HOSTS for area in ("docker", "gateway")),
         }
         return Evidence.model_validate({**values, **changes})
+
+    def passed(self, **changes: Any) -> Record:
+        """A record of what a verification of staging found."""
+        return record_of(HOSTS, [self.evidence(**changes)], NOW)
 
 
 def claim(host: str, area: str, **changes: Any) -> ClaimResult:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,33 +13,15 @@ import pytest
 from sealift.errors import SealiftError
 from sealift.promotion import kept
 from sealift.promotion.kept import find_statements
-from sealift.promotion.making import approval_of, override_of, record_of
+from sealift.promotion.making import approval_of, override_of
 from sealift.promotion.rule import Stands
 from sealift.promotion.site import log_overrides
-from sealift.promotion.statements import Record, Statement, parse_statement
+from sealift.promotion.statements import Statement, parse_statement
 from sealift.release.age import Excuse
-from tests.unit import promoting
 from tests.unit.promoting import HOSTS, NOW, Promoting
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PLAN, OTHER = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Promoting:
-    return promoting.make(tmp_path_factory.mktemp("promoting"))
-
-
-@pytest.fixture
-def site(made: Promoting) -> Promoting:
-    """Without any statement."""
-    for folder in ("promotions", "evidence"):
-        shutil.rmtree(made.folder / folder, ignore_errors=True)
-    return made
-
-
-def _passed(site: Promoting, now: datetime = NOW, /, **changes: object) -> Record:
-    return record_of(HOSTS, [site.evidence(**changes)], now)
 
 
 def _override(site: Promoting, *lets: Excuse, environment: str = "prod", days: int = 1) -> None:
@@ -67,7 +48,7 @@ def test_production_refuses_a_bundle_that_has_no_record(site: Promoting) -> None
 
 
 def test_production_takes_what_passed_in_staging(site: Promoting) -> None:
-    path = site.say(_passed(site), "stage")
+    path = site.say(site.passed(), "stage")
     verdict = site.verdict(site.inventory(**{"from": ["test", "staging"]}))
     assert (verdict.problems, verdict.overrides) == ((), ())
     assert [(each.path, each.signer) for each in verdict.records] == [(path, "stage@example.org")]
@@ -88,20 +69,20 @@ def test_production_takes_what_passed_in_staging(site: Promoting) -> None:
 def test_a_record_that_does_not_count_is_named_with_why(
     who: str, changes: dict[str, object], said: str, site: Promoting
 ) -> None:
-    site.say(_passed(site, **changes), who)
+    site.say(site.passed(**changes), who)
     problems = "\n".join(site.verdict(site.inventory(**{"from": ["staging"]})).problems)
     assert re.search(said, problems)
 
 
 def test_an_altered_record_counts_for_nothing(site: Promoting) -> None:
-    path = site.say(_passed(site), "stage")
+    path = site.say(site.passed(), "stage")
     path.write_bytes(path.read_bytes().replace(b'"hosts": 2', b'"hosts": 9'))
     problems = site.verdict(site.inventory(**{"from": ["staging"]})).problems
     assert "but not with this content" in problems[-1]
 
 
 def test_signing_later_does_not_make_a_record_younger(site: Promoting) -> None:
-    site.say(_passed(site, verified_at=NOW - timedelta(days=31)), "stage")
+    site.say(site.passed(verified_at=NOW - timedelta(days=31)), "stage")
     assert site.verdict(site.inventory(**{"from": ["staging"], "max_age_days": 31})).problems == ()
     assert site.verdict(site.inventory(**{"from": ["staging"], "max_age_days": 30})).problems
 
@@ -216,7 +197,7 @@ def test_an_approval_is_of_one_plan_in_one_environment_and_grows_old(site: Promo
 
 
 def test_without_a_list_of_signers_nobodys_word_counts(site: Promoting) -> None:
-    site.say(_passed(site), "stage")
+    site.say(site.passed(), "stage")
     problems = site.verdict(site.inventory(**{"from": ["staging"], "signers": None})).problems
     assert "promotion.signers is not set" in problems[-1]
 

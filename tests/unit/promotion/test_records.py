@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import subprocess
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -18,31 +18,13 @@ from sealift.evidence.record import last_evidence, write
 from sealift.promotion.kept import take_statement
 from sealift.promotion.making import record_of
 from sealift.promotion.site import record
-from sealift.promotion.statements import Record, parse_statement
+from sealift.promotion.statements import parse_statement
 from sealift.rollout.events import Began, Ended, Judged
 from sealift.rollout.journal import Journal
-from tests.unit import promoting
 from tests.unit.promoting import HOSTS, NOW, Promoting, claim
 from tests.unit.rollouts import START, opening
 
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Promoting:
-    return promoting.make(tmp_path_factory.mktemp("promoting"))
-
-
-@pytest.fixture
-def site(made: Promoting) -> Promoting:
-    """Without any statement."""
-    for folder in ("promotions", "evidence"):
-        shutil.rmtree(made.folder / folder, ignore_errors=True)
-    return made
-
-
-def _passed(site: Promoting, now: datetime = NOW, /, **changes: object) -> Record:
-    return record_of(HOSTS, [site.evidence(**changes)], now)
+ROOT = Path(__file__).parents[3]
 
 
 def test_a_record_tells_what_was_claimed_and_which_objectives_were_kept(site: Promoting) -> None:
@@ -54,7 +36,7 @@ def test_a_record_tells_what_was_claimed_and_which_objectives_were_kept(site: Pr
     results += [
         claim(host, "quality", name="test_keeps_its_objectives[chat]", observed=kept) for host in HOSTS
     ]
-    said = _passed(site, results=tuple(results))
+    said = site.passed(results=tuple(results))
     assert (said.hosts, said.claims) == (2, {"docker": 2, "quality": 2})
     assert said.objectives == {"chat: answer": 2}
     assert said.passed_at == NOW - timedelta(hours=1)
@@ -66,7 +48,7 @@ def test_a_record_may_be_of_a_verification_for_each_wave(site: Promoting) -> Non
         whole.model_copy(update={"hosts": whole.hosts[n : n + 1], "results": whole.of(host)})
         for n, host in enumerate(HOSTS)
     ]
-    assert record_of(HOSTS, waves, NOW) == _passed(site)
+    assert record_of(HOSTS, waves, NOW) == site.passed()
     with pytest.raises(SealiftError, match="lacks 1 of 2 hosts, h2, expected all of the environment"):
         record_of(HOSTS, waves[:1], NOW)
 
@@ -86,7 +68,7 @@ def test_no_record_is_made_of_what_did_not_pass(
     changes: dict[str, object], said: str, site: Promoting
 ) -> None:
     with pytest.raises(SealiftError, match=said):
-        _passed(site, **changes)
+        site.passed(**changes)
 
 
 def test_the_newest_evidence_of_each_host_about_the_bundle_counts(site: Promoting) -> None:
@@ -143,7 +125,7 @@ def test_a_rollout_signs_its_record_where_the_site_has_a_key(site: Promoting) ->
 
 
 def test_a_carried_record_is_kept_once_its_signature_is_right(site: Promoting, tmp_path: Path) -> None:
-    site.say(_passed(site), "stage")
+    site.say(site.passed(), "stage")
     stick = tmp_path / "stick"
     shutil.move(site.folder / "promotions", stick)
     (path,) = stick.glob("*.json")
@@ -178,7 +160,7 @@ def test_the_digest_of_the_code_is_another_one_where_a_file_is(tmp_path: Path) -
 
 
 def test_no_statement_has_a_word_that_moves_a_cursor(site: Promoting) -> None:
-    good = json.loads(_passed(site).model_dump_json())
+    good = json.loads(site.passed().model_dump_json())
     for key, value in (("by", "a\x1b[2J"), ("by", "a\nb"), ("environment", "../x"), ("release", "x")):
         with pytest.raises(SealiftError, match=f"record.{key}"):
             parse_statement(json.dumps({**good, key: value}).encode(), "FILE")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,22 +17,9 @@ from sealift.rollout import promoting as module
 from sealift.rollout.prepared import Prepared
 from sealift.rollout.promoting import recorded, require_permitted
 from sealift.ssh import Gathered
-from tests.unit import promoting
 from tests.unit.promoting import HOSTS, NOW, Promoting
 
 PLAN = f"sha256:{'5' * 64}"
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Promoting:
-    return promoting.make(tmp_path_factory.mktemp("promoting"))
-
-
-@pytest.fixture
-def site(made: Promoting) -> Iterator[Promoting]:
-    yield made
-    for folder in ("promotions", "evidence"):
-        shutil.rmtree(made.folder / folder, ignore_errors=True)
 
 
 def _prepared(site: Promoting, changing: tuple[str, ...] = HOSTS, /, **promotion: Any) -> Prepared:

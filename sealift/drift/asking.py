@@ -75,10 +75,10 @@ def differences(checks: Sequence[Check], said: str) -> tuple[str, ...]:
             for question in dict.fromkeys(_asks(check))
             for answer in from_docker.get(question, [])
         ]
-        for which, each in enumerate(TOGETHER):
-            if check.fact in each.facts:
-                lines = each.lines(answers.get(f"together-{which}", []), _of(checks, each), check)
         try:
+            for which, each in enumerate(TOGETHER):
+                if check.fact in each.facts:
+                    lines = _apart(each, answers.get(f"together-{which}", []), checks, check)
             found += check.judge(_processed(check.fact(), lines))
         except unreadable():
             found.append(f"{check.fact.__name__} cannot be read")
@@ -87,10 +87,17 @@ def differences(checks: Sequence[Check], said: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def _apart(each: Asked, output: Sequence[str], checks: Sequence[Check], check: Check) -> list[str]:
+    try:
+        return each.lines(output, _of(checks, each), check)
+    except (ValueError, LookupError) as error:
+        raise unreadable()(str(error)) from None
+
+
 def _answers(said: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     current: list[str] = []
-    for line in said.splitlines():
+    for line in said.split("\n"):  # at no other sign: foreign text has those
         if line.startswith(_MARK):
             current = found.setdefault(line.removeprefix(_MARK), [])
         else:

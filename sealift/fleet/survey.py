@@ -188,7 +188,7 @@ def glance(target: Target, said: str, likely: Wanted | None) -> tuple[HostRoom, 
     Raises SealiftError where the answer is not whole.
     """
     host, lock = target.host, target.stored.lock
-    have = parse_listing(host.name, said.splitlines())
+    have = parse_listing(host.name, said.split("\n"))
     shipping = plan(target.order.blobs, have)
     room = parse_room(host.name, said)
     choice = choose(lock, host.groups, host.settings.ollama, room_of(room, host.settings, host.groups))
@@ -207,7 +207,7 @@ def look(target: Target, said: str, now: datetime, likely: Wanted | None = None)
     """
     host, lock = target.host, target.stored.lock
     problems = list(shell_problems(host.name, said))
-    have = parse_listing(host.name, said.splitlines())
+    have = parse_listing(host.name, said.split("\n"))
     shipping = plan(target.order.blobs, have)
     facts = parse_probe(host.name, said)
     held = lock_problem(host.ssh, facts.rollout, owner(host.settings.depot))

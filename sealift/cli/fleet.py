@@ -96,9 +96,9 @@ def ship(
     """
     if hours and (dry_run or simulate is not None):
         raise typer.BadParameter("--hours ships, and goes with neither --dry-run nor --simulate")
+    site = load_inventory(inventory).limited(limit, exclude)
     if hours:
         raise typer.Exit(in_hours(Window.parse(hours), _at_once(inventory, limit, exclude, as_json)))
-    site = load_inventory(inventory).limited(limit, exclude)
     if simulate is not None:
         largest = max(sum(blob.size for blob in target.order.blobs) for target in targets(site))
         show_simulated(largest, simulate, rate, slow_site or (), as_json)

@@ -16,10 +16,11 @@ use Fcntl;
 use IO::Handle;
 use POSIX ();
 
-use constant { CHUNK => 1 << 20, SET_PIPE_SIZE => 1031, SILENT_S => 600, ALONE_S => 60 };
+# A neighbour may hash for an hour what it has of a blob before it takes more.
+use constant { CHUNK => 1 << 20, SET_PIPE_SIZE => 1031, STUCK_S => 6 * 3600, ALONE_S => 60 };
 use constant TICKS => POSIX::sysconf(POSIX::_SC_CLK_TCK());
 my ($blobs, $partial, $dir) = @ARGV;
-my (@items, %children, $told);
+my ($main, @items, %children, $told) = $$;
 my ($rate, $due) = (0, 0);
 $0 = 'sealift-chain';    # as ps and systemctl show it
 $SIG{PIPE} = 'IGNORE';
@@ -28,7 +29,7 @@ $told = 0;
 
 sub tell_control { print STDOUT "@_\n" }
 
-sub wrong { tell_control('error', @_); POSIX::_exit(1) }
+sub wrong { tell_control('error', @_); finish() if $$ == $main; POSIX::_exit(1) }
 
 sub child {    # a process of its own; its name, by number
     my ($name, $work) = @_;
@@ -38,22 +39,30 @@ sub child {    # a process of its own; its name, by number
     return $pid;
 }
 
+sub now { (POSIX::times())[0] / TICKS }    # seconds, by a clock that nobody sets
+
 sub put {      # all of it
     my ($out, $bytes, $name) = @_;
     my $at = 0;
     while ($at < length $bytes) {
-        alarm SILENT_S;
+        alarm STUCK_S;
         my $count = syswrite($out, $bytes, length($bytes) - $at, $at);
         return if !defined $count && $name eq '';
         wrong("$name: $!") if !defined $count;
         $at += $count;
     }
+    alarm 0;
     return 1;
 }
 
-sub now_and_then { my $now = time; return if $now == $told; $told = $now; tell_control(@_) }
+sub now_and_then { my $now = int(now()); return if $now == $told; $told = $now; tell_control(@_) }
 
-sub pause { select(undef, undef, undef, 0.01) }    # seconds; Time::HiRes is not in perl-base
+sub pause {    # a moment; Time::HiRes is not in perl-base
+    end_with_main();
+    select(undef, undef, undef, 0.01);
+}
+
+sub end_with_main { POSIX::_exit(1) if $$ != $main && getppid() != $main }
 
 sub portion {  # of what is left, to take at once
     my ($left) = @_;
@@ -63,7 +72,7 @@ sub portion {  # of what is left, to take at once
 
 sub pace {     # so many bytes went: wait until more may
     return if !$rate;
-    my $now = (POSIX::times())[0] / TICKS;
+    my $now = now();
     $due = ($due > $now ? $due : $now) + $_[0] / $rate;
     select(undef, undef, undef, $due - $now);
 }
@@ -110,16 +119,20 @@ sub receive {
             open(my $before, '<', $path) or wrong("$path: $!");
             while (sysread($before, my $bytes, CHUNK)) { put($hash, $bytes, 'sha256sum'); now_and_then('busy') }
         }
-        my ($left, $waited) = ($size - $from, time);
+        my ($left, $waited) = ($size - $from, now());
         while ($left > 0) {
             my $ready = '';
             vec($ready, fileno $in, 1) = 1;
-            if (!select($ready, undef, undef, 1)) { tell_control('waiting', int(time - $waited)); next }
+            if (!select($ready, undef, undef, 1)) {
+                end_with_main();
+                tell_control('waiting', int(now() - $waited));
+                next;
+            }
             my $count = sysread($in, my $bytes, portion($left));
             if (!$count) { tell_control('cut in'); POSIX::_exit(1) }
             put($file, $bytes, $hex);
             put($hash, $bytes, 'sha256sum');
-            ($left, $all, $waited) = ($left - $count, $all + $count, time);
+            ($left, $all, $waited) = ($left - $count, $all + $count, now());
             now_and_then('at', $all);
             pace($count);
         }
@@ -139,11 +152,12 @@ sub give {     # from this host's files, as they grow: a slow neighbour holds up
     my ($out) = @_;
     fcntl($out, SET_PIPE_SIZE, CHUNK);
     for my $item (@items) {
-        my ($hex, $size, undef, $to) = @$item;
+        my ($hex, $size, $from, $to) = @$item;
         next if $to eq '-';
         my $file;
-        alarm SILENT_S;
-        pause() until open($file, '<', "$partial/$hex") || open($file, '<', "$blobs/$hex");
+        # What lies there beside that, such as another partial blob, is not what the next host is to get.
+        pause() until $from ne '-' && open($file, '<', "$partial/$hex")
+            || open($file, '<', "$blobs/$hex") && -s $file == $size;
         sysseek($file, $to, 0);
         my $left = $size - $to;
         while ($left > 0) {
@@ -208,14 +222,14 @@ system('rm', '-rf', '--', $dir);
 mkdir $dir, 0700 or wrong("$dir: $!");
 POSIX::mkfifo("$dir/in", 0600) or wrong("$dir/in: $!");
 tell_control('ready');
-my ($text, $went, $ended, $heard) = ('', 0, 0, time);
-while (time - $heard < ALONE_S) {
+my ($text, $went, $ended, $heard) = ('', 0, 0, now());
+while (now() - $heard < ALONE_S) {
     now_and_then('here');
     my $ready = '';
     vec($ready, 0, 1) = 1;
     if (select($ready, undef, undef, 0.1)) {
         sysread(STDIN, $text, 65536, length $text) or last;
-        $heard = time;
+        $heard = now();
     }
     while ($text =~ s/\Afile (\w+)\n(.*?)^\.\n//ms || $text =~ s/\A(?!file)([^\n]*)\n//) {
         if (defined $2) {
@@ -232,6 +246,7 @@ while (time - $heard < ALONE_S) {
     while ((my $pid = waitpid(-1, POSIX::WNOHANG())) > 0) {
         my $name = delete $children{$pid} // next;
         $ended = 1 if $?;
+        tell_control('error', "its $name was killed") if $? & 127 && $name ne 'next';
         tell_control('cut out', last_line('ssh.said')) if $name eq 'next' && $?;
     }
     if ($went && !$ended && !grep { $_ ne 'sshd' } values %children) { tell_control('done'); $went = 0 }

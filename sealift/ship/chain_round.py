@@ -7,6 +7,7 @@ this process ends, those end, and on every host all that was begun for the chain
 from __future__ import annotations
 
 import queue
+import resource
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ _BEHIND_S = 4.0  # for the others when one has said it, or as long as that one t
 _ALIVE_S = 5.0  # between words of this process to hosts, which end without one for a minute
 _LISTENING_S = 15.0
 _ENDING_S = 10.0
+_FILES, _FILES_OF_A_HOST = 256, 8  # that this process has open at most; a shell lets it have 1024
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ def run_chain(
     + pace: of the control node
     """
     said: Said = queue.SimpleQueue()
+    _let_open(len(members) * _FILES_OF_A_HOST + _FILES)
     sessions = {name: Session(member.ssh, said) for name, member in members.items()}
     feeder: Feeder | None = None
     try:
@@ -78,7 +81,7 @@ def run_chain(
             sessions[part.host].say(f"go {to.address} {to.port}\n" if to else "go\n")
         if parts[0].bytes:
             feeder = Feeder(members[parts[0].host].ssh, parts[0], blob_path, (pace,))
-        fault = _watch(watched, said, sessions, came)
+        fault = _watch(watched, said, sessions, came, feeder)
         if feeder and feeder.error and fault:
             raise feeder.error
         for host in fault.gone if fault else ():
@@ -90,6 +93,12 @@ def run_chain(
         _end(sessions.values())
 
 
+def _let_open(count: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < count:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(count, hard)), hard))
+
+
 def _listings(sessions: Mapping[str, Session], said: Said) -> tuple[Mapping[str, Have], dict[str, str]]:
     """What hosts have, and those that did not say it, with the reason."""
     lines: dict[str, list[str]] = {name: [] for name in sessions}
@@ -97,7 +106,7 @@ def _listings(sessions: Mapping[str, Session], said: Said) -> tuple[Mapping[str,
     lost: dict[str, str] = {}
     begun = time.monotonic()
     deadline = begun + _READY_S
-    while len(haves) + len(lost) < len(sessions):
+    while len(haves.keys() | lost.keys()) < len(sessions):
         try:
             host, line = said.get(timeout=max(deadline - time.monotonic(), 0.01))
         except queue.Empty:
@@ -168,7 +177,11 @@ def _all_listen(parts: Sequence[Part], watched: Watched, said: Said, sessions: M
 
 
 def _watch(
-    watched: Watched, said: Said, sessions: Mapping[str, Session], came: Callable[[int], None]
+    watched: Watched,
+    said: Said,
+    sessions: Mapping[str, Session],
+    came: Callable[[int], None],
+    feeder: Feeder | None,
 ) -> Fault | None:
     """Until all hosts are done, or something is wrong."""
     spoke = 0.0
@@ -183,6 +196,8 @@ def _watch(
             pass
         else:
             came(_take_in(watched, host, line, sessions))
+        if feeder and feeder.cut:
+            watched.cut(time.monotonic())
         if fault := watched.fault(time.monotonic()):
             return fault
     return None

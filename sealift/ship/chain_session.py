@@ -136,12 +136,16 @@ class Feeder:
                     pass
         except SealiftError as error:
             self.error = error
-        except OSError as error:
-            if not isinstance(error, BrokenPipeError):
-                self.error = SealiftError(f"{error.filename}: {error.strerror}. Import the bundle again.")
+        except BrokenPipeError:  # the host is gone: `cut` tells
+            pass
         finally:
             with suppress(OSError):
                 self._pipe.close()
+
+    @property
+    def cut(self) -> bool:
+        """Whether its connection failed, or never was there."""
+        return bool(self._child.poll())
 
     def kill(self) -> None:
         """End it, wherever it is."""

@@ -33,6 +33,7 @@ class Suspects:
     _slow: Counter[str] = field(default_factory=Counter)
     _suspicions: Counter[str] = field(default_factory=Counter)
     _from_depot: Counter[str] = field(default_factory=Counter)
+    _own_bytes: set[tuple[str, str]] = field(default_factory=set)
 
     def learn(self, outcome: Outcome) -> bool:
         """Take in what became of a chain. Gives whether another one may do better."""
@@ -65,6 +66,10 @@ class Suspects:
         """Find who sent a bad blob: the one before the first that got it. Gives whether to send it again."""
         at = next(n for n, part in enumerate(outcome.order) if digest in outcome.bad.get(part.host, ()))
         if _began_with_own_bytes(outcome.order[at], digest):
+            host = outcome.order[at].host
+            if (host, digest) in self._own_bytes:
+                self.out[host] = f"had other bytes than those of sha256:{digest}, and has them again"
+            self._own_bytes.add((host, digest))
             return True  # what it had of the blob may have been the rotten part; it is gone now
         if at == 0:
             self._from_depot[digest] += 1

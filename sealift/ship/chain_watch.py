@@ -127,6 +127,12 @@ class Watched:
         if state and not state.done:
             state.error = state.error or why
 
+    def cut(self, now: float) -> None:
+        """The control node's connection with the first host ended, over which that gets its bytes."""
+        first = self.parts[0]
+        if self._can_give(None, first):
+            self._states[first.host].cut_in = self._states[first.host].cut_in or now
+
     @property
     def done(self) -> bool:
         """Whether all hosts are."""

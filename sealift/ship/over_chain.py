@@ -22,7 +22,7 @@ from sealift.ship.over_ssh import over_ssh
 from sealift.ship.pace import Pace, total_pace
 from sealift.ship.plan import Have, ShipPlan, listing_script, parse_listing, plan
 from sealift.ship.types import BlobPath, Order, Shipped
-from sealift.ssh import Gathered, on_all
+from sealift.ssh import Gathered, T, on_all
 
 
 def over_chain(orders: Sequence[Order], blob_path: BlobPath, progress: Progress) -> Gathered[Shipped]:
@@ -32,15 +32,17 @@ def over_chain(orders: Sequence[Order], blob_path: BlobPath, progress: Progress)
     def ask(host: str) -> Have:
         return parse_listing(host, by_host[host].ssh.run(listing_script(ROOT)).splitlines())
 
-    haves = on_all(list(by_host), ask).results
+    asked = on_all(list(by_host), ask)
+    haves = asked.results
     plans = {host: plan(by_host[host].blobs, have) for host, have in haves.items()}
-    notes: dict[str, str] = {}
+    notes = _why(asked)
     worth = [s for s in stages({host: by_host[host].blobs for host in haves}) if fit(s, haves)]
     if worth:
         meter = Meter("shipping", sum(each.bytes_total for each in plans.values()), progress)
         for stage in worth:
-            members = on_all(stage.hosts, lambda host: _member(by_host[host])).results
-            notes |= _ship_stage(stage, members, blob_path, meter, total_pace(orders))
+            members = on_all(stage.hosts, lambda host: _member(by_host[host]))
+            notes |= _why(members)
+            notes |= _ship_stage(stage, members.results, blob_path, meter, total_pace(orders))
     whole = {host for host, each in plans.items() if not each.items and not each.check}
     straight = over_ssh([order for order in orders if order.host not in whole], blob_path, progress)
     rest = {**dict.fromkeys(whole, Shipped(0, 0)), **straight.results}
@@ -50,6 +52,11 @@ def over_chain(orders: Sequence[Order], blob_path: BlobPath, progress: Progress)
         if order.host in rest
     }
     return replace(straight, results=results)
+
+
+def _why(gathered: Gathered[T]) -> dict[str, str]:
+    """Why hosts failed, without their names."""
+    return {host: str(error).removeprefix(f"{host}: ") for host, error in gathered.errors.items()}
 
 
 def _member(order: Order) -> Member:
@@ -79,5 +86,5 @@ def _ip(order: Order) -> str:
 def _in_all(first: ShipPlan | None, rest: Shipped, note: str) -> Shipped:
     """What was shipped to a host by either way; what SSH shipped is the end of it, or was damaged there."""
     if first is None:
-        return rest
+        return replace(rest, note=note)
     return Shipped(max(len(first.items), rest.blobs), max(first.bytes_total, rest.bytes), note)

@@ -51,15 +51,23 @@ def send_file(pipe: int, path: Path, offset: int, size: int, paces: Sequence[Pac
     + size: of the file
     + paces: that hold, all of them
 
-    Raises SealiftError where the file is shorter, BrokenPipeError where nobody reads any more.
+    Raises SealiftError where the file is shorter or cannot be read, BrokenPipeError where nobody reads any
+    more.
     """
     most = min((pace.chunk for pace in paces), default=_MOST)
-    with path.open("rb") as file:
-        while offset < size:
-            sent = os.sendfile(pipe, file.fileno(), offset, min(size - offset, most))
-            if not sent:
-                raise SealiftError(f"{path}: has {offset} bytes, expected {size}. Import the bundle again.")
-            offset += sent
-            yield sent
-            for pace in paces:
-                pace.took(sent)
+    try:
+        with path.open("rb") as file:
+            while offset < size:
+                sent = os.sendfile(pipe, file.fileno(), offset, min(size - offset, most))
+                if not sent:
+                    raise SealiftError(
+                        f"{path}: has {offset} bytes, expected {size}. Import the bundle again."
+                    )
+                offset += sent
+                yield sent
+                for pace in paces:
+                    pace.took(sent)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise SealiftError(f"{path}: {error.strerror}. Import the bundle again.") from None

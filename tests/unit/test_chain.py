@@ -230,6 +230,13 @@ def test_a_host_that_began_with_bytes_of_its_own_blames_nobody() -> None:
     assert (known.notes, dict(known.last)) == ({}, {})
 
 
+def test_a_host_that_finds_rotten_bytes_of_its_own_for_ever_is_out() -> None:
+    known, order = Suspects(), made(h1=have(large=9), h2=have(large=8), h3=have(large=7))
+    outcome = Outcome({}, order, bad={"h2": {LARGE.hex}})
+    assert [known.learn(outcome), known.learn(outcome)] == [True, True]
+    assert known.out == {"h2": f"had other bytes than those of {LARGE.digest}, and has them again"}
+
+
 def test_a_depot_that_sends_rotten_bytes_twice_is_left_to_ssh_which_says_so() -> None:
     known, order = Suspects(), made(h1=have(), h2=have(), h3=have())
     outcome = Outcome({}, order, bad={"h1": {LARGE.hex}})

@@ -42,3 +42,8 @@ def test_a_file_that_is_too_short_is_named(tmp_path: Path) -> None:
 def test_the_lowest_total_of_all_hosts_holds() -> None:
     orders = [Order(Ssh("h1", Path("c")), (), rate_total=rate) for rate in (0, 700, 900)]
     assert (total_pace(orders).rate, total_pace(orders[:1]).rate) == (700, 0)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SealiftError, match=r"blob: No such file or directory\. Import the bundle again\."):
+        list(send_file(0, tmp_path / "blob", 0, 9, ()))

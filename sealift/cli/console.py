@@ -6,9 +6,11 @@ servers say is full of brackets and colons. So consoles are made here and nowher
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -21,8 +23,9 @@ class _Lasting(Console):
     """Where nobody reads any more, says nothing and goes on; rich's own ends the program."""
 
     def on_broken_pipe(self) -> None:
-        with suppress(SystemExit):
-            super().on_broken_pipe()
+        self.quiet = True
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), self.file.fileno())
 
 
 def console(*, errors: bool = False, lasting: bool = False) -> Console:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import typer
 from rich.console import Group
 from rich.filesize import decimal
 from rich.live import Live
@@ -43,7 +42,7 @@ class View:
     def __init__(self, as_json: bool) -> None:
         """+ as_json: each event as a line of JSON, and nothing else."""
         self._as_json = as_json
-        self._out = console(lasting=True)
+        self._out, self._errors = console(lasting=True), console(errors=True, lasting=True)
         self._live: Live | None = None
         self._opened: Opened | None = None
         self._states: dict[int, str] = {}
@@ -107,7 +106,7 @@ class View:
         self._now = now
 
     def _line(self, line: str) -> None:
-        typer.echo(one_line(line), err=True) if self._as_json else self._out.print(Text(one_line(line)))
+        (self._errors if self._as_json else self._out).print(Text(one_line(line)), soft_wrap=self._as_json)
 
     @contextmanager
     def _shipping(self) -> Iterator[Progress]:

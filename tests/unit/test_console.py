@@ -89,3 +89,17 @@ def test_a_rollout_that_nobody_reads_any_more_goes_on(as_json: bool) -> None:
         child.stdin.close()
         assert child.stderr.read() == "went on\n"
     assert child.returncode == 0
+
+
+def test_a_rollout_whose_errors_nobody_reads_any_more_goes_on_and_tells_its_events() -> None:
+    told = "view.tell(Closed(at=0.0"
+    telling = (
+        _TELLING.format(as_json=True).replace(told, f"view._line('a line'); {told}").partition("print")[0]
+    )
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", telling], stdin=pipe, stdout=pipe, stderr=pipe) as child:
+        assert child.stdin and child.stdout and child.stderr
+        child.stderr.close()
+        child.stdin.close()
+        assert len(child.stdout.readlines()) == 3
+    assert child.returncode == 0

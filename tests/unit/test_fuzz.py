@@ -61,13 +61,12 @@ _OWN = {
         "rollout/pages.py:_read",
     },
     "lines that a target's function reads": {
-        *("site/inventory.py:finish_reading", "fleet/survey.py:survey", "fleet/survey.py:look"),
-        *("fleet/survey.py:glance", "fleet/survey.py:_wanted"),
+        *("site/inventory.py:finish_reading", "fleet/survey.py:survey"),
+        "fleet/survey.py:_wanted",
         *(
             "operations/host_store.py:_ship",
             "site/check.py:site_problems",
             "host/probe.py:shell_problems",
-            "drift/asking.py:_answers",
             "drift/plan.py:_read",
             "drift/plan.py:diffs",
             "fleet/back.py:roll_back",

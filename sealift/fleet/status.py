@@ -180,10 +180,12 @@ def _deployed(host: str, text: str) -> _Deployed:
 
 def _docker(host: str, text: str) -> tuple[tuple[ContainerStatus, ...], tuple[str, ...], Mapping[str, str]]:
     """Containers of Compose projects, models in memory, and roles that do not answer."""
-    told = engine.answers(text.split("\n"))
     try:
+        told = engine.answers(text.split("\n"))
         seen = sorted((each for each in engine.containers(told) if each.project), key=lambda c: c.project)
         loaded, failed = engine.models(told.get(_MODELS, []))
+    except engine.LateError as error:
+        raise SealiftError(f"{host}: {error}") from None
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         raise SealiftError(f"{host}: its Docker answers what it never does. Log in and look.") from None
     return (

@@ -21,7 +21,18 @@ _PROJECT = "com.docker.compose.project"
 _SERVICE = "com.docker.compose.service"
 _HEALTH = re.compile(r"\((?:health: )?(starting|healthy|unhealthy)\)")  # at the end of `Up 2 hours (healthy)`
 
+_LATE = "late"
 INFO, NETWORKS, IMAGES, CONTAINERS, POLICIES = "info", "networks", "images", "containers", "policies"
+
+
+class LateError(ValueError):
+    """Docker runs, and did not say all that it was asked: what it left out is not known to be none."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "its Docker did not answer all within 30 s, expected moments. Look at its load, then run the "
+            "same again."
+        )
 
 
 def models_of(project: str, port: int) -> str:
@@ -52,12 +63,17 @@ def asking(questions: Iterable[str]) -> str:
 
 
 def answers(said: Iterable[str]) -> Mapping[str, list[str]]:
-    """The answers by question, out of lines among which there may be others."""
+    """The answers by question, out of lines among which there may be others.
+
+    Raises LateError where some are missing.
+    """
     found: dict[str, list[str]] = {}
     for each in said:
         question, tab, answer = each.removeprefix(_KEY).partition("\t")
         if each.startswith(_KEY) and tab:
             found.setdefault(question, []).append(answer)
+    if _LATE in found:
+        raise LateError
     return found
 
 

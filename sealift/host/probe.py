@@ -150,7 +150,6 @@ def parse_probe(host: str, text: str) -> HostFacts:
     Raises SealiftError where it is not whole.
     """
     found = key_values(text)
-    told = engine.answers(text.split("\n"))
 
     def many(key: str) -> list[str]:
         return found.get(key, [])
@@ -160,6 +159,7 @@ def parse_probe(host: str, text: str) -> HostFacts:
 
     try:
         one("end")
+        told = engine.answers(text.split("\n"))
         return HostFacts(
             os=one("os"),
             suite=one("suite"),
@@ -184,6 +184,8 @@ def parse_probe(host: str, text: str) -> HostFacts:
             gpus=parse_gpus(many("gpu")),
             docker=parse_docker(found, told),
         )
+    except engine.LateError as error:
+        raise SealiftError(f"{host}: {error}") from None
     except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise _silent(host, error) from None
 

@@ -10,14 +10,18 @@ import socketserver
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
 import pytest
 
+from sealift.errors import SealiftError
+from sealift.fleet.status import parse_status
 from sealift.host import engine
 from sealift.host.engine import CONTAINERS, IMAGES, INFO, NETWORKS, POLICIES, answers, models, sees
+from sealift.host.probe import parse_probe
 from tests.unit.docker_said import MODELS, SERVER, container, failed, loaded
 
 ONE, TWO, IMAGE = "1" * 64, "2" * 64, f"sha256:{'a' * 64}"
@@ -119,6 +123,25 @@ def test_a_docker_that_does_not_run_is_not_started_by_asking(host: Host) -> None
 def test_a_docker_that_fails_says_nothing(host: Host) -> None:
     _Docker.said.clear()
     assert host.says(INFO, NETWORKS, IMAGES, CONTAINERS, POLICIES, MODELS) == {}
+
+
+def test_a_docker_that_is_late_does_not_pass_for_one_that_has_nothing(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = _Docker.do_GET
+
+    def slow(self: _Docker) -> None:
+        time.sleep(2 * ("images" in self.path))
+        quick(self)
+
+    monkeypatch.setattr(_Docker, "do_GET", slow)
+    host.script = host.script.replace("alarm 30", "alarm 1")
+    command = ["perl", "-e", host.script, INFO, IMAGES, CONTAINERS]
+    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    assert engine.line(INFO, json.dumps(SERVER, separators=(",", ":"))) in said
+    for read in (parse_probe, parse_status):
+        with pytest.raises(SealiftError, match="h1: its Docker did not answer all within 30 s"):
+            read("h1", f"{said}end=\n")
 
 
 def test_a_file_is_read_as_its_container_sees_it(host: Host, tmp_path: Path) -> None:

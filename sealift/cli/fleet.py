@@ -96,6 +96,8 @@ def ship(
     """
     if hours and (dry_run or simulate is not None):
         raise typer.BadParameter("--hours ships, and goes with neither --dry-run nor --simulate")
+    if slow_site and simulate is None:
+        raise typer.BadParameter("--slow-site is a part of the fleet of --simulate")
     site = load_inventory(inventory).limited(limit, exclude)
     if hours:
         raise typer.Exit(in_hours(Window.parse(hours), _at_once(inventory, limit, exclude, as_json)))

@@ -112,6 +112,7 @@ def _prepared(site: Inventory, full: bool) -> Prepared:
 
 def _end(site: Inventory, result: Result, as_json: bool) -> None:
     told = _evidence(site, result)
+    made = recorded(site, result.journal.opened.bundle, datetime.now(UTC)) if result.ok else None
     if not as_json:
         say(f"journal        {result.journal.folder}\nevidence       {told}")
     for host in result.stuck:
@@ -119,8 +120,8 @@ def _end(site: Inventory, result: Result, as_json: bool) -> None:
             f"{host}: could not go back, and stays drained. Look at it; once it answers well: "
             f"sealift undrain {site.name} {host}"
         )
-    if result.ok:
-        path, why = recorded(site, result.journal.opened.bundle, datetime.now(UTC))
+    if made is not None:
+        path, why = made
         if why:
             complain(why)
         elif path and not as_json:

@@ -234,27 +234,31 @@ NO_GPU = f"rm {METRICS}/stand-in.prom && docker start sealift-probe-probe-1"
 def test_what_goes_wrong_more_seldom_is_told(watched: Watched) -> None:
     commands, since = watched.commands, len(watched.lines())
     inventory = watched.folder / "met/lab.py"
+    expected = {
+        *(("ProbeSilent", "h2"), ("TargetDown", "h2"), ("BlobsDamaged", "h2")),
+        *(("ModelOnCpu", "h3"), ("HostUnreachable", "h3"), ("GpuLost", "h3")),
+    }
     commands.on("h1", "docker stop -t 1 sealift-alertmanager-alertmanager-1")
     commands.on(
         "h2", f"docker pause sealift-probe-probe-1 && docker stop -t 1 sealift-gateway-gateway-1 && {SPOIL}"
     )
     commands.on("h3", GPU_LOST)
-    watched.until_fires("AlertsNotSent")
-    commands.on("h1", "docker start sealift-alertmanager-alertmanager-1")
-    watched.until_told("firing", {("GpuLost", "h3"), ("AlertsNotSent", "h1")}, since)
-    commands.on("h3", f"{GPU_BACK} && {LOCK_OUT}")
-    commands.run("sealift", "status", inventory, "--check-blobs", "--publish")
-    expected = {
-        *(("ProbeSilent", "h2"), ("TargetDown", "h2"), ("BlobsDamaged", "h2")),
-        *(("ModelOnCpu", "h3"), ("HostUnreachable", "h3")),
-    }
-    watched.until_told("firing", expected, since)
-    commands.on("h2", "docker unpause sealift-probe-probe-1 && docker start sealift-gateway-gateway-1")
-    time.sleep(90)  # until h3 lets us in again
-    commands.on("h3", NO_GPU)
-    commands.ok("sealift", "apply", inventory, "--check-blobs")
+    try:
+        watched.until_fires("AlertsNotSent")
+        commands.on("h1", "docker start sealift-alertmanager-alertmanager-1")
+        watched.until_told("firing", {("GpuLost", "h3")}, since)
+        commands.on("h3", f"{GPU_BACK} && {LOCK_OUT}")
+        commands.run("sealift", "status", inventory, "--check-blobs", "--publish")
+        watched.until_told("firing", expected, since)
+    finally:  # the other tests have these hosts, too
+        commands.on("h1", "docker start sealift-alertmanager-alertmanager-1")
+        commands.on("h2", "docker unpause sealift-probe-probe-1 && docker start sealift-gateway-gateway-1")
+        time.sleep(90)  # until h3 lets us in again
+        commands.on("h3", NO_GPU)
+        commands.ok("sealift", "apply", inventory, "--check-blobs")
     commands.ok("sealift", "status", inventory, "--check-blobs", "--publish")
-    watched.until_told("resolved", expected | {("GpuLost", "h3"), ("AlertsNotSent", "h1")}, since)
+    # Once Alertmanager is there again, it may hear of that one only that it has ended.
+    watched.until_told("resolved", expected | {("AlertsNotSent", "h1")}, since)
 
 
 @pytest.mark.exhaustive

@@ -22,7 +22,7 @@ from sealift.host.generation import Generation, id_of, live_path
 from sealift.host.rollout_settings import RolloutSettings, hosts_of
 from sealift.rollout.events import Before, Opened
 from sealift.rollout.journal import Journal
-from sealift.rollout.waves import DOOR, has_canary, waves
+from sealift.rollout.waves import DOOR, has_canary, require_canary, waves
 from sealift.services import FRONT, HOSTS
 from sealift.site.drained import read_drained
 from sealift.site.inventory import Host, Inventory
@@ -139,6 +139,8 @@ def prepare(site: Inventory, full: bool) -> Prepared:
         raise SealiftError(
             f"{site.path}: rollout: differs from host to host, expected the same for all. Set it in all.py."
         )
+    total, settings = len(site.whole.hosts), site.hosts[0].settings.rollout
+    require_canary(settings, site.whole.names)
     depot, found = only_depot(site), targets(site)
     known = ask_fleet(found, bare=True)
     statuses = {status.host: status for status in known.statuses}
@@ -148,7 +150,6 @@ def prepare(site: Inventory, full: bool) -> Prepared:
         if surveyed.problems
     }
     changing = [n for n, status in statuses.items() if n not in refused and (full or not status.ok)]
-    total, settings = len(site.whole.hosts), site.hosts[0].settings.rollout
     planned = waves(changing, total, _answers(site, refused), settings)
     return Prepared(
         site=site,

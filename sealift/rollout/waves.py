@@ -22,16 +22,10 @@ def waves(
     + hosts: that are to change
     + total: hosts of the site, which shares are of
     + answers: by host of the site that is not drained, the roles that it answers, DOOR among them
-
-    Raises SealiftError where the settings name a canary that is no host.
     """
     left = sorted(hosts, key=lambda host: (DOOR in answers.get(host, ()), _natural(host)))
     found: list[tuple[str, ...]] = []
     named = settings.canary if isinstance(settings.canary, tuple) else ()
-    if unknown := [host for host in named if host not in {*answers, *hosts}]:
-        raise SealiftError(
-            f"rollout.canary: {', '.join(unknown)}: no host of the site, expected names of hosts. Correct it."
-        )
     if isinstance(settings.canary, int):
         sizes = [settings.canary] if settings.canary else []
     else:
@@ -46,6 +40,18 @@ def waves(
         found.append(wave)
         left = [host for host in left if host not in wave]
     return tuple(found)
+
+
+def require_canary(settings: RolloutSettings, names: Iterable[str]) -> None:
+    """Raises SealiftError where the settings name a canary that is no host.
+
+    + names: of the site's hosts, whether or not they answer now
+    """
+    named = settings.canary if isinstance(settings.canary, tuple) else ()
+    if unknown := sorted({*named} - {*names}):
+        raise SealiftError(
+            f"rollout.canary: {', '.join(unknown)}: no host of the site, expected names of hosts. Correct it."
+        )
 
 
 def has_canary(first: Iterable[str], settings: RolloutSettings) -> bool:

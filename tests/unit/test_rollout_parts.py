@@ -16,7 +16,7 @@ from sealift.host.rollout_settings import RolloutSettings, hosts_of
 from sealift.rollout import gate
 from sealift.rollout.events import Closed, Ended
 from sealift.rollout.journal import JOURNAL, Journal, folders, journals, new_folder, parse, unfinished
-from sealift.rollout.waves import DOOR, has_canary, waves
+from sealift.rollout.waves import DOOR, has_canary, require_canary, waves
 from sealift.site.inventory import Host, Inventory
 from sealift.watch.firing import Alert
 from tests.unit.fleet_site import site_settings, wanted
@@ -74,9 +74,11 @@ def test_front_doors_go_last_and_never_all_at_once() -> None:
     assert found == ["h3", "h4 h1", "h2"]
 
 
-def test_a_canary_that_is_no_host_is_told() -> None:
+def test_a_canary_that_is_no_host_is_told_and_one_that_does_not_answer_is_none() -> None:
     with pytest.raises(SealiftError, match=r"rollout\.canary: h77: no host"):
-        _waves("h1", canary=("h1", "h77"))
+        require_canary(RolloutSettings(canary=("h1", "h77")), ("h1", "h2"))
+    require_canary(RolloutSettings(canary=("h2",)), ("h1", "h2"))
+    assert _waves("h1", answers={"h1": frozenset({"chat"})}, canary=("h2",)) == ["h1"]
     named = RolloutSettings(canary=("h5",))
     assert has_canary(("h5",), named) and not has_canary(("h1",), named)
     assert has_canary(("h1",), RolloutSettings()) and not has_canary(("h1",), RolloutSettings(canary=0))

@@ -34,7 +34,7 @@ from sealift.errors import SealiftError
 
 Way = Callable[[ShapedHosts, Release], Shipment | float]
 _CURVE = (8, 16, 32)  # hosts
-_CURVE_RATE, _CURVE_MIB = 25, 160  # Mbit/s: 32 links of it are a load that two cores bear
+_CURVE_RATE, _CURVE_MIB = 25, 128  # Mbit/s: 32 links of it are a load that two cores bear
 _STAR, _STAR_RATE, _STAR_MIB = 8, 100, 64
 _UNSHAPED, _UNSHAPED_MIB = 3, 256
 _IDLE, _IDLE_MIB = 24, 8

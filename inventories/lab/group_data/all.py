@@ -44,8 +44,8 @@ ship_port = 4711
 
 # This machine is outside of the closed network; the control node, which is inside, needs no such words.
 enter = json.loads(Path(_state, "hosts.json").read_text()).get("enter", [])
-# The hosts share the processors of one machine: models that answer together take longer than in turn.
-verify_at_once = 1
+# The hosts share the processors of one machine: more models that answer together take longer than in turn.
+verify_at_once = 2
 
 # Small: three hosts share this machine with each other.
 ollama = {"memory_limit_mib": 2048, "context_length": 2048, "max_loaded_models": 2}

@@ -29,18 +29,20 @@ def over_chain(orders: Sequence[Order], blob_path: BlobPath, progress: Progress)
     """Ship to all hosts; a `sealift.ship.types.Transport`. Hosts whose order has no port are left to SSH."""
     by_host = {order.host: order for order in orders if order.port}
 
-    def ask(host: str) -> Have:
-        return parse_listing(host, by_host[host].ssh.run(listing_script(ROOT)).splitlines())
+    def ask(host: str) -> tuple[Have, Member | None]:
+        order = by_host[host]
+        have = parse_listing(host, order.ssh.run(listing_script(ROOT)).splitlines())
+        return have, _member(order) if plan(order.blobs, have).items else None
 
     asked = on_all(list(by_host), ask)
-    haves = asked.results
+    haves = {host: have for host, (have, _) in asked.results.items()}
     plans = {host: plan(by_host[host].blobs, have) for host, have in haves.items()}
     notes = _why(asked)
     worth = [s for s in stages({host: by_host[host].blobs for host in haves}) if fit(s, haves)]
     if worth:
         meter = Meter("shipping", sum(each.bytes_total for each in plans.values()), progress)
         for stage in worth:
-            members = on_all(stage.hosts, lambda host: _member(by_host[host]))
+            members = on_all(stage.hosts, lambda host: asked.results[host][1] or _member(by_host[host]))
             notes |= _why(members)
             notes |= _ship_stage(stage, members.results, blob_path, meter, total_pace(orders))
     whole = {host for host, each in plans.items() if not each.items and not each.check}

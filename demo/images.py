@@ -15,7 +15,7 @@ from pathlib import Path
 from demo.archive import EPOCH, ImageSettings, Member, write_docker_archive, write_tar
 from demo.cache import Recipe
 from demo.commands import run
-from demo.go import Go, check_libraries, compiler_flags, install
+from demo.go import Go, check_libraries, install
 from demo.pypi import PINS, download, take
 from sealift.errors import SealiftError
 from sealift.lab.root import SUITE, sources
@@ -49,11 +49,10 @@ def ollama_binary(go: Go) -> Recipe:
     # As scripts/env.sh of Ollama has it: without, it says 0.0.0 and logs for developers.
     version = f"-X=github.com/ollama/ollama/version.Version={OLLAMA_VERSION}"
     ldflags = f"-w -s {version} -X=github.com/ollama/ollama/server.mode=release"
-    c_flags = compiler_flags(Path("/proc/cpuinfo").read_text())
     return Recipe(
         "ollama",
-        f"{OLLAMA} by {go.version}, {c_flags}",
-        {"module": OLLAMA, "go": go.version, "ldflags": ldflags, "c_flags": c_flags},
+        f"{OLLAMA} by {go.version}, {go.c_flags}",
+        {"module": OLLAMA, "go": go.version, "ldflags": ldflags, "c_flags": go.c_flags},
         (_HERE / "go.py",),
         lambda result, work: install(go, (OLLAMA,), ldflags, result, work),
     )

@@ -34,7 +34,7 @@ def programs(go: Go) -> Recipe:
     return Recipe(
         "nvidia-toolkit",
         f"{_MODULE}@v{VERSION} by {go.version}",
-        {"programs": " ".join(packages), "go": go.version, "ldflags": ldflags},
+        {"programs": " ".join(packages), "go": go.version, "ldflags": ldflags, "c_flags": go.c_flags},
         (_HERE / "go.py",),
         lambda result, work: install(go, packages, ldflags, result, work),
     )

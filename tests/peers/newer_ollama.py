@@ -12,7 +12,7 @@ from pathlib import Path
 
 from demo.cache import Recipe, make
 from demo.commands import run
-from demo.go import Go, compiler_flags, find_go
+from demo.go import Go, find_go
 from sealift.cache import cache_folder
 
 VERSION = "0.24.0"
@@ -26,25 +26,24 @@ def program() -> Path:
     """The program, out of the cache of ingredients."""
     cache = cache_folder(os.environ) / "ingredients"
     go = find_go(cache, print)
-    c_flags = compiler_flags(Path("/proc/cpuinfo").read_text())
     recipe = Recipe(
         f"ollama-{VERSION}",
         f"{_MODULE} by {go.version}",
         {
             **{"module": _MODULE, "miniaudio": _MINIAUDIO, "go": go.version},
-            **{"ldflags": _LDFLAGS, "c_flags": c_flags},
+            **{"ldflags": _LDFLAGS, "c_flags": go.c_flags},
         },
         (Path(__file__),),
-        lambda result, work: _build(go, c_flags, result, work),
+        lambda result, work: _build(go, result, work),
     )
     return make(recipe, cache, print) / "ollama"
 
 
-def _build(go: Go, c_flags: str, result: Path, work: Path) -> None:
+def _build(go: Go, result: Path, work: Path) -> None:
     own = {"GOPATH": work / "path", "GOCACHE": work / "cache", "GOTMPDIR": work, "TMPDIR": work}
     environment = {key: value for key, value in os.environ.items() if key not in ("GOROOT", "GOBIN")}
     environment |= {key: str(value) for key, value in own.items()}
-    flags = f"{c_flags} -I{work / 'include'} -I/usr/include/stb"
+    flags = f"{go.c_flags} -I{work / 'include'} -I/usr/include/stb"
     environment |= {"GOTOOLCHAIN": "local", "CGO_ENABLED": "1", "CGO_CFLAGS": flags, "CGO_CXXFLAGS": flags}
     fetch = (str(go.command), "mod", "download", "-modcacherw", "-json", _MINIAUDIO)
     run(fetch, work / "header.json", environment)

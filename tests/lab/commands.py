@@ -10,9 +10,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from sealift.files import write_if_changed
 from sealift.site.secrets import open_secrets
@@ -121,6 +124,25 @@ class Commands:
                 break
         child.communicate()
         return child.returncode == -signal.SIGKILL
+
+    @contextmanager
+    def telling(self, *command: str | Path, code: int = 0) -> Iterator[Iterator[dict[str, Any]]]:
+        """Have a command run that tells events, a line of JSON each: take each as it comes.
+
+        Where what is done with them fails, the command is killed with all its children.
+
+        + code: that it must exit with
+        """
+        child = self._start(*command)
+        try:
+            yield (json.loads(line) for line in child.stdout or ())
+        except BaseException:
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGKILL)
+            print(child.communicate()[1], file=sys.stderr)
+            raise
+        _, err = child.communicate()
+        assert child.returncode == code, err
 
     def on(self, host: str, script: str) -> str:
         """Run a script as root on a lab host over OpenSSH; h2 refuses root, and has an administrator."""

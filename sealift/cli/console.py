@@ -18,6 +18,8 @@ from rich.text import Text
 
 from sealift.errors import one_line, printable
 
+_WIDEST = 10_000  # columns: for rich, which cuts what is wider
+
 
 class _Lasting(Console):
     """Where nobody reads any more, says nothing and goes on; rich's own ends the program."""
@@ -40,11 +42,14 @@ def console(*, errors: bool = False, lasting: bool = False) -> Console:
 
 
 def show(table: Table, at_least: int = 0) -> None:
-    """Print a table on standard output.
+    """Print a table on standard output. Elsewhere than on a terminal nothing of it is cut or broken.
 
     + at_least: columns that it takes, however narrow the terminal is
     """
     shown = console()
+    if not shown.is_terminal:
+        wide = shown.options.update(max_width=_WIDEST)
+        at_least = max(at_least, shown.measure(table, options=wide).maximum)
     shown.width = max(shown.width, at_least)
     shown.print(table)
 

@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from sealift.cli.console import complain, console, say
+from sealift.cli.console import complain, console, say, show
 from sealift.cli.waiting import counted
 from sealift.drift.look import Look
 from sealift.drift.status import HostStatus
@@ -56,7 +56,7 @@ def _states(standing: Standing | None) -> dict[str, dict[str, str]]:
 
 def print_look(look: Look, site: Inventory) -> None:
     """Show it, and what runs out soon."""
-    console().print(_table(look))
+    show(_table(look))
     for line in _below(look, site):
         say(line)
     for line in site_warnings(site.hosts, datetime.now(UTC)):

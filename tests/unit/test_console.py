@@ -38,6 +38,19 @@ def test_tables(capfd: pytest.CaptureFixture[str]) -> None:
     assert FOREIGN in capfd.readouterr().out
 
 
+def test_tables_that_nobody_looks_at_are_whole(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FORCE_COLOR")
+    monkeypatch.setenv("COLUMNS", "40")
+    table = Table("host", "said")
+    table.add_row("llm1", "a sentence of many words " * 8)
+    table.add_row("llm2", "x" * 300)
+    show(table)
+    out = capfd.readouterr().out
+    assert "a sentence of many words " * 7 in out and "x" * 300 in out
+
+
 def test_what_is_being_worked_on_and_progress(capfd: pytest.CaptureFixture[str]) -> None:
     with working(FOREIGN) as work:
         work.now(f"then {FOREIGN}")

@@ -1,9 +1,12 @@
-"""Hosts go back to what they were, by hand: each out of its own store, then held against its record."""
+"""Hosts go back to what they were, by hand: each out of its own store, then held against its record.
+
+All at once here; `sealift/rollout/going_back.py` has them go in waves, behind front doors.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from sealift.errors import SealiftError
@@ -11,7 +14,7 @@ from sealift.fleet.generations import Stands, go_back, stands
 from sealift.fleet.host_lock import hosts_held, owner
 from sealift.fleet.recorded import differences
 from sealift.fleet.wave import one_rollout
-from sealift.site.inventory import Inventory
+from sealift.site.inventory import Host, Inventory
 
 
 @dataclass(frozen=True)
@@ -22,12 +25,14 @@ class Outcome:
     + did: what it did, by line
     + differs: from its record, afterwards
     + error: why it did not go back, or nothing is known; empty where neither is so
+    + stays_drained: whether front doors send it nothing any more, since it was drained to go back
     """
 
     release: str
     did: tuple[str, ...] = ()
     differs: tuple[str, ...] = ()
     error: str = ""
+    stays_drained: bool = False
 
     @property
     def ok(self) -> bool:
@@ -74,15 +79,38 @@ def roll_back(inventory: Inventory, to: str | None = None) -> Mapping[str, Outco
 
     Raises SealiftError where another rollout is running.
     """
+    with all_held(inventory):
+        return went_back(inventory.hosts, to)
+
+
+@contextmanager
+def all_held(inventory: Inventory, told: Sequence[Host] = ()) -> Iterator[None]:
+    """Hold the locks of the depots of hosts, and their own.
+
+    + told: front doors, which may not answer: they need not go back
+
+    Raises SealiftError where another rollout is running, or a host that is to go back does not answer.
+    """
+    others = [host for host in told if host.name not in inventory.names]
     with ExitStack() as held:
-        for depot in sorted({host.settings.depot for host in inventory.hosts}):
+        for depot in sorted({host.settings.depot for host in (*inventory.hosts, *others)}):
             depot.mkdir(parents=True, exist_ok=True)  # it may be lost: nothing of it is needed
             held.enter_context(one_rollout(depot))
-            own = [host.ssh for host in inventory.hosts if host.settings.depot == depot]
-            held.enter_context(hosts_held(own, owner(depot)))
-        gone = go_back(inventory.hosts, to)
-        compared = differences([host for host in inventory.hosts if host.name in gone.results])
-        now = stands(inventory.hosts)
+            for hosts, lost_too in ((inventory.hosts, False), (others, True)):
+                own = [host.ssh for host in hosts if host.settings.depot == depot]
+                if own:
+                    held.enter_context(hosts_held(own, owner(depot), lost_too))
+        yield
+
+
+def went_back(hosts: Sequence[Host], to: str | None = None) -> Mapping[str, Outcome]:
+    """Have hosts go back, and hold each against the record of what it is then. The locks are held already.
+
+    + to: id of a generation; else the last good one of each host
+    """
+    gone = go_back(hosts, to)
+    compared = differences([host for host in hosts if host.name in gone.results])
+    now = stands(hosts)
     return {
         name: Outcome(
             release=current.release if (of := now.results.get(name)) and (current := of.current) else "",
@@ -90,5 +118,5 @@ def roll_back(inventory: Inventory, to: str | None = None) -> Mapping[str, Outco
             differs=compared.results.get(name, ()),
             error=str(gone.errors.get(name) or compared.errors.get(name) or ""),
         )
-        for name in inventory.names
+        for name in (host.name for host in hosts)
     }

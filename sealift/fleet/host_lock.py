@@ -119,6 +119,12 @@ def host_held(ssh: Ssh, ours: Owner) -> Iterator[None]:
             on_all([ssh.host], lambda _: ssh.run(_FREE, LOCK, ours.key))
 
 
+@contextmanager
+def held_already(_: Ssh, __: Owner) -> Iterator[None]:
+    """In place of `host_held`, for who holds the locks of all hosts for as long as it lasts."""
+    yield
+
+
 def _take(ssh: Ssh, ours: Owner) -> bool:
     """Gives whether it was ours before."""
     said = key_values(ssh.run(_TAKE, LOCK, ours.key, ours.name))

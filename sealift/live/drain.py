@@ -6,8 +6,9 @@ Front doors get the list of hosts as the inventory has it by now, and nothing el
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from sealift.errors import SealiftError
 from sealift.facts.live import asking
@@ -20,10 +21,15 @@ from sealift.live.push import Hold, News, Pushed, push
 from sealift.services import FRONT, HOSTS, asking_envoy
 from sealift.site.drained import read_drained, write_drained
 from sealift.site.inventory import Host, Inventory
-from sealift.ssh import on_all
+from sealift.ssh import Gathered, on_all
+
+T = TypeVar("T")
 
 # Source: `writeClustersAsText` in source/server/admin/clusters_handler.cc of github.com/envoyproxy/envoy.
-_LINE = re.compile(r"hosts::(\S{1,300})::(hostname|rq_active|rq_pending_active)::(\S{1,253})")
+_LINE = re.compile(r"hosts::(\S{1,300})::(hostname|rq_active|rq_pending_active|health_flags)::(\S{1,253})")
+_WELL = (
+    "healthy"  # source: `HostUtility::healthFlagsToString` in source/common/upstream/host_utility.cc, there
+)
 
 
 class NoFrontError(SealiftError):
@@ -110,9 +116,23 @@ def all_running(fronts: Fronts, names: Collection[str]) -> Mapping[str, Mapping[
 
     Raises SealiftError where a front door does not say it.
     """
+    return running_by_door(fronts, names).all()
+
+
+def running_by_door(fronts: Fronts, names: Collection[str]) -> Gathered[Mapping[str, int]]:
+    """The same, and which front doors do not say it."""
+    return _asked(fronts, lambda door, said: parse_running(door, said, names))
+
+
+def sick_by_door(fronts: Fronts) -> Gathered[frozenset[str]]:
+    """The hosts that each front door sends nothing now: they do not answer it well, or are drained."""
+    return _asked(fronts, lambda _, said: parse_sick(said))
+
+
+def _asked(fronts: Fronts, parse: Callable[[str, str], T]) -> Gathered[T]:
     by_name = {host.name: host for host in fronts.doors.hosts}
     ask = asking(FRONT, asking_envoy("/clusters"))
-    return on_all(list(by_name), lambda door: parse_running(door, by_name[door].ssh.run(ask), names)).all()
+    return on_all(list(by_name), lambda door: parse(door, by_name[door].ssh.run(ask)))
 
 
 def parse_running(door: str, said: str, names: Collection[str]) -> Mapping[str, int]:
@@ -124,11 +144,7 @@ def parse_running(door: str, said: str, names: Collection[str]) -> Mapping[str, 
     Raises SealiftError where it does not say it of each.
     """
     running: dict[str, int] = {}
-    found: dict[str, dict[str, str]] = {}
-    for line in said.splitlines():
-        if match := _LINE.fullmatch(line.strip()):
-            found.setdefault(match[1], {})[match[2]] = match[3]
-    for each in found.values():
+    for each in _hosts(said):
         counts = [each.get(key, "") for key in ("rq_active", "rq_pending_active")]
         if each.get("hostname") in names and all(re.fullmatch("[0-9]{1,9}", count) for count in counts):
             running[each["hostname"]] = sum(map(int, counts))
@@ -138,3 +154,21 @@ def parse_running(door: str, said: str, names: Collection[str]) -> Mapping[str, 
                 f"{door}: its front door does not say what runs on {name}. Run sealift status."
             )
     return running
+
+
+def parse_sick(said: str) -> frozenset[str]:
+    """The hosts that Envoy does not hold healthy; one that it says nothing of is none of them.
+
+    + said: `/clusters` of its admin interface
+    """
+    hosts = (each for each in _hosts(said) if each.get("health_flags", _WELL) != _WELL)
+    return frozenset(each["hostname"] for each in hosts if "hostname" in each)
+
+
+def _hosts(said: str) -> Iterable[dict[str, str]]:
+    """What Envoy says of each host behind it."""
+    found: dict[str, dict[str, str]] = {}
+    for line in said.splitlines():
+        if match := _LINE.fullmatch(line.strip()):
+            found.setdefault(match[1], {})[match[2]] = match[3]
+    return found.values()

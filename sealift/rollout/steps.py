@@ -15,11 +15,12 @@ from sealift.errors import SealiftError
 from sealift.evidence import record
 from sealift.evidence.verify import verify
 from sealift.fleet import generations
-from sealift.fleet.host_lock import Owner
+from sealift.fleet.host_lock import held_already
 from sealift.fleet.survey import Target
 from sealift.fleet.wave import Watch, apply_wave
 from sealift.host.rollout_settings import RolloutSettings
 from sealift.live.drain import Fronts, NoFrontError, all_running, fronts_of, set_drained
+from sealift.live.stand_in import replaceable, told_idle, until_idle
 from sealift.progress import Progress
 from sealift.rollout import gate
 from sealift.rollout.course import FORWARD, Step, armed_with, may_still_fail, ours
@@ -30,10 +31,8 @@ from sealift.rollout.window import Window
 from sealift.ship.shipping import ship
 from sealift.site.drained import read_drained
 from sealift.site.inventory import Host, Inventory
-from sealift.ssh import Ssh
 
 LOG = "pyinfra-{wave}.log"  # in the rollout's folder: what pyinfra said
-_PAUSE_S = 1  # between two looks at what still runs on a drained host
 _WINDOW_PAUSE_S = 30  # between two looks at the clock, which may be set
 _SOAK_PAUSE_S = 5  # between two looks at the alerts
 _ASKED = 3  # times, until the site's Prometheus counts as silent
@@ -174,14 +173,8 @@ class Steps:
         fronts = self._fronts()
         fleet = fronts.fleet if fronts else ()
         mine = known & set(hosts)  # one of another wave may be lost: nobody answers there
-        open_ = {each.name: set(each.names) for each in fleet if not each.drained or each.name in mine}
-        chosen: list[str] = []
-        for host in hosts:
-            others = {name for each, names in open_.items() if each != host for name in names}
-            if host in open_ and open_[host] <= others:
-                chosen.append(host)
-                del open_[host]
-        return tuple(chosen)
+        open_ = {each.name: each.names for each in fleet if not each.drained or each.name in mine}
+        return replaceable(hosts, open_)
 
     def _drain(self, step: Step, notes: Mapping[str, str]) -> Done:
         if not notes and step.phase == "leave":  # going back matters more
@@ -195,24 +188,16 @@ class Steps:
             return Done(dict.fromkeys(notes, f"could not be drained: {why}"))
         fronts = self._fronts() if self._confirmed else None  # else none runs yet
         left: Mapping[str, int] = {}
-        end = time.monotonic() + self._settings.drain_s
-        with self._shown.waiting("waiting for what still runs") as now:
-            while fronts:
-                deployed = replace(fronts, doors=fronts.doors.limited(sorted(self._confirmed)))
-                doors = all_running(deployed, notes)
-                left = {
-                    host: total for host in notes if (total := sum(door[host] for door in doors.values()))
-                }
-                if not left or time.monotonic() > end:
-                    break
-                now(f"{sum(left.values())} requests still run on {', '.join(left)}")
-                time.sleep(_PAUSE_S)
-        cut = f"{sum(left.values())} requests still ran after {self._settings.drain_s} s, and are cut off"
-        return Done(said=cut if left else f"{', '.join(notes)}: nothing runs there any more")
+        within_s = self._settings.drain_s
+        if fronts:
+            deployed = replace(fronts, doors=fronts.doors.limited(sorted(self._confirmed)))
+            with self._shown.waiting("waiting for what still runs") as now:
+                left = until_idle(lambda: all_running(deployed, notes), notes, within_s, now)
+        return Done(said=told_idle(notes, left, within_s))
 
     def _push(self, hosts: Collection[str], drained: bool) -> str:
         """Tell every front door; gives what is wrong with one."""
-        pushed = set_drained(self._site, self._hosts(hosts), drained, hold=_held)
+        pushed = set_drained(self._site, self._hosts(hosts), drained, hold=held_already)
         self._confirmed = {each.host for each in pushed if each.confirmed}
         return next((f"{each.host}: {each.problem}" for each in pushed if not each.ok), "")
 
@@ -290,9 +275,3 @@ class Steps:
         with self._shown.waiting(f"going back: {', '.join(step.hosts)}"):
             failed = gate.errors(generations.go_back(self._hosts(step.hosts)))
         return Done({host: f"could not go back: {why}" for host, why in failed.items()})
-
-
-@contextmanager
-def _held(_: Ssh, __: Owner) -> Iterator[None]:
-    """The rollout holds the locks of all hosts already."""
-    yield

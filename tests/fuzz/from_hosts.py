@@ -33,7 +33,7 @@ from sealift.host.preflight import check
 from sealift.host.probe import parse_probe
 from sealift.host.settings import DockerSettings
 from sealift.host_paths import CURRENT
-from sealift.live.drain import parse_running
+from sealift.live.drain import parse_running, parse_sick
 from sealift.live.push import parse_stands
 from sealift.quality.judge import judged
 from sealift.release.questions import Pair, Question
@@ -263,13 +263,13 @@ def targets() -> tuple[Target, ...]:
             cost=20,
         ),
         Target(
-            "requests that a front door has on a host",
+            "what a front door says of hosts",
             alone(
                 b"hosts::[::1]:8443::rq_active::2\nhosts::[::1]:8443::rq_pending_active::0\n"
-                b"hosts::[::1]:8443::hostname::h1"
+                b"hosts::[::1]:8443::hostname::h1\nhosts::[::1]:8443::health_flags::/failed_active_hc"
             ),
-            lambda case, _: parse_running("FUZZ", "\n".join(_lines(case)), ("h1",)),
-            (b"hosts::", b"::rq_active::", b"::hostname::h1"),
+            lambda case, _: [parse_sick(t := "\n".join(_lines(case))), parse_running("FUZZ", t, ("h1",))],
+            (b"hosts::", b"::rq_active::", b"::hostname::h1", b"::health_flags::"),
         ),
         Target("drained hosts", alone(b"h1\nh2\n"), lambda case, _: parse_drained(only(case), _WHERE)),
         Target(

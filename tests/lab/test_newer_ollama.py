@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -108,3 +109,44 @@ def test_from_0_11_to_0_24_no_request_fails_and_no_stream_is_cut(
     assert ran.code == 0, ran.said
     assert {image.split()[0] for image in _runs(commands).values()} == {f"localhost/sealift/ollama:{NEW}"}
     assert seen.failed == [] and seen.requests and len(seen.streams) >= 2
+
+
+def test_back_to_0_11_no_request_fails_and_no_stream_is_cut(
+    fleet: tuple[Commands, Path], tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """The role that comes back is answered at once, though the inventory still names the newer release."""
+    commands, inventory = fleet
+    _wants(inventory, "2026.12.3")
+    commands.ok("sealift", "rollout", inventory)  # nothing to change, after the test before
+    assert _embeds(commands, tmp_path) != 200
+    rollback = ("sealift", "rollback", inventory)
+    would = json.loads(commands.ok(*rollback, "--dry-run", "--json").out)
+    assert {host: (each["wave"], each["drains"]) for host, each in would.items()} == {
+        "h1": (3, True),
+        "h2": (1, True),
+        "h3": (2, True),
+    }
+    with under_load(commands, tmp_path, _door(commands), "h1", 20, **_LOAD) as seen:
+        ran = commands.run(*rollback)
+    record_property(f"from Ollama {NEW} back to {OLD}", ran.out)
+    record_property("beside it", seen.told())
+    assert ran.code == 0, ran.said
+    assert {image.split()[0] for image in _runs(commands).values()} == {f"localhost/sealift/ollama:{OLD}"}
+    assert seen.failed == [] and seen.requests and len(seen.streams) >= 2
+    assert _embeds(commands, tmp_path) == 200
+    _wants(inventory, "2026.12.1")
+    status = json.loads(commands.run("sealift", "status", inventory, "--json").out)
+    differs = [line for host in status for line in host["differs"] if "no generation needs" not in line]
+    assert differs == [] and [host["drained"] for host in status] == [False] * 3
+
+
+def _embeds(commands: Commands, folder: Path) -> int:
+    """The status of a request to the front door for the role that the newest release does not have."""
+    told = folder / "embeds.json"
+    told.touch(mode=0o600)
+    call = ("POST", "/api/embed", {"model": "embed", "input": "x"})
+    values = {"asked": [("h1", _door(commands))], "keys": {"right": commands.api_key()}, "calls": [call]}
+    told.write_text(json.dumps({"ca": str(commands.site / "tls/ca.crt"), **values}))
+    ran = commands.ok("sealift", "lab", "exec", "--", sys.executable, "-m", "tests.lab.asking", told)
+    (said,) = json.loads(ran.out).values()
+    return int(said["right"]["POST /api/embed"])

@@ -21,7 +21,7 @@ import requests
 
 from sealift.host.client_inputs import UNSENT_HEADER
 from sealift.host.judged import judged
-from sealift.live.drain import parse_running
+from sealift.live.drain import parse_running, parse_sick
 from sealift.services import FRONT, HOSTS
 from sealift.site.secrets import Secrets
 from tests.peers.fleet import FrontDoor, front_door
@@ -65,7 +65,7 @@ def test_a_host_is_asked_only_for_roles_that_it_serves_and_only_where_its_certif
     assert door.asked.ask("GET", "/v1/models/elsewhere").status_code == 404
     before = door.calls()
     assert {door.asked.ask("GET", "/v1/models").status_code for _ in range(40)} == {200}
-    assert _new(door, before).keys() == {"h1", "h2"}
+    assert _new(door, before).keys() == {"h1", "h2"} and parse_sick(door.envoy.says("/clusters")) == {"h3"}
 
 
 def test_whoever_has_the_fewest_requests_gets_the_next(door: FrontDoor) -> None:

@@ -14,7 +14,7 @@ from sealift.fleet import behind as fleet_behind
 from sealift.host.behind import Behind, behind
 from sealift.host.judged import judged
 from sealift.host.preflight import check
-from sealift.live.drain import needed_for, parse_running
+from sealift.live.drain import needed_for, parse_running, parse_sick
 from sealift.release.locked import Lock
 from sealift.rollout.prepared import aimed_at
 from sealift.services import FRONT, GATEWAY, OLLAMA
@@ -119,6 +119,19 @@ def test_requests_of_a_host_are_counted_out_of_what_envoy_says() -> None:
     for wrong in ("", said.replace("active::3", "active::-3"), said.replace("h1", "h3")):
         with pytest.raises(SealiftError, match=r"^door: its front door does not say what runs on h1"):
             parse_running("door", wrong, ("h1",))
+
+
+def test_a_host_that_a_front_door_does_not_hold_healthy_is_sick() -> None:
+    said = "".join(
+        f"hosts::10.0.0.{n}:8443::hostname::h{n}\nhosts::10.0.0.{n}:8443::health_flags::{flags}\n"
+        for n, flags in (
+            (1, "healthy"),
+            (2, "/failed_active_hc/failed_outlier_check"),
+            (3, "/pending_active_hc"),
+        )
+    )
+    assert parse_sick(said) == {"h2", "h3"}
+    assert parse_sick("hosts::10.0.0.4:8443::hostname::h4\nhosts::10.0.0.5:8443::health_flags::/x\n") == set()
 
 
 def test_a_limited_inventory_still_knows_all_hosts_of_the_site() -> None:

@@ -69,7 +69,7 @@ _OWN = {
             "host/probe.py:shell_problems",
             "drift/plan.py:_read",
             "drift/plan.py:diffs",
-            "fleet/back.py:roll_back",
+            "fleet/back.py:went_back",
             "fleet/generations.py:confirm.confirmed",
             "ship/over_chain.py:over_chain.ask",
         ),

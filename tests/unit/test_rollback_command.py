@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -15,8 +16,12 @@ from sealift.cli import rollback as command
 from sealift.cli.main import application
 from sealift.errors import SealiftError
 from sealift.fleet import back
+from sealift.fleet.back import Outcome
 from sealift.fleet.generations import Kept, Stands
+from sealift.rollout.back_order import Order
+from sealift.rollout.going_back import Heard
 from sealift.rollout.journal import Journal, rollouts_folder
+from sealift.rollout.way_back import Way
 from sealift.site.inventory import Host, Inventory
 from sealift.ssh import Gathered
 from tests.unit.fleet_site import site_settings
@@ -92,6 +97,8 @@ def test_a_dry_run_shows_where_each_would_go(fleet: Fleet) -> None:
                 "placed": "2026-11-20T08:30:00+00:00",
                 "release": NEW.release,
             },
+            "drains": False,
+            "wave": 1,
         }
     }
     shown = _ran("--dry-run")
@@ -118,6 +125,59 @@ def test_a_host_that_is_not_as_recorded_is_told(fleet: Fleet) -> None:
     data = json.loads(_ran("--json").stdout)
     assert data["h2"]["ok"] is False and data["h2"]["did"] == ["12:00:00 went back"]
     assert data["h1"]["ok"] is True
+
+
+def _way(fleet: Fleet) -> Way:
+    names, nothing = ("h1", "h2"), frozenset[str]()
+    answers = {"h1": frozenset({"chat", "embed"}), "h2": frozenset({"chat"})}
+    order = Order((("h2",), ("h1",)), answers, frozenset({"h1"}), nothing)
+    hosts = dict(zip(names, fleet.inventory.hosts, strict=True))
+    return Way(fleet.inventory, order, fleet.standing, hosts, hosts, None)
+
+
+def test_behind_a_front_door_hosts_go_in_waves(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Way] = []
+
+    def in_waves(way: Way, heard: Heard) -> dict[str, Outcome]:
+        asked.append(way)
+        heard.line("wave 1 of 2: h2")
+        outcomes = {"h1": Outcome("demo:2026.10.0"), "h2": Outcome("", error="h2: no", stays_drained=True)}
+        for host, outcome in outcomes.items():
+            heard.outcome(host, outcome)
+        return outcomes
+
+    monkeypatch.setattr(command, "way_back", lambda *_: _way(fleet))
+    monkeypatch.setattr(command, "roll_back_in_waves", in_waves)
+    would = _ran("--dry-run")
+    assert re.search(r"│ 1 +│ h2 .*│ 2 +│ h1 ", would.stdout, re.DOTALL)
+    assert "h1 is not drained: no other host answers embed" in would.stdout and asked == []
+    data = json.loads(_ran("--dry-run", "--json").stdout)
+    assert {host: (each["wave"], each["drains"]) for host, each in data.items()} == {
+        "h1": (2, False),
+        "h2": (1, True),
+    }
+    found = _ran()
+    assert found.exit_code == 1 and len(asked) == 1 and fleet.went == []
+    assert "wave 1 of 2: h2" in found.stdout and "rollback   1 of 2 hosts" in found.stdout
+    assert "h2: stays drained. Look at it; once it answers well: sealift undrain prod h2" in found.stderr
+    said = _ran("--json")
+    assert {host: each["stays_drained"] for host, each in json.loads(said.stdout).items()} == {
+        "h1": False,
+        "h2": True,
+    }
+    assert _ran("--at-once").exit_code == 0 and fleet.went == [(("h1", "h2"), None)]
+
+
+def test_where_front_doors_are_not_known_hosts_go_back_at_once(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(*_: object) -> None:
+        raise SealiftError("demo:1: not in the depot.")
+
+    monkeypatch.setattr(command, "way_back", unknown)
+    found = _ran()
+    assert found.exit_code == 0 and fleet.went == [(("h1", "h2"), None)]
+    assert "demo:1: not in the depot.\nSo front doors cannot be told" in found.stderr
 
 
 @pytest.mark.parametrize(

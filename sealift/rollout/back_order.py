@@ -1,0 +1,122 @@
+"""In which order hosts go back behind front doors, and who is drained meanwhile. Nothing here acts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sealift.host.behind import Behind
+from sealift.host.rollout_settings import RolloutSettings
+from sealift.live.stand_in import replaceable
+from sealift.rollout.waves import DOOR, waves
+
+
+@dataclass(frozen=True)
+class Order:
+    """In which order hosts go back.
+
+    + waves: of hosts, one after the other
+    + answers: by host that front doors send requests to, what it answers before and after it goes back
+    + doors: the front doors
+    + away: hosts that somebody has drained: they stand in for nobody, and stay drained
+    """
+
+    waves: tuple[tuple[str, ...], ...]
+    answers: Mapping[str, frozenset[str]]
+    doors: frozenset[str]
+    away: frozenset[str]
+
+    def wave_of(self, host: str) -> int:
+        """The number of its wave, from 1."""
+        return next(number for number, wave in enumerate(self.waves, 1) if host in wave)
+
+    def drains(self, host: str) -> bool:
+        """Whether a host is drained while it goes back, as far as is known beforehand."""
+        return host in self.answers and host not in self.away and not self.alone(host)
+
+    def alone(self, host: str) -> tuple[str, ...]:
+        """What no other host answers, however well all are: so the host cannot be drained."""
+        if host not in self.answers or host in self.away:
+            return ()
+        others = {n for each in self.answers.keys() - self.away - {host} for n in self.answers[each]}
+        return tuple(sorted(self.answers[host] - others))
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What becomes of the hosts of a wave when it is their turn.
+
+    + drained: go back, and are drained meanwhile
+    + as_they_are: go back as well: drained already, sent nothing in any case, or alone with a role
+    + later: others can stand in for them, but not now
+    """
+
+    drained: tuple[str, ...]
+    as_they_are: tuple[str, ...]
+    later: tuple[str, ...]
+
+
+def order_of(
+    hosts: Sequence[str],
+    total: int,
+    fleet: Iterable[Behind],
+    after: Iterable[Behind],
+    doors: Iterable[str],
+    settings: RolloutSettings,
+) -> Order:
+    """The order, as a rollout of these settings would take it. What goes away with its release needs nobody.
+
+    + hosts: that go back
+    + total: hosts of the site
+    + fleet: hosts of the site as front doors see them
+    + after: the same, once those that go back have gone
+    """
+    fleet = tuple(fleet)
+    then = {each.name: frozenset(each.names) for each in after}
+    answers = {each.name: frozenset(each.names) & then.get(each.name, frozenset()) for each in fleet}
+    away, doors = frozenset(each.name for each in fleet if each.drained), frozenset(doors)
+    roles = {host: names for host, names in answers.items() if host not in away}
+    known = {host: roles.get(host, frozenset()) for host in (*hosts, *roles, *doors)}
+    with_doors = {host: names | {DOOR} if host in doors else names for host, names in known.items()}
+    return Order(waves(hosts, total, with_doors, settings), answers, doors, away)
+
+
+def turn(order: Order, wave: Sequence[str], failed: Collection[str], sick: Collection[str]) -> Turn:
+    """What becomes of a wave.
+
+    A host that is sick is sent nothing: nobody has to stand in for it, and it stands in for nobody.
+
+    + failed: hosts that did not go back
+    + sick: hosts that front doors send nothing, because they do not answer well
+    """
+    shared = {
+        host: names - {*order.alone(host)}
+        for host, names in order.answers.items()
+        if host not in order.away | {*failed}
+    }
+    free = replaceable(wave, {host: () if host in sick else names for host, names in shared.items()})
+    doors = replaceable(wave, dict.fromkeys(order.doors - {*failed}, (DOOR,)))
+    several = len(order.doors) > 1
+    later = {
+        host
+        for host in wave
+        if (host in shared and host not in free) or (several and host in order.doors and host not in doors)
+    }
+    drained = tuple(host for host in free if host not in later and (host in sick or not order.alone(host)))
+    return Turn(
+        drained=drained,
+        as_they_are=tuple(host for host in wave if host not in drained and host not in later),
+        later=tuple(host for host in wave if host in later),
+    )
+
+
+def unanswered(order: Order, host: str, out: Collection[str]) -> tuple[str, ...]:
+    """What nobody would answer while a host goes back.
+
+    + out: hosts that did not go back, or do not answer well
+    """
+    others = [each for each in order.answers.keys() - order.away if each != host and each not in out]
+    names = order.answers[host] if host in order.answers and host not in order.away else frozenset()
+    door = {DOOR} if host in order.doors and not order.doors - {*out, host} else set()
+    answered = {name for each in others for name in order.answers[each]}
+    return tuple(sorted((names | door) - answered - {*order.alone(host)}))

@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import IO, Generic, TypeVar
 
+from sealift.captured import TooMuchError, captured
 from sealift.errors import SealiftError, one_line
 from sealift.threads import at_once
 
 T = TypeVar("T")
 
+MOST = 64 << 20  # bytes that a host says in one answer; most say some kilobytes
 _AT_ONCE = 64  # hosts; more processes than that slow each other down on a small control node
 _SSH_FAILED = 255  # ssh(1): "or with 255 if an error occurred"
 _NO_SPACE = "no space left on device"  # errno(3), ENOSPC, as all programs have it in the C locale
@@ -64,16 +66,24 @@ class Ssh:
         flags = [part for option in options for part in ("-o", option)]
         return ["ssh", "-F", str(self.config), "-T", *flags, "--", self.host, remote]
 
-    def run(self, script: str, *arguments: str, timeout_s: float = 60) -> str:
+    def run(self, script: str, *arguments: str, timeout_s: float = 60, most: int = MOST) -> str:
         """Run a script on the host; give what it printed.
 
         + script: POSIX shell, without foreign data in it
         + arguments: foreign data: $1, $2, ... of the script
         + timeout_s: seconds for all of it
+        + most: bytes that it may print
 
-        Raises SealiftError where the host does not answer in time or the script fails.
+        Raises SealiftError where the host does not answer in time or says too much, or the script fails.
         """
-        return self._run(self.command(script, *arguments), b"", timeout_s)
+        return self._run(self.command(script, *arguments), b"", timeout_s, most)
+
+    def fetch(self, into: IO[bytes], script: str, *arguments: str, timeout_s: float, most: int) -> None:
+        """Run a script on the host; what it prints goes into a file.
+
+        Raises SealiftError as `run` does.
+        """
+        self._run(self.command(script, *arguments), b"", timeout_s, most, into)
 
     def run_long(self, script: str, timeout_s: float = 60) -> str:
         """Run a script that may be too long for an argument; it goes over standard input.
@@ -89,16 +99,32 @@ class Ssh:
         """
         return self._run(self.command(script, *arguments), data, timeout_s)
 
-    def _run(self, command: list[str], said: bytes, timeout_s: float) -> str:
+    def _run(
+        self,
+        command: list[str],
+        given: bytes,
+        timeout_s: float,
+        most: int = MOST,
+        into: IO[bytes] | None = None,
+    ) -> str:
         try:
-            ran = subprocess.run(command, input=said, capture_output=True, timeout=timeout_s, check=False)
+            ran = captured(command, given, timeout_s, most, into)
         except subprocess.TimeoutExpired:
             raise SealiftError(
                 f"{self.host}: no answer within {timeout_s:.0f} s. Look at its load and at the network."
             ) from None
+        except TooMuchError as error:
+            raise SealiftError(self.too_much(error.most)) from None
         if ran.returncode != 0:
             raise self.failure(ran.returncode, ran.stderr)
         return ran.stdout.decode(errors="replace")
+
+    def too_much(self, most: int) -> str:
+        """What to tell the user about a host that says more than so many bytes."""
+        return (
+            f"{self.host}: says more than {most} bytes, expected less. Look what its shell and its files "
+            "make it say."
+        )
 
     def failure(self, code: int, stderr: bytes) -> SealiftError:
         """What to tell the user about a command that failed.

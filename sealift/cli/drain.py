@@ -30,7 +30,9 @@ def register(app: typer.Typer) -> None:
 def drain(
     name: InventoryName,
     host: _Name,
-    wait: Annotated[bool, typer.Option("--wait", help="Until nothing runs there any more.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Until nothing runs there any more, for rollout.drain_s at most.")
+    ] = False,
     last: Annotated[
         bool, typer.Option("--last", help="Also where no other host answers one of its roles.")
     ] = False,
@@ -40,7 +42,8 @@ def drain(
 
     It stays drained, whatever is applied, until you undrain it. Who asks its own gateway is not turned away.
 
-    Exit code 0: every front door sends it nothing; with --wait, nothing runs there. 1: one has not confirmed.
+    Exit code 0: every front door sends it nothing; with --wait, nothing runs there. 1: one has not confirmed,
+    or with --wait, something still runs there.
 
     Example: sealift drain prod llm1 --wait
     """
@@ -63,13 +66,22 @@ def drain(
     if not as_json:
         _tell(pushed, running, host)
     if wait and any(running.values()):
-        running = _wait(confirmed, host, running)
+        running = _wait(confirmed, host, running, found.settings.rollout.drain_s)
+    left = sum(running.values()) if wait else 0
     if as_json:
         doors = [{**dataclasses.asdict(each), "running": running.get(each.host)} for each in pushed]
         print_json({"host": host, "drained": True, "front_doors": doors})
-    elif wait and all(each.ok for each in pushed):
+    elif wait and not left and all(each.ok for each in pushed):
         say(f"{host}: nothing runs there any more")
+    if left:
+        waited = f"{found.settings.rollout.drain_s} s (rollout.drain_s)"
+        complain(
+            f"{host}: {_requests(left)} there after {waited}, expected none. It stays drained; to wait on, "
+            "run this command again."
+        )
     _end(pushed)
+    if left:
+        raise typer.Exit(1)
 
 
 def undrain(name: InventoryName, host: _Name, as_json: AsJson = False) -> None:
@@ -102,10 +114,14 @@ def _tell(pushed: tuple[Pushed, ...], running: Mapping[str, int], host: str) -> 
             complain(f"{each.host}: {each.problem}")
 
 
-def _wait(fronts: Fronts, host: str, running: Mapping[str, int]) -> Mapping[str, int]:
-    """Ask until nothing runs; gives what the front doors said last."""
+def _wait(fronts: Fronts, host: str, running: Mapping[str, int], most_s: int) -> Mapping[str, int]:
+    """Ask until nothing runs; gives what the front doors said last.
+
+    + most_s: seconds after which it is given up
+    """
+    end = time.monotonic() + most_s
     with working(f"{host}: waiting") as work:
-        while left := sum(running.values()):
+        while (left := sum(running.values())) and time.monotonic() < end:
             work.now(f"{host}: {_requests(left)} there")
             time.sleep(_PAUSE_S)
             running = still_running(fronts, host)

@@ -18,9 +18,10 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from sealift.errors import SealiftError, printable
+from sealift.host.settings import DockerSettings
 from sealift.services import GATEWAY
 from sealift.site.inventory import Host
-from sealift.ssh import on_all
+from sealift.ssh import MOST, on_all
 
 By = Literal["client", "role", "host"]
 Source = Literal["logs", "prometheus", "both"]
@@ -30,6 +31,8 @@ _NO_ROLE = "-"  # of a request that asks no model, such as GET /api/tags
 _SINCE = re.compile(r"([0-9]{1,5})([mhd])")
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 _LIMIT_S = 600  # a log of 30 MB over a slow link
+# As Docker reads `max-size`. Source: units.FromHumanSize of github.com/docker/go-units
+_LOG_UNITS = {"k": 10**3, "m": 10**6, "g": 10**9}
 _BEGINS = "begins="
 _SHOWS = "/api/show"  # asks about a model, not the model
 _STREAMS = ("application/x-ndjson", "text/event-stream")
@@ -130,9 +133,16 @@ def read_logs(hosts: Iterable[Host], since: datetime) -> Mapping[str, Log]:
     start = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def read(name: str) -> Log:
-        return parse_log(by_name[name].ssh.run(_READ, GATEWAY.project, start, timeout_s=_LIMIT_S))
+        host = by_name[name]
+        most = MOST + _kept(host.settings.docker)  # what Docker adds to each line is more than we do
+        return parse_log(host.ssh.run(_READ, GATEWAY.project, start, timeout_s=_LIMIT_S, most=most))
 
     return on_all(list(by_name), read).all()
+
+
+def _kept(docker: DockerSettings) -> int:
+    """Bytes of a container's log that Docker keeps at most."""
+    return int(docker.log_max_size[:-1]) * _LOG_UNITS[docker.log_max_size[-1]] * docker.log_max_file
 
 
 def parse_log(text: str) -> Log:

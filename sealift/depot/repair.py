@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,9 @@ from sealift.content import Content
 from sealift.errors import SealiftError
 from sealift.host_paths import BLOBS
 from sealift.ssh import Ssh
+
+_READ = 'exec head -c "$2" "$1"'
+_LIMIT_S = 7 * 24 * 3600  # a large model over a slow link takes days
 
 
 class RepairSource(Protocol):
@@ -68,23 +70,12 @@ class HostStore:
         store.partial.mkdir(parents=True, exist_ok=True)
         arrived = store.partial / f"{blob.hex}.{os.getpid()}.fetched"
         try:
-            self._fetch(path, blob.size, arrived)
+            with arrived.open("wb") as file:
+                self.ssh.fetch(file, _READ, path, str(blob.size), timeout_s=_LIMIT_S, most=blob.size)
             store.put(blob, Content.of_file(arrived), str(self), lambda _: None)
         finally:
             arrived.unlink(missing_ok=True)
         return True
-
-    def _fetch(self, path: str, size: int, arrived: Path) -> None:
-        with arrived.open("wb") as file:
-            ran = subprocess.run(
-                self.ssh.command('exec head -c "$2" "$1"', path, str(size)),
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.PIPE,
-                check=False,
-            )
-        if ran.returncode != 0:
-            raise self.ssh.failure(ran.returncode, ran.stderr)
 
 
 def restore_from_any(blob: Blob, store: BlobStore, sources: Sequence[RepairSource]) -> tuple[str, list[str]]:

@@ -57,7 +57,7 @@ class ComposeProjects(FactBase[list[str]]):
 
 
 class Networks(EngineFact[list[str]]):
-    """Names of Docker's networks; none where Docker is not installed or does not answer."""
+    """Names of Docker's networks; none where Docker is not installed or does not run."""
 
     default = list
 
@@ -100,7 +100,7 @@ class Composed:
 
 
 class ComposeContainers(EngineFact[dict[str, tuple[Container, ...]]]):
-    """The containers of projects, by project; none where Docker is not installed or does not answer.
+    """The containers of projects, by project; none where Docker is not installed or does not run.
 
     A project that was not asked for and has some is there without them.
     """

@@ -27,7 +27,7 @@ class ImageStore:
 
 
 class Images(EngineFact[ImageStore]):
-    """Docker's images; none where Docker is not installed or does not answer."""
+    """Docker's images; none where Docker is not installed or does not run."""
 
     default = ImageStore
 

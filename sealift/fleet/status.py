@@ -184,7 +184,7 @@ def _docker(host: str, text: str) -> tuple[tuple[ContainerStatus, ...], tuple[st
         told = engine.answers(text.split("\n"))
         seen = sorted((each for each in engine.containers(told) if each.project), key=lambda c: c.project)
         loaded, failed = engine.models(told.get(_MODELS, []))
-    except engine.LateError as error:
+    except engine.EngineError as error:
         raise SealiftError(f"{host}: {error}") from None
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         raise SealiftError(f"{host}: its Docker answers what it never does. Log in and look.") from None

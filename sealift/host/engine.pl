@@ -1,6 +1,6 @@
 # What a host's Docker says, asked over its socket: its client takes ten times the processor time, for each question
 # anew. Arguments: what is asked, as engine.py says. Lines: `engine=QUESTION<tab>ANSWER`; `late` where not all was
-# answered in time. Changes nothing.
+# answered in time, `fails` where Docker runs and does not say what it has. Changes nothing.
 # perl-base is in every Debian.
 use strict;
 use warnings;
@@ -35,20 +35,29 @@ sub answer {    # all that comes, up to a bound
     return $text;
 }
 
-sub get {       # an answer's body, on one line: JSON has line ends between its values only
-    my ($path) = @_;
-    socket(my $to, $UNIX, $STREAM, 0) or return;
-    connect($to, pack("S a108", $UNIX, $SOCKET)) or return;
-    syswrite($to, "GET $path HTTP/1.0\r\nHost: docker\r\n\r\n");
-    my ($head, $body) = split(/\r\n\r\n/, answer($to), 2);
-    return unless $head && $head =~ m{^HTTP/1\.. 200 };
-    $body =~ tr/\r\n//d;
-    return $body;
-}
-
 sub report {
     my ($question, $said) = @_;
     print "engine=$question\t$said\n" if defined $said;
+}
+
+sub get {       # an answer's body, on one line: JSON has line ends between its values only; and the status
+    my ($path) = @_;
+    my @nothing = (undef, "nothing");
+    socket(my $to, $UNIX, $STREAM, 0) or return @nothing;
+    connect($to, pack("S a108", $UNIX, $SOCKET)) or return @nothing;
+    syswrite($to, "GET $path HTTP/1.0\r\nHost: docker\r\n\r\n");
+    my ($head, $body) = split(/\r\n\r\n/, answer($to), 2);
+    my ($status) = ($head // "") =~ m{^HTTP/1\.. ([0-9]{3}) } or return @nothing;
+    return undef, $status if $status ne "200";
+    $body =~ tr/\r\n//d;
+    return $body, $status;
+}
+
+sub known {     # what Docker always knows; of a single image or container it may not: that is gone by then
+    my ($path) = @_;
+    my ($body, $status) = get($path);
+    report("fails", "$status to " . ($path =~ s/\?.*//r)) if !defined $body;
+    return $body;
 }
 
 sub inside {    # what a port on loopback in a container says: through its network, nothing of the container is run
@@ -111,20 +120,21 @@ exit 0 unless runs();
 $SIG{ALRM} = sub { report("late", ""); kill("KILL", $$) };    # exit would wait for what it began
 alarm 30;
 for my $question ("info", "networks") {
-    report($question, get("/$question")) if $asked{$question};
+    report($question, known("/$question")) if $asked{$question};
 }
 if ($asked{images}) {
-    my %ids = map { $_ => 1 } (get("/images/json?all=1") // "") =~ /"Id":"(sha256:[0-9a-f]{64})"/g;
-    report("images", get("/images/$_/json")) for sort(keys %ids);
+    my %ids = map { $_ => 1 } (known("/images/json?all=1") // "") =~ /"Id":"(sha256:[0-9a-f]{64})"/g;
+    report("images", (get("/images/$_/json"))[0]) for sort(keys %ids);
 }
-my $listed = get("/containers/json?all=1") // exit 0;
+my $listed = known("/containers/json?all=1") // exit 0;
 report("containers", "all $listed") if $asked{containers};
 my @within = grep { /^(models|says|sees):/ } keys %asked;
 my (%ids, %seen);
 $ids{$_} = 1 for $listed =~ /"Id":"([0-9a-f]{64})"/g;
 for my $id (sort(keys %ids)) {
     next unless $asked{policies} || @within;
-    my $said = get("/containers/$id/json") // next;
+    my ($said) = get("/containers/$id/json");
+    next if !defined $said;
     my ($policy) = $said =~ /"RestartPolicy":\{"Name":"([a-z-]*)"/;
     report("policies", "$id " . ($policy // "")) if $asked{policies};
     my ($pid) = $said =~ /"Pid":([0-9]+)/;

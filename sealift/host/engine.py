@@ -15,24 +15,20 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
+from sealift.errors import one_line
+
 _SCRIPT = resources.files("sealift.host").joinpath("engine.pl").read_text()
 _KEY = "engine="  # begins each line
 _PROJECT = "com.docker.compose.project"
 _SERVICE = "com.docker.compose.service"
 _HEALTH = re.compile(r"\((?:health: )?(starting|healthy|unhealthy)\)")  # at the end of `Up 2 hours (healthy)`
 
-_LATE = "late"
+_LATE, _FAILS = "late", "fails"
 INFO, NETWORKS, IMAGES, CONTAINERS, POLICIES = "info", "networks", "images", "containers", "policies"
 
 
-class LateError(ValueError):
+class EngineError(ValueError):
     """Docker runs, and did not say all that it was asked: what it left out is not known to be none."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "its Docker did not answer all within 30 s, expected moments. Look at its load, then run the "
-            "same again."
-        )
 
 
 def models_of(project: str, port: int) -> str:
@@ -65,15 +61,22 @@ def asking(questions: Iterable[str]) -> str:
 def answers(said: Iterable[str]) -> Mapping[str, list[str]]:
     """The answers by question, out of lines among which there may be others.
 
-    Raises LateError where some are missing.
+    Raises EngineError where some are missing.
     """
     found: dict[str, list[str]] = {}
     for each in said:
         question, tab, answer = each.removeprefix(_KEY).partition("\t")
         if each.startswith(_KEY) and tab:
             found.setdefault(question, []).append(answer)
+    for failure in found.get(_FAILS, []):
+        raise EngineError(
+            f"its Docker answers {one_line(failure)[:100]}, expected 200. Look why: journalctl -u docker"
+        )
     if _LATE in found:
-        raise LateError
+        raise EngineError(
+            "its Docker did not answer all within 30 s, expected moments. Look at its load, then run the "
+            "same again."
+        )
     return found
 
 

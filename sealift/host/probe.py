@@ -184,7 +184,7 @@ def parse_probe(host: str, text: str) -> HostFacts:
             gpus=parse_gpus(many("gpu")),
             docker=parse_docker(found, told),
         )
-    except engine.LateError as error:
+    except engine.EngineError as error:
         raise SealiftError(f"{host}: {error}") from None
     except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise _silent(host, error) from None

@@ -179,7 +179,7 @@ sub listening {
     });
     for (1 .. 1000) {
         return tell_control('listening') if last_line('said') =~ /^Server listening on /;
-        last if waitpid(-1, POSIX::WNOHANG()) > 0;
+        if ((my $pid = waitpid(-1, POSIX::WNOHANG())) > 0) { delete $children{$pid}; last }
         now_and_then('here');
         pause();
     }
@@ -208,8 +208,17 @@ sub begin {
     child('giver', sub { close $from; give($to) });
 }
 
+sub taker {    # whether a process is what sshd runs to take the bytes in, before or after its exec: numbers are reused
+    my ($pid) = @_;
+    return 1 if (readlink("/proc/$pid/fd/1") // '') eq "$dir/in";
+    open(my $file, '<', "/proc/$pid/cmdline") or return 0;
+    return (<$file> // '') =~ m{\Q$dir/in\E};
+}
+
 sub finish {
-    if (open(my $file, '<', "$dir/pid")) { my $pid = <$file>; kill 'TERM', $1 if ($pid // '') =~ /^(\d+)$/ }
+    if (open(my $file, '<', "$dir/pid")) {
+        kill 'TERM', $1 if (<$file> // '') =~ /^(\d+)$/ && taker("$1");
+    }
     kill 'TERM', keys %children;
     kill 'CONT', keys %children;
     if (open(my $bad, '<', "$dir/bad")) { while (<$bad>) { unlink "$partial/$1" if /^([0-9a-f]{64})$/ } }

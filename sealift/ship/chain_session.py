@@ -11,13 +11,14 @@ from contextlib import suppress
 from importlib import resources
 from typing import IO
 
+from sealift.captured import MOST_ERRORS
 from sealift.errors import SealiftError
 from sealift.host_paths import BLOBS, PARTIAL, ROOT
 from sealift.ship.chain import Part
 from sealift.ship.pace import Pace, send_file
 from sealift.ship.plan import LISTING
 from sealift.ship.types import BlobPath
-from sealift.ssh import Ssh
+from sealift.ssh import MOST, Ssh
 
 FOLDER = "/run/sealift-chain"  # on a host, while it is in a chain; the lock of its store keeps it to one
 _HOST = resources.files("sealift.ship").joinpath("chain.pl").read_text()
@@ -73,7 +74,14 @@ class Session:
         self._reader.start()
 
     def _read(self) -> None:
+        left = MOST
         while line := self._stdout.readline(_LINE_LIMIT):
+            left -= len(line)
+            if left < 0:
+                why = self.ssh.too_much(MOST).removeprefix(f"{self.ssh.host}: ")
+                self._said.put((self.ssh.host, f"error {why}"))
+                self._child.kill()
+                break
             self._said.put((self.ssh.host, line.decode(errors="replace").rstrip("\n")))
         self._said.put((self.ssh.host, None))
 
@@ -87,7 +95,7 @@ class Session:
         """What ssh says about it, without the host's name."""
         code = self._child.wait()
         self._stderr.seek(0)
-        return str(self.ssh.failure(code, self._stderr.read())).removeprefix(f"{self.ssh.host}: ")
+        return str(self.ssh.failure(code, self._stderr.read(MOST_ERRORS))).removeprefix(f"{self.ssh.host}: ")
 
     def hang_up(self) -> None:
         """Let the host end all of it."""

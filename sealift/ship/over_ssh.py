@@ -18,16 +18,18 @@ from pathlib import Path
 from typing import IO
 
 from sealift.blob import Blob
+from sealift.captured import MOST_ERRORS
 from sealift.errors import SealiftError
 from sealift.host_paths import BLOBS, PARTIAL, ROOT
 from sealift.progress import Meter, Progress
 from sealift.ship.pace import Pace, send_file, total_pace
 from sealift.ship.plan import LISTING, Item, parse_listing, plan
 from sealift.ship.types import BlobPath, Order, Shipped
-from sealift.ssh import Gathered, on_all
+from sealift.ssh import MOST, Gathered, Ssh, on_all
 
 RECEIVER = LISTING + resources.files("sealift.ship").joinpath("receiver.sh").read_text()
 _PIPE_BYTES = 1 << 20  # Linux's default /proc/sys/fs/pipe-max-size: fewer switches between the two processes
+_LINE_LIMIT = 1 << 12  # bytes; a host's line is foreign
 _ATTEMPTS = 2  # a partial blob that lost its end in a power cut fails once, and is then shipped whole
 
 
@@ -52,13 +54,13 @@ def _ship(order: Order, blob_path: BlobPath, meter: Meter, total: Pace) -> Shipp
         if child.stdin is None or child.stdout is None:  # for the type checker: both are pipes
             raise AssertionError
         fcntl.fcntl(child.stdin, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-        receiver = _Receiver(order.host, child.stdin, child.stdout, (total, Pace(order.rate)))
+        receiver = _Receiver(order.ssh, child.stdin, child.stdout, (total, Pace(order.rate)))
         try:
             return _dialogue(receiver, order, blob_path, meter)
         except _HungUpError:
             code = child.wait()
             stderr.seek(0)
-            raise ssh.failure(code, stderr.read()) from None
+            raise ssh.failure(code, stderr.read(MOST_ERRORS)) from None
         finally:
             receiver.close()
             child.wait()
@@ -72,7 +74,7 @@ class _HungUpError(Exception):
 class _Receiver:
     """The two ends of a running receiver.sh, and how fast it may be sent to."""
 
-    host: str
+    ssh: Ssh
     stdin: IO[bytes]
     stdout: IO[bytes]
     paces: Sequence[Pace]
@@ -95,7 +97,7 @@ class _Receiver:
 
     def answer(self) -> str:
         """Its next line."""
-        line = self.stdout.readline()
+        line = self.stdout.readline(_LINE_LIMIT)
         if not line:
             raise _HungUpError
         return line.decode(errors="replace").rstrip("\n")
@@ -105,6 +107,15 @@ class _Receiver:
         while (line := self.answer()) != last:
             yield line
 
+    def listing(self) -> Iterator[str]:
+        """What it says before it takes anything. Raises SealiftError where it does not come to an end."""
+        left = MOST
+        for line in self.lines("ready"):
+            left -= len(line)
+            if left < 0:
+                raise SealiftError(self.ssh.too_much(MOST))
+            yield line
+
     def close(self) -> None:
         """Let it end: nothing more comes."""
         self.stdin.close()
@@ -112,7 +123,7 @@ class _Receiver:
 
 
 def _dialogue(receiver: _Receiver, order: Order, blob_path: BlobPath, meter: Meter) -> Shipped:
-    have = parse_listing(order.host, receiver.lines("ready"))
+    have = parse_listing(order.host, receiver.listing())
     first = plan(order.blobs, have)
     items = [*first.items, *_altered(receiver, first.check)]
     total = sum(item.bytes for item in items)
@@ -152,6 +163,7 @@ def _deliver(receiver: _Receiver, items: Sequence[Item], blob_path: BlobPath, me
     if not items:
         return frozenset()
     failures: list[Exception] = []
+    wanted = frozenset(item.blob.hex for item in items)
 
     def send() -> None:
         try:
@@ -165,9 +177,10 @@ def _deliver(receiver: _Receiver, items: Sequence[Item], blob_path: BlobPath, me
     sender = threading.Thread(target=send, daemon=True)
     sender.start()
     try:
-        verdicts = [line.partition(" ") for line in receiver.lines("done")]
+        verdicts = (line.partition(" ") for line in receiver.lines("done"))
+        bad = frozenset(hex_ for verdict, _, hex_ in verdicts if verdict == "bad" and hex_ in wanted)
     except _HungUpError:
         sender.join()
         raise next((f for f in failures if not isinstance(f, _HungUpError)), _HungUpError()) from None
     sender.join()
-    return frozenset(hex_ for verdict, _, hex_ in verdicts if verdict == "bad")
+    return bad

@@ -212,6 +212,7 @@ def targets() -> tuple[Target, ...]:
                 b"end=",
                 b"engine=containers\tall [",
                 b"engine=info\t",
+                b"engine=fails\t",
                 b'"PublicPort":',
                 b"root=link ",
             ),

@@ -139,3 +139,25 @@ def test_a_disk_that_fails_leaves_nothing_running(tmp_path: Path) -> None:
         host.hear("file key", "secret", ".")
         host.until(lambda: _ended(receiver))
         assert host.said[-1].startswith("error ")
+
+
+def test_a_number_of_a_process_that_is_another_ones_by_now_is_left_alone(tmp_path: Path) -> None:
+    with subprocess.Popen(["sleep", "60"]) as stranger:
+        with host_of(tmp_path) as host:
+            (host.run / "pid").write_text(f"{stranger.pid}\n")
+        assert stranger.poll() is None
+        stranger.kill()
+
+
+@pytest.mark.parametrize("read", [True, False])
+def test_what_takes_the_bytes_in_ends_with_it(tmp_path: Path, read: bool) -> None:
+    """As sshd runs it; where nobody reads yet, the shell waits before its exec."""
+    with host_of(tmp_path) as host:
+        command = ["sh", "-c", f"echo $$ >{host.run}/pid; exec cat >{host.run}/in"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE) as taker:
+            if read:
+                host.hear(f"item {HEX} {SIZE} 0 -", "go")
+                host.until(lambda: Path(f"/proc/{taker.pid}/comm").read_text() == "cat\n")
+            host.until((host.run / "pid").exists)
+            host.child.terminate()
+            assert taker.wait(10) == -signal.SIGTERM

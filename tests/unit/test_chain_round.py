@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import resource
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,8 +13,8 @@ from typing import Any, cast
 
 import pytest
 
-from sealift.ship import chain_watch, over_chain
-from sealift.ship.chain_round import _let_open, _listings, _watch
+from sealift.ship import chain_round, chain_watch, over_chain
+from sealift.ship.chain_round import _all_listen, _let_open, _listings, _watch
 from sealift.ship.chain_session import Said, Session
 from sealift.ship.chain_watch import Outcome, Watched
 from sealift.ship.types import Order, Shipped
@@ -63,6 +64,23 @@ def test_a_first_host_that_has_all_needs_no_connection(watched: Watched) -> None
     watched.say("h1", f"at {watched.parts[0].bytes}", 1)
     watched.cut(1)
     assert watched.fault(4) is None
+
+
+@pytest.mark.parametrize(("deaf", "gone"), [(("h3", "h5"), {"h3", "h5"}), (("h3", "h5", "h7"), {"h3"})])
+def test_some_that_do_not_listen_are_told_at_once_but_many_are_not(
+    deaf: tuple[str, ...], gone: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chain_round, "_LISTENING_S", 0.05)
+    hosts = [f"h{number}" for number in range(1, 10)]
+    watched = Watched(made(**{host: have() for host in hosts}), began=time.monotonic())
+    said: Said = queue.SimpleQueue()
+    for host in hosts[1:]:
+        if host not in deaf:
+            said.put((host, "listening"))
+    assert not _all_listen(watched.parts, watched, said, _sessions(*hosts))
+    fault = watched.fault(time.monotonic())
+    assert fault is not None and fault.gone.keys() == gone
+    assert fault.gone["h3"] == "h3: does not listen within 0 s"
 
 
 @pytest.fixture

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,13 @@ class Site:
         self.running: Iterator[dict[str, int]] = iter(
             [{"h1": 2, "h2": 1}, {"h1": 0, "h2": 1}, {"h1": 0, "h2": 0}]
         )
+
+    def limit(self, drain_s: int) -> None:
+        settings = self.inventory.hosts[0].settings
+        rollout = settings.rollout.model_copy(update={"drain_s": drain_s})
+        new = settings.model_copy(update={"rollout": rollout})
+        hosts = tuple(replace(host, settings=new) for host in self.inventory.hosts)
+        self.inventory = replace(self.inventory, hosts=hosts)
 
     @property
     def drained(self) -> set[str]:
@@ -88,6 +97,19 @@ def test_waiting_ends_when_nothing_runs(site: Site) -> None:
     found = _ran("drain", "h3", "--wait")
     assert found.exit_code == 0 and "h3: nothing runs there any more" in found.stdout
     assert next(site.running, None) is None
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_waiting_ends_when_a_rollout_would_not_wait_longer(site: Site, form: tuple[str, ...]) -> None:
+    site.running = itertools.repeat({"h1": 0, "h2": 1})
+    site.limit(drain_s=0)
+    found = _ran("drain", "h3", "--wait", *form)
+    assert found.exit_code == 1 and "nothing runs there" not in found.stdout
+    assert "h3: 1 request still runs there after 0 s (rollout.drain_s), expected none" in found.stderr
+    assert site.drained == {"h3"}
+    if form:
+        assert [each["running"] for each in json.loads(found.stdout)["front_doors"]] == [0, 1]
+    assert _ran("drain", "h3", *form).exit_code == 0  # who does not wait, does not mind
 
 
 def test_programs_get_all_of_it(site: Site) -> None:

@@ -6,6 +6,8 @@ import hashlib
 import http.server
 import json
 import os
+import re
+import socket
 import socketserver
 import subprocess
 import sys
@@ -17,14 +19,26 @@ from pathlib import Path
 
 import pytest
 
+from sealift.drift.asking import differences
 from sealift.errors import SealiftError
 from sealift.fleet.status import parse_status
 from sealift.host import engine
-from sealift.host.engine import CONTAINERS, IMAGES, INFO, NETWORKS, POLICIES, answers, models, sees
+from sealift.host.engine import (
+    CONTAINERS,
+    IMAGES,
+    INFO,
+    NETWORKS,
+    POLICIES,
+    EngineError,
+    answers,
+    models,
+    sees,
+)
 from sealift.host.probe import parse_probe
 from tests.unit.docker_said import MODELS, SERVER, container, failed, loaded
 
 ONE, TWO, IMAGE = "1" * 64, "2" * 64, f"sha256:{'a' * 64}"
+SILENT = "ends the connection without an answer"
 
 
 class _Docker(http.server.BaseHTTPRequestHandler):
@@ -35,7 +49,9 @@ class _Docker(http.server.BaseHTTPRequestHandler):
         self.asked.append(self.path)
         found = self.said.get(self.path)
         body = json.dumps(found, separators=(",", ":")).encode() + b"\n"  # as Docker writes it
-        self.send_response(404 if found is None else 200)
+        if found == SILENT:
+            return
+        self.send_response(404 if found is None else found if isinstance(found, int) else 200)
         self.end_headers()
         self.wfile.write(body)
 
@@ -120,9 +136,34 @@ def test_a_docker_that_does_not_run_is_not_started_by_asking(host: Host) -> None
     assert _Docker.asked == []
 
 
-def test_a_docker_that_fails_says_nothing(host: Host) -> None:
-    _Docker.said.clear()
-    assert host.says(INFO, NETWORKS, IMAGES, CONTAINERS, POLICIES, MODELS) == {}
+@pytest.mark.parametrize(("answer", "status"), [(500, "500"), (None, "404"), (SILENT, "nothing")])
+@pytest.mark.parametrize("path", ["/info", "/images/json?all=1", "/containers/json?all=1"])
+def test_a_docker_that_fails_does_not_pass_for_one_that_has_nothing(
+    host: Host, path: str, answer: object, status: str
+) -> None:
+    _Docker.said[path] = answer
+    command = ["perl", "-e", host.script, INFO, IMAGES, CONTAINERS]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    why = f"h1: its Docker answers {status} to {path.partition('?')[0]}, expected 200. Look why: journalctl"
+    for read in (parse_probe, parse_status):
+        with pytest.raises(SealiftError, match=re.escape(why)):
+            read("h1", f"{said}end=\n")
+    with pytest.raises(EngineError):
+        differences((), f"{said}sealift-fact=end\n")
+
+
+def test_a_docker_that_takes_no_connection_fails(host: Host) -> None:
+    (host.folder / "sock").unlink()
+    with socket.socket(socket.AF_UNIX) as deaf:
+        deaf.bind(str(host.folder / "sock"))
+        with pytest.raises(EngineError, match="its Docker answers nothing to /networks,"):
+            host.says(NETWORKS)
+
+
+def test_what_went_while_docker_was_asked_is_no_failure(host: Host) -> None:
+    del _Docker.said[f"/images/{IMAGE}/json"], _Docker.said[f"/containers/{TWO}/json"]
+    said = host.says(IMAGES, POLICIES)
+    assert IMAGES not in said and said[POLICIES] == [f"{ONE} always"]
 
 
 def test_a_docker_that_is_late_does_not_pass_for_one_that_has_nothing(

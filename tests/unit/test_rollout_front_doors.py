@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from sealift.rollout import engine
+from sealift.depot.store import Depot
+from sealift.rollout import begin, engine
 from sealift.rollout.course import Step
 from sealift.rollout.engine import Done
 from sealift.rollout.events import Closed
-from sealift.rollout.front_doors import releases_in_force
 from sealift.rollout.journal import Journal
 from tests.unit.rollouts import opening
 from tests.unit.steps_site import NEW, OLD, Site
@@ -134,9 +135,24 @@ def test_without_a_front_door_no_host_is_asked(tmp_path: Path, monkeypatch: pyte
     assert set(site.runs.values()) == {NEW}
 
 
-def test_a_rollout_keeps_what_hosts_run_and_what_they_are_to_run_where_that_is_not_known(
+def test_a_rollout_keeps_of_the_depot_what_hosts_run_before_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = _site(tmp_path, monkeypatch, "h1")
     site.silent = {"h2"}
-    assert releases_in_force(site.inventory) == (f"demo@{OLD.bundle}", NEW.release, f"demo@{OLD.bundle}")
+    kept: list[tuple[str, ...]] = []
+
+    @contextmanager
+    def activating(
+        _: Depot, named: Sequence[str], __: Path, left: Callable[[], Sequence[str]]
+    ) -> Iterator[None]:
+        kept.extend([tuple(named), tuple(left())])
+        yield
+
+    monkeypatch.setattr(begin, "activating", activating)
+    journal = Journal(tmp_path / "rollout")
+    journal.add(opening(_WAVES))
+    with begin._kept(site.inventory, Depot(tmp_path / "depot"), journal):
+        pass
+    old = f"demo@{OLD.bundle}"
+    assert kept == [(NEW.release,) * 3, (old, NEW.release, old)]

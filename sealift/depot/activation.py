@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sealift.depot.store import Depot
@@ -30,17 +30,21 @@ def reading(depot: Path) -> Depot:
 
 
 @contextmanager
-def activating(depot: Depot, references: Sequence[str], folder: Path) -> Iterator[None]:
+def activating(
+    depot: Depot, references: Sequence[str], folder: Path, left: Callable[[], Iterable[str]] = tuple
+) -> Iterator[None]:
     """Have this process, and those that it starts, read releases from a folder of their own.
 
     + references: the releases that hosts of the site have or get, as the inventory names them
+    + left: gives those that hosts run until they get another one, which the depot may lack; asked where the
+      folder is made
     + folder: where it lies; what a killed rollout kept there is used as it is, unless other releases are
       named by now: then the depot is read
 
     Raises SealiftError where the depot lacks one, or was damaged.
     """
     if not folder.exists():
-        _keep(depot, references, folder)
+        _keep(depot, references, left(), folder)
     if not _has(Depot(folder), references):
         yield
         return
@@ -58,21 +62,27 @@ def _has(kept: Depot, references: Sequence[str]) -> bool:
         return False
 
 
-def _keep(depot: Depot, references: Sequence[str], folder: Path) -> None:
+def _keep(depot: Depot, references: Sequence[str], left: Iterable[str], folder: Path) -> None:
     """Copy what is read: all of it, or no folder."""
     new = folder.with_name(f"{folder.name}.new")
     shutil.rmtree(new, ignore_errors=True)
-    kept = Depot(new)
-    for reference in dict.fromkeys(references):
-        stored = depot.resolve(reference)
-        release = stored.lock.release
-        index = (depot.bundle(stored.digest) / INDEX).read_bytes()
-        write_atomically(kept.bundle(stored.digest) / INDEX, index)
-        for path in sorted((depot.bundle(stored.digest) / "repository").iterdir()):
-            write_atomically(kept.bundle(stored.digest) / "repository" / path.name, path.read_bytes())
-        for digest in depot.layout(stored.digest).tables():
-            name = kept.store.folder / digest.removeprefix("sha256:")
-            write_atomically(name, depot.blob_path(digest).read_bytes())
-        write_atomically(kept.pointer(release.name, release.version), f"{stored.digest}\n".encode())
+    for reference in dict.fromkeys(left):
+        with suppress(SealiftError, OSError):  # it is left, and nothing that is to come depends on it
+            _copy(depot, reference, Depot(new))
+    for reference in dict.fromkeys(references):  # after the others, of which one may be called the same
+        _copy(depot, reference, Depot(new))
     new.rename(folder)
     sync_folder(folder.parent)
+
+
+def _copy(depot: Depot, reference: str, to: Depot) -> None:
+    stored = depot.resolve(reference)
+    release = stored.lock.release
+    index = (depot.bundle(stored.digest) / INDEX).read_bytes()
+    write_atomically(to.bundle(stored.digest) / INDEX, index)
+    for path in sorted((depot.bundle(stored.digest) / "repository").iterdir()):
+        write_atomically(to.bundle(stored.digest) / "repository" / path.name, path.read_bytes())
+    for digest in depot.layout(stored.digest).tables():
+        name = to.store.folder / digest.removeprefix("sha256:")
+        write_atomically(name, depot.blob_path(digest).read_bytes())
+    write_atomically(to.pointer(release.name, release.version), f"{stored.digest}\n".encode())

@@ -17,7 +17,7 @@ from sealift.errors import SealiftError
 from sealift.host.behind import Behind, behind
 from sealift.host.fleet import Fleet
 from sealift.host.watched import Watched, watched
-from sealift.service import Service
+from sealift.service import Service, in_groups
 from sealift.services import FRONT, PROMETHEUS
 from sealift.site.drained import read_drained
 from sealift.site.inventory import Host
@@ -78,6 +78,11 @@ def hosts_watched(hosts: Sequence[Host]) -> tuple[Watched, ...]:
 def has_service(host: Host, stored: StoredRelease, service: Service) -> bool:
     """Whether a host with this release runs a service."""
     return service in stored.lock.release.services_for(host.groups)
+
+
+def may_have_fronts(hosts: Iterable[Host]) -> bool:
+    """Whether one of some hosts is a front door by its groups, whatever its release."""
+    return any(in_groups(host.groups, FRONT.groups) for host in hosts)
 
 
 class Fleets:

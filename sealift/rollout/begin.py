@@ -20,6 +20,7 @@ from sealift.promotion.site import log_overrides
 from sealift.rollout import engine
 from sealift.rollout.course import failures
 from sealift.rollout.events import Closed, Ended, Event
+from sealift.rollout.front_doors import releases_in_force
 from sealift.rollout.journal import Journal, new_folder, require_finished, unfinished
 from sealift.rollout.prepared import Prepared, Terms, opened, who
 from sealift.rollout.promoting import require_same, require_still
@@ -135,8 +136,8 @@ def _permitting(site: Inventory, found: tuple[Target, ...], journal: Journal) ->
 @contextmanager
 def _kept(site: Inventory, depot: Depot, journal: Journal) -> Iterator[None]:
     """For as long as a rollout lasts, what is read of the depot is what the rollout keeps of it."""
-    folder = journal.folder / KEPT
-    with activating(depot, [host.settings.release for host in site.whole.hosts], folder):
+    folder, named = journal.folder / KEPT, [host.settings.release for host in site.whole.hosts]
+    with activating(depot, named, folder, lambda: releases_in_force(site.whole)):
         yield
     if isinstance(journal.events[-1], Closed):
         shutil.rmtree(folder, ignore_errors=True)

@@ -15,17 +15,17 @@ from sealift.errors import SealiftError
 from sealift.evidence import record
 from sealift.evidence.verify import verify
 from sealift.fleet import generations
-from sealift.fleet.host_lock import held_already
+from sealift.fleet.behind import may_have_fronts
 from sealift.fleet.survey import Target
 from sealift.fleet.wave import Watch, apply_wave
 from sealift.host.rollout_settings import RolloutSettings
-from sealift.live.drain import Fronts, NoFrontError, all_running, fronts_of, set_drained
-from sealift.live.stand_in import replaceable, told_idle, until_idle
+from sealift.live.stand_in import told_idle, until_idle
 from sealift.progress import Progress
 from sealift.rollout import gate
 from sealift.rollout.course import FORWARD, Step, armed_with, may_still_fail, ours
 from sealift.rollout.engine import Done
 from sealift.rollout.events import Event, Opened
+from sealift.rollout.front_doors import FrontDoors
 from sealift.rollout.known import firing_now, held_before
 from sealift.rollout.window import Window
 from sealift.ship.shipping import ship
@@ -74,7 +74,7 @@ class Steps:
         self._targets = {target.host.name: target for target in found}
         self._settings: RolloutSettings = site.hosts[0].settings.rollout
         self._events: list[Event] = []
-        self._confirmed: set[str] = set()  # front doors that went by what they were told last
+        self._doors = FrontDoors(site)
 
     def wait(self, step: Step, events: list[Event]) -> None:
         """Wait for the rollout's window before a wave begins; what is under way is finished at any time."""
@@ -91,8 +91,9 @@ class Steps:
     def notes(self, step: Step, events: list[Event]) -> Mapping[str, str]:
         """What has to be known of each host where this step is cut off."""
         if step.phase in ("drain", "leave"):
+            self._doors.look_anew()
             with suppress(SealiftError):  # front doors are not known, which draining tells
-                return dict.fromkeys(self._to_drain(step.hosts, ours(events)), "")
+                return dict.fromkeys(self._to_drain(step, events), "")
         if step.phase == "arm":
             with suppress(SealiftError):  # then no host is noted, which arming tells
                 if (alerts := firing_now(self._site, _ASKED)) is not None:
@@ -107,6 +108,12 @@ class Steps:
     def do(self, step: Step, notes: Mapping[str, str], events: list[Event]) -> Done:
         """Do a step, whether or not it was done before."""
         self._events = events
+        try:
+            return self._do(step, notes)
+        finally:
+            self._doors.look_anew()
+
+    def _do(self, step: Step, notes: Mapping[str, str]) -> Done:
         acts: dict[str, _Act] = {
             "ship": self._ship,
             "drain": self._drain,
@@ -161,45 +168,24 @@ class Steps:
         blobs = sum(each.blobs for each in done.results.values())
         return Done(gate.errors(done), f"{total / 1e6:.1f} MB in {blobs} blobs")
 
-    def _fronts(self) -> Fronts | None:
-        """None where the site has no front door. Raises SealiftError where that is not known."""
-        try:
-            return fronts_of(self._site)
-        except NoFrontError:
-            return None
-
-    def _to_drain(self, hosts: tuple[str, ...], known: frozenset[str]) -> tuple[str, ...]:
-        """Those that front doors send requests to, and can do without: somebody else answers their roles."""
-        fronts = self._fronts()
-        fleet = fronts.fleet if fronts else ()
-        mine = known & set(hosts)  # one of another wave may be lost: nobody answers there
-        open_ = {each.name: each.names for each in fleet if not each.drained or each.name in mine}
-        return replaceable(hosts, open_)
+    def _to_drain(self, step: Step, events: list[Event]) -> tuple[str, ...]:
+        return self._doors.to_drain(step.hosts, ours(events), back=step.phase == "leave")
 
     def _drain(self, step: Step, notes: Mapping[str, str]) -> Done:
         if not notes and step.phase == "leave":  # going back matters more
             return Done(said="not drained")
         if not notes:
-            if self._to_drain(step.hosts, ours(self._events)):
+            if self._to_drain(step, self._events):
                 return Done(dict.fromkeys(step.hosts, "was to be drained, when front doors were not known"))
-            return Done(said="not drained: no other host answers what they do" if self._fronts() else "")
-        why = self._push(notes, drained=True)
-        if why:
+            return Done(said="not drained: no other host answers what they do" if self._doors.any() else "")
+        if why := self._doors.tell(notes, drained=True):
             return Done(dict.fromkeys(notes, f"could not be drained: {why}"))
-        fronts = self._fronts() if self._confirmed else None  # else none runs yet
         left: Mapping[str, int] = {}
         within_s = self._settings.drain_s
-        if fronts:
-            deployed = replace(fronts, doors=fronts.doors.limited(sorted(self._confirmed)))
+        if self._doors.answered():
             with self._shown.waiting("waiting for what still runs") as now:
-                left = until_idle(lambda: all_running(deployed, notes), notes, within_s, now)
+                left = until_idle(lambda: self._doors.running(notes), notes, within_s, now)
         return Done(said=told_idle(notes, left, within_s))
-
-    def _push(self, hosts: Collection[str], drained: bool) -> str:
-        """Tell every front door; gives what is wrong with one."""
-        pushed = set_drained(self._site, self._hosts(hosts), drained, hold=held_already)
-        self._confirmed = {each.host for each in pushed if each.confirmed}
-        return next((f"{each.host}: {each.problem}" for each in pushed if not each.ok), "")
 
     def _arm(self, step: Step, notes: Mapping[str, str]) -> Done:
         with suppress(SealiftError):
@@ -208,6 +194,15 @@ class Steps:
         return Done(dict.fromkeys(step.hosts, _SILENT))
 
     def _apply(self, step: Step, _: Mapping[str, str]) -> Done:
+        done = self._deploy(step)
+        drained = read_drained(self._site.hosts[0].settings)
+        # A front door has got the list by what the inventory names, and who is not drained is asked already.
+        if may_have_fronts(self._hosts(step.hosts)) or not {*step.hosts} <= drained:
+            why = self._doors.tell((), drained=False) if self._doors.any() else ""
+            return replace(done, said="; ".join(filter(None, (done.said, why))))
+        return done
+
+    def _deploy(self, step: Step) -> Done:
         failed: dict[str, str] = {}
         log = self._folder / LOG.format(wave=step.wave + 1)
         while left := [host for host in step.hosts if host not in failed]:
@@ -241,11 +236,9 @@ class Steps:
 
     def _undrain(self, step: Step, _: Mapping[str, str]) -> Done:
         hosts = [host for host in step.hosts if host in ours(self._events)]
-        drained = set(hosts) & read_drained(self._site.hosts[0].settings)
-        # Where it was cut off, it may have been written down before front doors were told.
-        if not hosts or (not drained and step.begun is None):
+        if not hosts and not self._doors.any():
             return Done()
-        why = self._push(hosts, drained=False)
+        why = self._doors.tell(hosts, drained=False)  # where none was drained, too: they answer other roles
         return Done(said=f"{why} Once it answers, run sealift undrain." if why else "")
 
     def _soak(self, step: Step, _: Mapping[str, str]) -> Done:

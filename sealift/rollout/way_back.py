@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from sealift.depot.activation import reading
-from sealift.errors import SealiftError
 from sealift.fleet import generations
-from sealift.fleet.generations import Kept, Stands
+from sealift.fleet.behind import may_have_fronts
+from sealift.fleet.generations import Stands
+from sealift.fleet.in_force import by_generations, in_force
 from sealift.live.drain import NoFrontError, fronts_of
 from sealift.rollout.back_order import Order, order_of
-from sealift.service import in_groups
-from sealift.services import FRONT
 from sealift.site.inventory import Host, Inventory
 
 
@@ -50,31 +48,21 @@ def way_back(site: Inventory, stands: Mapping[str, Stands], to: str | None) -> W
     Raises SealiftError where what is behind the front doors is not known.
     """
     whole = site.whole
-    if not any(in_groups(host.groups, FRONT.groups) for host in whole.hosts):
+    if not may_have_fronts(whole.hosts):
         return None
     others = tuple(host for host in whole.hosts if host.name not in stands)
     known = {**generations.stands(others).results, **stands} if others else stands
-    at = {h.name: _by(h, known[h.name].current if h.name in known else None) for h in whole.hosts}
-    then = {
-        h.name: _by(at[h.name], stands[h.name].back(to) if h.name in stands else None) for h in whole.hosts
-    }
+    at = in_force(whole, known)
+    then = by_generations(at.hosts, {name: each.back(to) for name, each in stands.items()})
     try:
-        before, after = (fronts_of(replace(whole, hosts=tuple(hosts.values()))) for hosts in (at, then))
+        before, after = fronts_of(at), fronts_of(replace(at, hosts=then))
     except NoFrontError:
         return None
     doors = {*before.doors.names, *after.doors.names}
     settings = whole.hosts[0].settings.rollout
     order = order_of(site.names, len(whole.hosts), before.fleet, after.fleet, doors, settings)
-    return Way(site, order, stands, at, then, to)
+    return Way(site, order, stands, _named(at.hosts), _named(then), to)
 
 
-def _by(host: Host, kept: Kept | None) -> Host:
-    """A host by the release of a generation; as it was where there is none, or the depot lacks it."""
-    if kept is None:
-        return host
-    release = f"{kept.release.partition(':')[0]}@{kept.bundle}"
-    try:
-        reading(host.settings.depot).resolve(release)
-    except SealiftError:
-        return host
-    return replace(host, settings=host.settings.model_copy(update={"release": release}))
+def _named(hosts: Iterable[Host]) -> dict[str, Host]:
+    return {host.name: host for host in hosts}

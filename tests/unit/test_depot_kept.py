@@ -63,3 +63,20 @@ def test_where_another_release_is_named_by_now_the_depot_is_read(
     with activating(site, ["demo:2026.12.0"], tmp_path / "kept"):
         assert ACTIVATION not in os.environ
         assert reading(site.path).resolve("demo:2026.12.0") == stored
+
+
+def test_what_hosts_still_run_is_kept_as_far_as_the_depot_has_it(
+    depot: tuple[Depot, StoredRelease], tmp_path: Path
+) -> None:
+    site, stored = depot
+    asked: list[str] = []
+
+    def left() -> list[str]:
+        asked.append("now")
+        return [f"demo@{stored.digest}", f"demo@sha256:{'0' * 64}"]
+
+    for _ in range(2):  # the second as after --resume, when other releases run already
+        with activating(site, [], tmp_path / "kept", left):
+            assert reading(site.path).path != site.path
+            assert reading(site.path).resolve(f"demo@{stored.digest}") == stored
+    assert asked == ["now"]

@@ -2,100 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sealift.depot.store import Depot, StoredRelease
+from sealift.depot.store import Depot
 from sealift.errors import SealiftError
 from sealift.fleet import generations
-from sealift.fleet.survey import Target
 from sealift.fleet.wave import HostResult, Watch, WaveResult
-from sealift.live import drain
-from sealift.live.push import Pushed
-from sealift.progress import silent
 from sealift.rollout import steps as module
 from sealift.rollout.course import Step
 from sealift.rollout.engine import Done
 from sealift.rollout.events import Began, Event
-from sealift.rollout.steps import Shown, Steps
-from sealift.services import FRONT
-from sealift.site.drained import read_drained, write_drained
 from sealift.site.inventory import Host, Inventory
 from sealift.ssh import Gathered
-from tests.unit.fleet_site import BUNDLE, lock, site_settings
 from tests.unit.rollouts import START, opening
-
-_DOORS = ("h1", "h2")
-
-
-@contextmanager
-def _nothing(*_: object) -> Iterator[Any]:
-    yield lambda _: None
-
-
-@contextmanager
-def _watch() -> Iterator[Watch]:
-    yield Watch(at=lambda _: None, tell=lambda _: None)
-
-
-@contextmanager
-def _progress() -> Iterator[Any]:
-    yield silent
-
-
-class Site:
-    """Three hosts, two of them front doors, which say that they go by what they are told."""
-
-    def __init__(self, folder: Path) -> None:
-        config = folder / "ssh_config"
-        config.write_text("".join(f"Host h{n}\n  HostName 10.0.0.{n}\n" for n in (1, 2, 3)))
-        settings = site_settings(
-            ssh_config_file=str(config),
-            secrets=str(folder / "secrets.age"),
-            depot=str(folder / "depot"),
-            rollout={"drain_s": 0},
-        )
-        groups = {"h1": FRONT.groups, "h2": FRONT.groups, "h3": frozenset[str]()}
-        hosts = tuple(Host(name, frozenset(of), settings) for name, of in groups.items())
-        self.inventory = Inventory("prod", folder / "prod.py", hosts)
-        self.told: list[frozenset[str]] = []
-        self.asked = 0
-        stored = StoredRelease(BUNDLE, lock())
-        shown = Shown(_progress, _watch, _progress, _nothing)
-        targets = tuple(Target(host, stored) for host in hosts)
-        self.steps = Steps(self.inventory, Depot(folder / "depot"), targets, folder, shown, self.permit)
-
-    @property
-    def drained(self) -> frozenset[str]:
-        return read_drained(self.inventory.hosts[0].settings)
-
-    def permit(self) -> None:
-        self.asked += 1
-
-    def drain(self, *hosts: str) -> None:
-        write_drained(self.inventory.hosts[0].settings, hosts)
-
-    def push(self, *_: object) -> tuple[Pushed, ...]:
-        self.told.append(self.drained)
-        return tuple(Pushed(door, True, True, "", 0.1) for door in _DOORS)
-
-    def do(self, step: Step, events: list[Event]) -> Done:
-        notes = step.begun.notes if step.begun else self.steps.notes(step, events)
-        return self.steps.do(step, notes, events)
+from tests.unit.steps_site import Site, gathered
 
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     made = Site(tmp_path)
-    monkeypatch.setattr(drain, "push", made.push)
-    monkeypatch.setattr(Depot, "resolve", lambda *_: StoredRelease(BUNDLE, lock()))
-    monkeypatch.setattr(module, "firing_now", lambda *_: None)
-    monkeypatch.setattr(generations, "keep", lambda *_: _gathered(made.inventory))
-    monkeypatch.setattr(module, "all_running", lambda _, hosts: {d: dict.fromkeys(hosts, 0) for d in _DOORS})
+    made.take_the_place_of_hosts(monkeypatch)
     return made
 
 
@@ -122,9 +51,6 @@ def test_front_doors_are_told_once_more_where_undraining_was_cut_off(site: Site)
     site.drain()  # written down, and then killed
     site.do(Step("undrain", 0, ("h3",), begun), [*events, begun])
     assert site.told == [{"h3"}, frozenset()]
-    site.do(Step("undrain", 0, ("h3",)), events)  # nothing to tell
-    site.do(Step("undrain", 0, ("h3",), begun), [opening(), begun])  # it was never drained
-    assert len(site.told) == 2
 
 
 def test_who_was_drained_by_somebody_is_not_undrained(site: Site) -> None:
@@ -163,7 +89,7 @@ def test_hosts_are_kept_waiting_while_a_step_lasts(site: Site, monkeypatch: pyte
         kept.append((tuple(host.name for host in hosts), within_s))
         if len(kept) == 2:
             raise OSError("no more processes")  # which is no reason to let them go back
-        return _gathered(site.inventory)
+        return gathered(site.inventory.hosts)
 
     monkeypatch.setattr(generations, "keep", keep)
     settings = site.inventory.hosts[0].settings.rollout.model_copy(update={"confirm_s": 0})
@@ -178,7 +104,7 @@ def test_hosts_are_kept_waiting_while_a_step_lasts(site: Site, monkeypatch: pyte
     site.do(Step("soak", 0, ("h3",)), [opening()])
     seen = len(kept)
     assert set(kept) == {(("h3",), 0)} and seen >= 3
-    monkeypatch.setattr(generations, "confirm", lambda _: _gathered(site.inventory))
+    monkeypatch.setattr(generations, "confirm", lambda _: gathered(site.inventory.hosts))
     site.do(Step("confirm", 0, ("h3",)), [opening()])
     assert len(kept) == seen  # confirmed, nothing keeps it waiting
 
@@ -211,7 +137,7 @@ def test_a_host_that_another_wave_left_drained_stands_in_for_nobody(site: Site) 
 
 
 def test_a_wave_that_no_alert_could_tell_of_fails(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generations, "arm", lambda *_: _gathered(site.inventory))
+    monkeypatch.setattr(generations, "arm", lambda *_: gathered(site.inventory.hosts))
     step = Step("arm", 0, ("h3",))
     assert not site.do(step, [opening()]).failed  # nothing watches the site
 
@@ -222,7 +148,7 @@ def test_a_wave_that_no_alert_could_tell_of_fails(site: Site, monkeypatch: pytes
     monkeypatch.setattr(generations, "arm", silent)  # they stay as they are
     assert site.steps.notes(step, [opening()]) == {}
     assert "Prometheus did not answer" in site.do(step, [opening()]).failed["h3"]
-    monkeypatch.setattr(generations, "arm", lambda *_: _gathered(site.inventory))
+    monkeypatch.setattr(generations, "arm", lambda *_: gathered(site.inventory.hosts))
     # Once it was heard before, how the wave does is told by the soak.
     armed = _began("arm", "h3", notes=("h3",))
     assert not site.do(Step("arm", 0, ("h3",), armed), [opening(), armed]).failed
@@ -252,7 +178,3 @@ def test_a_wave_that_waited_for_its_window_asks_whether_it_still_may(site: Site)
     site.steps.wait(Step("arm", 0, ("h1",)), [opened])  # what is under way is finished
     site.steps.wait(Step("drain", 0, ("h1",)), [opening()])
     assert site.asked == 1
-
-
-def _gathered(inventory: Inventory) -> Any:
-    return Gathered(dict.fromkeys(inventory.names, ""), {})

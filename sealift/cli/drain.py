@@ -12,10 +12,13 @@ import typer
 
 from sealift.cli.console import complain, say, working
 from sealift.cli.options import AsJson, InventoryName, print_json
+from sealift.cli.waiting import asking
 from sealift.errors import SealiftError
+from sealift.fleet import generations
+from sealift.fleet.in_force import in_force
 from sealift.live.drain import Fronts, fronts_of, host_behind, needed_for, set_drained, still_running
 from sealift.live.push import Pushed, no_rollout
-from sealift.site.inventory import load_inventory
+from sealift.site.inventory import Inventory, load_inventory
 
 _PAUSE_S = 1
 _Name = Annotated[str, typer.Argument(metavar="HOST", help="Its name in the inventory.")]
@@ -47,7 +50,7 @@ def drain(
 
     Example: sealift drain prod llm1 --wait
     """
-    site = load_inventory(name)
+    site = _as_it_runs(name)
     with no_rollout(site):
         fronts = fronts_of(site)
         found = host_behind(site, fronts, host)
@@ -91,7 +94,7 @@ def undrain(name: InventoryName, host: _Name, as_json: AsJson = False) -> None:
 
     Example: sealift undrain prod llm1
     """
-    site = load_inventory(name)
+    site = _as_it_runs(name)
     found = host_behind(site, fronts_of(site), host)
     with no_rollout(site), working("telling the front doors"):
         pushed = set_drained(site, [found], drained=False)
@@ -101,6 +104,13 @@ def undrain(name: InventoryName, host: _Name, as_json: AsJson = False) -> None:
     else:
         _tell(pushed, {}, host)
     _end(pushed)
+
+
+def _as_it_runs(name: str) -> Inventory:
+    """A site by the releases that its hosts run: front doors are told what these answer."""
+    site = load_inventory(name)
+    with asking(len(site.hosts)):
+        return in_force(site, generations.stands(site.hosts).results)
 
 
 def _tell(pushed: tuple[Pushed, ...], running: Mapping[str, int], host: str) -> None:

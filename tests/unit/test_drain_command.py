@@ -16,11 +16,15 @@ from sealift.cli import drain as command
 from sealift.cli.main import application
 from sealift.depot.store import Depot, StoredRelease
 from sealift.errors import SealiftError
+from sealift.fleet import generations
+from sealift.fleet.generations import Stands
 from sealift.live import drain
 from sealift.live.push import News, Pushed
 from sealift.services import FRONT
 from sealift.site.drained import read_drained
 from sealift.site.inventory import Host, Inventory
+from sealift.ssh import Gathered
+from tests.unit.back_site import OLD
 from tests.unit.fleet_site import BUNDLE, lock, site_settings
 
 _WELL = Pushed("h1", True, True, "", 0.5)
@@ -40,6 +44,8 @@ class Site:
         hosts = tuple(Host(name, frozenset(of), settings) for name, of in groups.items())
         self.inventory = Inventory("prod", folder / "prod.py", hosts)
         self.told: list[dict[str, str]] = []  # what front doors were told of each host
+        self.stands: dict[str, Stands] = {}
+        self.releases: list[str] = []  # by which front doors are told
         self.outcome = (_WELL, Pushed("h2", True, True, "", 0.7))
         self.running: Iterator[dict[str, int]] = iter(
             [{"h1": 2, "h2": 1}, {"h1": 0, "h2": 1}, {"h1": 0, "h2": 0}]
@@ -62,6 +68,7 @@ class Site:
         (endpoints,) = yaml.safe_load(file.content)["resources"][0]["endpoints"]
         found = {each["endpoint"]["hostname"]: each["health_status"] for each in endpoints["lb_endpoints"]}
         self.told.append(found)
+        self.releases = [host.settings.release for host in doors.hosts]
         return self.outcome
 
 
@@ -72,6 +79,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     monkeypatch.setattr(command, "_PAUSE_S", 0)
     monkeypatch.setattr(command, "still_running", lambda *_: next(made.running))
     monkeypatch.setattr(drain, "push", made.push)
+    monkeypatch.setattr(generations, "stands", lambda _: Gathered(made.stands, {}))
     monkeypatch.setattr(Depot, "resolve", lambda *_: StoredRelease(BUNDLE, lock()))
     return made
 
@@ -91,6 +99,14 @@ def test_a_drained_host_is_written_down_and_told_to_every_front_door(site: Site)
     assert _ran("drain", "h3").exit_code == 0 and site.drained == {"h3"}  # once more changes nothing
     assert _ran("undrain", "h3").exit_code == 0 and site.drained == set()
     assert site.told[-1] == {"h1": "HEALTHY", "h2": "HEALTHY", "h3": "HEALTHY"}
+
+
+def test_front_doors_are_told_by_the_releases_that_hosts_run(site: Site) -> None:
+    named = site.inventory.hosts[0].settings.release
+    site.stands = {"h1": Stands(OLD, None, (OLD,))}
+    for command in ("drain", "undrain"):
+        assert _ran(command, "h3").exit_code == 0
+        assert site.releases == [f"demo@{OLD.bundle}", named]
 
 
 def test_waiting_ends_when_nothing_runs(site: Site) -> None:

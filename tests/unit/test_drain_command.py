@@ -104,8 +104,8 @@ def test_a_drained_host_is_written_down_and_told_to_every_front_door(site: Site)
 def test_front_doors_are_told_by_the_releases_that_hosts_run(site: Site) -> None:
     named = site.inventory.hosts[0].settings.release
     site.stands = {"h1": Stands(OLD, None, (OLD,))}
-    for command in ("drain", "undrain"):
-        assert _ran(command, "h3").exit_code == 0
+    for each in ("drain", "undrain"):
+        assert _ran(each, "h3").exit_code == 0
         assert site.releases == [f"demo@{OLD.bundle}", named]
 
 

@@ -31,8 +31,10 @@ _STATE = (
     "usr/local/share/doc/ollama"
 )
 _PACKAGES = "cut -d' ' -f1 /var/lib/sealift/packages | xargs dpkg-query -W -f '${Package}=${Version}\\n'"
+# But those that Compose makes of a project's file itself.
 _NETWORKS = (
-    "docker network ls -q --filter name=sealift | xargs docker network inspect -f '{{.Name}}={{.Internal}}'"
+    "docker network ls -q --filter name=sealift | xargs docker network inspect -f "
+    "'{{if not (index .Labels \"com.docker.compose.network\")}}{{.Name}}={{.Internal}}{{end}}' | grep ."
 )
 
 

@@ -51,6 +51,9 @@ bench: debian-packages .venv/installed
 	$(BIN)/python -m bench.guard
 	$(BIN)/python -m bench.gateway
 	$(BIN)/python -m bench.status
+	$(BIN)/python -m bench.fleet
+	$(BIN)/python -m bench.against_ansible
+	$(BIN)/python -m bench.first_apply
 	$(BIN)/python -m bench.ship --page docs/benchmarks.md --plot docs/images/shipping.svg
 
 debian-packages:

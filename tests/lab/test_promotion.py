@@ -97,6 +97,7 @@ def test_production_takes_what_passed_in_staging_and_needs_no_depot_to_activate_
     assert (said["environment"], said["bundle"]) == ("staging", digest_of(tmp_path / "next"))
     assert said["hosts"] == 1 and said["claims"]["answers"] > 0
 
+    commands.on("h3", f"cd {BLOBS} && rm $(ls -S | tail -n 1)")  # the release brings no blob of its own
     commands.ok("sealift", "promote", "take", prod, record)
     plan = re.search(r"--plan (sha256:[0-9a-f]{64})", commands.refused("sealift", "rollout", prod).said)
     assert plan, "the refusal names the plan that has to be approved"
@@ -129,7 +130,6 @@ def _in_its_window(commands: Commands, prod: Path, depot: Path) -> tuple[int, He
     opens = (datetime.now() + timedelta(minutes=3)).replace(second=0, microsecond=0)
     closes = opens + timedelta(hours=1)
     window, away = str(Window(opens.time(), closes.time())), depot.with_name("away")
-    commands.on("h3", f"cd {BLOBS} && rm $(ls -S | tail -n 1)")  # the release brings no blob of its own
     before, told = _stored(commands), []
     rollout = ("sealift", "rollout", prod, "--activate-in", window, "--json")
     with commands.telling(*rollout) as events:

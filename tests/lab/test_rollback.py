@@ -149,7 +149,7 @@ def test_a_way_back_that_is_cut_off_by_power_is_gone_on_with(
     commands.ok("sealift", "apply", "lab", "--limit", "h2")
     before = everything(commands, "h2")
     commands.ok("sealift", "apply", newer, "--limit", "h2")
-    commands.kill_after(6, "sealift", "rollback", newer, "--limit", "h2")
+    commands.kill_after(6, "sealift", "rollback", newer, "--limit", "h2", "--at-once")
     power_fails(commands)
     back(commands, "h2")
     assert everything(commands, "h2") == before

@@ -106,9 +106,10 @@ def test_a_blob_is_fetched_from_a_host_up_to_its_size(host: Path, tmp_path: Path
     assert [path.name for path in (tmp_path / "store").rglob("*") if path.is_file()] == [BLOB.hex]
 
 
-def test_a_listing_without_an_end_is_told(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("flood", [FLOOD, "exec yes ''"])
+def test_a_listing_without_an_end_is_told(host: Path, monkeypatch: pytest.MonkeyPatch, flood: str) -> None:
     monkeypatch.setattr(over_ssh, "MOST", 1 << 20)
-    host.write_text(f"#!/bin/sh\n{FLOOD}\n")
+    host.write_text(f"#!/bin/sh\n{flood}\n")
     shipped = over_ssh.over_ssh([Order(H1, (BLOB,), 0)], Path, lambda *_: None)
     assert str(shipped.errors["h1"]).startswith("h1: says more than 1048576 bytes")
 

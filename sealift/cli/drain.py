@@ -50,8 +50,9 @@ def drain(
 
     Example: sealift drain prod llm1 --wait
     """
-    site = _as_it_runs(name)
-    with no_rollout(site):
+    inventory = load_inventory(name)
+    with no_rollout(inventory):
+        site = _as_it_runs(inventory)
         fronts = fronts_of(site)
         found = host_behind(site, fronts, host)
         needed = needed_for(fronts.fleet, host)
@@ -94,10 +95,12 @@ def undrain(name: InventoryName, host: _Name, as_json: AsJson = False) -> None:
 
     Example: sealift undrain prod llm1
     """
-    site = _as_it_runs(name)
-    found = host_behind(site, fronts_of(site), host)
-    with no_rollout(site), working("telling the front doors"):
-        pushed = set_drained(site, [found], drained=False)
+    inventory = load_inventory(name)
+    with no_rollout(inventory):
+        site = _as_it_runs(inventory)
+        found = host_behind(site, fronts_of(site), host)
+        with working("telling the front doors"):
+            pushed = set_drained(site, [found], drained=False)
     if as_json:
         doors = [dataclasses.asdict(each) for each in pushed]
         print_json({"host": host, "drained": False, "front_doors": doors})
@@ -106,9 +109,11 @@ def undrain(name: InventoryName, host: _Name, as_json: AsJson = False) -> None:
     _end(pushed)
 
 
-def _as_it_runs(name: str) -> Inventory:
-    """A site by the releases that its hosts run: front doors are told what these answer."""
-    site = load_inventory(name)
+def _as_it_runs(site: Inventory) -> Inventory:
+    """A site by the releases that its hosts run: front doors are told what these answer.
+
+    Its locks are held already: no rollout changes what hosts run before front doors are told.
+    """
     with asking(len(site.hosts)):
         return in_force(site, generations.stands(site.hosts).results)
 

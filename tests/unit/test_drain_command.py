@@ -18,6 +18,7 @@ from sealift.depot.store import Depot, StoredRelease
 from sealift.errors import SealiftError
 from sealift.fleet import generations
 from sealift.fleet.generations import Stands
+from sealift.fleet.wave import is_running, one_rollout
 from sealift.live import drain
 from sealift.live.push import News, Pushed
 from sealift.services import FRONT
@@ -107,6 +108,28 @@ def test_front_doors_are_told_by_the_releases_that_hosts_run(site: Site) -> None
     for each in ("drain", "undrain"):
         assert _ran(each, "h3").exit_code == 0
         assert site.releases == [f"demo@{OLD.bundle}", named]
+
+
+@pytest.mark.parametrize("each", ["drain", "undrain"])
+def test_hosts_are_asked_what_they_run_when_no_rollout_can_change_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, each: str
+) -> None:
+    depot = tmp_path / "depot"
+    depot.mkdir()
+    settings = site.inventory.hosts[0].settings.model_copy(update={"depot": depot})
+    hosts = tuple(replace(host, settings=settings) for host in site.inventory.hosts)
+    site.inventory = replace(site.inventory, hosts=hosts)
+    held: list[bool] = []
+
+    def stands(_: object) -> Gathered[Stands]:
+        held.append(is_running(depot))
+        return Gathered({}, {})
+
+    monkeypatch.setattr(generations, "stands", stands)
+    assert _ran(each, "h3").exit_code == 0 and held == [True]
+    with one_rollout(depot):
+        assert "another rollout is running" in str(_ran(each, "h3").exception)
+    assert held == [True]  # nobody was asked in vain
 
 
 def test_waiting_ends_when_nothing_runs(site: Site) -> None:

@@ -126,6 +126,8 @@ class _Going:
             else:
                 self._failed.add(host)
             self._ended(host, replace(outcome, stays_drained=host in now.drained and not outcome.ok))
+            if host in self._order.away:  # by the operator, or by a run of this that was killed
+                self._heard.line(f"{host}: was drained before, and stays so: {self._commands([host])}")
         if whole := [host for host in now.drained if found[host].ok]:
             self._timed("undraining", lambda: self._undrain(whole))
         elif {*hosts} & (self._order.answers.keys() | self._order.doors):

@@ -91,6 +91,17 @@ def test_who_was_drained_by_the_operator_goes_back_and_stays_drained(site: Site)
     outcomes = site.roll_back()
     assert [line for line in site.did if "back" in line] == ["back h3", "back h1", "back h2"]
     assert site.drained == {"h3"} and all(each.ok and not each.stays_drained for each in outcomes.values())
+    assert [line for line in site.lines if "stays so" in line] == [
+        "h3: was drained before, and stays so: sealift undrain prod h3"
+    ]
+
+
+def test_who_was_left_drained_is_named_when_it_is_back_the_next_time(site: Site) -> None:
+    site.bad = {"h3"}
+    assert site.roll_back()["h3"].stays_drained
+    site.bad, site.lines = set(), []
+    assert site.roll_back()["h3"].ok and site.drained == {"h3"}
+    assert "h3: was drained before, and stays so: sealift undrain prod h3" in site.lines
 
 
 def test_who_is_drained_just_before_it_begins_is_the_operators_too(site: Site) -> None:

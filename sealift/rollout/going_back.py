@@ -161,7 +161,7 @@ class _Going:
         try:
             with self._heard.waiting("telling the front doors"):
                 pushed = self._teller.submit(set_drained, site, chosen, drained, held_already).result()
-        except SealiftError as error:
+        except (SealiftError, OSError) as error:  # such as a full disk of the control node
             self._heard.wrong(str(error))
             return ()
         for each in pushed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -149,6 +150,19 @@ def test_a_front_door_that_falls_silent_is_not_waited_for(
     assert site.roll_back("h3")["h3"].ok
     assert any("front doors do not say what still runs there" in line for line in site.lines)
     assert "h1: does not answer\nh1: what runs through it is not waited for." in site.wrong
+
+
+def test_hosts_go_back_though_nobody_can_write_down_that_they_are_drained(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "drained")
+
+    monkeypatch.setattr(drain, "write_drained", write)
+    outcomes = site.roll_back()
+    assert site.did == ["back h3", "back h1", "back h2"] and all(each.ok for each in outcomes.values())
+    assert any("No space left on device: 'drained'" in line for line in site.wrong)
+    assert any("no front door confirms it: hosts go back all the same" in line for line in site.lines)
 
 
 def _interrupt(_: Host) -> None:

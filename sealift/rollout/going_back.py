@@ -222,11 +222,17 @@ class _Going:
 
     def cut_off(self) -> None:
         """Undrain hosts that are whole, and tell of those that are not, or may not be."""
-        for host in sorted((self._drained & self._under_way) - self.outcomes.keys()):
-            self._heard.wrong(
-                f"{host}: was going back, goes on with it by itself, and stays drained. When sealift "
-                f"rollback {self._way.site.name} --limit {host} finds it whole: {self._commands([host])}"
-            )
+        for host in sorted(self._under_way - self.outcomes.keys()):
+            again = f"sealift rollback {self._way.site.name} --limit {host}"
+            if host in self._drained:
+                self._heard.wrong(
+                    f"{host}: was going back, goes on with it by itself, and stays drained. When {again} "
+                    f"finds it whole: {self._commands([host])}"
+                )
+            else:
+                self._heard.wrong(
+                    f"{host}: was going back, and goes on with it by itself. Whether it is whole: {again}"
+                )
         whole = sorted(self._drained - self._under_way)
         if not whole:
             return

@@ -190,6 +190,17 @@ def test_cut_off_while_hosts_go_back_these_stay_drained_and_it_is_said(site: Sit
     assert said.endswith("sealift undrain prod h3")
 
 
+def test_cut_off_while_one_goes_back_that_was_not_drained_it_is_named(site: Site) -> None:
+    site.drain("h1", "h2")
+    site.goes = _interrupt
+    with pytest.raises(KeyboardInterrupt):
+        site.roll_back("h3")
+    assert site.wrong == [
+        "h3: was going back, and goes on with it by itself. "
+        "Whether it is whole: sealift rollback prod --limit h3"
+    ]
+
+
 def test_cut_off_once_more_what_is_left_to_do_is_said(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     def told(*_: object) -> tuple[Pushed, ...]:
         raise KeyboardInterrupt

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sealift.depot.store import Depot
+from sealift.errors import SealiftError
 from sealift.rollout import begin, engine
 from sealift.rollout.course import Step
 from sealift.rollout.engine import Done
@@ -156,3 +157,21 @@ def test_a_rollout_keeps_of_the_depot_what_hosts_run_before_it(
         pass
     old = f"demo@{OLD.bundle}"
     assert kept == [(NEW.release,) * 3, (old, NEW.release, old)]
+
+
+def test_front_doors_that_cannot_be_told_undo_no_host_that_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One host's address is not known for a moment, when nobody is drained."""
+    site = _site(tmp_path, monkeypatch, "h1")
+    site.drain("h1", "h2")
+    wave = [opening((("h3",),))]
+    site.do(Step("drain", 0, ("h3",)), wave)
+
+    def lost(*_: object) -> None:
+        raise SealiftError("h2: its address is not known here")
+
+    monkeypatch.setattr("sealift.rollout.front_doors.fronts_of", lost)
+    for phase in ("apply", "undrain"):
+        done = site.do(Step(phase, 0, ("h3",)), wave)
+        assert not done.failed and "h2: its address is not known here" in done.said

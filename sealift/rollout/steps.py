@@ -244,7 +244,13 @@ class Steps:
         hosts = [host for host in step.hosts if host in ours(self._events)]
         if not hosts:  # they answer other roles
             return Done(said=self._tell_what_runs())
-        why = self._doors.tell(hosts, drained=False)
+        try:
+            why = self._doors.tell(hosts, drained=False)
+        except SealiftError as error:
+            if step.phase != "return":  # then the wave goes back, and is undrained after that
+                raise
+            first, names = str(error).splitlines()[0], ", ".join(hosts)
+            return Done(said=f"{first} Until you run sealift undrain, front doors send nothing to {names}.")
         return Done(said=f"{why} Once it answers, run sealift undrain." if why else "")
 
     def _soak(self, step: Step, _: Mapping[str, str]) -> Done:

@@ -18,7 +18,8 @@ from sealift.fleet import generations
 from sealift.fleet.in_force import in_force
 from sealift.live.drain import Fronts, fronts_of, host_behind, needed_for, set_drained, still_running
 from sealift.live.push import Pushed, no_rollout
-from sealift.site.inventory import Inventory, load_inventory
+from sealift.site.drained import read_drained
+from sealift.site.inventory import Host, Inventory, load_inventory
 
 _PAUSE_S = 1
 _Name = Annotated[str, typer.Argument(metavar="HOST", help="Its name in the inventory.")]
@@ -98,7 +99,8 @@ def undrain(name: InventoryName, host: _Name, as_json: AsJson = False) -> None:
     inventory = load_inventory(name)
     with no_rollout(inventory):
         site = _as_it_runs(inventory)
-        found = host_behind(site, fronts_of(site), host)
+        fronts = fronts_of(site)
+        found = _drained(site, host) or host_behind(site, fronts, host)
         with working("telling the front doors"):
             pushed = set_drained(site, [found], drained=False)
     if as_json:
@@ -116,6 +118,12 @@ def _as_it_runs(site: Inventory) -> Inventory:
     """
     with asking(len(site.hosts)):
         return in_force(site, generations.stands(site.hosts).results)
+
+
+def _drained(site: Inventory, name: str) -> Host | None:
+    """A host of this name that is drained, also where by its release now it would be sent nothing."""
+    hosts = (host for host in site.hosts if host.name == name)
+    return next((host for host in hosts if name in read_drained(host.settings)), None)
 
 
 def _tell(pushed: tuple[Pushed, ...], running: Mapping[str, int], host: str) -> None:

@@ -14,7 +14,7 @@ from sealift.fleet import generations
 from sealift.rollout import begin, engine
 from sealift.rollout.course import Step
 from sealift.rollout.engine import Done
-from sealift.rollout.events import Closed, Ended
+from sealift.rollout.events import Closed, Ended, Event
 from sealift.rollout.journal import Journal
 from sealift.site.inventory import Host
 from sealift.ssh import Gathered
@@ -168,7 +168,7 @@ def test_front_doors_that_cannot_be_told_undo_no_host_that_is_whole(
     """One host's address is not known for a moment, when nobody is drained."""
     site = _site(tmp_path, monkeypatch, "h1")
     site.drain("h1", "h2")
-    wave = [opening((("h3",),))]
+    wave: list[Event] = [opening((("h3",),))]
     site.do(Step("drain", 0, ("h3",)), wave)
 
     def lost(*_: object) -> None:

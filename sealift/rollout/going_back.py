@@ -15,6 +15,7 @@ from sealift.errors import SealiftError
 from sealift.fleet import back, generations
 from sealift.fleet.back import Outcome
 from sealift.fleet.host_lock import held_already
+from sealift.fleet.recorded import differences
 from sealift.live.drain import Fronts, running_by_door, set_drained, sick_by_door
 from sealift.live.push import Pushed
 from sealift.live.stand_in import told_idle, until_idle
@@ -109,6 +110,7 @@ class _Going:
 
     def _go(self, called: str, now: Turn) -> None:
         """Drain hosts, have all of a turn go back, and undrain those that are whole."""
+        now = self._spared(now)
         hosts = (*now.drained, *now.as_they_are)
         self._heard.line(f"{called}: {', '.join(hosts)}")
         for host in now.as_they_are:
@@ -132,6 +134,22 @@ class _Going:
             self._timed("undraining", lambda: self._undrain(whole))
         elif {*hosts} & (self._order.answers.keys() | self._order.doors):
             self._tell((), drained=False)  # they answer what they answered then
+
+    def _spared(self, now: Turn) -> Turn:
+        """The same, but that those are not drained that are back already: nothing is made anew there.
+
+        One may have been cut off on its way, and be in force without running: so its record decides.
+        """
+        stood = ((host, self._way.stands[host]) for host in now.drained)
+        in_force = [
+            self._at[host]
+            for host, each in stood
+            if each.current and (to := each.back(self._way.to)) and each.current.id == to.id
+        ]
+        found = differences(in_force).results if in_force else {}
+        whole = tuple(host for host in now.drained if found.get(host) == ())
+        drained = tuple(host for host in now.drained if host not in whole)
+        return replace(now, drained=drained, as_they_are=(*now.as_they_are, *whole))
 
     def _timed(self, what: str, act: Callable[[], str]) -> None:
         started = time.monotonic()

@@ -34,6 +34,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     monkeypatch.setattr(
         generations, "stands", lambda hosts: Gathered({h.name: made.standing[h.name] for h in hosts}, {})
     )
+    monkeypatch.setattr(module, "differences", lambda _: Gathered({}, {}))
     monkeypatch.setattr(module, "_READY_S", -1)
     monkeypatch.setattr(module, "_PAUSE_S", 0)
     monkeypatch.setattr(
@@ -103,6 +104,22 @@ def test_who_was_left_drained_is_named_when_it_is_back_the_next_time(site: Site)
     site.bad, site.lines = set(), []
     assert site.roll_back()["h3"].ok and site.drained == {"h3"}
     assert "h3: was drained before, and stays so: sealift undrain prod h3" in site.lines
+
+
+def test_who_is_back_already_is_not_drained_once_more(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when it is run again, cut off after h3 was back and while h1 went back by itself."""
+    back_already = Stands(OLD, OLD, (OLD,))
+    site.standing |= {"h1": back_already, "h3": back_already}
+    lines: dict[str, tuple[str, ...]] = {"h1": ("service gateway is missing",), "h3": ()}
+    monkeypatch.setattr(
+        module, "differences", lambda hosts: Gathered({h.name: lines[h.name] for h in hosts}, {})
+    )
+    assert all(each.ok for each in site.roll_back().values())
+    assert site.did == [
+        *("back h3", "told -"),
+        *("told h1", "back h1", "told -"),
+        *("told h2", "back h2", "told -"),
+    ]
 
 
 def test_who_is_drained_just_before_it_begins_is_the_operators_too(site: Site) -> None:

@@ -18,7 +18,8 @@ from sealift.fleet import generations
 from sealift.fleet.in_force import in_force
 from sealift.live.drain import Fronts, fronts_of, host_behind, needed_for, set_drained, still_running
 from sealift.live.push import Pushed, no_rollout
-from sealift.site.inventory import Inventory, load_inventory
+from sealift.site.drained import read_drained
+from sealift.site.inventory import Host, Inventory, load_inventory
 
 _PAUSE_S = 1
 _Name = Annotated[str, typer.Argument(metavar="HOST", help="Its name in the inventory.")]
@@ -50,8 +51,9 @@ def drain(
 
     Example: sealift drain prod llm1 --wait
     """
-    site = _as_it_runs(name)
-    with no_rollout(site):
+    inventory = load_inventory(name)
+    with no_rollout(inventory):
+        site = _as_it_runs(inventory)
         fronts = fronts_of(site)
         found = host_behind(site, fronts, host)
         needed = needed_for(fronts.fleet, host)
@@ -94,10 +96,13 @@ def undrain(name: InventoryName, host: _Name, as_json: AsJson = False) -> None:
 
     Example: sealift undrain prod llm1
     """
-    site = _as_it_runs(name)
-    found = host_behind(site, fronts_of(site), host)
-    with no_rollout(site), working("telling the front doors"):
-        pushed = set_drained(site, [found], drained=False)
+    inventory = load_inventory(name)
+    with no_rollout(inventory):
+        site = _as_it_runs(inventory)
+        fronts = fronts_of(site)
+        found = _drained(site, host) or host_behind(site, fronts, host)
+        with working("telling the front doors"):
+            pushed = set_drained(site, [found], drained=False)
     if as_json:
         doors = [dataclasses.asdict(each) for each in pushed]
         print_json({"host": host, "drained": False, "front_doors": doors})
@@ -106,11 +111,19 @@ def undrain(name: InventoryName, host: _Name, as_json: AsJson = False) -> None:
     _end(pushed)
 
 
-def _as_it_runs(name: str) -> Inventory:
-    """A site by the releases that its hosts run: front doors are told what these answer."""
-    site = load_inventory(name)
+def _as_it_runs(site: Inventory) -> Inventory:
+    """A site by the releases that its hosts run: front doors are told what these answer.
+
+    Its locks are held already: no rollout changes what hosts run before front doors are told.
+    """
     with asking(len(site.hosts)):
         return in_force(site, generations.stands(site.hosts).results)
+
+
+def _drained(site: Inventory, name: str) -> Host | None:
+    """A host of this name that is drained, also where by its release now it would be sent nothing."""
+    hosts = (host for host in site.hosts if host.name == name)
+    return next((host for host in hosts if name in read_drained(host.settings)), None)
 
 
 def _tell(pushed: tuple[Pushed, ...], running: Mapping[str, int], host: str) -> None:

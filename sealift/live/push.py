@@ -31,9 +31,12 @@ from sealift.site.inventory import Host, Inventory
 from sealift.ssh import Ssh, on_all
 
 _ID = re.compile(r"[0-9a-f]{12}")
+_ATTEMPTS = 3  # where somebody changed the host meanwhile
+_BUSY_S = 30  # until one that was cut off here has ended there: it waits up to 10 s for each service
 _OUTCOMES = {
     "taken": "",
     "refused": "its {service} refuses the new {what} and goes on with those before. Look at its log.",
+    "moved": "its generations are changed by somebody else at this moment. Run the same again.",
     "silent": "its {service} does not say that it goes by the new {what}, which it has. Run sealift status.",
 }
 
@@ -115,13 +118,16 @@ def _push(host: Host, news: News, hold: Hold) -> Pushed:
         return Pushed(host.name, confirmed, has_release, problem, round(time.monotonic() - started, 2))
 
     with hold(host.ssh, owner(host.settings.depot)):
-        stands = parse_stands(host.name, host.ssh.run(_ASK))
-        if CURRENT not in stands:
-            return pushed(has_release=False)
-        lacks = stands[CURRENT].lacks(news.without)
-        if not stands[CURRENT].known(news.files):
-            return pushed(has_release=bool(lacks), problem=_older(news, lacks))
-        said = host.ssh.run_with(script(stands, news.files), packed(news.files)).split()
+        for _ in range(_ATTEMPTS):
+            stands = parse_stands(host.name, host.ssh.run(_ASK))
+            if CURRENT not in stands:
+                return pushed(has_release=False)
+            lacks = stands[CURRENT].lacks(news.without)
+            if not stands[CURRENT].known(news.files):
+                return pushed(has_release=bool(lacks), problem=_older(news, lacks))
+            said = host.ssh.run_with(script(stands, news.files), packed(news.files)).split()
+            if said != ["moved"]:
+                break
     return pushed(not (problem := _problem(said, news, lacks)), problem=problem)
 
 
@@ -202,7 +208,9 @@ def packed(files: Mapping[str, RenderedFile]) -> bytes:
 def script(stands: Mapping[str, Stands], files: Mapping[str, RenderedFile]) -> str:
     """Lines of sh(1) that give a host's generations the live files that come over standard input.
 
-    They print `taken`, or `refused` or `silent` and by which service. Where one refuses, all is as it was.
+    They print `taken`, or `refused` or `silent` and by which service. Where one refuses, all is as it was. Or
+    they print `moved` and change nothing: its generations are not those any more. A script goes on where its
+    connection is cut, so the next one waits for it, else each would remove what the other one makes.
 
     + stands: the generations that it has, by their links
     + files: by path below a generation
@@ -214,6 +222,11 @@ def script(stands: Mapping[str, Stands], files: Mapping[str, RenderedFile]) -> s
     back = f"{pointing(CURRENT, old)}; place_live {CURRENT} {LIVE}; {_removal(news - olds)}"
     lines = [
         "set -eu; umask 077",
+        f"exec 9<{GENERATIONS}; flock -w {_BUSY_S} 9 || {{ echo moved; exit; }}",
+        *(
+            f'[ "$(basename "$(readlink {link})")" = {each.id} ] || {{ echo moved; exit; }}'
+            for link, each in stands.items()
+        ),
         f'come=$(mktemp -d {ROOT}/.live.XXXXXX); trap \'rm -rf "$come"\' EXIT; tar -C "$come" -xf -',
         f"(cd \"$come\" && echo '{sums}' | sha256sum --check --status)",
         *(line for link, each in stands.items() for line in _anew(each, new[link], each.known(files))),

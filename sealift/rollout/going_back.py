@@ -15,6 +15,7 @@ from sealift.errors import SealiftError
 from sealift.fleet import back, generations
 from sealift.fleet.back import Outcome
 from sealift.fleet.host_lock import held_already
+from sealift.fleet.recorded import differences
 from sealift.live.drain import Fronts, running_by_door, set_drained, sick_by_door
 from sealift.live.push import Pushed
 from sealift.live.stand_in import told_idle, until_idle
@@ -109,6 +110,7 @@ class _Going:
 
     def _go(self, called: str, now: Turn) -> None:
         """Drain hosts, have all of a turn go back, and undrain those that are whole."""
+        now = self._spared(now)
         hosts = (*now.drained, *now.as_they_are)
         self._heard.line(f"{called}: {', '.join(hosts)}")
         for host in now.as_they_are:
@@ -126,10 +128,28 @@ class _Going:
             else:
                 self._failed.add(host)
             self._ended(host, replace(outcome, stays_drained=host in now.drained and not outcome.ok))
+            if host in self._order.away:  # by the operator, or by a run of this that was killed
+                self._heard.line(f"{host}: was drained before, and stays so: {self._commands([host])}")
         if whole := [host for host in now.drained if found[host].ok]:
             self._timed("undraining", lambda: self._undrain(whole))
         elif {*hosts} & (self._order.answers.keys() | self._order.doors):
             self._tell((), drained=False)  # they answer what they answered then
+
+    def _spared(self, now: Turn) -> Turn:
+        """The same, but that those are not drained that are back already: nothing is made anew there.
+
+        One may have been cut off on its way, and be in force without running: so its record decides.
+        """
+        stood = ((host, self._way.stands[host]) for host in now.drained)
+        in_force = [
+            self._at[host]
+            for host, each in stood
+            if each.current and (to := each.back(self._way.to)) and each.current.id == to.id
+        ]
+        found = differences(in_force).results if in_force else {}
+        whole = tuple(host for host in now.drained if found.get(host) == ())
+        drained = tuple(host for host in now.drained if host not in whole)
+        return replace(now, drained=drained, as_they_are=(*now.as_they_are, *whole))
 
     def _timed(self, what: str, act: Callable[[], str]) -> None:
         started = time.monotonic()
@@ -159,7 +179,7 @@ class _Going:
         try:
             with self._heard.waiting("telling the front doors"):
                 pushed = self._teller.submit(set_drained, site, chosen, drained, held_already).result()
-        except SealiftError as error:
+        except (SealiftError, OSError) as error:  # such as a full disk of the control node
             self._heard.wrong(str(error))
             return ()
         for each in pushed:
@@ -220,11 +240,17 @@ class _Going:
 
     def cut_off(self) -> None:
         """Undrain hosts that are whole, and tell of those that are not, or may not be."""
-        for host in sorted((self._drained & self._under_way) - self.outcomes.keys()):
-            self._heard.wrong(
-                f"{host}: was going back, goes on with it by itself, and stays drained. When sealift "
-                f"rollback {self._way.site.name} --limit {host} finds it whole: {self._commands([host])}"
-            )
+        for host in sorted(self._under_way - self.outcomes.keys()):
+            again = f"sealift rollback {self._way.site.name} --limit {host}"
+            if host in self._drained:
+                self._heard.wrong(
+                    f"{host}: was going back, goes on with it by itself, and stays drained. When {again} "
+                    f"finds it whole: {self._commands([host])}"
+                )
+            else:
+                self._heard.wrong(
+                    f"{host}: was going back, and goes on with it by itself. Whether it is whole: {again}"
+                )
         whole = sorted(self._drained - self._under_way)
         if not whole:
             return

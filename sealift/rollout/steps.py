@@ -198,9 +198,15 @@ class Steps:
         drained = read_drained(self._site.hosts[0].settings)
         # A front door has got the list by what the inventory names, and who is not drained is asked already.
         if may_have_fronts(self._hosts(step.hosts)) or not {*step.hosts} <= drained:
-            why = self._doors.tell((), drained=False) if self._doors.any() else ""
-            return replace(done, said="; ".join(filter(None, (done.said, why))))
+            return replace(done, said="; ".join(filter(None, (done.said, self._tell_what_runs()))))
         return done
+
+    def _tell_what_runs(self) -> str:
+        """Tell front doors what each host answers by now; what is wrong with that undoes no host."""
+        try:
+            return self._doors.tell((), drained=False) if self._doors.any() else ""
+        except SealiftError as error:
+            return str(error).splitlines()[0]
 
     def _deploy(self, step: Step) -> Done:
         failed: dict[str, str] = {}
@@ -236,9 +242,15 @@ class Steps:
 
     def _undrain(self, step: Step, _: Mapping[str, str]) -> Done:
         hosts = [host for host in step.hosts if host in ours(self._events)]
-        if not hosts and not self._doors.any():
-            return Done()
-        why = self._doors.tell(hosts, drained=False)  # where none was drained, too: they answer other roles
+        if not hosts:  # they answer other roles
+            return Done(said=self._tell_what_runs())
+        try:
+            why = self._doors.tell(hosts, drained=False)
+        except SealiftError as error:
+            if step.phase != "return":  # then the wave goes back, and is undrained after that
+                raise
+            first, names = str(error).splitlines()[0], ", ".join(hosts)
+            return Done(said=f"{first} Until you run sealift undrain, front doors send nothing to {names}.")
         return Done(said=f"{why} Once it answers, run sealift undrain." if why else "")
 
     def _soak(self, step: Step, _: Mapping[str, str]) -> Done:

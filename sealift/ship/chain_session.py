@@ -6,6 +6,7 @@ import queue
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import resources
@@ -56,6 +57,8 @@ exec systemd-run --quiet --pipe --wait --collect --unit={UNIT} \\
     sh -c "$(doubled "$inner")" {UNIT} "$2" "$3" "$4" "$5" "$(doubled "$perl")"
 """
 _LINE_LIMIT = 1 << 12  # bytes; a host's line is foreign
+_UNHEARD = 100_000  # lines of all hosts; each takes a hundred bytes here, however short it is
+_PAUSE_S = 0.01
 Said = queue.SimpleQueue[tuple[str, str | None]]
 
 
@@ -77,6 +80,8 @@ class Session:
         left = MOST
         while line := self._stdout.readline(_LINE_LIMIT):
             left -= len(line)
+            while self._said.qsize() > _UNHEARD and self._child.poll() is None:
+                time.sleep(_PAUSE_S)
             if left < 0:
                 why = self.ssh.too_much(MOST).removeprefix(f"{self.ssh.host}: ")
                 self._said.put((self.ssh.host, f"error {why}"))

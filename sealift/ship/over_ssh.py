@@ -111,7 +111,7 @@ class _Receiver:
         """What it says before it takes anything. Raises SealiftError where it does not come to an end."""
         left = MOST
         for line in self.lines("ready"):
-            left -= len(line)
+            left -= len(line) + 1  # its end: empty lines have nothing else
             if left < 0:
                 raise SealiftError(self.ssh.too_much(MOST))
             yield line

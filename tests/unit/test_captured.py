@@ -106,9 +106,10 @@ def test_a_blob_is_fetched_from_a_host_up_to_its_size(host: Path, tmp_path: Path
     assert [path.name for path in (tmp_path / "store").rglob("*") if path.is_file()] == [BLOB.hex]
 
 
-def test_a_listing_without_an_end_is_told(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("flood", [FLOOD, "exec yes ''"])
+def test_a_listing_without_an_end_is_told(host: Path, monkeypatch: pytest.MonkeyPatch, flood: str) -> None:
     monkeypatch.setattr(over_ssh, "MOST", 1 << 20)
-    host.write_text(f"#!/bin/sh\n{FLOOD}\n")
+    host.write_text(f"#!/bin/sh\n{flood}\n")
     shipped = over_ssh.over_ssh([Order(H1, (BLOB,), 0)], Path, lambda *_: None)
     assert str(shipped.errors["h1"]).startswith("h1: says more than 1048576 bytes")
 
@@ -143,3 +144,26 @@ def test_a_host_of_a_chain_that_says_too_much_is_out(host: Path, monkeypatch: py
     assert str(lines[-2][1]).startswith("error says more than 1048576 bytes, expected less")
     session.why_it_ended()
     session.wait(10)
+
+
+def test_no_more_lines_of_a_chain_are_taken_than_somebody_hears(
+    host: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chain_session, "_UNHEARD", 100)
+    host.write_text("#!/bin/sh\nyes '' | head -n 100000\n")
+    said: chain_session.Said = queue.SimpleQueue()
+    session = chain_session.Session(H1, said)
+    while said.qsize() <= 100:
+        time.sleep(0.01)
+    time.sleep(0.2)
+    assert said.qsize() == 101
+    lines = [said.get(timeout=10)]
+    while lines[-1][1] is not None:
+        lines.append(said.get(timeout=10))
+    assert len(lines) == 100_001
+    session.wait(10)
+    flooding = chain_session.Session(H1, said)
+    while said.qsize() <= 100:
+        time.sleep(0.01)
+    flooding.wait(0.1)  # nobody hears it any more
+    assert not flooding._reader.is_alive()

@@ -18,12 +18,14 @@ from sealift.depot.store import Depot, StoredRelease
 from sealift.errors import SealiftError
 from sealift.fleet import generations
 from sealift.fleet.generations import Stands
+from sealift.fleet.wave import is_running, one_rollout
 from sealift.live import drain
 from sealift.live.push import News, Pushed
 from sealift.services import FRONT
 from sealift.site.drained import read_drained
 from sealift.site.inventory import Host, Inventory
 from sealift.ssh import Gathered
+from tests.unit import samples
 from tests.unit.back_site import OLD
 from tests.unit.fleet_site import BUNDLE, lock, site_settings
 
@@ -107,6 +109,45 @@ def test_front_doors_are_told_by_the_releases_that_hosts_run(site: Site) -> None
     for each in ("drain", "undrain"):
         assert _ran(each, "h3").exit_code == 0
         assert site.releases == [f"demo@{OLD.bundle}", named]
+
+
+@pytest.mark.parametrize("each", ["drain", "undrain"])
+def test_hosts_are_asked_what_they_run_when_no_rollout_can_change_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, each: str
+) -> None:
+    depot = tmp_path / "depot"
+    depot.mkdir()
+    settings = site.inventory.hosts[0].settings.model_copy(update={"depot": depot})
+    hosts = tuple(replace(host, settings=settings) for host in site.inventory.hosts)
+    site.inventory = replace(site.inventory, hosts=hosts)
+    held: list[bool] = []
+
+    def stands(_: object) -> Gathered[Stands]:
+        held.append(is_running(depot))
+        return Gathered({}, {})
+
+    monkeypatch.setattr(generations, "stands", stands)
+    assert _ran(each, "h3").exit_code == 0 and held == [True]
+    with one_rollout(depot):
+        assert "another rollout is running" in str(_ran(each, "h3").exception)
+    assert held == [True]  # nobody was asked in vain
+
+
+def test_a_drained_host_whose_release_answers_nothing_any_more_is_undrained(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a rollback to a release in which it had no role."""
+    nothing = lock(samples.release(roles={"chat": {"model": samples.MODEL, "groups": ["front"]}}))
+
+    def resolve(_: Depot, reference: str) -> StoredRelease:
+        return StoredRelease(BUNDLE, nothing if OLD.bundle in reference else lock())
+
+    assert _ran("drain", "h3").exit_code == 0 and site.drained == {"h3"}
+    monkeypatch.setattr(Depot, "resolve", resolve)
+    site.stands = {"h3": Stands(OLD, None, (OLD,))}
+    found = _ran("undrain", "h3")
+    assert (found.exit_code, site.drained) == (0, set()), found.exception
+    assert "no front door sends it anything" in str(_ran("undrain", "h3").exception)
 
 
 def test_waiting_ends_when_nothing_runs(site: Site) -> None:

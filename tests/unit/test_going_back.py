@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +34,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     monkeypatch.setattr(
         generations, "stands", lambda hosts: Gathered({h.name: made.standing[h.name] for h in hosts}, {})
     )
+    monkeypatch.setattr(module, "differences", lambda _: Gathered({}, {}))
     monkeypatch.setattr(module, "_READY_S", -1)
     monkeypatch.setattr(module, "_PAUSE_S", 0)
     monkeypatch.setattr(
@@ -91,6 +93,33 @@ def test_who_was_drained_by_the_operator_goes_back_and_stays_drained(site: Site)
     outcomes = site.roll_back()
     assert [line for line in site.did if "back" in line] == ["back h3", "back h1", "back h2"]
     assert site.drained == {"h3"} and all(each.ok and not each.stays_drained for each in outcomes.values())
+    assert [line for line in site.lines if "stays so" in line] == [
+        "h3: was drained before, and stays so: sealift undrain prod h3"
+    ]
+
+
+def test_who_was_left_drained_is_named_when_it_is_back_the_next_time(site: Site) -> None:
+    site.bad = {"h3"}
+    assert site.roll_back()["h3"].stays_drained
+    site.bad, site.lines = set(), []
+    assert site.roll_back()["h3"].ok and site.drained == {"h3"}
+    assert "h3: was drained before, and stays so: sealift undrain prod h3" in site.lines
+
+
+def test_who_is_back_already_is_not_drained_once_more(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when it is run again, cut off after h3 was back and while h1 went back by itself."""
+    back_already = Stands(OLD, OLD, (OLD,))
+    site.standing |= {"h1": back_already, "h3": back_already}
+    lines: dict[str, tuple[str, ...]] = {"h1": ("service gateway is missing",), "h3": ()}
+    monkeypatch.setattr(
+        module, "differences", lambda hosts: Gathered({h.name: lines[h.name] for h in hosts}, {})
+    )
+    assert all(each.ok for each in site.roll_back().values())
+    assert site.did == [
+        *("back h3", "told -"),
+        *("told h1", "back h1", "told -"),
+        *("told h2", "back h2", "told -"),
+    ]
 
 
 def test_who_is_drained_just_before_it_begins_is_the_operators_too(site: Site) -> None:
@@ -140,6 +169,19 @@ def test_a_front_door_that_falls_silent_is_not_waited_for(
     assert "h1: does not answer\nh1: what runs through it is not waited for." in site.wrong
 
 
+def test_hosts_go_back_though_nobody_can_write_down_that_they_are_drained(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "drained")
+
+    monkeypatch.setattr(drain, "write_drained", write)
+    outcomes = site.roll_back()
+    assert site.did == ["back h3", "back h1", "back h2"] and all(each.ok for each in outcomes.values())
+    assert any("No space left on device: 'drained'" in line for line in site.wrong)
+    assert any("no front door confirms it: hosts go back all the same" in line for line in site.lines)
+
+
 def _interrupt(_: Host) -> None:
     raise KeyboardInterrupt
 
@@ -163,6 +205,17 @@ def test_cut_off_while_hosts_go_back_these_stay_drained_and_it_is_said(site: Sit
     (said,) = site.wrong
     assert said.startswith("h3: was going back, goes on with it by itself, and stays drained.")
     assert said.endswith("sealift undrain prod h3")
+
+
+def test_cut_off_while_one_goes_back_that_was_not_drained_it_is_named(site: Site) -> None:
+    site.drain("h1", "h2")
+    site.goes = _interrupt
+    with pytest.raises(KeyboardInterrupt):
+        site.roll_back("h3")
+    assert site.wrong == [
+        "h3: was going back, and goes on with it by itself. "
+        "Whether it is whole: sealift rollback prod --limit h3"
+    ]
 
 
 def test_cut_off_once_more_what_is_left_to_do_is_said(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

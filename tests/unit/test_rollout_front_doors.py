@@ -9,11 +9,15 @@ from pathlib import Path
 import pytest
 
 from sealift.depot.store import Depot
+from sealift.errors import SealiftError
+from sealift.fleet import generations
 from sealift.rollout import begin, engine
 from sealift.rollout.course import Step
 from sealift.rollout.engine import Done
-from sealift.rollout.events import Closed
+from sealift.rollout.events import Closed, Ended, Event
 from sealift.rollout.journal import Journal
+from sealift.site.inventory import Host
+from sealift.ssh import Gathered
 from tests.unit.rollouts import opening
 from tests.unit.steps_site import NEW, OLD, Site
 
@@ -156,3 +160,44 @@ def test_a_rollout_keeps_of_the_depot_what_hosts_run_before_it(
         pass
     old = f"demo@{OLD.bundle}"
     assert kept == [(NEW.release,) * 3, (old, NEW.release, old)]
+
+
+def test_front_doors_that_cannot_be_told_undo_no_host_that_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One host's address is not known for a moment, when nobody is drained."""
+    site = _site(tmp_path, monkeypatch, "h1")
+    site.drain("h1", "h2")
+    wave: list[Event] = [opening((("h3",),))]
+    site.do(Step("drain", 0, ("h3",)), wave)
+
+    def lost(*_: object) -> None:
+        raise SealiftError("h2: its address is not known here")
+
+    monkeypatch.setattr("sealift.rollout.front_doors.fronts_of", lost)
+    for phase in ("apply", "undrain"):
+        done = site.do(Step(phase, 0, ("h3",)), wave)
+        assert not done.failed and "h2: its address is not known here" in done.said
+
+
+def test_a_host_that_went_back_and_stays_drained_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = _site(tmp_path, monkeypatch, "h1")
+
+    def lost(*_: object) -> None:
+        raise SealiftError("h2: its address is not known here. Write it.")
+
+    def go_back(hosts: Sequence[Host]) -> Gathered[str]:
+        monkeypatch.setattr("sealift.rollout.front_doors.fronts_of", lost)
+        return site.go_back(hosts)
+
+    monkeypatch.setattr(generations, "go_back", go_back)
+    assert _roll_out(site, monkeypatch, _WAVES[:1], failing=["h3"]).outcome == "failed"
+    assert site.drained == {"h3"}
+    events = Journal(tmp_path / "rollout").events
+    (ended,) = [e for e in events if isinstance(e, Ended) and e.phase == "return"]
+    assert ended.said == (
+        "h2: its address is not known here. Write it. "
+        "Until you run sealift undrain, front doors send nothing to h3."
+    )

@@ -192,8 +192,8 @@ class View:
             self.wrong(f"{host}: {line}")
         if each.stays_drained:
             self.wrong(
-                f"{host}: stays drained. Look at it; once it answers well: "
-                f"sealift undrain {self._site} {host}"
+                f"{host}: stays drained. Look at it; once sealift rollback {self._site} --limit {host} finds "
+                f"nothing wrong: sealift undrain {self._site} {host}"
             )
         if each.ok:
             self.line(f"{host}: is what the record says: {each.release}")

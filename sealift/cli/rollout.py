@@ -22,6 +22,7 @@ from sealift.rollout.plan import read_plan, require_hosts, require_same
 from sealift.rollout.prepared import Prepared, prepare
 from sealift.rollout.promoting import recorded, require_permitted
 from sealift.rollout.window import Window
+from sealift.site.drained import read_drained
 from sealift.site.inventory import Inventory, load_inventory
 
 
@@ -115,10 +116,13 @@ def _end(site: Inventory, result: Result, as_json: bool) -> None:
     made = recorded(site, result.journal.opened.bundle, datetime.now(UTC)) if result.ok else None
     if not as_json:
         say(f"journal        {result.journal.folder}\nevidence       {told}")
+    drained = read_drained(site.hosts[0].settings)
     for host in result.stuck:
         complain(
             f"{host}: could not go back, and stays drained. Look at it; once it answers well: "
             f"sealift undrain {site.name} {host}"
+            if host in drained
+            else f"{host}: could not go back. Look at it, then: sealift rollback {site.name} --limit {host}"
         )
     if made is not None:
         path, why = made

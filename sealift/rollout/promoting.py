@@ -61,7 +61,12 @@ def require_still(
     verdict = permitted(site, stored, stood, now, opened.plan)
     if verdict.problems:
         raise SealiftError(
-            "\n".join((*verdict.problems, "The rollout does not go on. Or end it: --abandon."))
+            "\n".join(
+                (
+                    *verdict.problems,
+                    "The rollout does not go on. Once that is mended: --resume. Or end it: --abandon.",
+                )
+            )
         )
     return verdict
 

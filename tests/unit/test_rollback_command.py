@@ -159,7 +159,10 @@ def test_behind_a_front_door_hosts_go_in_waves(fleet: Fleet, monkeypatch: pytest
     found = _ran()
     assert found.exit_code == 1 and len(asked) == 1 and fleet.went == []
     assert "wave 1 of 2: h2" in found.stdout and "rollback   1 of 2 hosts" in found.stdout
-    assert "h2: stays drained. Look at it; once it answers well: sealift undrain prod h2" in found.stderr
+    assert (
+        "h2: stays drained. Look at it; once sealift rollback prod --limit h2 finds nothing wrong: "
+        "sealift undrain prod h2" in found.stderr
+    )
     said = _ran("--json")
     assert {host: each["stays_drained"] for host, each in json.loads(said.stdout).items()} == {
         "h1": False,

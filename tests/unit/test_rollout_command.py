@@ -27,6 +27,7 @@ from sealift.rollout import begin, prepared
 from sealift.rollout.journal import JOURNAL, Journal, rollouts_folder
 from sealift.rollout.prepared import aimed_at
 from sealift.ship.plan import Item, ShipPlan
+from sealift.site.drained import write_drained
 from sealift.site.inventory import Host, Inventory
 from tests.unit.fleet_site import BUNDLE, blob, lock, site_settings, wanted
 from tests.unit.rollouts import Fleet, opening
@@ -145,6 +146,16 @@ def test_a_failed_gate_is_told_in_one_sentence_and_by_the_exit_code(site: Site) 
         "failed: h1: fails in verify" in found.stdout
         and "went back" in (_last(site).folder / "rollout.html").read_text()
     )
+
+
+def test_a_host_that_cannot_go_back_is_said_to_be_drained_only_where_it_is(site: Site) -> None:
+    site.set(canary=0, batches=("2",))
+    site.fleet.failing = {"h1": "verify", "h2": "back"}
+    assert (
+        "h2: could not go back. Look at it, then: sealift rollback prod --limit h2" in _ran("rollout").stderr
+    )
+    write_drained(site.inventory.hosts[0].settings, {"h2"})
+    assert "h2: could not go back, and stays drained. Look at it" in _ran("rollout").stderr
 
 
 def test_programs_get_an_event_a_line(site: Site) -> None:

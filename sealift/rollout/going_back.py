@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from sealift.errors import SealiftError
 from sealift.fleet import back, generations
@@ -95,7 +96,7 @@ class _Going:
             sick = self._sick()
             now = turn(self._order, (host,), self._failed, sick)
             if now.later:
-                self._leave(host, unanswered(self._order, host, self._failed | sick))
+                self._leave(host, unanswered(self._order, host, self._failed, sick))
             else:
                 self._go("put off until others were back", now)
 
@@ -195,7 +196,7 @@ class _Going:
             self._heard.wrong(f"Once the front doors answer: {self._commands(hosts)}")
         end = time.monotonic() + _READY_S
         with self._heard.waiting("waiting until front doors find them well"):
-            while sick := self._sick() & {*hosts}:
+            while sick := {*hosts} & {*chain(*self._sick().values())}:
                 if time.monotonic() > end:
                     return f"front doors do not find {', '.join(sorted(sick))} well after {_READY_S} s"
                 time.sleep(_PAUSE_S)
@@ -227,12 +228,12 @@ class _Going:
             self._heard.wrong(f"{error}\n{door}: what runs through it is not waited for.")
         return found.results
 
-    def _sick(self) -> frozenset[str]:
-        """Hosts that a front door sends nothing, though nobody has drained them."""
+    def _sick(self) -> Mapping[str, frozenset[str]]:
+        """Hosts that each front door sends nothing, though nobody has drained them."""
         found = sick_by_door(self._fronts(self._order.doors - self._silent))
         self._silent |= found.errors.keys()
-        sick = frozenset(host for hosts in found.results.values() for host in hosts)
-        return sick - self._drained - self._order.away
+        drained = self._drained | self._order.away
+        return {door: hosts - drained for door, hosts in found.results.items()}
 
     def _fronts(self, doors: Collection[str]) -> Fronts:
         now = self._now

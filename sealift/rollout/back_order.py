@@ -87,7 +87,7 @@ def turn(order: Order, wave: Sequence[str], failed: Collection[str], sick: Sick)
     """What becomes of a wave.
 
     A front door sends nothing to a host that is sick: nobody has to stand in for it there, and it stands in
-    for nobody. Another one may reach it.
+    for nobody. Another one may reach it. So it is with front doors that do not answer: nobody comes to them.
 
     + failed: hosts that did not go back
     """
@@ -102,7 +102,7 @@ def turn(order: Order, wave: Sequence[str], failed: Collection[str], sick: Sick)
         for host, names in shared.items()
     }
     free = replaceable(wave, seen)
-    doors = replaceable(wave, dict.fromkeys(order.doors - {*failed}, (DOOR,)))
+    doors = replaceable(wave, {door: (DOOR,) if door in sick else () for door in order.doors - {*failed}})
     several = len(order.doors) > 1
     later = {
         host
@@ -124,7 +124,9 @@ def unanswered(order: Order, host: str, failed: Collection[str], sick: Sick) -> 
     + failed: hosts that did not go back
     """
     names = order.answers.get(host, frozenset()) if host not in order.away else frozenset()
-    missed = {DOOR} if host in order.doors and not order.doors - {*failed, host} else set()
+    answering = order.doors & sick.keys()
+    alone = len(order.doors) > 1 and host in answering and answering <= {*failed, host}
+    missed = {DOOR} if alone else set()
     for out in _views(sick).values():
         if host not in out:
             others = order.answers.keys() - order.away - {*failed, *out, host}

@@ -92,6 +92,7 @@ class _Going:
             later += now.later
             if now.drained or now.as_they_are:
                 self._go(f"wave {number} of {len(self._order.waves)}", now)
+        self._silent.clear()  # they may answer by now
         for host in later:
             sick = self._sick()
             now = turn(self._order, (host,), self._failed, sick)

@@ -93,10 +93,22 @@ def test_whom_one_front_door_does_not_reach_another_may_find_well() -> None:
 def test_the_last_front_door_that_stands_is_left() -> None:
     fleet = tuple(_behind(f"h{n}", "chat") for n in (1, 2, 3))
     order = _order(*fleet, doors=("h1", "h2"))
-    assert turn(order, ("h2",), ("h1",), {}) == Turn((), (), ("h2",))
-    assert unanswered(order, "h2", ("h1",), {}) == ("the front door",)
+    both: dict[str, tuple[str, ...]] = {"h1": (), "h2": ()}
+    assert turn(order, ("h2",), ("h1",), both) == Turn((), (), ("h2",))
+    assert unanswered(order, "h2", ("h1",), both) == ("the front door",)
     alone = _order(*fleet, doors=("h1",))
-    assert turn(alone, ("h1",), (), {}) == Turn(("h1",), (), ())
+    assert turn(alone, ("h1",), (), {"h1": ()}) == Turn(("h1",), (), ())
+    assert turn(alone, ("h1",), ("h2", "h3"), {"h1": ()}) == Turn((), (), ("h1",))
+    assert unanswered(alone, "h1", ("h2", "h3"), {"h1": ()}) == ("chat",)
+
+
+def test_a_front_door_that_does_not_answer_is_no_stand_in_for_the_one_that_does() -> None:
+    order = _order(*(_behind(f"h{n}", "chat") for n in (1, 2, 3)), doors=("h1", "h2"))
+    only_h2: dict[str, tuple[str, ...]] = {"h2": ()}
+    assert turn(order, ("h1",), (), only_h2) == Turn(("h1",), (), ())
+    assert turn(order, ("h2",), (), only_h2) == Turn((), (), ("h2",))
+    assert unanswered(order, "h2", (), only_h2) == ("the front door",)
+    assert turn(order, ("h1",), (), {}) == Turn(("h1",), (), ())  # neither answers
 
 
 def test_a_front_door_that_answers_nothing_itself_is_not_drained() -> None:
@@ -117,7 +129,7 @@ def test_whatever_is_drained_somebody_else_answers(
     order = _order(*fleet, doors=tuple(f"h{n}" for n, (_, _, door) in enumerate(hosts) if door))
     assert sorted(host for wave in order.waves for host in wave) == sorted(each.name for each in fleet)
     names = st.frozensets(st.sampled_from([each.name for each in fleet]))
-    failed, sick = data.draw(names), data.draw(st.dictionaries(st.sampled_from(("d1", "d2")), names))
+    failed, sick = data.draw(names), data.draw(st.dictionaries(st.sampled_from(["d1", *order.doors]), names))
     for wave in order.waves:
         now = turn(order, wave, failed, sick)
         assert sorted((*now.drained, *now.as_they_are, *now.later)) == sorted(wave)
@@ -128,9 +140,12 @@ def test_whatever_is_drained_somebody_else_answers(
             answered = {name for host in well - moving for name in order.answers[host]}
             for host in well & moving:
                 assert order.answers[host] - {*order.alone(host)} <= answered
+        answering = (order.doors & sick.keys()) - failed
+        if len(order.doors) > 1 and answering & moving:
+            assert answering - moving
         if not failed and not sick:
             for host in now.later:  # it will be its turn once the others are back
-                assert turn(order, (host,), (), {}).later == ()
+                assert turn(order, (host,), (), dict.fromkeys(order.doors, ())).later == ()
 
 
 def test_of_two_that_stand_in_for_each_other_one_is_left() -> None:

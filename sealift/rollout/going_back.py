@@ -82,7 +82,7 @@ class _Going:
     @property
     def _now(self) -> Inventory:
         """The site as it stands."""
-        return replace(self._way.site.whole, hosts=tuple(self._at.values()))
+        return replace(self._way.site.whole, hosts=tuple(self._at.values()), site=())
 
     def all(self) -> None:
         """Go through all waves; then hosts one by one that nobody could stand in for in their wave."""

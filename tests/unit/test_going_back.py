@@ -279,7 +279,7 @@ def test_front_doors_are_told_by_the_releases_that_hosts_run(
     told: list[dict[str, str]] = []
 
     def set_drained(inventory: Inventory, *_: object) -> tuple[Pushed, ...]:
-        told.append({host.name: host.settings.release for host in inventory.hosts})
+        told.append({host.name: host.settings.release for host in inventory.whole.hosts})
         return tuple(Pushed(door, True, True, "", 0.1) for door in DOORS)
 
     monkeypatch.setattr(module, "set_drained", set_drained)

@@ -32,7 +32,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     monkeypatch.setattr(back, "hosts_held", lambda *_: nullcontext())
     monkeypatch.setattr(back, "went_back", made.went_back)
     monkeypatch.setattr(
-        generations, "stands", lambda hosts: Gathered({h.name: made.standing[h.name] for h in hosts}, {})
+        generations, "stands", lambda hosts, *_: Gathered({h.name: made.standing[h.name] for h in hosts}, {})
     )
     monkeypatch.setattr(module, "differences", lambda _: Gathered({}, {}))
     monkeypatch.setattr(module, "_READY_S", -1)

@@ -26,6 +26,21 @@ class TooMuchError(Exception):
         self.most = most
 
 
+def errors_in(file: IO[bytes]) -> bytes:
+    """What a command that has ended printed into a file as errors: all, or the first and last half mebibyte.
+
+    The last line has the reason, and one of the first ones that the command began.
+    """
+    half = MOST_ERRORS // 2
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    if size <= MOST_ERRORS:
+        return file.read(size)
+    first = file.read(half)
+    file.seek(size - half)
+    return first + b"\n" + file.read(half)
+
+
 @dataclass
 class _Sink:
     """Where a pipe's bytes go, and how many it may have."""

@@ -117,7 +117,7 @@ def _as_it_runs(site: Inventory) -> Inventory:
     Its locks are held already: no rollout changes what hosts run before front doors are told.
     """
     with asking(len(site.hosts)):
-        return in_force(site, generations.stands(site.hosts).results)
+        return in_force(site, generations.stands(site.hosts, generations.SHORT_S).results)
 
 
 def _drained(site: Inventory, name: str) -> Host | None:

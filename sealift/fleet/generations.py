@@ -27,6 +27,7 @@ from sealift.ssh import Gathered, on_all
 
 _SCRIPT = resources.files("sealift.fleet").joinpath("generations.sh").read_text()
 _REMOVE = f"xargs -r -d '\\n' sh -c {shlex.quote(REMOVE)} sealift"
+SHORT_S = 10  # as long as ssh waits for a connection
 _ID = re.compile(r"[0-9a-f]{12}")
 _Text = Annotated[str, AfterValidator(printable)]
 _GOING_BACK_S = 3600  # images are loaded, and each service may take three minutes until it is healthy
@@ -79,10 +80,16 @@ class Stands:
         return found if found and found.restorable else None
 
 
-def stands(hosts: Sequence[Host]) -> Gathered[Stands]:
-    """Ask all hosts at once for their generations. Changes nothing."""
+def stands(hosts: Sequence[Host], timeout_s: float = 60) -> Gathered[Stands]:
+    """Ask all hosts at once for their generations. Changes nothing.
+
+    + timeout_s: seconds for each host; `SHORT_S` where one that does not say it is only left out
+    """
     by_name = {host.name: host.ssh for host in hosts}
-    return on_all(list(by_name), lambda name: parse_stands(name, by_name[name].run(_SCRIPT, ROOT, "stands")))
+    return on_all(
+        list(by_name),
+        lambda name: parse_stands(name, by_name[name].run(_SCRIPT, ROOT, "stands", timeout_s=timeout_s)),
+    )
 
 
 def arm(hosts: Sequence[Host], within_s: int) -> Gathered[str]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 
 _PAUSE_S = 1  # between two looks at what still runs
 
 
-def replaceable(hosts: Sequence[str], answers: Mapping[str, Collection[str]]) -> tuple[str, ...]:
+def replaceable(hosts: Sequence[str], answers: Mapping[str, Collection[Hashable]]) -> tuple[str, ...]:
     """Those of some hosts that can be away at the same time: somebody else answers all that they do.
 
     The first ones go first: of two that stand in for each other, the second is left.

@@ -10,6 +10,8 @@ from sealift.host.rollout_settings import RolloutSettings
 from sealift.live.stand_in import replaceable
 from sealift.rollout.waves import DOOR, waves
 
+Sick = Mapping[str, Collection[str]]  # by front door that answers, hosts that it does not find well
+
 
 @dataclass(frozen=True)
 class Order:
@@ -81,28 +83,34 @@ def order_of(
     return Order(waves(hosts, total, with_doors, settings), answers, doors, away)
 
 
-def turn(order: Order, wave: Sequence[str], failed: Collection[str], sick: Collection[str]) -> Turn:
+def turn(order: Order, wave: Sequence[str], failed: Collection[str], sick: Sick) -> Turn:
     """What becomes of a wave.
 
-    A host that is sick is sent nothing: nobody has to stand in for it, and it stands in for nobody.
+    A front door sends nothing to a host that is sick: nobody has to stand in for it there, and it stands in
+    for nobody. Another one may reach it. So it is with front doors that do not answer: nobody comes to them.
 
     + failed: hosts that did not go back
-    + sick: hosts that front doors send nothing, because they do not answer well
     """
+    views = _views(sick)
     shared = {
         host: names - {*order.alone(host)}
         for host, names in order.answers.items()
         if host not in order.away | {*failed}
     }
-    free = replaceable(wave, {host: () if host in sick else names for host, names in shared.items()})
-    doors = replaceable(wave, dict.fromkeys(order.doors - {*failed}, (DOOR,)))
+    seen = {
+        host: {(door, name) for door, out in views.items() if host not in out for name in names}
+        for host, names in shared.items()
+    }
+    free = replaceable(wave, seen)
+    doors = replaceable(wave, {door: (DOOR,) if door in sick else () for door in order.doors - {*failed}})
     several = len(order.doors) > 1
     later = {
         host
         for host in wave
         if (host in shared and host not in free) or (several and host in order.doors and host not in doors)
     }
-    drained = tuple(host for host in free if host not in later and (host in sick or not order.alone(host)))
+    to_all = {host for host in shared if all(host in out for out in views.values())}
+    drained = tuple(host for host in free if host not in later and (host in to_all or not order.alone(host)))
     return Turn(
         drained=drained,
         as_they_are=tuple(host for host in wave if host not in drained and host not in later),
@@ -110,13 +118,22 @@ def turn(order: Order, wave: Sequence[str], failed: Collection[str], sick: Colle
     )
 
 
-def unanswered(order: Order, host: str, out: Collection[str]) -> tuple[str, ...]:
-    """What nobody would answer while a host goes back.
+def unanswered(order: Order, host: str, failed: Collection[str], sick: Sick) -> tuple[str, ...]:
+    """What nobody would answer while a host goes back, at one front door at least.
 
-    + out: hosts that did not go back, or do not answer well
+    + failed: hosts that did not go back
     """
-    others = [each for each in order.answers.keys() - order.away if each != host and each not in out]
-    names = order.answers[host] if host in order.answers and host not in order.away else frozenset()
-    door = {DOOR} if host in order.doors and not order.doors - {*out, host} else set()
-    answered = {name for each in others for name in order.answers[each]}
-    return tuple(sorted((names | door) - answered - {*order.alone(host)}))
+    names = order.answers.get(host, frozenset()) if host not in order.away else frozenset()
+    answering = order.doors & sick.keys()
+    alone = len(order.doors) > 1 and host in answering and answering <= {*failed, host}
+    missed = {DOOR} if alone else set()
+    for out in _views(sick).values():
+        if host not in out:
+            others = order.answers.keys() - order.away - {*failed, *out, host}
+            missed |= names - {name for each in others for name in order.answers[each]}
+    return tuple(sorted(missed - {*order.alone(host)}))
+
+
+def _views(sick: Sick) -> Sick:
+    """The same; where no front door answers, hosts pass for well."""
+    return sick or {DOOR: ()}

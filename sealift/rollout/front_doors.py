@@ -130,7 +130,9 @@ def releases_in_force(site: Inventory) -> tuple[str, ...]:
 
 def _stands(site: Inventory) -> Mapping[str, Stands]:
     """All hosts are asked at once, where any can be a front door; those that do not answer are left out."""
-    return generations.stands(site.hosts).results if may_have_fronts(site.hosts) else {}
+    if not may_have_fronts(site.hosts):
+        return {}
+    return generations.stands(site.hosts, generations.SHORT_S).results
 
 
 def _of(site: Inventory, names: Collection[str]) -> tuple[Host, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from sealift.errors import SealiftError
 from sealift.fleet import back, generations
@@ -81,7 +82,7 @@ class _Going:
     @property
     def _now(self) -> Inventory:
         """The site as it stands."""
-        return replace(self._way.site.whole, hosts=tuple(self._at.values()))
+        return replace(self._way.site.whole, hosts=tuple(self._at.values()), site=())
 
     def all(self) -> None:
         """Go through all waves; then hosts one by one that nobody could stand in for in their wave."""
@@ -91,11 +92,12 @@ class _Going:
             later += now.later
             if now.drained or now.as_they_are:
                 self._go(f"wave {number} of {len(self._order.waves)}", now)
+        self._silent.clear()  # they may answer by now
         for host in later:
             sick = self._sick()
             now = turn(self._order, (host,), self._failed, sick)
             if now.later:
-                self._leave(host, unanswered(self._order, host, self._failed | sick))
+                self._leave(host, unanswered(self._order, host, self._failed, sick))
             else:
                 self._go("put off until others were back", now)
 
@@ -195,7 +197,7 @@ class _Going:
             self._heard.wrong(f"Once the front doors answer: {self._commands(hosts)}")
         end = time.monotonic() + _READY_S
         with self._heard.waiting("waiting until front doors find them well"):
-            while sick := self._sick() & {*hosts}:
+            while sick := {*hosts} & {*chain(*self._sick().values())}:
                 if time.monotonic() > end:
                     return f"front doors do not find {', '.join(sorted(sick))} well after {_READY_S} s"
                 time.sleep(_PAUSE_S)
@@ -227,12 +229,12 @@ class _Going:
             self._heard.wrong(f"{error}\n{door}: what runs through it is not waited for.")
         return found.results
 
-    def _sick(self) -> frozenset[str]:
-        """Hosts that a front door sends nothing, though nobody has drained them."""
+    def _sick(self) -> Mapping[str, frozenset[str]]:
+        """Hosts that each front door sends nothing, though nobody has drained them."""
         found = sick_by_door(self._fronts(self._order.doors - self._silent))
         self._silent |= found.errors.keys()
-        sick = frozenset(host for hosts in found.results.values() for host in hosts)
-        return sick - self._drained - self._order.away
+        drained = self._drained | self._order.away
+        return {door: hosts - drained for door, hosts in found.results.items()}
 
     def _fronts(self, doors: Collection[str]) -> Fronts:
         now = self._now

@@ -51,7 +51,7 @@ def way_back(site: Inventory, stands: Mapping[str, Stands], to: str | None) -> W
     if not may_have_fronts(whole.hosts):
         return None
     others = tuple(host for host in whole.hosts if host.name not in stands)
-    known = {**generations.stands(others).results, **stands} if others else stands
+    known = {**generations.stands(others, generations.SHORT_S).results, **stands} if others else stands
     at = in_force(whole, known)
     then = by_generations(at.hosts, {name: each.back(to) for name, each in stands.items()})
     try:

@@ -108,15 +108,15 @@ def _listings(sessions: Mapping[str, Session], said: Said) -> tuple[Mapping[str,
     begun = time.monotonic()
     deadline = begun + _READY_S
     while len(haves.keys() | lost.keys()) < len(sessions):
-        try:
-            host, line = said.get(timeout=max(deadline - time.monotonic(), 0.01))
-        except queue.Empty:
+        heard = _next(said, deadline, begun + _READY_S)
+        if heard is None:
             waited = time.monotonic() - begun
             silent = [name for name in sessions if name not in haves | lost]
             lost |= dict.fromkeys(silent, f"no answer within {waited:.0f} s")
             for name in silent:
                 sessions[name].cut()
             break
+        host, line = heard
         if line is None or line.startswith("error "):
             lost[host] = lost.get(host) or (line or sessions[host].why_it_ended())
         elif line == "ready":
@@ -129,6 +129,21 @@ def _listings(sessions: Mapping[str, Session], said: Said) -> tuple[Mapping[str,
         else:
             lines[host].append(line)
     return {name: haves[name] for name in sessions if name in haves and name not in lost}, lost
+
+
+def _next(said: Said, quiet: float, end: float) -> tuple[str, str | None] | None:
+    """What a host says next; None where there is nothing, or the time is over.
+
+    + quiet: from when on it is not waited any more, though what has come is taken
+    + end: from when on nothing is taken: one that talks without end would keep all others waiting
+    """
+    now = time.monotonic()
+    if now > end:
+        return None
+    try:
+        return said.get(timeout=max(quiet - now, 0.01))
+    except queue.Empty:
+        return None
 
 
 def _hand_out(parts: Sequence[Part], members: Mapping[str, Member], sessions: Mapping[str, Session]) -> None:
@@ -163,14 +178,14 @@ def _all_listen(parts: Sequence[Part], watched: Watched, said: Said, sessions: M
     due = {part.host for part in parts[1:]}
     deadline = time.monotonic() + _LISTENING_S
     while due:
-        try:
-            host, line = said.get(timeout=max(deadline - time.monotonic(), 0.01))
-        except queue.Empty:
+        heard = _next(said, deadline, deadline)
+        if heard is None:
             # Where more do not, it is hardly each one's fault, such as under load: one alone is left out.
             few = len(due) <= len(parts) * _FEW
             for host in due if few else [min(due)]:
                 watched.end(host, f"does not listen within {_LISTENING_S:.0f} s")
             return False
+        host, line = heard
         if line == "listening":
             due.discard(host)
             continue

@@ -12,7 +12,7 @@ from contextlib import suppress
 from importlib import resources
 from typing import IO
 
-from sealift.captured import MOST_ERRORS
+from sealift.captured import errors_in
 from sealift.errors import SealiftError
 from sealift.host_paths import BLOBS, PARTIAL, ROOT
 from sealift.ship.chain import Part
@@ -99,8 +99,7 @@ class Session:
     def why_it_ended(self) -> str:
         """What ssh says about it, without the host's name."""
         code = self._child.wait()
-        self._stderr.seek(0)
-        return str(self.ssh.failure(code, self._stderr.read(MOST_ERRORS))).removeprefix(f"{self.ssh.host}: ")
+        return str(self.ssh.failure(code, errors_in(self._stderr))).removeprefix(f"{self.ssh.host}: ")
 
     def hang_up(self) -> None:
         """Let the host end all of it."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from sealift.blob import Blob
-from sealift.captured import MOST_ERRORS
+from sealift.captured import errors_in
 from sealift.errors import SealiftError
 from sealift.host_paths import BLOBS, PARTIAL, ROOT
 from sealift.progress import Meter, Progress
@@ -59,8 +59,7 @@ def _ship(order: Order, blob_path: BlobPath, meter: Meter, total: Pace) -> Shipp
             return _dialogue(receiver, order, blob_path, meter)
         except _HungUpError:
             code = child.wait()
-            stderr.seek(0)
-            raise ssh.failure(code, stderr.read(MOST_ERRORS)) from None
+            raise ssh.failure(code, errors_in(stderr)) from None
         finally:
             receiver.close()
             child.wait()

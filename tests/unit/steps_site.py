@@ -118,7 +118,7 @@ class Site:
         )
         return tuple(Pushed(d, bool(self.runs[d]), bool(self.runs[d]), "", 0.1) for d in doors.names)
 
-    def stands(self, hosts: Sequence[Host]) -> Gathered[Stands]:
+    def stands(self, hosts: Sequence[Host], *_: float) -> Gathered[Stands]:
         self.rounds += 1
         names = [host.name for host in hosts]
         return Gathered(

@@ -16,7 +16,7 @@ import pytest
 
 from sealift.blob import Blob
 from sealift.blobs import BlobStore
-from sealift.captured import TooMuchError, captured
+from sealift.captured import MOST_ERRORS, TooMuchError, captured
 from sealift.clients.usage import read_logs
 from sealift.depot.repair import HostStore
 from sealift.errors import SealiftError
@@ -112,6 +112,27 @@ def test_a_listing_without_an_end_is_told(host: Path, monkeypatch: pytest.Monkey
     host.write_text(f"#!/bin/sh\n{flood}\n")
     shipped = over_ssh.over_ssh([Order(H1, (BLOB,), 0)], Path, lambda *_: None)
     assert str(shipped.errors["h1"]).startswith("h1: says more than 1048576 bytes")
+
+
+@pytest.mark.parametrize(
+    ("end", "told"),
+    [
+        ("echo 'disk is broken' >&2; exit 3", "a command failed there with exit code 3: disk is broken."),
+        ("exit 255", "the command there was killed or the connection cut"),
+    ],
+)
+@pytest.mark.parametrize("noise", [0, MOST_ERRORS, 3 * MOST_ERRORS])
+def test_why_a_host_ended_is_told_however_much_noise_is_before_it(
+    host: Path, end: str, told: str, noise: int
+) -> None:
+    host.write_text(
+        f"#!/bin/sh\necho 'sealift: begins' >&2\nyes noise | head -c {noise} >&2\necho >&2\n{end}\n"
+    )
+    shipped = over_ssh.over_ssh([Order(H1, (BLOB,), 0)], Path, lambda *_: None)
+    assert str(shipped.errors["h1"]).startswith(f"h1: {told}")
+    session = chain_session.Session(H1, queue.SimpleQueue())
+    assert session.why_it_ended().startswith(told)
+    session.wait(10)
 
 
 def test_a_blob_that_nobody_sent_cannot_be_a_bad_one(host: Path, tmp_path: Path) -> None:

@@ -42,6 +42,31 @@ def test_a_host_that_ends_before_another_is_ready_does_not_keep_that_one_out() -
     assert (list(haves), lost) == (["h2"], {"h1": "gone"})
 
 
+class _Talk:
+    """A queue in which a host says the same again and again, behind what others said."""
+
+    def __init__(self, host: str, line: str, *first: tuple[str, str]) -> None:
+        self._first, self._again = list(first), (host, line)
+        self._end = time.monotonic() + 5
+
+    def get(self, **_: float) -> tuple[str, str]:
+        assert time.monotonic() < self._end
+        return self._first.pop(0) if self._first else self._again
+
+
+def test_one_that_talks_without_end_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chain_round, "_READY_S", 0.5)
+    monkeypatch.setattr(chain_round, "_LISTENING_S", 0.5)
+    talk = _Talk("h2", "blob", ("h1", "free 5"), ("h1", "ready"))
+    haves, lost = _listings(_sessions("h1", "h2"), cast("Said", talk))
+    assert (list(haves), list(lost)) == (["h1"], ["h2"])
+    watched = Watched(made(h1=have(), h2=have(), h3=have(), h4=have()), began=time.monotonic())
+    talk = _Talk("h3", "at 0", ("h2", "listening"), ("h4", "listening"))
+    assert not _all_listen(watched.parts, watched, cast("Said", talk), _sessions("h1", "h2", "h3", "h4"))
+    fault = watched.fault(time.monotonic())
+    assert fault is not None and fault.gone.keys() == {"h3"}
+
+
 @pytest.fixture
 def watched() -> Watched:
     return Watched(made(h1=have(), h2=have(), h3=have()), began=0)
@@ -70,7 +95,7 @@ def test_a_first_host_that_has_all_needs_no_connection(watched: Watched) -> None
 def test_some_that_do_not_listen_are_told_at_once_but_many_are_not(
     deaf: tuple[str, ...], gone: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chain_round, "_LISTENING_S", 0.05)
+    monkeypatch.setattr(chain_round, "_LISTENING_S", 0.3)
     hosts = [f"h{number}" for number in range(1, 10)]
     watched = Watched(made(**{host: have() for host in hosts}), began=time.monotonic())
     said: Said = queue.SimpleQueue()

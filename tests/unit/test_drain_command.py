@@ -24,11 +24,12 @@ from sealift.live.push import News, Pushed
 from sealift.services import FRONT
 from sealift.site.drained import read_drained
 from sealift.site.inventory import Host, Inventory
-from sealift.ssh import Gathered
+from sealift.ssh import Gathered, Ssh
 from tests.unit import samples
 from tests.unit.back_site import OLD
 from tests.unit.fleet_site import BUNDLE, lock, site_settings
 
+_STANDS = generations.stands
 _WELL = Pushed("h1", True, True, "", 0.5)
 _SILENT = Pushed(
     "h2", False, True, "its front door does not say that it goes by the new list of hosts.", 10.0
@@ -81,7 +82,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     monkeypatch.setattr(command, "_PAUSE_S", 0)
     monkeypatch.setattr(command, "still_running", lambda *_: next(made.running))
     monkeypatch.setattr(drain, "push", made.push)
-    monkeypatch.setattr(generations, "stands", lambda _: Gathered(made.stands, {}))
+    monkeypatch.setattr(generations, "stands", lambda *_: Gathered(made.stands, {}))
     monkeypatch.setattr(Depot, "resolve", lambda *_: StoredRelease(BUNDLE, lock()))
     return made
 
@@ -122,7 +123,7 @@ def test_hosts_are_asked_what_they_run_when_no_rollout_can_change_it(
     site.inventory = replace(site.inventory, hosts=hosts)
     held: list[bool] = []
 
-    def stands(_: object) -> Gathered[Stands]:
+    def stands(*_: object) -> Gathered[Stands]:
         held.append(is_running(depot))
         return Gathered({}, {})
 
@@ -131,6 +132,20 @@ def test_hosts_are_asked_what_they_run_when_no_rollout_can_change_it(
     with one_rollout(depot):
         assert "another rollout is running" in str(_ran(each, "h3").exception)
     assert held == [True]  # nobody was asked in vain
+
+
+def test_a_host_that_hangs_delays_nobody_who_drains_another(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+
+    def hang(ssh: Ssh, *_: str, timeout_s: float = 60) -> str:
+        waited.append(timeout_s)
+        raise SealiftError(f"{ssh.host}: no answer within {timeout_s:.0f} s.")
+
+    monkeypatch.setattr(generations, "stands", _STANDS)
+    monkeypatch.setattr(Ssh, "run", hang)
+    assert _ran("drain", "h3").exit_code == 0 and waited == [10, 10, 10]
 
 
 def test_a_drained_host_whose_release_answers_nothing_any_more_is_undrained(

@@ -32,7 +32,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     monkeypatch.setattr(back, "hosts_held", lambda *_: nullcontext())
     monkeypatch.setattr(back, "went_back", made.went_back)
     monkeypatch.setattr(
-        generations, "stands", lambda hosts: Gathered({h.name: made.standing[h.name] for h in hosts}, {})
+        generations, "stands", lambda hosts, *_: Gathered({h.name: made.standing[h.name] for h in hosts}, {})
     )
     monkeypatch.setattr(module, "differences", lambda _: Gathered({}, {}))
     monkeypatch.setattr(module, "_READY_S", -1)
@@ -156,6 +156,23 @@ def test_a_front_door_that_is_silent_keeps_no_host_from_going_back(site: Site) -
     assert any("no front door confirms it: hosts go back all the same" in line for line in site.lines)
 
 
+def test_the_only_front_door_that_answers_goes_after_the_other(site: Site) -> None:
+    def goes(host: Host) -> None:
+        site.silent -= {host.name}
+
+    site.silent, site.goes = {"h2"}, goes
+    assert all(each.ok for each in site.roll_back().values())
+    assert [line for line in site.did if "back" in line] == ["back h3", "back h2", "back h1"]
+
+
+def test_a_front_door_is_left_as_it_is_where_the_other_answers_no_more_when_it_is_back(site: Site) -> None:
+    site.silent = {"h2"}
+    outcomes = site.roll_back()
+    assert [line for line in site.did if "back" in line] == ["back h3", "back h2"]
+    assert "h1: was left as it is: no other host answers the front door by now" in outcomes["h1"].error
+    assert site.drained == set()
+
+
 def test_a_front_door_that_falls_silent_is_not_waited_for(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -262,7 +279,7 @@ def test_front_doors_are_told_by_the_releases_that_hosts_run(
     told: list[dict[str, str]] = []
 
     def set_drained(inventory: Inventory, *_: object) -> tuple[Pushed, ...]:
-        told.append({host.name: host.settings.release for host in inventory.hosts})
+        told.append({host.name: host.settings.release for host in inventory.whole.hosts})
         return tuple(Pushed(door, True, True, "", 0.1) for door in DOORS)
 
     monkeypatch.setattr(module, "set_drained", set_drained)

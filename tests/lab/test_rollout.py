@@ -163,11 +163,13 @@ def test_killed_at_every_event_it_goes_on(rolling: Rolling, commands: Commands) 
     for at in range(2, 40):
         data.write_text(f'{text}\ngateway["requests_per_minute"] = {1000 + at}\n')
         limit = ("--limit", "h3")
-        killed = commands.kill_at("", "sealift", "rollout", rolling.inventory, *limit, "--json", lines=at)
-        if killed:
+        commands.kill_at("", "sealift", "rollout", rolling.inventory, *limit, "--json", lines=at)
+        over = _events(rolling)[-1]["kind"] == "closed"
+        if not over:
             commands.ok("sealift", "rollout", rolling.inventory, "--resume")
         found = rolling.status()["h3"]
         assert (found["differs"], found["drained"]) == ([], False), at
-        if not killed:
+        if over:
+            commands.ok("sealift", "rollout", rolling.inventory, *limit)  # which frees its locks
             return
     raise AssertionError("it was killed to the last")

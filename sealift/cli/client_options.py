@@ -6,8 +6,11 @@ from typing import Annotated
 
 import typer
 
+from sealift.cli.console import complain
+from sealift.clients.known_roles import roles_warning
 from sealift.host.client_limits import APIS
 from sealift.site.clients import TERMS
+from sealift.site.inventory import Inventory
 from sealift.site.secrets import ClientKeys
 
 Roles = Annotated[
@@ -65,6 +68,12 @@ def named_terms(
         "tokens_per_month": tokens_per_month,
     }
     return {name: value for name, value in every.items() if value is not None}
+
+
+def check_roles(site: Inventory, client: str, roles: list[str] | None) -> None:
+    """Warn where it is not known whether the site has roles. Raises SealiftError where it has not."""
+    if warning := roles_warning(site, client, roles or ()):
+        complain(f"warning: {warning}")
 
 
 def own_terms(keys: ClientKeys) -> str:

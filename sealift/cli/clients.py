@@ -21,6 +21,7 @@ from sealift.cli.client_options import (
     TokensPerDay,
     TokensPerMinute,
     TokensPerMonth,
+    check_roles,
     named_terms,
     own_terms,
 )
@@ -127,6 +128,7 @@ def add(
     tokens = tokens_per_minute, tokens_per_day, tokens_per_month
     terms = named_terms(roles, paths, requests_per_minute, context, body_mib, streams, *tokens)
     site = _load(name, limit)
+    check_roles(site, client, roles)
     with no_rollout(site):
         key = add_client(site, client, _today(), _day(expires), terms)
         _show_key(client, key, as_json)
@@ -193,6 +195,7 @@ def set_(
     tokens = tokens_per_minute, tokens_per_day, tokens_per_month
     terms = named_terms(roles, paths, requests_per_minute, context, body_mib, streams, *tokens)
     site = _load(name, limit)
+    check_roles(site, client, roles)
     with no_rollout(site):
         set_terms(site, client, terms, [each.replace("-", "_") for each in clear or ()])
         keys = clients_of(site)[client]

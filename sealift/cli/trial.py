@@ -54,6 +54,11 @@ def try_command(
     else:
         _print(trials)
     problems = [_line(trial) for trial in trials if trial.problem]
+    if client and not any(asking.roles for asking in asked):
+        problems.append(
+            f"{client}: no role was tried, expected one: it may ask for none that these hosts serve. "
+            f"See sealift clients show {site.name} {client}"
+        )
     if problems:
         raise SealiftError("\n".join(problems))
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sealift.drift.check import Check
 from sealift.facts.compose import ComposeContainers, Container, Networks
-from sealift.facts.docker import DockerRules, shut_ports
+from sealift.facts.docker import RulesAndRunning, shut_ports
 from sealift.facts.files import PlainFile, Standing
 from sealift.facts.live import LiveVersions
 from sealift.facts.project import Project, is_ours, runs
@@ -27,13 +27,19 @@ def service_checks(wanted: Wanted) -> Iterator[Check]:
     for service in wanted.services:
         if service.live:
             yield _taken(service, wanted)
+    yield _let_in(wanted)
+
+
+def _let_in(wanted: Wanted) -> Check:
     ports = {port.inside: service for service in wanted.services for port in wanted.ports(service)}
-    yield Check(
-        DockerRules,
-        lambda rules: (
-            f"service {ports[p].name} is shut off by the firewall" for p in shut_ports(rules, ports)
-        ),
-    )
+
+    def judge(found: tuple[list[str], frozenset[str]]) -> Iterator[str]:
+        rules, running = found
+        for port in shut_ports(rules, ports):
+            if ports[port].project in running:  # or it has no rules, and none is lacking
+                yield f"service {ports[port].name} is shut off by the firewall"
+
+    return Check(RulesAndRunning, judge)
 
 
 def _folder(path: str) -> Check:

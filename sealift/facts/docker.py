@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from sealift.facts.engine import EngineFact
 from sealift.facts.fact import FactBase
 from sealift.facts.foreign import foreign
+from sealift.host.engine import CONTAINERS, answers, asking, containers
 
 DAEMON_JSON = "/etc/docker/daemon.json"
 CONTAINERD_TOML = "/etc/containerd/config.toml"
@@ -64,6 +66,10 @@ class Daemon(FactBase[DaemonState]):
         )
 
 
+def _nothing() -> tuple[list[str], frozenset[str]]:
+    return [], frozenset()
+
+
 class DockerRules(FactBase[list[str]]):
     """The rules by which Docker lets the network in to containers, as iptables(8) lists them.
 
@@ -80,6 +86,34 @@ class DockerRules(FactBase[list[str]]):
     def process(self, output: list[str]) -> list[str]:
         """Leave the lines as they are."""
         return output
+
+
+class RulesAndRunning(EngineFact[tuple[list[str], frozenset[str]]]):
+    """`DockerRules`, and the Compose projects that have a container that runs.
+
+    Docker removes the rules of a container that stops.
+    """
+
+    default = _nothing
+
+    def asks(self) -> tuple[str, ...]:
+        """All containers."""
+        return (CONTAINERS,)
+
+    def beside(self) -> str:
+        """List Docker's chain."""
+        return DockerRules().command()
+
+    def command(self) -> str:
+        """Ask all of it."""
+        return f"{self.beside()}\n{asking(self.asks())}"
+
+    @foreign
+    def process(self, output: list[str]) -> tuple[list[str], frozenset[str]]:
+        """Read the answer; rules begin with a dash."""
+        seen = containers(answers(output))
+        rules = [line for line in output if line.startswith("-")]
+        return rules, frozenset(each.project for each in seen if each.state == "running")
 
 
 def shut_ports(rules: list[str], ports: Iterable[int]) -> list[int]:

@@ -10,6 +10,7 @@ import requests
 from sealift.errors import SealiftError, printable
 from sealift.fleet.gateway import send
 from sealift.fleet.survey import Target
+from sealift.release.role import Role
 from sealift.site.inventory import Host
 from sealift.site.secrets import open_secrets
 
@@ -28,13 +29,27 @@ class Answer:
 
 
 def hosts_that_serve(role: str, found: tuple[Target, ...]) -> tuple[Host, ...]:
-    """Those of some hosts that serve a role. Raises SealiftError naming the roles where none does."""
-    serving = [(target.host, target.stored.lock.release.roles_for(target.host.groups)) for target in found]
-    hosts = tuple(host for host, roles in serving if role in roles)
-    if not hosts:
+    """Those of some hosts that serve a role, and answer it in words.
+
+    Raises SealiftError naming the roles that could be asked, where none does.
+    """
+    serving = [(target, target.stored.lock.release.roles_for(target.host.groups)) for target in found]
+    asked = [(target, roles[role]) for target, roles in serving if role in roles]
+    if not asked:
         known = ", ".join(sorted({name for _, roles in serving for name in roles})) or "none"
         raise SealiftError(f"{role}: no host here serves this role. The roles here: {known}.")
+    hosts = tuple(target.host for target, its in asked if not _embeds(target, its))
+    if not hosts:
+        words = {name for target, roles in serving for name, its in roles.items() if not _embeds(target, its)}
+        raise SealiftError(
+            f"{role}: is a role of embeddings and answers in numbers, expected one that answers in words. "
+            f"Those here: {', '.join(sorted(words)) or 'none'}."
+        )
     return hosts
+
+
+def _embeds(target: Target, role: Role) -> bool:
+    return all(target.stored.lock.models[model].embeds for model in role.candidates)
 
 
 def ask(host: Host, role: str, text: str) -> Answer:

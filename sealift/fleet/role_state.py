@@ -1,4 +1,4 @@
-"""How each role of a host is: by Ollama's health check, and by what the host's probe has measured."""
+"""How each role of a host is: by Ollama's health check, the gateway, and what the host's probe measured."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from enum import StrEnum
 
 from sealift.fleet.figures import RoleFigures
 from sealift.fleet.status import Standing
-from sealift.services import OLLAMA
+from sealift.service import Service
+from sealift.services import GATEWAY, OLLAMA
 
 _FRESH_S = 600  # a probe may load a model for five minutes; its figures are out of date after twice that
 
@@ -46,9 +47,11 @@ def is_loaded(model: str, standing: Standing) -> bool:
 def _state(role: str, standing: Standing, probed: RoleFigures) -> RoleState:
     if role in standing.failed:
         return RoleState(State.DOWN, standing.failed[role])
-    serving = [each for each in standing.containers if each.project == OLLAMA.project]
-    if not any(each.state == "running" for each in serving):
+    if "running" not in _container_states(OLLAMA, standing):
         return RoleState(State.DOWN, f"{OLLAMA.name} does not run")
+    gateway = _container_states(GATEWAY, standing)
+    if "running" not in gateway:  # whatever Ollama's health check says, no client reaches the role
+        return RoleState(State.DOWN, f"{GATEWAY.name} is {', '.join(gateway) or 'missing'}")
     if probed.up is False:
         return RoleState(State.DOWN, "the probe got no answer")
     if probed.degraded:
@@ -57,3 +60,7 @@ def _state(role: str, standing: Standing, probed: RoleFigures) -> RoleState:
     if probed.up is None and not is_loaded(standing.roles[role], standing):
         return RoleState(State.LOADING, "its model is not in memory")
     return RoleState(State.UP)
+
+
+def _container_states(service: Service, standing: Standing) -> list[str]:
+    return [each.state for each in standing.containers if each.project == service.project]

@@ -57,8 +57,7 @@ _QUESTION = Question.model_validate_json(
     ' "properties": {"mood": {"type": "array", "items": {"type": "string", "enum": ["glad", "sad"]}}}}}'
 )
 _PAIR = Pair(texts=("a", "b"), at_least=0.5)
-_NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
-_WHERE = Path("inventories/FUZZ")
+_NOW, _WHERE = datetime(2026, 11, 21, 12, tzinfo=UTC), Path("inventories/FUZZ")
 
 
 def _complaint(case: Case, _: Path) -> object:
@@ -158,6 +157,7 @@ _SAID = {
     "Networks": networks("bridge", "sealift-inner"),
     "Models": f"store\ta\t1\t1.0000000000\t7\nplaced\tsha256-a\t1\t1.5\t7\n{'0' * 64}  ./b",
     "MergedDaemonJson": "{}",
+    "RulesAndRunning": f"-N DOCKER\n{listed(container('p', 'running', 'healthy', name='p'))}",
     "StandingAndMerged": f"{'0' * 64}  -\n644\nmerged:\n{{}}",
     "Root": "/data/sealift",
     "PackageLock": "/var/lib/dpkg/lock-frontend\t7\tapt",

@@ -11,9 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from sealift.depot.store import StoredRelease
 from sealift.errors import SealiftError
-from sealift.fleet.ask import ask
+from sealift.fleet.ask import ask, hosts_that_serve
+from sealift.fleet.survey import Target
 from sealift.site.inventory import Host
+from tests.unit import samples
+from tests.unit.fleet_site import MODEL, lock, site_settings
 from tests.unit.gateway_host import serving_as
 
 GOOD = {
@@ -99,3 +103,24 @@ def test_a_certificate_of_another_ca_is_told_by_what_is_wrong_with_it(host: Host
     assert "CERTIFICATE_VERIFY_FAILED" in str(refused.value)
     assert str(refused.value).endswith("expected one of the site's CA. Run sealift preflight.")
     assert _Gateway.asked == []
+
+
+def test_only_roles_that_answer_in_words_are_asked() -> None:
+    in_words = lock().models[MODEL]
+    in_numbers = in_words.model_copy(update={"shape": in_words.shape.model_copy(update={"embeds": True})})
+    roles = {"chat": {"model": MODEL}, "embed": {"model": "minilm:l6"}}
+    models = {MODEL: {"archive": "model.tar"}, "minilm:l6": {"archive": "minilm.tar"}}
+    both = lock(samples.release(roles=roles, models=models)).model_copy(
+        update={"models": {MODEL: in_words, "minilm:l6": in_numbers}}
+    )
+    hosts = [Host(name, frozenset(), site_settings()) for name in ("h1", "h2")]
+    found = tuple(Target(each, StoredRelease("sha256:0", both)) for each in hosts)
+    assert hosts_that_serve("chat", found) == tuple(hosts)
+    with pytest.raises(SealiftError) as refused:
+        hosts_that_serve("embed", found)
+    assert str(refused.value) == (
+        "embed: is a role of embeddings and answers in numbers, expected one that answers in words. "
+        "Those here: chat."
+    )
+    with pytest.raises(SealiftError, match=r"^chatt: no host here .* The roles here: chat, embed\.$"):
+        hosts_that_serve("chatt", found)

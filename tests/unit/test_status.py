@@ -19,7 +19,6 @@ from sealift.cli.status_view import _row, _table, changes, data, wrong
 from sealift.drift.look import Look
 from sealift.drift.status import HostStatus
 from sealift.fleet.figures import Figures, GpuFigures, RoleFigures, parse_figures
-from sealift.fleet.role_state import RoleState, State, role_states
 from sealift.fleet.status import parse_status
 from sealift.host_paths import PUBLISHED, PUBLISHED_BLOBS
 from sealift.site.certificate_files import read_certificates
@@ -34,11 +33,12 @@ from tests.unit.test_site import site
 
 ROOT = Path(__file__).parents[2]
 RELEASE = {"release": "demo:2026.11.0", "bundle": BUNDLE, "roles": {"chat": MODEL, "embed": "minilm"}}
-OLLAMA = container("sealift-ollama", "running", "healthy")
+OLLAMA, GATEWAY = (container(f"sealift-{name}", "running", "healthy") for name in ("ollama", "gateway"))
+BUDGETS = container("sealift-budgets", "exited")
 SAID = f"""\
 generation=0123456789ab
 release={json.dumps(RELEASE)}
-{listed(OLLAMA, container("sealift-gateway", "exited"))}
+{listed(OLLAMA, GATEWAY, BUDGETS)}
 {loaded("chat:latest")}
 figures_age=30
 figure=sealift_role_up{{role="chat",model="{MODEL}"}} 1
@@ -79,41 +79,6 @@ def test_lines_that_are_no_figures_are_passed_over(line: str) -> None:
     assert parse_figures(0, [line]) == Figures(0, {}, {})
 
 
-UP, SLOW = RoleState(State.UP), RoleState(State.DEGRADED, "answers in 6.2 s")
-LOADING = RoleState(State.LOADING, "its model is not in memory")
-STOPPED = RoleState(State.DOWN, "ollama does not run")
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "chat", "embed"),
-    [
-        ("", "", SLOW, LOADING),
-        ("figures_age=30", "figures_age=3000", UP, LOADING),
-        ("chat:latest", "embed:latest", SLOW, UP),
-        ("chat:latest", "minilm", SLOW, UP),
-        ("runners 1", "runners 0", SLOW, LOADING),
-        (
-            "heartbeat_age=12",
-            failed("embed", '{"error":"no room"}'),
-            SLOW,
-            RoleState(State.DOWN, "no room"),
-        ),
-        (listed(OLLAMA)[:-1], listed(container("sealift-ollama", "exited"))[:-1], STOPPED, STOPPED),
-        ("figure=", 'figure=sealift_role_up{role="embed"} 1\nfigure=', SLOW, UP),
-        (
-            "figure=",
-            'figure=sealift_role_up{role="embed"} 0\nfigure=',
-            SLOW,
-            RoleState(State.DOWN, "the probe got no answer"),
-        ),
-    ],
-)
-def test_a_role_is_as_health_check_and_probe_say(
-    old: str, new: str, chat: RoleState, embed: RoleState
-) -> None:
-    assert role_states(parse_status("h1", SAID.replace(old, new))) == {"chat": chat, "embed": embed}
-
-
 ALERT = Alert("RoleSlow", "warning", "h1", "role=chat")
 
 
@@ -124,7 +89,7 @@ def test_a_host_is_one_row() -> None:
         "demo:2026.11.0",
         "0123456789ab",
         "chat degraded; embed loading",
-        "1 healthy, gateway exited",
+        "2 healthy, budgets exited",
         "1.0 kB (25 %)",
         "50% 41 °C",
         "1",

@@ -81,5 +81,9 @@ def test_programs_get_all_of_it(tried: list[Trial]) -> None:
 
 
 def test_a_client_is_tried_with_the_roles_that_it_may_ask_for(tried: list[Trial]) -> None:
-    tried += [WELL, LOST]
-    assert json.loads(ran("--client", "alice", "--json").stdout) == [asdict(WELL)]
+    tried += [WELL, SLOW]
+    found = ran("--client", "alice", "--json")
+    assert json.loads(found.stdout) == [asdict(WELL)]
+    assert isinstance(found.exception, SealiftError)
+    assert str(found.exception).startswith("alice: no role was tried, expected one: ")
+    assert ran("--client", "bob").exit_code == 0

@@ -20,7 +20,7 @@ from sealift.site.inventory import Host, Inventory, load_inventory
 from sealift.site.promotion_check import promotion_problems
 from sealift.site.rule_check import rule_problems
 from sealift.site.secrets import open_secrets
-from sealift.site.tables import replaced_tables
+from sealift.site.tables import assigned_twice, replaced_tables
 from sealift.site.watching import monitor_files, watch_problems
 
 
@@ -63,7 +63,7 @@ def check_site(name: str, now: datetime) -> Checked:
     """
     inventory = load_inventory(name)
     problems: list[str] = []
-    warnings = list(replaced_tables(inventory))
+    warnings = [*replaced_tables(inventory), *assigned_twice(inventory)]
     releases, missing = _releases(inventory)
     for host in inventory.hosts:
         problems += site_problems(host, releases.get((host.settings.depot, host.settings.release)), now)

@@ -34,6 +34,24 @@ def replaced_tables(inventory: Inventory) -> Iterator[str]:
                 yield _replaced(where, " and ".join(former), lost, "this host")
 
 
+def assigned_twice(inventory: Inventory) -> Iterator[str]:
+    """Where a file of group data assigns a name anew and uses nothing of what it had."""
+    for path in sorted((inventory.path.parent / "group_data").glob("*.py")):
+        lines: dict[str, int] = {}
+        for node in _parsed(path).body:
+            for each in ast.walk(node):
+                if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Load):
+                    lines.pop(each.id, None)
+            targets = node.targets if isinstance(node, ast.Assign) else []
+            for name in (target.id for target in targets if isinstance(target, ast.Name)):
+                if name in lines:
+                    yield (
+                        f"{path}: {name} is assigned in line {lines[name]}, and again in line {node.lineno}, "
+                        "which alone holds. Keep one."
+                    )
+                lines[name] = node.lineno
+
+
 def _replaced(table: str, files: str, lost: frozenset[str], hosts: str) -> str:
     return (
         f"{table} takes the place of that in {files} whole, so {', '.join(sorted(lost))} "

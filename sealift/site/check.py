@@ -16,6 +16,7 @@ from sealift.release.types import Release
 from sealift.site.authority import key_problems
 from sealift.site.certificate_check import certificate_problems, certificate_warnings
 from sealift.site.clients import client_warnings
+from sealift.site.group_check import idle_files, idle_groups
 from sealift.site.inventory import Host, Inventory, load_inventory
 from sealift.site.promotion_check import promotion_problems
 from sealift.site.rule_check import rule_problems
@@ -63,11 +64,13 @@ def check_site(name: str, now: datetime) -> Checked:
     """
     inventory = load_inventory(name)
     problems: list[str] = []
-    warnings = [*replaced_tables(inventory), *assigned_twice(inventory)]
+    warnings = [*replaced_tables(inventory), *assigned_twice(inventory), *idle_files(inventory)]
     releases, missing = _releases(inventory)
     for host in inventory.hosts:
         problems += site_problems(host, releases.get((host.settings.depot, host.settings.release)), now)
         problems += _ssh_problems(host)
+    if not missing:  # one of them may know any group
+        warnings += idle_groups(inventory, releases.values())
     warnings += site_warnings(inventory.hosts, now)
     warnings += [line for release in releases.values() for line in expires_soon(release, now)]
     warnings += [

@@ -42,14 +42,23 @@ def assigned_twice(inventory: Inventory) -> Iterator[str]:
             for each in ast.walk(node):
                 if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Load):
                     lines.pop(each.id, None)
-            targets = node.targets if isinstance(node, ast.Assign) else []
-            for name in (target.id for target in targets if isinstance(target, ast.Name)):
+            for name in _targets(node):
                 if name in lines:
                     yield (
                         f"{path}: {name} is assigned in line {lines[name]}, and again in line {node.lineno}, "
                         "which alone holds. Keep one."
                     )
                 lines[name] = node.lineno
+
+
+def assigned_names(path: Path) -> frozenset[str]:
+    """The names that a file assigns: of an inventory, its groups among them, with hosts or without."""
+    return frozenset(name for node in _parsed(path).body for name in _targets(node))
+
+
+def _targets(node: ast.stmt) -> list[str]:
+    targets = node.targets if isinstance(node, ast.Assign) else []
+    return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
 def _replaced(table: str, files: str, lost: frozenset[str], hosts: str) -> str:
@@ -65,8 +74,7 @@ def _tables_of(path: Path) -> _Tables:
     for node in _parsed(path).body:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
             keys = _keys(node.value, found)
-            names = [target.id for target in node.targets if isinstance(target, ast.Name)]
-            found |= {} if keys is None else dict.fromkeys(names, keys)
+            found |= {} if keys is None else dict.fromkeys(_targets(node), keys)
     return found
 
 

@@ -1,4 +1,4 @@
-"""What check says of tables and groups that are not what they look like."""
+"""What check says of tables that replace others and of names that are assigned twice."""
 
 from __future__ import annotations
 

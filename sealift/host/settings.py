@@ -243,7 +243,7 @@ def parse(host: str, data: dict[str, Any]) -> SiteSettings:
     try:
         settings = SiteSettings.model_validate(own)
     except ValidationError as error:
-        found += mistakes.every(error)
+        found += mistakes.every(error, SiteSettings)
     if settings is None or found:
         raise SettingsError("\n".join(f"{host}: {each}. See docs/inventory.md." for each in found))
     return settings.model_copy(

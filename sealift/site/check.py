@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,10 +16,12 @@ from sealift.release.types import Release
 from sealift.site.authority import key_problems
 from sealift.site.certificate_check import certificate_problems, certificate_warnings
 from sealift.site.clients import client_warnings
+from sealift.site.group_check import idle_files, idle_groups
 from sealift.site.inventory import Host, Inventory, load_inventory
 from sealift.site.promotion_check import promotion_problems
 from sealift.site.rule_check import rule_problems
 from sealift.site.secrets import open_secrets
+from sealift.site.tables import assigned_twice, replaced_tables
 from sealift.site.watching import monitor_files, watch_problems
 
 
@@ -63,11 +64,13 @@ def check_site(name: str, now: datetime) -> Checked:
     """
     inventory = load_inventory(name)
     problems: list[str] = []
-    warnings = list(_replaced_tables(inventory.path.parent / "group_data"))
+    warnings = [*replaced_tables(inventory), *assigned_twice(inventory), *idle_files(inventory)]
     releases, missing = _releases(inventory)
     for host in inventory.hosts:
         problems += site_problems(host, releases.get((host.settings.depot, host.settings.release)), now)
         problems += _ssh_problems(host)
+    if not missing:  # one of them may know any group
+        warnings += idle_groups(inventory, releases.values())
     warnings += site_warnings(inventory.hosts, now)
     warnings += [line for release in releases.values() for line in expires_soon(release, now)]
     warnings += [
@@ -157,31 +160,3 @@ def _is_known(host: str, file: Path) -> bool:
         return False
     found = subprocess.run(["ssh-keygen", "-F", host, "-f", str(file)], capture_output=True, check=False)
     return found.returncode == 0
-
-
-def _replaced_tables(folder: Path) -> Iterator[str]:
-    """Where a group's table takes the place of that of all.py and leaves out a key of it."""
-    common = _tables(folder / "all.py")
-    for path in sorted(folder.glob("*.py")):
-        for table, keys in _tables(path).items():
-            lost = sorted(common.get(table, set()) - keys) if path.name != "all.py" else []
-            if lost:
-                yield (
-                    f"{path}: {table} takes the place of that in all.py whole, so {', '.join(lost)} "
-                    "of it does not hold for these hosts. Repeat it here, if it should."
-                )
-
-
-def _tables(path: Path) -> dict[str, set[str]]:
-    """Keys of each table that a file of group data sets, as far as they are plain values."""
-    try:
-        tree = ast.parse(path.read_text())
-    except (OSError, SyntaxError, ValueError):
-        return {}  # pyinfra has told already
-    return {
-        target.id: {str(key.value) for key in node.value.keys if isinstance(key, ast.Constant)}
-        for node in tree.body
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }

@@ -75,7 +75,8 @@ _OWN = {
         ),
         "site/watching.py:_receiver_problems",
         *("drift/status.py:_ask_fleet", "rollout/gate.py:reason", "rollout/engine.py:_do"),
-        *("rollout/steps.py:Steps._apply", "rollout/steps.py:Steps._soak", "rollout/gate.py:errors"),
+        *("rollout/steps.py:Steps._deploy", "rollout/steps.py:Steps._soak", "rollout/gate.py:errors"),
+        *("rollout/steps.py:Steps._undrain", "rollout/steps.py:Steps._tell_what_runs"),
     },
     "what this machine's own tools say": {
         *("install/start.py:signer_of", "sources/apt.py:_update", "sources/apt_config.py:IsolatedApt.make"),

@@ -121,3 +121,24 @@ def test_all_mistakes_of_a_host_are_listed() -> None:
         "ollama.num_paralel",
         "colour",
     ]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("olama", {}, "olama: is unknown, the nearest is ollama."),
+        ("ollama", {"keep_alife": "1h"}, "ollama.keep_alife: is unknown, the nearest is keep_alive."),
+        ("promotion", {"form": ["staging"]}, "promotion.form: is unknown, the nearest is from."),
+        (
+            "monitoring",
+            {"receivers": {"email": {"to": ["a@b.example"], "sender": "a@b.example", "rely": "c:25"}}},
+            "monitoring.receivers.email.rely: is unknown, the nearest is relay.",
+        ),
+        ("objectives", {"chat": {"anser": "1s"}}, "objectives.chat.anser: is unknown."),
+        ("colour", "red", "colour: is unknown."),
+    ],
+)
+def test_an_unknown_setting_is_told_with_the_nearest_that_is_known(key: str, value: Any, told: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        parse("llm1", inventory("staging")[0]["data"] | {key: value})
+    assert f"llm1: {told}" in str(error.value)

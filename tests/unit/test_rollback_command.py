@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -78,6 +79,24 @@ def test_hosts_go_back_and_are_what_the_record_says(fleet: Fleet) -> None:
     assert "h1: is what the record says: demo:2026.10.0" in found.output
     assert "rollback   2 of 2 hosts" in found.output
     assert "The inventory still names demo:2026.11.0. Name demo:2026.10.0 in its group_data" in found.output
+
+
+def test_where_only_settings_went_back_no_apply_is_advised(fleet: Fleet) -> None:
+    before = Kept("d" * 12, NEW.release, NEW.bundle, _WHEN, True)
+    named = fleet.inventory.hosts[0].settings.model_copy(update={"release": NEW.release})
+    hosts = tuple(replace(host, settings=named) for host in fleet.inventory.hosts)
+    fleet.inventory = replace(fleet.inventory, hosts=hosts)
+    fleet.standing = dict.fromkeys(("h1", "h2"), Stands(NEW, before, (before, NEW)))
+    said = _ran().output
+    assert (
+        "The inventory still has the settings of the generation just left. Take the change back there, or "
+        "the next apply or rollout brings it again." in said
+    )
+    assert "sealift apply" not in said and "still names" not in said and "h1: The release" not in said
+    fleet.standing = {"h1": Stands(NEW, OLD, (OLD, NEW)), "h2": Stands(NEW, before, (before, NEW))}
+    said = _ran().output
+    assert "Name demo:2026.10.0 and demo:2026.11.0 in its group_data" in said
+    assert "h2: The release is the same as before. The inventory still has the settings" in said
 
 
 def test_a_dry_run_shows_where_each_would_go(fleet: Fleet) -> None:

@@ -66,7 +66,7 @@ def rollback(
         way = None if at_once else _way(site, stands, to)
     data = {host: _data(each, to, host, way) for host, each in stands.items()}
     if not as_json:
-        _show(stands, to, way)
+        _show(stands, to, way, dry_run)
     if dry_run:
         if as_json:
             print_json(data)
@@ -127,8 +127,8 @@ def _reminder(stands: Mapping[str, Stands], to: str | None, named: set[str]) -> 
     return "\n".join(lines)
 
 
-def _show(stands: Mapping[str, Stands], to: str | None, way: Way | None) -> None:
-    goes = "would go back to" if to is None else "goes back to"
+def _show(stands: Mapping[str, Stands], to: str | None, way: Way | None, dry_run: bool) -> None:
+    goes = "would go back to" if dry_run else "goes back to"
     table = Table(*(["wave"] if way else []), "host", "in force", goes, "there since")
     for host in [host for wave in way.order.waves for host in wave] if way else stands:
         each = stands[host]

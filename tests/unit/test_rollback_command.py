@@ -124,6 +124,13 @@ def test_a_dry_run_shows_where_each_would_go(fleet: Fleet) -> None:
     assert shown.exit_code == 0 and "2026-11-20 08:30 UTC" in shown.output and fleet.went == []
 
 
+@pytest.mark.parametrize("to", [(), ("--to", OLD.id)])
+def test_only_a_dry_run_says_what_would_be(fleet: Fleet, to: tuple[str, ...]) -> None:
+    assert "would go back to" in _ran("--dry-run", *to).output
+    real = _ran(*to).output
+    assert "goes back to" in real and "would go" not in real
+
+
 def test_hosts_of_a_rollout_that_was_cut_off_are_its_own(fleet: Fleet) -> None:
     Journal(rollouts_folder(fleet.inventory) / "prod-20261129T120000Z").add(opening())
     found = _ran()

@@ -226,3 +226,40 @@ def test_where_one_cannot_go_back_none_does(
     assert isinstance(found.exception, SealiftError) and said in str(found.exception)
     assert "h1:" not in str(found.exception) and "nothing was changed" in str(found.exception)
     assert fleet.went == []
+
+
+@pytest.mark.parametrize(
+    ("able", "arguments", "works"),
+    [
+        (("h1",), (), "--limit h1"),
+        (("h1", "h2", "h3"), (), "--exclude h4"),
+        (("h1", "h2", "h3"), ("--exclude", "h3"), "--limit h1 --limit h2"),
+        (("h2",), ("--to", OLD.id), f"--limit h2 --to {OLD.id}"),
+    ],
+)
+def test_the_command_for_those_that_can_go_back_works(
+    fleet: Fleet, able: tuple[str, ...], arguments: tuple[str, ...], works: str
+) -> None:
+    names, settings = ("h1", "h2", "h3", "h4"), fleet.inventory.hosts[0].settings
+    hosts = tuple(Host(name, frozenset(), settings) for name in names)
+    fleet.inventory = replace(fleet.inventory, hosts=hosts)
+    only = Stands(NEW, None, (NEW,))
+    fleet.standing = {name: Stands(NEW, OLD, (OLD, NEW)) if name in able else only for name in names}
+    fleet.differs = dict.fromkeys(names, ())
+    said = str(_ran(*arguments).exception)
+    assert said.endswith(f"The others can go back: sealift rollback prod {works}") and fleet.went == []
+    assert _ran(*works.split()).exit_code == 0
+    went = fleet.went[0][0]
+    assert set(went) == set(able) - set(arguments)
+
+
+def test_where_no_host_can_go_back_no_command_is_named(fleet: Fleet) -> None:
+    fleet.standing = dict.fromkeys(("h1", "h2"), Stands(NEW, None, (NEW,)))
+    said = str(_ran().exception)
+    assert "sealift rollback" not in said and "It could go to" not in said
+
+
+def test_the_generation_in_force_is_none_to_go_back_to(fleet: Fleet) -> None:
+    fleet.standing["h2"] = Stands(NEW, OLD, (OLD, NEW))
+    said = str(_ran("--to", FORMER.id).exception)
+    assert f"It could go to: {OLD.id}." in said and NEW.id not in said

@@ -44,9 +44,11 @@ def console(*, errors: bool = False, lasting: bool = False) -> Console:
 def show(table: Table, at_least: int = 0) -> None:
     """Print a table on standard output. Elsewhere than on a terminal nothing of it is cut or broken.
 
+    Where nobody reads any more, nothing is printed: the exit code still says what was found.
+
     + at_least: columns that it takes, however narrow the terminal is
     """
-    shown = console()
+    shown = console(lasting=True)
     if not shown.is_terminal:
         wide = shown.options.update(max_width=_WIDEST)
         at_least = max(at_least, shown.measure(table, options=wide).maximum)
@@ -56,7 +58,7 @@ def show(table: Table, at_least: int = 0) -> None:
 
 def say(text: str, style: str | None = None) -> None:
     """Print lines on standard output. A terminal wraps them, so that they can be copied whole."""
-    console().print(printable(text), style=style, soft_wrap=True)
+    console(lasting=True).print(printable(text), style=style, soft_wrap=True)
 
 
 def complain(text: str) -> None:

@@ -7,6 +7,9 @@ servers say is full of brackets and colons. So consoles are made here and nowher
 from __future__ import annotations
 
 import os
+import select
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,6 +42,22 @@ def console(*, errors: bool = False, lasting: bool = False) -> Console:
     if lasting:
         return _Lasting(stderr=errors, markup=False, emoji=False, highlight=False)
     return Console(stderr=errors, markup=False, emoji=False, highlight=False)
+
+
+def read_for(seconds: float) -> bool:
+    """Wait so long; less, and False, where nobody reads standard output any more, as under `| head`.
+
+    Nothing is written for it: poll(2) has an error on the writing end of a pipe whose reading end is closed.
+    """
+    try:
+        out = sys.stdout.fileno()
+    except (AttributeError, OSError, ValueError):  # it is closed, or no file: nobody can go away from it
+        time.sleep(seconds)
+        return True
+    poll = select.poll()
+    poll.register(out, 0)  # errors are always told
+    gone = select.POLLERR | select.POLLHUP
+    return not any(told & gone for _, told in poll.poll(seconds * 1000))
 
 
 def show(table: Table, at_least: int = 0) -> None:

@@ -59,7 +59,7 @@ def print_look(look: Look, site: Inventory) -> None:
     show(_table(look))
     for line in _below(look, site):
         say(line)
-    for line in site_warnings(site.hosts, datetime.now(UTC)):
+    for line in site_warnings(site, datetime.now(UTC)):
         say(f"warning: {line}")
 
 

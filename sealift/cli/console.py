@@ -7,6 +7,9 @@ servers say is full of brackets and colons. So consoles are made here and nowher
 from __future__ import annotations
 
 import os
+import select
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,12 +44,30 @@ def console(*, errors: bool = False, lasting: bool = False) -> Console:
     return Console(stderr=errors, markup=False, emoji=False, highlight=False)
 
 
+def read_for(seconds: float) -> bool:
+    """Wait so long; less, and False, where nobody reads standard output any more, as under `| head`.
+
+    Nothing is written for it: poll(2) has an error on the writing end of a pipe whose reading end is closed.
+    """
+    try:
+        out = sys.stdout.fileno()
+    except (AttributeError, OSError, ValueError):  # it is closed, or no file: nobody can go away from it
+        time.sleep(seconds)
+        return True
+    poll = select.poll()
+    poll.register(out, 0)  # errors are always told
+    gone = select.POLLERR | select.POLLHUP
+    return not any(told & gone for _, told in poll.poll(seconds * 1000))
+
+
 def show(table: Table, at_least: int = 0) -> None:
     """Print a table on standard output. Elsewhere than on a terminal nothing of it is cut or broken.
 
+    Where nobody reads any more, nothing is printed: the exit code still says what was found.
+
     + at_least: columns that it takes, however narrow the terminal is
     """
-    shown = console()
+    shown = console(lasting=True)
     if not shown.is_terminal:
         wide = shown.options.update(max_width=_WIDEST)
         at_least = max(at_least, shown.measure(table, options=wide).maximum)
@@ -56,7 +77,7 @@ def show(table: Table, at_least: int = 0) -> None:
 
 def say(text: str, style: str | None = None) -> None:
     """Print lines on standard output. A terminal wraps them, so that they can be copied whole."""
-    console().print(printable(text), style=style, soft_wrap=True)
+    console(lasting=True).print(printable(text), style=style, soft_wrap=True)
 
 
 def complain(text: str) -> None:

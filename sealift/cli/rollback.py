@@ -66,7 +66,7 @@ def rollback(
         way = None if at_once else _way(site, stands, to)
     data = {host: _data(each, to, host, way) for host, each in stands.items()}
     if not as_json:
-        _show(stands, to, way)
+        _show(stands, to, way, dry_run)
     if dry_run:
         if as_json:
             print_json(data)
@@ -101,17 +101,34 @@ def _way(site: Inventory, stands: Mapping[str, Stands], to: str | None) -> Way |
 
 def _reminder(stands: Mapping[str, Stands], to: str | None, named: set[str]) -> str:
     """What the operator has to do, since an apply goes by the inventory."""
-    releases = {each.release for each in (of.back(to) for of in stands.values()) if each}
-    if named == releases:
-        return f"The inventory names {' and '.join(sorted(named))}: sealift apply makes the hosts as it says."
-    return (
-        f"The inventory still names {' and '.join(sorted(named))}. Name {' and '.join(sorted(releases))} "
-        "in its group_data, or the next apply leaves it again."
-    )
+    goes = {host: (of.current, of.back(to)) for host, of in stands.items()}
+    releases = {back_to.release for _, back_to in goes.values() if back_to}
+    settings = [  # that went back on these hosts, and nothing else
+        host
+        for host, (left, back_to) in goes.items()
+        if left and back_to and left.id != back_to.id and left.release == back_to.release
+    ]
+    lines = []
+    if named != releases:
+        lines.append(
+            f"The inventory still names {' and '.join(sorted(named))}. Name {' and '.join(sorted(releases))} "
+            "in its group_data, or the next apply leaves it again."
+        )
+    elif not settings:
+        lines.append(
+            f"The inventory names {' and '.join(sorted(named))}: sealift apply makes the hosts as it says."
+        )
+    if settings:
+        where = "" if len(settings) == len(stands) else f"{', '.join(settings)}: "
+        lines.append(
+            f"{where}The release is the same as before. The inventory still has the settings of the "
+            "generation just left. Take the change back there, or the next apply or rollout brings it again."
+        )
+    return "\n".join(lines)
 
 
-def _show(stands: Mapping[str, Stands], to: str | None, way: Way | None) -> None:
-    goes = "would go back to" if to is None else "goes back to"
+def _show(stands: Mapping[str, Stands], to: str | None, way: Way | None, dry_run: bool) -> None:
+    goes = "would go back to" if dry_run else "goes back to"
     table = Table(*(["wave"] if way else []), "host", "in force", goes, "there since")
     for host in [host for wave in way.order.waves for host in wave] if way else stands:
         each = stands[host]

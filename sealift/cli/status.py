@@ -112,7 +112,10 @@ def _publish(site: Inventory, found: Look) -> None:
 def _watch(
     reading: Reading, inventory: str, limit: list[str] | None, exclude: list[str] | None, every: float
 ) -> None:
-    """Look again and again. An inventory that cannot be read while it is edited ends nothing."""
+    """Look again and again, until nobody reads what is found.
+
+    An inventory that cannot be read while it is edited ends nothing.
+    """
     from sealift.cli.status_view import Screen
     from sealift.drift.look import look_at
     from sealift.fleet.survey import targets
@@ -127,7 +130,8 @@ def _watch(
                     screen.show(look_at(site, targets(site)), site)
                 except SealiftError as error:
                     screen.complain(str(error))
-                time.sleep(max(0.0, began + every - time.monotonic()))
+                if not screen.read_for(max(0.0, began + every - time.monotonic())):
+                    return
                 reading = begin_reading(inventory)
         except KeyboardInterrupt:
             return

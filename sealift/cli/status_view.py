@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from sealift.cli.console import complain, console, say, show
+from sealift.cli.console import complain, console, read_for, say, show
 from sealift.cli.waiting import counted
 from sealift.drift.look import Look
 from sealift.drift.status import HostStatus
@@ -59,7 +59,7 @@ def print_look(look: Look, site: Inventory) -> None:
     show(_table(look))
     for line in _below(look, site):
         say(line)
-    for line in site_warnings(site.hosts, datetime.now(UTC)):
+    for line in site_warnings(site, datetime.now(UTC)):
         say(f"warning: {line}")
 
 
@@ -201,7 +201,7 @@ class Screen:
     """What --watch shows: on a terminal the whole, drawn anew; elsewhere a line for each change."""
 
     def __init__(self) -> None:
-        self._console = console()
+        self._console = console(lasting=True)
         self._live = Live(console=self._console, auto_refresh=False) if self._console.is_terminal else None
         self._before: set[str] | None = None
 
@@ -230,6 +230,10 @@ class Screen:
         for line in changes(self._before, now, len(look.hosts)):
             self._console.print(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {one_line(line)}", soft_wrap=True)
         self._before = now
+
+    def read_for(self, seconds: float) -> bool:
+        """Wait so long; less, and False, where nobody reads what it shows any more."""
+        return not self._console.quiet and read_for(seconds)
 
     def complain(self, message: str) -> None:
         """Tell why nothing could be looked at."""

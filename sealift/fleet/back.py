@@ -45,7 +45,8 @@ def can_go_back(inventory: Inventory, to: str | None = None) -> Mapping[str, Sta
 
     + to: id of a generation; else the last good one of each host
 
-    Raises SealiftError with a line for each host that cannot, or does not answer.
+    Raises SealiftError with a line for each host that cannot, or does not answer, and
+    the command for the others.
     """
     found = stands(inventory.hosts)
     problems = [str(error) for error in found.errors.values()]
@@ -53,8 +54,17 @@ def can_go_back(inventory: Inventory, to: str | None = None) -> Mapping[str, Sta
         if each.back(to) is None:
             problems.append(f"{name}: {_nothing(each, to)}")
     if problems:
-        raise SealiftError("\n".join((*problems, "Refused: nothing was changed on any host.")))
+        can = [name for name in inventory.names if name in found.results and found.results[name].back(to)]
+        others = [f"The others can go back: {_of_these(inventory, can, to)}"] if can else []
+        raise SealiftError("\n".join((*problems, "Refused: nothing was changed on any host.", *others)))
     return found.results
+
+
+def _of_these(inventory: Inventory, can: Sequence[str], to: str | None) -> str:
+    """The command by which these hosts go back, and no other of the site."""
+    limits = "".join(f" --limit {name}" for name in can)
+    excludes = "".join(f" --exclude {name}" for name in inventory.whole.names if name not in can)
+    return f"sealift rollback {inventory.name}{min(limits, excludes, key=len)}{f' --to {to}' if to else ''}"
 
 
 def _nothing(stands: Stands, to: str | None) -> str:
@@ -67,8 +77,11 @@ def _nothing(stands: Stands, to: str | None) -> str:
             f"{wanted.release} ({wanted.id}) is of an older sealift and has no record, expected one by which "
             "the host goes back. Apply that release again."
         )
-    has = ", ".join(each.id for each in stands.kept if each.restorable) or "none"
+    others = [each.id for each in stands.kept if each.restorable and each.id != stands.current.id]
     what = f"has no generation {to}" if to else "has no generation before the one in force"
+    if not others:
+        return f"{what}, and no other one to go back to, expected one. Apply the release that it is to have."
+    has = ", ".join(others)
     return f"{what}, expected one to go back to. It could go to: {has}. Or apply that release again."
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -71,7 +71,7 @@ def check_site(name: str, now: datetime) -> Checked:
         problems += _ssh_problems(host)
     if not missing:  # one of them may know any group
         warnings += idle_groups(inventory, releases.values())
-    warnings += site_warnings(inventory.hosts, now)
+    warnings += site_warnings(inventory, now)
     warnings += [line for release in releases.values() for line in expires_soon(release, now)]
     warnings += [
         f"{host.name}: {line}."
@@ -92,21 +92,22 @@ def check_site(name: str, now: datetime) -> Checked:
     )
 
 
-def site_warnings(hosts: Sequence[Host], now: datetime) -> tuple[str, ...]:
+def site_warnings(inventory: Inventory, now: datetime) -> tuple[str, ...]:
     """What runs out soon: certificates of gateways and keys of clients, a line each."""
+    hosts = inventory.hosts
     files = (files for host in hosts for files in (host.settings.gateway, monitor_files(host)) if files)
     lines = [line for each in files for line in certificate_warnings(each, now)]
-    lines += [line for host in hosts for line in _client_warnings(host, now)]
+    lines += [line for host in hosts for line in _client_warnings(inventory.name, host, now)]
     return tuple(dict.fromkeys(lines))
 
 
-def _client_warnings(host: Host, now: datetime) -> Iterator[str]:
+def _client_warnings(inventory: str, host: Host, now: datetime) -> Iterator[str]:
     settings = host.settings
     try:
         clients = open_secrets(settings.secrets, settings.identity).api_keys
     except SealiftError:
         return  # told as a problem
-    yield from client_warnings(settings.secrets, clients, now.date())
+    yield from client_warnings(inventory, settings.secrets, clients, now.date())
 
 
 def _releases(inventory: Inventory) -> tuple[Mapping[tuple[Path, str], Release], list[str]]:

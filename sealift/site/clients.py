@@ -30,13 +30,16 @@ def clients_of(inventory: Inventory) -> Mapping[str, ClientKeys]:
     return dict(sorted(open_secrets(path, identity).api_keys.items()))
 
 
-def client_warnings(path: Path, clients: _Clients, day: date) -> Iterator[str]:
+def client_warnings(inventory: str, path: Path, clients: _Clients, day: date) -> Iterator[str]:
     """Whose keys have run out or soon will, a line each.
 
+    + inventory: its name, for the message
     + path: of the secrets, for the message
     """
     for name, client in sorted(clients.items()):
-        remedy = f"Give it another key and a later end: sealift clients rotate SITE {name} --expires DATE."
+        remedy = (
+            f"Give it another key and a later end: sealift clients rotate {inventory} {name} --expires DATE."
+        )
         if not client.holds(day):
             yield f"{path}: the keys of {name} ran out on {client.expires}. {remedy}"
         elif not client.holds(day + _SOON):
@@ -70,7 +73,7 @@ def add_client(
         if client in clients:
             raise SealiftError(
                 f"{client}: has a key already. Give it another one beside that: "
-                f"sealift clients rotate SITE {client}"
+                f"sealift clients rotate {inventory.name} {client}"
             )
         return {**clients, client: added}
 
@@ -94,7 +97,7 @@ def rotate_client(inventory: Inventory, client: str, today: date, expires: date 
         if len(old.keys) == MOST_KEYS:
             raise SealiftError(
                 f"{client}: has {MOST_KEYS} keys already, expected one. End the older one first: "
-                f"sealift clients rotate SITE {client} --end"
+                f"sealift clients rotate {inventory.name} {client} --end"
             )
         return {
             **clients,
@@ -117,7 +120,7 @@ def end_old_keys(inventory: Inventory, client: str) -> None:
         if len(old.keys) == 1:
             raise SealiftError(
                 f"{client}: has one key, expected an older one beside it. Make a new one first: "
-                f"sealift clients rotate SITE {client}"
+                f"sealift clients rotate {inventory.name} {client}"
             )
         return {**clients, client: old.model_copy(update={"keys": old.keys[-1:]})}
 

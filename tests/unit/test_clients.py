@@ -111,8 +111,23 @@ def test_keys_that_ran_out_are_left_out_and_told(acme: Path) -> None:
     assert "shop" in opened.in_force(TODAY) and "shop" not in opened.in_force(tomorrow)
     told = [line for line in check_site(str(acme), NOW).warnings if "shop" in line]
     assert len(told) == 1 and f"the keys of shop run out on {TODAY}" in told[0]
-    (told_later,) = client_warnings(acme / "secrets.age", opened.api_keys, tomorrow)
+    (told_later,) = client_warnings("acme", acme / "secrets.age", opened.api_keys, tomorrow)
     assert f"the keys of shop ran out on {TODAY}" in told_later
+    for line in (told[0], told_later):
+        assert line.endswith(f"sealift clients rotate {inventory.name} shop --expires DATE.")
+
+
+def test_the_command_that_is_named_is_of_this_site(acme: Path) -> None:
+    inventory = load_inventory(str(acme))
+    rotate = f"sealift clients rotate {inventory.name} shop"
+    add_client(inventory, "shop", TODAY)
+    with pytest.raises(SealiftError, match=f"{rotate}$"):
+        add_client(inventory, "shop", TODAY)
+    with pytest.raises(SealiftError, match=f"{rotate}$"):
+        end_old_keys(inventory, "shop")
+    rotate_client(inventory, "shop", TODAY)
+    with pytest.raises(SealiftError, match=f"{rotate} --end$"):
+        rotate_client(inventory, "shop", TODAY)
 
 
 def test_where_all_keys_ran_out_preflight_says_so(acme: Path) -> None:

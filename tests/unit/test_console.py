@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +78,38 @@ def test_consoles_are_made_in_one_place(path: Path) -> None:
     else:
         assert "import Console" not in path.read_text() or path.name == "progress.py"
         assert [call for call in _made_elsewhere(path) if path.name != "lab.py"] == []
+
+
+# A command that prints more than once, and ends as it would have.
+_SAYING = """\
+import sys
+from rich.table import Table
+from sealift.cli.console import say, show
+sys.stdin.read()
+show(Table("what"))
+say("a line")
+show(Table("what"))
+sys.exit(7)
+"""
+
+
+def test_a_command_that_nobody_reads_any_more_ends_with_its_own_exit_code() -> None:
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", _SAYING], stdin=pipe, stdout=pipe, stderr=pipe) as child:
+        assert child.stdin and child.stdout and child.stderr
+        child.stdout.close()
+        child.stdin.close()
+        assert child.stderr.read() == b""
+    assert child.returncode == 7
+
+
+def test_models_is_no_error_where_only_its_first_line_is_read() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)  # as `head` does, at once
+    command = [sys.executable, "-m", "sealift", "models"]
+    with os.fdopen(writing, "wb") as out:
+        ended = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, check=False)
+    assert (ended.returncode, ended.stderr) == (0, b"")
 
 
 # A rollout's view, told of the same event again and again.

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -80,6 +81,24 @@ def test_hosts_go_back_and_are_what_the_record_says(fleet: Fleet) -> None:
     assert "The inventory still names demo:2026.11.0. Name demo:2026.10.0 in its group_data" in found.output
 
 
+def test_where_only_settings_went_back_no_apply_is_advised(fleet: Fleet) -> None:
+    before = Kept("d" * 12, NEW.release, NEW.bundle, _WHEN, True)
+    named = fleet.inventory.hosts[0].settings.model_copy(update={"release": NEW.release})
+    hosts = tuple(replace(host, settings=named) for host in fleet.inventory.hosts)
+    fleet.inventory = replace(fleet.inventory, hosts=hosts)
+    fleet.standing = dict.fromkeys(("h1", "h2"), Stands(NEW, before, (before, NEW)))
+    said = _ran().output
+    assert (
+        "The inventory still has the settings of the generation just left. Take the change back there, or "
+        "the next apply or rollout brings it again." in said
+    )
+    assert "sealift apply" not in said and "still names" not in said and "h1: The release" not in said
+    fleet.standing = {"h1": Stands(NEW, OLD, (OLD, NEW)), "h2": Stands(NEW, before, (before, NEW))}
+    said = _ran().output
+    assert "Name demo:2026.10.0 and demo:2026.11.0 in its group_data" in said
+    assert "h2: The release is the same as before. The inventory still has the settings" in said
+
+
 def test_a_dry_run_shows_where_each_would_go(fleet: Fleet) -> None:
     found = json.loads(_ran("--dry-run", "--json", "--limit", "h2").stdout)
     assert found == {
@@ -103,6 +122,13 @@ def test_a_dry_run_shows_where_each_would_go(fleet: Fleet) -> None:
     }
     shown = _ran("--dry-run")
     assert shown.exit_code == 0 and "2026-11-20 08:30 UTC" in shown.output and fleet.went == []
+
+
+@pytest.mark.parametrize("to", [(), ("--to", OLD.id)])
+def test_only_a_dry_run_says_what_would_be(fleet: Fleet, to: tuple[str, ...]) -> None:
+    assert "would go back to" in _ran("--dry-run", *to).output
+    real = _ran(*to).output
+    assert "goes back to" in real and "would go" not in real
 
 
 def test_hosts_of_a_rollout_that_was_cut_off_are_its_own(fleet: Fleet) -> None:
@@ -200,3 +226,40 @@ def test_where_one_cannot_go_back_none_does(
     assert isinstance(found.exception, SealiftError) and said in str(found.exception)
     assert "h1:" not in str(found.exception) and "nothing was changed" in str(found.exception)
     assert fleet.went == []
+
+
+@pytest.mark.parametrize(
+    ("able", "arguments", "works"),
+    [
+        (("h1",), (), "--limit h1"),
+        (("h1", "h2", "h3"), (), "--exclude h4"),
+        (("h1", "h2", "h3"), ("--exclude", "h3"), "--limit h1 --limit h2"),
+        (("h2",), ("--to", OLD.id), f"--limit h2 --to {OLD.id}"),
+    ],
+)
+def test_the_command_for_those_that_can_go_back_works(
+    fleet: Fleet, able: tuple[str, ...], arguments: tuple[str, ...], works: str
+) -> None:
+    names, settings = ("h1", "h2", "h3", "h4"), fleet.inventory.hosts[0].settings
+    hosts = tuple(Host(name, frozenset(), settings) for name in names)
+    fleet.inventory = replace(fleet.inventory, hosts=hosts)
+    only = Stands(NEW, None, (NEW,))
+    fleet.standing = {name: Stands(NEW, OLD, (OLD, NEW)) if name in able else only for name in names}
+    fleet.differs = dict.fromkeys(names, ())
+    said = str(_ran(*arguments).exception)
+    assert said.endswith(f"The others can go back: sealift rollback prod {works}") and fleet.went == []
+    assert _ran(*works.split()).exit_code == 0
+    went = fleet.went[0][0]
+    assert set(went) == set(able) - set(arguments)
+
+
+def test_where_no_host_can_go_back_no_command_is_named(fleet: Fleet) -> None:
+    fleet.standing = dict.fromkeys(("h1", "h2"), Stands(NEW, None, (NEW,)))
+    said = str(_ran().exception)
+    assert "sealift rollback" not in said and "It could go to" not in said
+
+
+def test_the_generation_in_force_is_none_to_go_back_to(fleet: Fleet) -> None:
+    fleet.standing["h2"] = Stands(NEW, OLD, (OLD, NEW))
+    said = str(_ran("--to", FORMER.id).exception)
+    assert f"It could go to: {OLD.id}." in said and NEW.id not in said

@@ -41,8 +41,8 @@ def idle_groups(inventory: Inventory, releases: Collection[Release]) -> Iterator
     for group in sorted(groups - known - {inventory.path.stem}):
         if hint := _nearest(group, known):
             yield (
-                f"{inventory.path}: no release, service or file of group_data knows the group {group}, so its "
-                f"hosts get nothing by it. {hint}"
+                f"{inventory.path}: no release, service or file of group_data knows the group {group}, so "
+                f"its hosts get nothing by it. {hint}"
             )
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import subprocess
-import threading
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,7 +16,6 @@ from sealift.depot.importing import import_bundle
 from sealift.depot.store import Depot
 from sealift.errors import SealiftError
 from sealift.facts.generation import expected_live
-from sealift.fleet.host_lock import held_already
 from sealift.host.behind import Behind
 from sealift.host.client_inputs import clients_values
 from sealift.host.generation import (
@@ -33,13 +30,11 @@ from sealift.host.given import SiteFiles
 from sealift.host.record import PLACE
 from sealift.host.wanted import applied_to
 from sealift.host_paths import CURRENT, LIVE, PREVIOUS, ROOT
-from sealift.live.push import _ASK, News, Stands, packed, parse_stands, push, script
+from sealift.live.push import _ASK, Stands, packed, parse_stands, script
 from sealift.operations.live import go_back, taking
 from sealift.progress import silent
 from sealift.release.role import Role
 from sealift.services import ALLOWED, BUDGET, CLUSTERS, FRONT, GATEWAY, KEYS, LIMITS
-from sealift.site.inventory import Host, Inventory
-from sealift.ssh import Ssh
 from tests.unit import tiny
 from tests.unit.fleet_site import site_settings, wanted
 from tests.unit.samples import MODEL
@@ -193,31 +188,6 @@ def test_two_generations_that_differed_in_keys_alone_become_one(host: FakeHost) 
     host.goes_by(NEW)
     assert host.take(NEW) == "taken\n"
     assert len(set(host.ids().values())) == 1 and host.ids().keys() == {"current", "previous"}
-
-
-def test_one_that_was_cut_off_and_goes_on_takes_nothing_from_the_next(
-    host: FakeHost, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As by Ctrl-C while front doors are told that a host is drained, when they are told the contrary."""
-    before = rendered()
-    host.has(before, PREVIOUS)
-    host.has(before, CURRENT)
-    old = {path: before.files[path] for path in OF_GATEWAY}
-    stale = script(host.stands(), old)
-    first = threading.Thread(target=host.take, args=[OF_GATEWAY])  # of which the gateway never says a word
-    first.start()
-    while host.ids()["current"] == before.id:
-        time.sleep(0.01)
-    monkeypatch.setattr(Ssh, "run", lambda _, script: host.run(script).replace(str(host.root), ROOT))
-    monkeypatch.setattr(Ssh, "run_with", lambda _, script, data: host.run(script, data))
-    site = Inventory("prod", Path("prod.py"), (Host("h1", frozenset(), site_settings()),))
-    (pushed,) = push(site, lambda _: News("keys", old, {}), held_already)
-    first.join()
-    assert "does not say that it goes by the new keys" in pushed.problem
-    assert host.ids() == {"current": before.id, "previous": before.id}
-    assert host.keys() == version_of(old[KEYS_FILE].content)
-    host.take(OF_GATEWAY)
-    assert host.run(stale, packed(old)) == "moved\n" and host.ids()["current"] != before.id
 
 
 def test_keys_that_the_gateway_refuses_leave_the_host_as_it_was(host: FakeHost) -> None:

@@ -35,6 +35,7 @@ from sealift.operations.live import go_back, taking
 from sealift.progress import silent
 from sealift.release.role import Role
 from sealift.services import ALLOWED, BUDGET, CLUSTERS, FRONT, GATEWAY, KEYS, LIMITS
+from sealift.site.inventory import Host
 from tests.unit import tiny
 from tests.unit.fleet_site import site_settings, wanted
 from tests.unit.samples import MODEL

@@ -158,6 +158,10 @@ def test_what_takes_the_bytes_in_ends_with_it(tmp_path: Path, read: bool) -> Non
             if read:
                 host.hear(f"item {HEX} {SIZE} 0 -", "go")
                 host.until(lambda: Path(f"/proc/{taker.pid}/comm").read_text() == "cat\n")
-            host.until((host.run / "pid").exists)
+            number = f"{taker.pid}\n"  # a file that is there may be empty yet
+            host.until(lambda: (host.run / "pid").exists() and (host.run / "pid").read_text() == number)
             host.child.terminate()
-            assert taker.wait(10) == -signal.SIGTERM
+            try:
+                assert taker.wait(10) == -signal.SIGTERM
+            finally:
+                taker.kill()

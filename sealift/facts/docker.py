@@ -66,10 +66,6 @@ class Daemon(FactBase[DaemonState]):
         )
 
 
-def _nothing() -> tuple[list[str], frozenset[str]]:
-    return [], frozenset()
-
-
 class DockerRules(FactBase[list[str]]):
     """The rules by which Docker lets the network in to containers, as iptables(8) lists them.
 
@@ -94,7 +90,10 @@ class RulesAndRunning(EngineFact[tuple[list[str], frozenset[str]]]):
     Docker removes the rules of a container that stops.
     """
 
-    default = _nothing
+    @staticmethod
+    def default() -> tuple[list[str], frozenset[str]]:
+        """No rules, and nothing that runs."""
+        return [], frozenset()
 
     def asks(self) -> tuple[str, ...]:
         """All containers."""

@@ -79,7 +79,7 @@ def _tables_of(path: Path) -> _Tables:
 
 
 def _own_tables(path: Path, host: str) -> _Tables:
-    """The tables beside a host's name in the inventory: `("h1", {"ollama": {...}})`."""
+    """The tables beside a host's name in the inventory: `("h1", {"NAME": {...}})`."""
     found: dict[str, frozenset[str]] = {}
     for node in ast.walk(_parsed(path)):
         match node:

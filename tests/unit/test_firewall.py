@@ -40,3 +40,7 @@ def test_a_service_that_does_not_run_has_no_rule_and_is_not_shut_off(state: str)
 
 def test_rules_and_containers_are_asked_for() -> None:
     assert "iptables -w -S DOCKER" in script((CHECK,)) and questions((CHECK,)) == ("containers",)
+
+
+def test_a_host_that_says_nothing_of_it_has_neither() -> None:
+    assert RulesAndRunning().default() == ([], frozenset())

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from sealift.errors import one_line
 
 _SHOWN = 80  # characters of a value, which may be anything
-_TYPO = 0.7  # as difflib measures likeness: `form` and `from` have 0.75
+TYPO = 0.7  # as difflib measures likeness: `form` and `from` have 0.75
 
 
 def every(error: ValidationError, model: type[BaseModel] | None = None) -> list[str]:
@@ -66,7 +66,7 @@ def _nearest(item: ErrorDetails, model: type[BaseModel]) -> str:
         kind = known.get(table)
         kinds = [each for each in (kind, *get_args(kind)) if isinstance(each, type)]
         known = next((_fields(each) for each in kinds if issubclass(each, BaseModel)), {})
-    near = difflib.get_close_matches(str(key), map(str, known), n=1, cutoff=_TYPO)
+    near = difflib.get_close_matches(str(key), map(str, known), n=1, cutoff=TYPO)
     return f", the nearest is {near[0]}" if near else ""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated
@@ -18,10 +17,10 @@ from sealift.fleet import generations
 from sealift.fleet.in_force import in_force
 from sealift.live.drain import Fronts, fronts_of, host_behind, needed_for, set_drained, still_running
 from sealift.live.push import Pushed, no_rollout
+from sealift.live.stand_in import until_idle
 from sealift.site.drained import read_drained
 from sealift.site.inventory import Host, Inventory, load_inventory
 
-_PAUSE_S = 1
 _Name = Annotated[str, typer.Argument(metavar="HOST", help="Its name in the inventory.")]
 
 
@@ -71,7 +70,7 @@ def drain(
     if not as_json:
         _tell(pushed, running, host)
     if wait and any(running.values()):
-        running = _wait(confirmed, host, running, found.settings.rollout.drain_s)
+        running = _wait(confirmed, host, found.settings.rollout.drain_s)
     left = sum(running.values()) if wait else 0
     if as_json:
         doors = [{**dataclasses.asdict(each), "running": running.get(each.host)} for each in pushed]
@@ -137,18 +136,20 @@ def _tell(pushed: tuple[Pushed, ...], running: Mapping[str, int], host: str) -> 
             complain(f"{each.host}: {each.problem}")
 
 
-def _wait(fronts: Fronts, host: str, running: Mapping[str, int], most_s: int) -> Mapping[str, int]:
-    """Ask until nothing runs; gives what the front doors said last.
+def _wait(fronts: Fronts, host: str, most_s: int) -> Mapping[str, int]:
+    """Wait until nothing runs; gives what the front doors said last.
 
     + most_s: seconds after which it is given up
     """
-    end = time.monotonic() + most_s
+    said: dict[str, int] = {}
+
+    def ask() -> Mapping[str, Mapping[str, int]]:
+        said.update(still_running(fronts, host))
+        return {door: {host: count} for door, count in said.items()}
+
     with working(f"{host}: waiting") as work:
-        while (left := sum(running.values())) and time.monotonic() < end:
-            work.now(f"{host}: {_requests(left)} there")
-            time.sleep(_PAUSE_S)
-            running = still_running(fronts, host)
-    return running
+        until_idle(ask, (host,), most_s, work.now)
+    return said
 
 
 def _requests(count: int) -> str:

@@ -27,9 +27,8 @@ T = TypeVar("T")
 
 # Source: `writeClustersAsText` in source/server/admin/clusters_handler.cc of github.com/envoyproxy/envoy.
 _LINE = re.compile(r"hosts::(\S{1,300})::(hostname|rq_active|rq_pending_active|health_flags)::(\S{1,253})")
-_WELL = (
-    "healthy"  # source: `HostUtility::healthFlagsToString` in source/common/upstream/host_utility.cc, there
-)
+# Source: `HostUtility::healthFlagsToString` in source/common/upstream/host_utility.cc, there.
+_WELL = "healthy"
 
 
 class NoFrontError(SealiftError):

@@ -54,7 +54,6 @@ _EXAMPLES = {
 }
 _REPOSITORY = "http:// or https:// with a host, no login and no query"
 _PACKAGE_KEYS = ("sources", "base", "all")
-_TYPO = 0.7  # as difflib measures likeness: `bsae` and `base` have 0.75
 _MODEL_PLACES = ("archive", "store", "modelfile")
 
 
@@ -197,7 +196,7 @@ def _cross_checks(raw: Any) -> Iterator[str]:
     yield from _image_checks(raw, images)
     packages = _mapping(raw, "packages")
     for key in packages.keys() - set(_PACKAGE_KEYS):
-        if near := difflib.get_close_matches(str(key), _PACKAGE_KEYS, n=1, cutoff=_TYPO):
+        if near := difflib.get_close_matches(str(key), _PACKAGE_KEYS, n=1, cutoff=mistakes.TYPO):
             yield f"packages.{key}: would be the inventory group {key}. Did you mean {near[0]}?"
     sources = _mapping(packages, "sources")
     for name in sources:

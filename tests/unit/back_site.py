@@ -18,7 +18,7 @@ from sealift.services import FRONT
 from sealift.site.drained import read_drained, write_drained
 from sealift.site.inventory import Host, Inventory
 from sealift.ssh import Gathered
-from tests.unit.fleet_site import site_settings
+from tests.unit.fleet_site import three_hosts
 
 _WHEN = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
 OLD = Kept("a" * 12, "demo:1", "sha256:" + "1" * 64, _WHEN, True)
@@ -30,14 +30,8 @@ class Site:
     """Three hosts, two of them front doors. What happens to them is written down, in order."""
 
     def __init__(self, folder: Path) -> None:
-        config = folder / "ssh_config"
-        config.write_text("".join(f"Host h{n}\n  HostName 10.0.0.{n}\n" for n in (1, 2, 3)))
-        settings = site_settings(
-            ssh_config_file=str(config),
-            secrets=str(folder / "secrets.age"),
-            depot=str(folder / "depot"),
-            rollout={"drain_s": 0, "canary": 1, "batches": ("100%",)},
-        )
+        rollout = {"drain_s": 0, "canary": 1, "batches": ("100%",)}
+        settings = three_hosts(folder, depot=str(folder / "depot"), rollout=rollout)
         groups = {"h1": FRONT.groups, "h2": FRONT.groups, "h3": frozenset[str]()}
         hosts = tuple(Host(name, frozenset(of), settings) for name, of in groups.items())
         self.inventory = Inventory("prod", folder / "prod.py", hosts)

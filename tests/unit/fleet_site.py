@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
@@ -77,6 +78,13 @@ DATA: dict[str, Any] = {
     "ssh_config_file": "ssh_config",
     "gateway": {"certificate": "tls/{host}.crt", "key": "tls/{host}.key", "ca": "tls/ca.crt"},
 }
+
+
+def three_hosts(folder: Path, **more: object) -> SiteSettings:
+    """Settings of a site of h1, h2 and h3, with files of its own."""
+    config = folder / "ssh_config"
+    config.write_text("".join(f"Host h{n}\n  HostName 10.0.0.{n}\n" for n in (1, 2, 3)))
+    return site_settings(ssh_config_file=str(config), secrets=str(folder / "secrets.age"), **more)
 
 
 def site_settings(**changes: Any) -> SiteSettings:

@@ -32,7 +32,7 @@ from sealift.site.drained import read_drained, write_drained
 from sealift.site.inventory import Host, Inventory
 from sealift.ssh import Gathered
 from tests.unit import samples
-from tests.unit.fleet_site import DATA, lock, site_settings
+from tests.unit.fleet_site import DATA, lock, three_hosts
 
 _WHEN = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
 OLD = Kept("a" * 12, "demo:2026.10.0", "sha256:" + "1" * 64, _WHEN, True)
@@ -65,14 +65,7 @@ class Site:
     """
 
     def __init__(self, folder: Path, doors: Sequence[str] = ("h1", "h2")) -> None:
-        config = folder / "ssh_config"
-        config.write_text("".join(f"Host h{n}\n  HostName 10.0.0.{n}\n" for n in (1, 2, 3)))
-        settings = site_settings(
-            ssh_config_file=str(config),
-            secrets=str(folder / "secrets.age"),
-            depot=str(folder / "depot"),
-            rollout={"drain_s": 0},
-        )
+        settings = three_hosts(folder, depot=str(folder / "depot"), rollout={"drain_s": 0})
         groups = {f"h{n}": FRONT.groups if f"h{n}" in doors else frozenset[str]() for n in (1, 2, 3)}
         hosts = tuple(Host(name, frozenset(of), settings) for name, of in groups.items())
         self.inventory = Inventory("prod", folder / "prod.py", hosts)

@@ -19,7 +19,7 @@ from sealift.errors import SealiftError
 from sealift.fleet import generations
 from sealift.fleet.generations import Stands
 from sealift.fleet.wave import is_running, one_rollout
-from sealift.live import drain
+from sealift.live import drain, stand_in
 from sealift.live.push import News, Pushed
 from sealift.services import FRONT
 from sealift.site.drained import read_drained
@@ -27,7 +27,7 @@ from sealift.site.inventory import Host, Inventory
 from sealift.ssh import Gathered, Ssh
 from tests.unit import samples
 from tests.unit.back_site import OLD
-from tests.unit.fleet_site import BUNDLE, lock, site_settings
+from tests.unit.fleet_site import BUNDLE, lock, three_hosts
 
 _STANDS = generations.stands
 _WELL = Pushed("h1", True, True, "", 0.5)
@@ -40,9 +40,7 @@ class Site:
     """A site with three hosts, two of them front doors that are none."""
 
     def __init__(self, folder: Path) -> None:
-        config = folder / "ssh_config"
-        config.write_text("".join(f"Host h{n}\n  HostName 10.0.0.{n}\n" for n in (1, 2, 3)))
-        settings = site_settings(ssh_config_file=str(config), secrets=str(folder / "secrets.age"))
+        settings = three_hosts(folder)
         groups = {"h1": FRONT.groups, "h2": FRONT.groups, "h3": frozenset[str]()}
         hosts = tuple(Host(name, frozenset(of), settings) for name, of in groups.items())
         self.inventory = Inventory("prod", folder / "prod.py", hosts)
@@ -79,7 +77,7 @@ class Site:
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     made = Site(tmp_path)
     monkeypatch.setattr(command, "load_inventory", lambda _: made.inventory)
-    monkeypatch.setattr(command, "_PAUSE_S", 0)
+    monkeypatch.setattr(stand_in, "_PAUSE_S", 0)
     monkeypatch.setattr(command, "still_running", lambda *_: next(made.running))
     monkeypatch.setattr(drain, "push", made.push)
     monkeypatch.setattr(generations, "stands", lambda *_: Gathered(made.stands, {}))
